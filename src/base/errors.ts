@@ -1,0 +1,44 @@
+/** @file Errors a caller acts on. A message says where, what was wanted, what came, what to do next. */
+
+/** Exit codes of the command line: 1 a run failed, 2 bad usage or bad input, 100 ran but below a required threshold. */
+export type ExitCode = 1 | 2 | 100;
+
+/** Base of every error crosspatch raises on purpose; the CLI prints `message` on one line and exits with `exitCode`. */
+export class CrosspatchError extends Error {
+  readonly exitCode: ExitCode;
+
+  constructor(message: string, options: { exitCode?: ExitCode; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = new.target.name;
+    this.exitCode = options.exitCode ?? 1;
+  }
+}
+
+/** Something the user gave (a file, a flag, a recipe) is wrong: permanent, do not retry. Exit code 2. */
+export class InputError extends CrosspatchError {
+  constructor(message: string, options: { cause?: unknown } = {}) {
+    super(message, { exitCode: 2, ...options });
+  }
+}
+
+/** The caller aborted (Ctrl-C, an `AbortSignal`). What was finished stays valid. Exit code 1. */
+export class AbortedError extends CrosspatchError {
+  constructor(where: string) {
+    super(`${where}: stopped on request; run again to go on from here`);
+  }
+}
+
+/** Throw {@link AbortedError} if `signal` has fired. */
+export function throwIfAborted(signal: AbortSignal | undefined, where: string): void {
+  if (signal?.aborted) throw new AbortedError(where);
+}
+
+/** One line for any thrown value, causes appended. */
+export function errorLine(error: unknown): string {
+  const parts: string[] = [];
+  for (let e: unknown = error, depth = 0; e !== undefined && e !== null && depth < 4; depth++) {
+    parts.push(e instanceof Error ? e.message : String(e));
+    e = e instanceof Error ? e.cause : undefined;
+  }
+  return parts.join(': ').replace(/\s*\n\s*/g, ' ');
+}

@@ -1,0 +1,20 @@
+import { defineConfig } from 'vitest/config';
+
+/** Tiers: `tiny` (seconds, the claims a user would make), `unit` (beside the code), `parity` (goldens), `e2e` (browser, CLI, whole runs). */
+export default defineConfig({
+  test: {
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    pool: 'forks',
+    maxWorkers: 2,
+    reporters: process.env.CI
+      ? ['dot', './test/summary-reporter.ts']
+      : ['default', './test/summary-reporter.ts'],
+    projects: [
+      { extends: true, test: { name: 'tiny', include: ['test/tiny.test.ts', 'test/architecture.test.ts'] } },
+      { extends: true, test: { name: 'unit', include: ['src/**/*.test.ts'] } },
+      { extends: true, test: { name: 'parity', include: ['test/parity/**/*.test.ts'] } },
+      { extends: true, test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], testTimeout: 600_000 } },
+    ],
+  },
+});
