@@ -1,4 +1,33 @@
 export {
+  type Complaint,
+  complaints,
+  dotted,
+  inputSchema,
+  type JsonSchemaNode,
+  keysAt,
+  nearest,
+  schemasAt,
+} from './explain.ts';
+export {
+  effectSchema,
+  HOOK_NAME_PATTERN,
+  type Intervention,
+  type InterventionDocument,
+  type InterventionDocumentInput,
+  type InterventionEffect,
+  type InterventionInput,
+  interventionDocumentSchema,
+  interventionJsonSchema,
+  interventionSchema,
+  matchSchema,
+  parseIntervention,
+  type TokenMatch,
+  type TokenSelection,
+  tokenSelectionSchema,
+  type VectorSource,
+  vectorSourceSchema,
+} from './intervention.ts';
+export {
   type Manifest,
   type ManifestData,
   type ManifestModel,
@@ -8,6 +37,33 @@ export {
   manifestSchema,
   manifestStageSchema,
 } from './manifest.ts';
+export {
+  BEHAVIOUR_NAMES,
+  type BehaviourSettings,
+  type FinetuneSettings,
+  finetuneFor,
+  JUDGES,
+  type Judge,
+  limitRecipe,
+  type MapSettings,
+  mapLabel,
+  mapSettingsSchema,
+  PLACEMENTS,
+  type Recipe,
+  type RecipeInput,
+  recipeJsonSchema,
+  recipeSchema,
+  TEMPLATES,
+} from './recipe.ts';
+export {
+  issueLine,
+  type ParsedRecipe,
+  parseRecipe,
+  RecipeError,
+  type RecipeIssue,
+  type RecipeSource,
+  recipeExtends,
+} from './recipe-document.ts';
 export {
   type BackdoorResults,
   type BehaviourResults,

@@ -1,0 +1,226 @@
+/**
+ * @file From YAML text to a checked {@link Recipe}: inheritance (`extends`), `--set key=value`, and complaints that name file,
+ * line and column. Pure: whoever calls reads the files.
+ */
+import { isMap, isScalar, LineCounter, parseDocument, parse as parseYaml } from 'yaml';
+import { InputError } from '../base/index.ts';
+import {
+  type Complaint,
+  complaints,
+  dotted,
+  inputSchema,
+  type JsonSchemaNode,
+  keysAt,
+  nearest,
+  schemasAt,
+} from './explain.ts';
+import { type Recipe, recipeSchema } from './recipe.ts';
+
+/** One YAML file. `file` is shown in messages. */
+export interface RecipeSource {
+  readonly file: string;
+  readonly text: string;
+}
+
+/** Where something is wrong; `line` and `column` are 1-based and absent for `--set` and for missing keys of an empty file. */
+export interface RecipeIssue {
+  readonly file: string;
+  readonly line?: number;
+  readonly column?: number;
+  readonly path: string;
+  readonly message: string;
+}
+
+/** An experiment file is wrong. `issues` holds every complaint, the message the first. Exit code 2. */
+export class RecipeError extends InputError {
+  readonly issues: readonly RecipeIssue[];
+
+  constructor(issues: readonly RecipeIssue[]) {
+    const more = issues.length > 1 ? ` (and ${issues.length - 1} more)` : '';
+    super(`${issueLine(issues[0] as RecipeIssue)}${more}`);
+    this.issues = issues;
+  }
+}
+
+/** `file:line:column: message`, the form editors jump to. */
+export function issueLine(issue: RecipeIssue): string {
+  const at = issue.line === undefined ? '' : `:${issue.line}:${issue.column}`;
+  return `${issue.file}${at}: ${issue.message}`;
+}
+
+/** A recipe as given (inherited keys and overrides applied, defaults not) and as resolved. */
+export interface ParsedRecipe {
+  readonly given: Record<string, unknown>;
+  readonly recipe: Recipe;
+}
+
+/** What `source` says under `extends`, if anything. Throws {@link RecipeError} when the text is no YAML mapping. */
+export function recipeExtends(source: RecipeSource): string | undefined {
+  const { doc, value } = readYaml(source);
+  const parent = value.extends;
+  if (parent === undefined || (typeof parent === 'string' && parent !== '')) return parent;
+  throw new RecipeError([locate(doc, source, ['extends'], 'extends: wanted the name or path of a recipe')]);
+}
+
+/**
+ * Check an experiment. `sources`: the file, then what it extends, nearest first. Objects merge key by key, lists and scalars
+ * replace. `overrides`: `a.b=c` strings, typed through the schema (`behaviours=locked` makes a list). Throws {@link RecipeError}.
+ */
+export function parseRecipe(
+  sources: readonly RecipeSource[],
+  overrides: readonly string[] = [],
+): ParsedRecipe {
+  const documents = sources.map((source) => ({ source, ...readYaml(source) }));
+  let given: Record<string, unknown> = {};
+  for (const { value } of documents.toReversed()) {
+    const { extends: _, ...rest } = value;
+    given = merge(given, rest) as Record<string, unknown>;
+  }
+  const schema = inputSchema(recipeSchema);
+  const set = overrides.map((text) => {
+    const override = readOverride(text, schema);
+    given = setIn(given, override.path, override.value) as Record<string, unknown>;
+    return override;
+  });
+  const parsed = recipeSchema.safeParse(given);
+  if (parsed.success) return { given, recipe: parsed.data };
+  throw new RecipeError(
+    complaints(recipeSchema, parsed.error, given).map((complaint) => {
+      const override = set.find((o) => o.path.every((step, i) => String(complaint.path[i]) === String(step)));
+      if (override) return { file: `--set ${override.text}`, ...plain(complaint) };
+      const owner = documents.find(({ doc }) => doc.hasIn(complaint.path)) ?? documents[0];
+      if (!owner) return { file: 'recipe', ...plain(complaint) };
+      return locate(owner.doc, owner.source, complaint.path, complaint.message);
+    }),
+  );
+}
+
+type Yaml = ReturnType<typeof parseDocument> & { lines: LineCounter };
+
+function readYaml(source: RecipeSource): { doc: Yaml; value: Record<string, unknown> } {
+  const lines = new LineCounter();
+  const doc = Object.assign(parseDocument(source.text, { lineCounter: lines, prettyErrors: false }), {
+    lines,
+  });
+  const error = doc.errors[0];
+  if (error) {
+    const { line, col } = lines.linePos(error.pos[0]);
+    throw new RecipeError([
+      { file: source.file, line, column: col, path: '', message: error.message.replace(/\s*\n\s*/g, ' ') },
+    ]);
+  }
+  const value: unknown = doc.toJS();
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) {
+    const message = 'wanted `key: value` lines (see `crosspatch init`)';
+    throw new RecipeError([{ file: source.file, line: 1, column: 1, path: '', message }]);
+  }
+  return { doc, value: value as Record<string, unknown> };
+}
+
+/** Position of the key at `path`, or of the nearest thing above it that is written. */
+function locate(doc: Yaml, source: RecipeSource, path: Complaint['path'], message: string): RecipeIssue {
+  const issue = { file: source.file, path: dotted(path), message };
+  for (let length = path.length; length > 0; length--) {
+    const offset = offsetOf(doc, path.slice(0, length));
+    if (offset === undefined) continue;
+    const { line, col } = doc.lines.linePos(offset);
+    return { ...issue, line, column: col };
+  }
+  return { ...issue, line: 1, column: 1 };
+}
+
+function offsetOf(doc: Yaml, path: Complaint['path']): number | undefined {
+  const parent = doc.getIn(path.slice(0, -1), true);
+  const last = path.at(-1);
+  if (isMap(parent)) {
+    const pair = parent.items.find((item) => isScalar(item.key) && String(item.key.value) === String(last));
+    return pair && isScalar(pair.key) ? pair.key.range?.[0] : undefined;
+  }
+  const node = doc.getIn(path, true) as { range?: readonly number[] } | undefined;
+  return node?.range?.[0];
+}
+
+function plain(complaint: Complaint): { path: string; message: string } {
+  return { path: dotted(complaint.path), message: complaint.message };
+}
+
+function merge(base: unknown, over: unknown): unknown {
+  if (!isObject(base) || !isObject(over)) return over;
+  const out: Record<string, unknown> = { ...base };
+  for (const [key, value] of Object.entries(over)) out[key] = key in base ? merge(base[key], value) : value;
+  return out;
+}
+
+function setIn(target: unknown, path: readonly (string | number)[], value: unknown): unknown {
+  const [step, ...rest] = path;
+  if (step === undefined) return value;
+  if (Array.isArray(target)) {
+    const copy = target.slice();
+    copy[Number(step)] = setIn(copy[Number(step)], rest, value);
+    return copy;
+  }
+  if (typeof step === 'number')
+    throw new InputError(
+      `--set: there is no list to take element ${step} of; write the list in the file first`,
+    );
+  const object = isObject(target) ? target : {};
+  return { ...object, [step]: setIn(object[step], rest, value) };
+}
+
+interface Override {
+  readonly text: string;
+  readonly path: readonly (string | number)[];
+  readonly value: unknown;
+}
+
+function readOverride(text: string, schema: JsonSchemaNode): Override {
+  const equals = text.indexOf('=');
+  if (equals < 1) throw new InputError(`--set ${text}: wanted key=value, e.g. --set sweep.prompts=20`);
+  const path = text
+    .slice(0, equals)
+    .trim()
+    .split('.')
+    .map((step) => (/^\d+$/.test(step) ? Number(step) : step));
+  path.forEach((step, i) => {
+    if (schemasAt(schema, path.slice(0, i + 1)).length > 0) return;
+    const known = keysAt(schema, path.slice(0, i));
+    const near = nearest(String(step), known);
+    const where = i === 0 ? '' : ` in ${dotted(path.slice(0, i))}`;
+    const hint = near
+      ? `did you mean "${near}"?`
+      : known.length > 0
+        ? `known keys: ${known.join(', ')}`
+        : 'it takes none';
+    throw new InputError(`--set ${text}: unknown key "${step}"${where}; ${hint}`);
+  });
+  return { text, path, value: coerce(text.slice(equals + 1).trim(), schemasAt(schema, path)) };
+}
+
+/** The value a person means by `raw` where one of `nodes` is wanted; one that fits none is left for the schema to refuse. */
+function coerce(raw: string, nodes: readonly JsonSchemaNode[]): unknown {
+  let value: unknown;
+  try {
+    value = parseYaml(raw);
+  } catch {
+    value = raw;
+  }
+  if (nodes.some((node) => fits(value, node))) return value;
+  if (nodes.some((node) => fits(raw, node))) return raw;
+  const list = nodes.find((node) => node.type === 'array');
+  if (!list || Array.isArray(value)) return value;
+  const items = list.items ? schemasAt(list.items, []) : [];
+  return raw.split(',').map((item) => coerce(item.trim(), items));
+}
+
+function fits(value: unknown, node: JsonSchemaNode): boolean {
+  if (node.const !== undefined) return node.const === value;
+  if (node.enum) return node.enum.includes(value);
+  if (node.type === 'integer' || node.type === 'number') return typeof value === 'number';
+  if (node.type === 'array') return Array.isArray(value);
+  if (node.type === 'object') return isObject(value);
+  return node.type === typeof value;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return value !== null && typeof value === 'object' && !Array.isArray(value);
+}

