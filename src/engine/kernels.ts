@@ -1,0 +1,179 @@
+/**
+ * @file One plain float64 kernel per op. Nothing here is fast; everything should be readable against the op's docstring in
+ * `graph.ts`. All values are Float64Array: i64 as integers, bool as 0 and 1.
+ */
+import { CrosspatchError } from '../base/index.ts';
+import type { Op, OpAttrs } from './graph.ts';
+import { attentionKernel, rmsNormKernel, rotaryKernel, softmaxKernel } from './kernelsFused.ts';
+import { broadcastStrides, offsets, stridesOf } from './kernelsLayout.ts';
+import { widen } from './kernelsWiden.ts';
+import { normalAxis } from './shape.ts';
+import { sizeOf } from './tensor.ts';
+
+/** A concrete row-major tensor inside the interpreter. */
+export interface Value {
+  readonly shape: readonly number[];
+  readonly data: Float64Array;
+}
+
+/** What a kernel gets beside its inputs: attributes, the concrete output shape, and the fed leaves by name. */
+export interface Call<O extends Op> {
+  readonly attrs: OpAttrs[O];
+  readonly shape: readonly number[];
+  leaf(name: string): Float64Array;
+}
+
+/** Computes the elements of the output, row-major. */
+export type Kernel<O extends Op> = (call: Call<O>, ...inputs: Value[]) => Float64Array;
+
+const unary =
+  (f: (x: number) => number) =>
+  (_: unknown, x: Value): Float64Array =>
+    x.data.map((v) => f(v));
+
+/** The elements of `x` read as if it were broadcast to `shape`. */
+function broadcast(x: Value, shape: readonly number[]): Float64Array {
+  return take(x, offsets(shape, broadcastStrides(x.shape, shape)));
+}
+
+function take(x: Value, at: Int32Array): Float64Array {
+  return Float64Array.from(at, (i) => x.data[i] as number);
+}
+
+const binary =
+  (f: (a: number, b: number) => number) =>
+  ({ shape }: { shape: readonly number[] }, a: Value, b: Value): Float64Array => {
+    const right = broadcast(b, shape);
+    return broadcast(a, shape).map((v, i) => f(v, right[i] as number));
+  };
+
+const reduction =
+  (start: number, f: (sum: number, x: number) => number) =>
+  ({ attrs }: { attrs: OpAttrs['reduceSum'] }, x: Value): Float64Array => {
+    const kept = x.shape.map((n, i) => (attrs.axes.includes(i) ? 1 : n));
+    const to = offsets(x.shape, broadcastStrides(kept, x.shape));
+    const out = new Float64Array(sizeOf(kept)).fill(start);
+    x.data.forEach((v, i) => {
+      const o = to[i] as number;
+      out[o] = f(out[o] as number, v);
+    });
+    return out;
+  };
+
+const casts = {
+  f32: (x: number) => x,
+  f64: (x: number) => x,
+  f16: (x: number) => x,
+  bf16: (x: number) => x,
+  i64: Math.trunc,
+  bool: (x: number) => (x === 0 ? 0 : 1),
+};
+
+const matmulKernel: Kernel<'matmul'> = ({ attrs: { transA, transB }, shape }, a, b) => {
+  const batch = shape.slice(0, -2);
+  const [m, n] = shape.slice(-2) as [number, number];
+  const inner = a.shape.at(transA ? -2 : -1) as number;
+  const starts = (x: Value): Int32Array => {
+    const step = sizeOf(x.shape.slice(-2));
+    const strides = broadcastStrides(x.shape.slice(0, -2), batch).map((s) => s * step);
+    return offsets(batch, strides);
+  };
+  const [ra, ca] = transA ? [1, m] : [inner, 1]; // strides of rows and columns of op(a)
+  const [rb, cb] = transB ? [1, inner] : [n, 1];
+  const [startsA, startsB] = [starts(a), starts(b)];
+  const out = new Float64Array(sizeOf(shape));
+  let o = 0;
+  for (let z = 0; z < startsA.length; z++) {
+    const [za, zb] = [startsA[z] as number, startsB[z] as number];
+    for (let i = 0; i < m; i++) {
+      for (let j = 0; j < n; j++) {
+        let sum = 0;
+        for (let k = 0; k < inner; k++) {
+          sum += (a.data[za + i * ra + k * ca] as number) * (b.data[zb + k * rb + j * cb] as number);
+        }
+        out[o++] = sum;
+      }
+    }
+  }
+  return out;
+};
+
+/** The plain kernel of every op. */
+export const kernels: { readonly [O in Op]: Kernel<O> } = {
+  input: ({ attrs, leaf }) => leaf(attrs.name),
+  weight: ({ attrs, leaf }) => leaf(attrs.name),
+  constant: ({ attrs }) => widen(attrs.value),
+  neg: unary((x) => -x),
+  exp: unary(Math.exp),
+  log: unary(Math.log),
+  sqrt: unary(Math.sqrt),
+  reciprocal: unary((x) => 1 / x),
+  tanh: unary(Math.tanh),
+  sigmoid: unary((x) => 1 / (1 + Math.exp(-x))),
+  relu: unary((x) => Math.max(x, 0)),
+  add: binary((a, b) => a + b),
+  sub: binary((a, b) => a - b),
+  mul: binary((a, b) => a * b),
+  div: binary((a, b) => a / b),
+  maximum: binary(Math.max),
+  less: binary((a, b) => Number(a < b)),
+  equal: binary((a, b) => Number(a === b)),
+  where: ({ shape }, condition, a, b) => {
+    const [yes, no] = [broadcast(a, shape), broadcast(b, shape)];
+    return broadcast(condition, shape).map((c, i) => (c !== 0 ? yes[i] : no[i]) as number);
+  },
+  cast: ({ attrs }, x) => x.data.map((v) => casts[attrs.to](v)),
+  matmul: matmulKernel,
+  reduceSum: reduction(0, (sum, x) => sum + x),
+  reduceMax: reduction(Number.NEGATIVE_INFINITY, Math.max),
+  reshape: (_, x) => x.data,
+  expand: ({ shape }, x) => broadcast(x, shape),
+  transpose: ({ attrs, shape }, x) => {
+    const strides = stridesOf(x.shape);
+    const order = attrs.perm.map((p) => strides[normalAxis(p, strides.length, 'transpose')] as number);
+    return take(x, offsets(shape, order));
+  },
+  concat: ({ attrs: { axis }, shape }, ...parts) => {
+    const out = new Float64Array(sizeOf(shape));
+    const strides = stridesOf(shape);
+    let base = 0;
+    for (const part of parts) {
+      offsets(part.shape, strides, base).forEach((o, i) => {
+        out[o] = part.data[i] as number;
+      });
+      base += (part.shape[axis] as number) * (strides[axis] as number);
+    }
+    return out;
+  },
+  slice: ({ attrs: { axis, start }, shape }, x) => {
+    const strides = stridesOf(x.shape);
+    return take(x, offsets(shape, strides, start * (strides[axis] as number)));
+  },
+  gatherRows: ({ shape }, table, ids) => {
+    const width = shape.at(-1) as number;
+    const out = new Float64Array(sizeOf(shape));
+    ids.data.forEach((id, i) => {
+      const row = rowOf('gatherRows', id, table.shape[0] as number);
+      out.set(table.data.subarray(row * width, (row + 1) * width), i * width);
+    });
+    return out;
+  },
+  scatterRows: ({ attrs: { rows }, shape }, ids, updates) => {
+    const width = shape.at(-1) as number;
+    const out = new Float64Array(sizeOf(shape));
+    ids.data.forEach((id, i) => {
+      const row = rowOf('scatterRows', id, rows);
+      for (let j = 0; j < width; j++) out[row * width + j]! += updates.data[i * width + j] as number;
+    });
+    return out;
+  },
+  softmax: softmaxKernel,
+  rmsNorm: rmsNormKernel,
+  rotary: rotaryKernel,
+  attention: attentionKernel,
+};
+
+function rowOf(op: string, id: number, rows: number): number {
+  if (id < 0 || id >= rows) throw new CrosspatchError(`${op}: wanted ids in 0…${rows - 1}, got ${id}`);
+  return id;
+}
