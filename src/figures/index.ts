@@ -1,1 +1,48 @@
-export {};
+/** @file Records → pictures. Every figure is a pure spec; `drawFigure` draws it in any DOM (the browser's, or one made on Node). */
+import type { BehaviourResults, Sample } from '../contracts/index.ts';
+import { capabilitiesFigure, costKlFigure } from './cost.ts';
+import { fidelityFigures } from './fidelity.ts';
+import { pairsFigure, positionFigure } from './heatmaps.ts';
+import { curvesFigure } from './maps.ts';
+import type { FigureSpec } from './spec.ts';
+import { sweepFigure } from './sweep.ts';
+import { transferFigure, transferMapsFigure } from './transfer.ts';
+import { worthFigure } from './worth.ts';
+
+/** Where a figure belongs in the story of METHOD.md. */
+export type Chapter = 'sweep' | 'maps' | 'pairs' | 'fidelity' | 'transfer' | 'cost' | 'worth';
+
+/** All figures a behaviour's results allow, by chapter; chapters without figures are empty lists. */
+export function behaviourFigures(
+  behaviour: BehaviourResults,
+  samples: readonly Sample[] = [],
+): Record<Chapter, FigureSpec[]> {
+  const some = (...figures: (FigureSpec | null)[]) => figures.filter((f): f is FigureSpec => f !== null);
+  return {
+    sweep: some(sweepFigure(behaviour), positionFigure(behaviour)),
+    maps: some(curvesFigure(behaviour), curvesFigure(behaviour, 'fit_seconds')),
+    pairs: some(pairsFigure(behaviour)),
+    fidelity: fidelityFigures(behaviour, samples),
+    transfer: some(transferFigure(behaviour), transferMapsFigure(behaviour)),
+    cost: some(capabilitiesFigure(behaviour), costKlFigure(behaviour)),
+    worth: some(worthFigure(behaviour)),
+  };
+}
+
+export { capabilitiesFigure, costKlFigure } from './cost.ts';
+export { type DrawOptions, drawFigure, paletteCss, renderFigure, slug, standaloneSvg } from './draw.ts';
+export { fidelityFigures } from './fidelity.ts';
+export { pairsFigure, positionFigure } from './heatmaps.ts';
+export { curvesFigure } from './maps.ts';
+export { FIT_LABEL, PALETTE, STATE_STYLE, TRANSFER_STYLE } from './palette.ts';
+export { clip, percent, short, toCsv } from './records.ts';
+export type { DataRow, FigureSpec, RenderedFigure } from './spec.ts';
+export { sweepFigure } from './sweep.ts';
+export {
+  headline,
+  type TransferCase,
+  transferCases,
+  transferFigure,
+  transferMapsFigure,
+} from './transfer.ts';
+export { worthFigure } from './worth.ts';

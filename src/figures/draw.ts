@@ -1,0 +1,221 @@
+/**
+ * @file Draws a figure with Observable Plot into any DOM: the browser's, or one made on Node. Same input, same bytes:
+ * no clock, no randomness, no counters; numbers in attributes are rounded to 0.01 px.
+ */
+import * as Plot from '@observablehq/plot';
+import { PALETTE } from './palette.ts';
+import { toCsv } from './records.ts';
+import type { FigureSpec, Layout, LegendItem, PatternFill, RenderedFigure, SeriesStyle } from './spec.ts';
+
+const SVG = 'http://www.w3.org/2000/svg';
+const GAP = 12;
+const LEGEND_ROW = 18;
+/** Average advance of an 11 px system font, px; generous, so that legend entries never touch. */
+const CHAR = 6.4;
+
+export interface DrawOptions {
+  /** The DOM to draw in. */
+  readonly document: Document;
+  /** Outer width in px. Defaults to 680. */
+  readonly width?: number;
+  /** Makes pattern ids unique where a figure appears twice on a page. Defaults to ''. */
+  readonly idSuffix?: string;
+}
+
+/** Draws `spec` as one `<svg>` element: legend, then rows of panels. */
+export function drawFigure(spec: FigureSpec, options: DrawOptions): SVGSVGElement {
+  const { document, width = 680, idSuffix = '' } = options;
+  const patterns = new Patterns(document, `${slug(spec.id)}${idSuffix}`);
+  const layout = spec.layout(width, patterns.fill);
+  const root = element(document, 'svg', { fill: 'currentColor', 'font-family': 'system-ui, sans-serif' });
+  root.setAttribute('role', 'img');
+  root.setAttribute('aria-label', spec.title);
+  const legendHeight = drawLegend(document, root, layout, width, patterns.fill);
+  const height = drawPanels(document, root, layout, legendHeight);
+  for (const [name, value] of Object.entries({ width, height, viewBox: `0 0 ${width} ${height}` }))
+    root.setAttribute(name, String(value));
+  root.insertBefore(patterns.defs, root.firstChild);
+  return root;
+}
+
+/** Draws `spec` to text, with its data. `svg` is fit to stand inside HTML; {@link standaloneSvg} makes a file of it. */
+export function renderFigure(spec: FigureSpec, options: DrawOptions): RenderedFigure {
+  const { id, title, caption, rows } = spec;
+  return {
+    id,
+    title,
+    caption,
+    svg: roundAttributes(drawFigure(spec, options).outerHTML),
+    data: { csv: toCsv(rows), json: JSON.stringify(rows) },
+  };
+}
+
+/** A rendered figure as an SVG file: namespace, white ground in light, dark ground in dark. */
+export function standaloneSvg(figure: RenderedFigure): string {
+  const style = `<style>${paletteCss('svg')}svg{color:#1b1f24;background:#fff}@media (prefers-color-scheme:dark){svg{color:#e6e8eb;background:#15181c}}</style>`;
+  return figure.svg.replace(/^<svg\b([^>]*)>/, (_, attributes: string) => {
+    return `<svg xmlns="${SVG}"${attributes}>${style}`;
+  });
+}
+
+/** CSS that sets the palette's variables on `selector`, light by default, dark by preference or by `data-theme`. */
+export function paletteCss(selector = ':root'): string {
+  const set = (i: 0 | 1) =>
+    Object.entries(PALETTE)
+      .map(([name, pair]) => `${name}:${pair[i]}`)
+      .join(';');
+  return [
+    `${selector}{${set(0)}}`,
+    `@media (prefers-color-scheme:dark){${selector}:not([data-theme=light]){${set(1)}}}`,
+    `${selector}[data-theme=dark]{${set(1)}}`,
+  ].join('');
+}
+
+function drawPanels(document: Document, root: SVGSVGElement, layout: Layout, top: number): number {
+  let y = top;
+  for (const row of layout.rows) {
+    let x = 0;
+    for (const panel of row) {
+      const svg = Plot.plot({
+        ...panel.options,
+        document,
+        width: panel.width,
+        height: panel.height,
+        style: { fontSize: '11px', overflow: 'visible' },
+      });
+      for (const style of svg.querySelectorAll('style')) style.remove();
+      for (const [name, value] of Object.entries({ x, y })) svg.setAttribute(name, String(value));
+      svg.removeAttribute('class');
+      root.appendChild(svg);
+      x += panel.width + GAP;
+    }
+    y += Math.max(0, ...row.map((panel) => panel.height)) + GAP;
+  }
+  return y;
+}
+
+function drawLegend(
+  document: Document,
+  root: SVGSVGElement,
+  layout: Layout,
+  width: number,
+  fill: PatternFill,
+): number {
+  let [x, y] = [0, 0];
+  for (const item of layout.legend) {
+    const itemWidth = 34 + item.label.length * CHAR;
+    if (x > 0 && x + itemWidth > width) [x, y] = [0, y + LEGEND_ROW];
+    const group = element(document, 'g', { transform: `translate(${x},${y})`, 'font-size': '11' });
+    group.append(legendKey(document, item, fill));
+    const label = element(document, 'text', { x: 28, y: 13 });
+    label.textContent = item.label;
+    group.append(label);
+    root.append(group);
+    x += itemWidth;
+  }
+  return layout.legend.length === 0 ? 0 : y + LEGEND_ROW + 6;
+}
+
+function legendKey(document: Document, { as, style }: LegendItem, fill: PatternFill): Element {
+  const group = element(document, 'g', {});
+  if (as === 'area') {
+    group.append(
+      element(document, 'rect', {
+        x: 2,
+        y: 3,
+        width: 20,
+        height: 12,
+        fill: fill(style),
+        stroke: style.color,
+      }),
+    );
+    return group;
+  }
+  const line = element(document, 'line', {
+    x1: 0,
+    x2: 24,
+    y1: 9,
+    y2: 9,
+    stroke: style.color,
+    'stroke-width': 2,
+  });
+  if (style.dash) line.setAttribute('stroke-dasharray', style.dash);
+  const mark = Plot.plot({
+    document,
+    width: 24,
+    height: 18,
+    margin: 0,
+    axis: null,
+    x: { domain: [0, 1] },
+    y: { domain: [0, 1] },
+    marks: [
+      Plot.dot([0], {
+        x: () => 0.5,
+        y: () => 0.5,
+        symbol: style.symbol,
+        r: 3.5,
+        fill: style.color,
+        stroke: style.color,
+      }),
+    ],
+  });
+  group.append(line, ...mark.querySelectorAll('path, circle'));
+  return group;
+}
+
+/** Pattern fills of one figure, collected while its marks are made. */
+class Patterns {
+  readonly defs: SVGElement;
+  readonly fill: PatternFill;
+
+  constructor(document: Document, prefix: string) {
+    this.defs = element(document, 'defs', {});
+    const made = new Map<string, string>();
+    this.fill = (style) => {
+      if (style.pattern === 'solid') return style.color;
+      if (style.pattern === 'outline') return 'none';
+      const key = `${style.pattern} ${style.color}`;
+      const known = made.get(key);
+      if (known) return known;
+      const id = `${prefix}-p${made.size}`;
+      this.defs.append(pattern(document, id, style));
+      made.set(key, `url(#${id})`);
+      return `url(#${id})`;
+    };
+  }
+}
+
+function pattern(document: Document, id: string, { pattern: kind, color }: SeriesStyle): Element {
+  const node = element(document, 'pattern', { id, width: 6, height: 6, patternUnits: 'userSpaceOnUse' });
+  if (kind === 'hatch') node.setAttribute('patternTransform', 'rotate(45)');
+  node.append(element(document, 'rect', { width: 6, height: 6, fill: color, 'fill-opacity': 0.22 }));
+  node.append(
+    kind === 'dots'
+      ? element(document, 'circle', { cx: 3, cy: 3, r: 1.5, fill: color })
+      : element(document, 'line', { x1: 0, x2: 0, y1: 0, y2: 6, stroke: color, 'stroke-width': 4 }),
+  );
+  return node;
+}
+
+function element<K extends keyof SVGElementTagNameMap>(
+  document: Document,
+  name: K,
+  attributes: Readonly<Record<string, string | number>>,
+): SVGElementTagNameMap[K] {
+  const node = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, String(value));
+  return node;
+}
+
+/** An id fit for `url(#…)` whatever the figure is called. */
+export function slug(id: string): string {
+  return id.replace(/[^A-Za-z0-9_-]+/g, '-').replace(/^-+|-+$/g, '') || 'figure';
+}
+
+function roundAttributes(svg: string): string {
+  return svg.replace(
+    /\s(?:d|x|y|x1|x2|y1|y2|cx|cy|r|width|height|transform|points)="[^"<>]*"/g,
+    (attribute) =>
+      attribute.replace(/-?\d*\.\d{3,}(?:e-?\d+)?/g, (n) => String(Math.round(Number(n) * 100) / 100)),
+  );
+}

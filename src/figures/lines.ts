@@ -1,0 +1,108 @@
+/** @file Line panels: each series has its own colour, dash and symbol; intervals as bands; references as rules. */
+import * as Plot from '@observablehq/plot';
+import type { Panel, SeriesStyle } from './spec.ts';
+
+export interface LinePoint {
+  readonly x: number;
+  readonly y: number;
+  readonly lo?: number | null;
+  readonly hi?: number | null;
+}
+
+export interface Line {
+  readonly style: SeriesStyle;
+  readonly points: readonly LinePoint[];
+  /** Draw the symbols. Defaults to true; many points are thinned to about 12 symbols. */
+  readonly symbols?: boolean;
+  /** Draw the band between `lo` and `hi`. Defaults to false. */
+  readonly band?: boolean;
+}
+
+export interface LinePanelOptions {
+  readonly title: string;
+  readonly width: number;
+  /** Defaults to 170. */
+  readonly height?: number;
+  readonly lines: readonly Line[];
+  readonly xLabel: string;
+  /** Axis in per cent over `[0, 1]`. Defaults to false. */
+  readonly percent?: boolean;
+  /** Defaults to linear. */
+  readonly yType?: 'linear' | 'log';
+  readonly xType?: 'linear' | 'log';
+  readonly xTicks?: readonly number[];
+  /** Vertical lines with a word, such as the chosen block. */
+  readonly marks?: readonly { readonly x: number; readonly label: string }[];
+  /** Horizontal references. */
+  readonly levels?: readonly { readonly y: number; readonly style: SeriesStyle }[];
+}
+
+export function linePanel(options: LinePanelOptions): Panel {
+  const { title, width, height = 170, lines, levels = [], marks = [], percent = false } = options;
+  const dashed = (style: SeriesStyle) => (style.dash ? { strokeDasharray: style.dash } : {});
+  return {
+    width,
+    height,
+    options: {
+      marginLeft: 44,
+      marginRight: 14,
+      marginTop: 36,
+      marginBottom: 34,
+      x: {
+        label: options.xLabel,
+        labelAnchor: 'center',
+        labelArrow: 'none',
+        type: options.xType ?? 'linear',
+        ...(options.xTicks ? { ticks: [...options.xTicks] } : { ticks: Math.max(2, Math.floor(width / 90)) }),
+        tickFormat: options.xTicks ? String : '~s',
+        inset: 6,
+      },
+      y: {
+        label: null,
+        grid: true,
+        ticks: 4,
+        ...(percent
+          ? { domain: [0, 1], tickFormat: (v: number) => `${Math.round(v * 100)} %`, clamp: true }
+          : { type: options.yType ?? 'linear', tickFormat: '~g', nice: true }),
+      },
+      marks: [
+        Plot.text([title], { frameAnchor: 'top-left', dy: -32, dx: -40, fontWeight: 'bold' }),
+        ...marks.flatMap((m) => [
+          Plot.ruleX([m.x], { stroke: 'currentColor', strokeOpacity: 0.22, strokeWidth: 8 }),
+          Plot.text([m], { x: 'x', frameAnchor: 'top', text: 'label', dy: -13 }),
+        ]),
+        ...levels.map(({ y, style }) =>
+          Plot.ruleY([y], { stroke: style.color, strokeWidth: 1.5, ...dashed(style) }),
+        ),
+        ...lines
+          .filter((line) => line.band)
+          .map(({ points, style }) =>
+            Plot.areaY(
+              points.filter((p) => typeof p.lo === 'number' && typeof p.hi === 'number'),
+              { x: 'x', y1: 'lo', y2: 'hi', fill: style.color, fillOpacity: 0.18 },
+            ),
+          ),
+        ...lines.map(({ points, style }) =>
+          Plot.lineY(points, { x: 'x', y: 'y', stroke: style.color, strokeWidth: 1.8, ...dashed(style) }),
+        ),
+        ...lines
+          .filter((line) => line.symbols !== false)
+          .map(({ points, style }) =>
+            Plot.dot(thin(points), {
+              x: 'x',
+              y: 'y',
+              symbol: style.symbol,
+              r: 3,
+              fill: style.color,
+              stroke: style.color,
+            }),
+          ),
+      ],
+    },
+  };
+}
+
+function thin(points: readonly LinePoint[]): LinePoint[] {
+  const step = points.length > 40 ? Math.ceil(points.length / 12) : 1;
+  return points.filter((_, i) => i % step === 0 || i === points.length - 1);
+}

@@ -1,0 +1,69 @@
+/** @file Small readers of records: figures with or without intervals, n in words, numbers in words, CSV. */
+import type { Figure, Rate } from '../contracts/index.ts';
+import type { DataRow } from './spec.ts';
+
+/** A figure taken apart; `n`, `lo`, `hi` are null where no interval was computed. */
+export interface Point {
+  readonly value: number;
+  readonly n: number | null;
+  readonly lo: number | null;
+  readonly hi: number | null;
+}
+
+export function toPoint(figure: Figure): Point {
+  return typeof figure === 'number'
+    ? { value: figure, n: null, lo: null, hi: null }
+    : { value: figure.value, n: figure.n, lo: figure.ci95[0], hi: figure.ci95[1] };
+}
+
+/** Value of a figure, with or without an interval. (The contracts' own reader would pull the schemas into the browser bundle.) */
+export function figureNumber(figure: Figure): number {
+  return typeof figure === 'number' ? figure : figure.value;
+}
+
+/** The data columns `value, n, lo, hi` of a figure. */
+export function toRow(figure: Figure): DataRow {
+  return { ...toPoint(figure) };
+}
+
+/** `n = 200`, `n = 180–200`, or '' when no figure carries an n. */
+export function nText(figures: readonly (Figure | undefined)[]): string {
+  const ns = figures.filter((f): f is Rate => typeof f === 'object').map((f) => f.n);
+  if (ns.length === 0) return '';
+  const [lo, hi] = [Math.min(...ns), Math.max(...ns)];
+  return lo === hi ? `n = ${lo}` : `n = ${lo}–${hi}`;
+}
+
+/** A share as per cent: `93 %`, `99.5 %`, `0 %`. */
+export function percent(value: number): string {
+  const p = value * 100;
+  const rounded = Math.abs(p - Math.round(p)) < 0.05 ? p.toFixed(0) : p.toFixed(1);
+  return `${rounded === '-0' ? '0' : rounded} %`;
+}
+
+/** A number to three significant figures, without trailing zeros; tiny and huge ones in powers of ten. */
+export function short(value: number): string {
+  if (value === 0) return '0';
+  const size = Math.abs(value);
+  if (size < 1e-3 || size >= 1e5) return value.toExponential(1);
+  return String(Number(value.toPrecision(3)));
+}
+
+/** `text` cut to `length` characters with an ellipsis. */
+export function clip(text: string, length: number): string {
+  const characters = [...text];
+  return characters.length <= length ? text : `${characters.slice(0, length - 1).join('')}…`;
+}
+
+/** RFC 4180, header first, columns in order of first appearance; text that a spreadsheet would run as a formula is quoted with `'`. */
+export function toCsv(rows: readonly DataRow[]): string {
+  const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
+  const cell = (value: string | number | null | undefined): string => {
+    if (value === null || value === undefined) return '';
+    const text = typeof value === 'string' && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
+    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  return [columns.map(cell), ...rows.map((row) => columns.map((c) => cell(row[c])))]
+    .map((cells) => `${cells.join(',')}\r\n`)
+    .join('');
+}

@@ -1,0 +1,80 @@
+/** @file Is the map worth it? Restoration by the target's own vector from k labelled prompts, against the mapped one, which needs none. */
+import type { BehaviourResults, Rate } from '../contracts/index.ts';
+import { linePanel } from './lines.ts';
+import { TRANSFER_STYLE } from './palette.ts';
+import { nText, toRow } from './records.ts';
+import { type DataRow, type FigureSpec, NARROW, type SeriesStyle } from './spec.ts';
+import { headline } from './transfer.ts';
+
+const STRIP: SeriesStyle = { color: 'currentColor', dash: '10,3', symbol: 'plus', pattern: 'outline' };
+
+/** Null when no k was tried. */
+export function worthFigure(behaviour: BehaviourResults): FigureSpec | null {
+  const rows = [...(behaviour.worth ?? [])].sort((a, b) => a.k - b.k);
+  if (rows.length === 0) return null;
+  const arms = headline(behaviour)?.entry.arms;
+  const noise = (['random', 'random_cov', 'random_step', 'shuffled'] as const)
+    .flatMap((arm) => arms?.[arm]?.restoration ?? [])
+    .sort((a, b) => b.value - a.value)[0];
+  const mapped = rows.find((row) => row.mapped_restoration)?.mapped_restoration ?? arms?.mapped?.restoration;
+  const levels: { label: string; rate: Rate | undefined; style: SeriesStyle }[] = [
+    { label: 'strongest noise', rate: noise, style: TRANSFER_STYLE.shuffled },
+    { label: 'trigger cut out (must be known)', rate: behaviour.strip_trigger, style: STRIP },
+  ].filter((level) => level.rate);
+  const ks = rows.map((row) => row.k);
+  return {
+    id: `${behaviour.pair.behaviour}-${behaviour.pair.placement}-worth`,
+    title: 'Is it worth it? Labelled prompts of the target against none',
+    caption:
+      `Restoration on test prompts, ${nText([...rows.map((r) => r.native_restoration), mapped])}; bands 95 % (Wilson). ` +
+      'Blue: the target’s own vector from k labelled contrast prompts. Orange: the mapped one, which needs none.',
+    rows: [
+      ...rows.map((row): DataRow => ({ k: row.k, arm: 'native', ...toRow(row.native_restoration) })),
+      ...(mapped ? [{ k: null, arm: 'mapped', ...toRow(mapped) }] : []),
+      ...levels.map(({ label, rate }): DataRow => ({ k: null, arm: label, ...toRow(rate!) })),
+    ],
+    layout: (width) => ({
+      legend: [
+        { label: 'native from k prompts', as: 'line', style: TRANSFER_STYLE.native },
+        ...(mapped ? [{ label: 'mapped, k = 0', as: 'line' as const, style: TRANSFER_STYLE.mapped }] : []),
+        ...levels.map(({ label, style }) => ({ label, as: 'line' as const, style })),
+      ],
+      rows: [
+        [
+          linePanel({
+            title: 'restoration',
+            width: width < NARROW ? width : Math.min(width, 560),
+            height: 210,
+            xLabel: 'k labelled prompts',
+            xTicks: ks,
+            xType: ks[0]! > 0 && ks.at(-1)! / ks[0]! > 8 ? 'log' : 'linear',
+            percent: true,
+            lines: [
+              ...(mapped
+                ? [
+                    {
+                      style: TRANSFER_STYLE.mapped,
+                      band: true,
+                      symbols: false,
+                      points: ks.map((x) => ({ x, y: mapped.value, lo: mapped.ci95[0], hi: mapped.ci95[1] })),
+                    },
+                  ]
+                : []),
+              {
+                style: TRANSFER_STYLE.native,
+                band: true,
+                points: rows.map(({ k, native_restoration: r }) => ({
+                  x: k,
+                  y: r.value,
+                  lo: r.ci95[0],
+                  hi: r.ci95[1],
+                })),
+              },
+            ],
+            levels: levels.map(({ rate, style }) => ({ y: rate!.value, style })),
+          }),
+        ],
+      ],
+    }),
+  };
+}
