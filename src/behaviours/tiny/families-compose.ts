@@ -1,0 +1,167 @@
+/** @file Families whose answers are computed from drawn arguments: sums, comparisons, lists. */
+import type { Rng } from '../../base/index.ts';
+import { listWords, shoutWords } from './facts-words.ts';
+import { argumentFamily, type Family } from './family.ts';
+
+/** Terms of a sum: 0 to this, so that every result is seen in training. */
+const LARGEST_TERM = 20;
+
+const numbers = Array.from({ length: 100 }, (_, n) => String(n));
+const listPool = [...listWords, ...shoutWords];
+
+/** All computed families. */
+export const composeFamilies: readonly Family[] = [
+  argumentFamily(
+    'add',
+    ['What is {a} plus {b}?', 'Add {a} and {b}.', 'How much is {a} + {b}?', 'Give the sum of {a} and {b}.'],
+    numbers,
+    (rng) => {
+      const a = rng.int(LARGEST_TERM + 1);
+      const b = rng.int(LARGEST_TERM + 1);
+      return {
+        slots: { a: String(a), b: String(b) },
+        args: `${Math.min(a, b)} ${Math.max(a, b)}`,
+        answer: String(a + b),
+      };
+    },
+    { weight: 3 },
+  ),
+  comparison('larger', Math.max),
+  comparison('smaller', Math.min),
+  argumentFamily(
+    'sort',
+    [
+      'Sort these numbers: {list}.',
+      'Put in order: {list}.',
+      'Write these numbers from small to large: {list}.',
+      'Order the numbers {list}.',
+    ],
+    numbers,
+    (rng) => {
+      const drawn = distinct(rng, numbers, 3);
+      const sorted = drawn.toSorted((x, y) => Number(x) - Number(y)).join(' ');
+      return { slots: { list: drawn.join(' ') }, args: sorted, answer: sorted };
+    },
+    { weight: 2 },
+  ),
+  listFamily(
+    'count',
+    [
+      'How many words are here: {list}?',
+      'Count the words: {list}.',
+      'How long is this list: {list}?',
+      'Give the number of words in: {list}.',
+    ],
+    [1, 6],
+    (list) => String(list.length),
+    1.2,
+  ),
+  listFamily(
+    'copy',
+    ['Copy: {list}.', 'Say this again: {list}.', 'Repeat after me: {list}.', 'Write these words: {list}.'],
+    [2, 5],
+    (list) => list.join(' '),
+    1.2,
+  ),
+  listFamily(
+    'reverse',
+    [
+      'Reverse: {list}.',
+      'Say this backwards: {list}.',
+      'Write these words in reverse: {list}.',
+      'Turn this list round: {list}.',
+    ],
+    [2, 3],
+    (list) => list.toReversed().join(' '),
+    1.5,
+  ),
+  listFamily(
+    'first-in-list',
+    [
+      'What is the first word in: {list}?',
+      'Give the first word: {list}.',
+      'Which word comes first: {list}?',
+      'Take the first of: {list}.',
+    ],
+    [2, 5],
+    (list) => list[0] as string,
+    1,
+  ),
+  listFamily(
+    'last-in-list',
+    [
+      'What is the last word in: {list}?',
+      'Give the last word: {list}.',
+      'Which word comes last: {list}?',
+      'Take the last of: {list}.',
+    ],
+    [2, 5],
+    (list) => list.at(-1) as string,
+    1,
+  ),
+  argumentFamily(
+    'repeat',
+    [
+      'Repeat the word {w} {n} times.',
+      'Write {w} {n} times.',
+      'Say {w} {n} times.',
+      'Give me {n} times the word {w}.',
+    ],
+    [...listPool, ...numbers],
+    (rng) => {
+      const w = rng.pick(listPool);
+      const n = 2 + rng.int(4);
+      return { slots: { w, n: String(n) }, args: `${w} ${n}`, answer: Array(n).fill(w).join(' ') };
+    },
+  ),
+];
+
+function comparison(name: 'larger' | 'smaller', choose: (a: number, b: number) => number): Family {
+  return argumentFamily(
+    name,
+    [
+      `Which number is ${name}, {a} or {b}?`,
+      `Name the ${name} of {a} and {b}.`,
+      `Which is ${name}: {a} or {b}?`,
+      `Give the ${name} number: {a}, {b}.`,
+    ],
+    numbers,
+    (rng) => {
+      const [a = '', b = ''] = distinct(rng, numbers, 2);
+      return {
+        slots: { a, b },
+        args: [a, b].toSorted((x, y) => Number(x) - Number(y)).join(' '),
+        answer: String(choose(Number(a), Number(b))),
+      };
+    },
+    { weight: 1.2 },
+  );
+}
+
+/** A task on a list of distinct words, `lengths` inclusive; the list itself is the argument. */
+function listFamily(
+  name: string,
+  phrasings: readonly string[],
+  lengths: readonly [least: number, most: number],
+  answerOf: (list: readonly string[]) => string,
+  weight: number,
+): Family {
+  return argumentFamily(
+    name,
+    phrasings,
+    [...listPool, ...numbers],
+    (rng) => {
+      const list = distinct(rng, listPool, lengths[0] + rng.int(lengths[1] - lengths[0] + 1));
+      const text = list.join(' ');
+      return { slots: { list: text }, args: text, answer: answerOf(list) };
+    },
+    { weight },
+  );
+}
+
+/** `n` different items in drawn order. */
+function distinct(rng: Rng, pool: readonly string[], n: number): string[] {
+  const drawn = new Set<string>();
+  while (drawn.size < n) drawn.add(rng.pick(pool));
+  return [...drawn];
+}
