@@ -1,0 +1,24 @@
+/** @file The one error of bad model files. */
+import { InputError } from '../../base/index.ts';
+
+/** What a file should have held, what it held, and what to do about it. */
+export interface Complaint {
+  readonly wanted: string;
+  readonly got: string;
+  /** The next step for the person. Defaults to downloading the file again. */
+  readonly next?: string;
+}
+
+/** A checkpoint file is damaged, incomplete or of a kind we do not run. Permanent: exit code 2. */
+export class CheckpointError extends InputError {
+  constructor(where: string, complaint: Complaint, cause?: unknown) {
+    const next = complaint.next ?? 'the file is damaged: download or write it again';
+    super(`${where}: wanted ${complaint.wanted}, got ${complaint.got}; ${next}`, { cause });
+  }
+}
+
+/** Text from an untrusted file, short and printable, for use in a message. */
+export function show(value: unknown): string {
+  const text = typeof value === 'bigint' ? `${value}` : (JSON.stringify(value) ?? String(value));
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}

@@ -1,0 +1,34 @@
+/** @file Checkpoints: safetensors used in place, GGUF dequantised once, both behind one view. */
+export { cacheRoot } from './cacheFolder.ts';
+export { type ConvertOptions, convertToHf } from './convert.ts';
+export { CheckpointError } from './errors.ts';
+export { inspectGguf } from './gguf/open.ts';
+export {
+  type Gguf,
+  type GgufArray,
+  type GgufMetadata,
+  type GgufTensor,
+  type GgufValue,
+  readGguf,
+} from './gguf/read.ts';
+export { type ByteSource, fileSource, memorySource } from './gguf/source.ts';
+export { decodeFloats, decodeToFloat32, encodeFloat32 } from './numbers.ts';
+export { type OpenCheckpointOptions, openCheckpoint } from './open.ts';
+export { readSafetensors, readTensorFloat32, type SafetensorsFile } from './safetensorsFile.ts';
+export { parseSafetensorsHeader, type SafetensorsHeader } from './safetensorsHeader.ts';
+export {
+  type TensorPiece,
+  type TensorToWrite,
+  type WritableDtype,
+  writeSafetensors,
+} from './safetensorsWrite.ts';
+export { isPlainObject, parseStrictJsonObject } from './strictJson.ts';
+export {
+  type Checkpoint,
+  type CheckpointTensor,
+  DTYPE_BYTES,
+  type Dtype,
+  elementCount,
+  type FloatDtype,
+  type TensorInfo,
+} from './types.ts';

@@ -1,0 +1,129 @@
+/** @file `openCheckpoint`: one view of a Hugging Face folder and of a GGUF file. */
+import { readdir, realpath, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { hashFile, hashJson, type ProgressSink } from '../../base/index.ts';
+import { CheckpointError, show } from './errors.ts';
+import { openFolderWeights, readJsonFile } from './folder.ts';
+import { openGguf } from './gguf/open.ts';
+import { readTensorFloat32 } from './safetensorsFile.ts';
+import type { Checkpoint, TensorInfo } from './types.ts';
+
+/** Options of {@link openCheckpoint}. */
+export interface OpenCheckpointOptions {
+  /** Root of the cache for dequantised GGUFs. Defaults to `$CROSSPATCH_CACHE`, else `~/.cache/crosspatch`. */
+  readonly cacheDir?: string;
+  /** Hears `checkpoint.dequantise` in bytes while a GGUF is opened for the first time. Defaults to nobody. */
+  readonly onProgress?: ProgressSink;
+}
+
+/** Files besides the weights that decide what a model computes; part of its content hash when they are there. */
+const HASHED_FILES = [
+  'config.json',
+  'generation_config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'added_tokens.json',
+  'tokenizer.model',
+  'vocab.json',
+  'merges.txt',
+  'chat_template.jinja',
+  'chat_template.json',
+];
+
+/**
+ * Open a model on disk: a Hugging Face folder (`config.json` and safetensors, one or sharded, symlinks allowed), a
+ * `.gguf` file, or a folder with one `.gguf` and no safetensors. Reads headers only; a GGUF is dequantised into the
+ * cache at its first opening. Never uses the network.
+ *
+ * @throws CheckpointError when files are missing, damaged or not of a kind we run
+ * @example const { config, tensors } = await openCheckpoint('assets/tiny/tiny-llama-s');
+ */
+export async function openCheckpoint(path: string, options: OpenCheckpointOptions = {}): Promise<Checkpoint> {
+  const info = await stat(path).catch((error: unknown) => {
+    throw new CheckpointError(
+      path,
+      { wanted: 'a model', got: 'nothing there', next: 'check the path' },
+      error,
+    );
+  });
+  if (info.isDirectory()) {
+    const names = await readdir(path);
+    const ggufs = names.filter((n) => n.toLowerCase().endsWith('.gguf'));
+    if (names.some((n) => n.endsWith('.safetensors')) || ggufs.length === 0) return openFolder(path, options);
+    if (ggufs.length === 1) return openGgufFile(join(path, ggufs[0]!), options);
+    throw new CheckpointError(path, {
+      wanted: 'one model',
+      got: `${ggufs.length} GGUF files`,
+      next: `give the path of one, e.g. ${ggufs[0]}`,
+    });
+  }
+  if (path.toLowerCase().endsWith('.gguf')) return openGgufFile(path, options);
+  throw new CheckpointError(path, {
+    wanted: 'a folder or a .gguf file',
+    got: `the file ${show(basename(path))}`,
+    next: `give the folder: ${dirname(path)}`,
+  });
+}
+
+async function openFolder(path: string, options: OpenCheckpointOptions): Promise<Checkpoint> {
+  const config = await readJsonFile(join(path, 'config.json'));
+  if (config === undefined)
+    throw new CheckpointError(path, { wanted: 'config.json', got: 'none', next: 'check the path' });
+  const generationConfig = await readJsonFile(join(path, 'generation_config.json'));
+  const { folder, tensors } = await openFolderWeights(path, options.cacheDir);
+  return {
+    path: resolve(path),
+    kind: 'hf',
+    folder,
+    config,
+    ...(generationConfig === undefined ? {} : { generationConfig }),
+    tensors,
+    readTensor: (name) => readNamed(tensors, name, path),
+    contentHash: once(() => hashFolder(path, tensors)),
+  };
+}
+
+async function openGgufFile(path: string, options: OpenCheckpointOptions): Promise<Checkpoint> {
+  const file = await realpath(path);
+  const { config, generationConfig, metadata, weights } = await openGguf(file, options);
+  const tensors = new Map(weights.tensors.map((t) => [t.name, t]));
+  return {
+    path: resolve(path),
+    kind: 'gguf',
+    folder: dirname(weights.file),
+    config,
+    generationConfig,
+    tensors,
+    readTensor: (name) => readNamed(tensors, name, path),
+    gguf: metadata,
+    contentHash: once(() => hashFile(file)),
+  };
+}
+
+async function readNamed(tensors: ReadonlyMap<string, TensorInfo>, name: string, where: string) {
+  const tensor = tensors.get(name);
+  if (tensor === undefined)
+    throw new CheckpointError(where, {
+      wanted: `a tensor ${show(name)}`,
+      got: `none of that name among ${tensors.size}`,
+      next: 'the checkpoint is incomplete or of another architecture',
+    });
+  return readTensorFloat32(tensor);
+}
+
+async function hashFolder(path: string, tensors: ReadonlyMap<string, TensorInfo>): Promise<string> {
+  const hashes: [string, string][] = [];
+  for (const name of HASHED_FILES) {
+    const file = join(path, name);
+    if ((await stat(file).catch(() => undefined))?.isFile()) hashes.push([name, await hashFile(file)]);
+  }
+  const weights = [...new Set([...tensors.values()].map((t) => t.file))];
+  const sums = await Promise.all(weights.map((file) => hashFile(file)));
+  return hashJson([hashes, sums.sort()]);
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => (made ??= make());
+}
