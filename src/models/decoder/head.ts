@@ -1,0 +1,78 @@
+/** @file From the residual stream to logits: the final norm, then the head in vocabulary chunks so that no session ever holds a 262 k table twice. */
+import { disposeAll, type Owned } from '../../base/index.ts';
+import { compile, type CompileOptions, constant, f32, input, linear, mul, rmsNorm, type Session, shift, softcap, type Tensor } from '../../engine/index.ts';
+import type { ModelConfig } from '../config.ts';
+import { EMBED, FINAL_NORM, HEAD, type WeightFiles } from './weights.ts';
+
+/** Vocabulary rows in one session: a 262 k head peaks at a quarter of what one session would. */
+const CHUNK = 65_536;
+
+/** Row ranges of the vocabulary, each at most `size` long. */
+export function vocabularyChunks(vocabSize: number, size: number = CHUNK): (readonly [number, number])[] {
+  return Array.from({ length: Math.ceil(vocabSize / size) }, (_, i) => [i * size, Math.min(vocabSize, (i + 1) * size)] as const);
+}
+
+/** Final norm and head. */
+export class Head implements Owned {
+  readonly #config: ModelConfig;
+  readonly #normalise: Session;
+  readonly #chunks: readonly { readonly session: Session; readonly from: number; readonly to: number }[];
+
+  private constructor(config: ModelConfig, normalise: Session, chunks: { session: Session; from: number; to: number }[]) {
+    this.#config = config;
+    this.#normalise = normalise;
+    this.#chunks = chunks;
+  }
+
+  static async open(c: ModelConfig, weights: WeightFiles, options: Omit<CompileOptions, 'weights' | 'weightsFolder'>): Promise<Head> {
+    const x = input('x', 'f32', ['N', c.dModel]);
+    const ones = constant(f32([c.dModel], new Float32Array(c.dModel).fill(1)));
+    const normalise = await compile({ name: 'ln_final', outputs: { normalized: rmsNorm(x, ones, c.normEps) } }, options);
+    const opened: { session: Session; from: number; to: number }[] = [];
+    try {
+      for (const rows of vocabularyChunks(c.vocabSize)) opened.push({ session: await openChunk(c, weights, rows, options), from: rows[0], to: rows[1] });
+    } catch (error) {
+      await disposeAll([normalise, ...opened.map((o) => o.session)]);
+      throw error;
+    }
+    return new Head(c, normalise, opened);
+  }
+
+  /** Rows of the residual stream [N,D] → normalised rows [N,D], without the norm's gain (`ln_final.hook_normalized`). */
+  async normalise(rows: Tensor<'f32'>): Promise<Tensor<'f32'>> {
+    return (await this.#normalise.run({ x: rows })).normalized as Tensor<'f32'>;
+  }
+
+  /** Normalised rows [N,D] → logits [N,V]. */
+  async logits(normalized: Tensor<'f32'>): Promise<Tensor<'f32'>> {
+    const n = normalized.shape[0] as number;
+    const v = this.#config.vocabSize;
+    const only = this.#chunks.length === 1 ? this.#chunks[0] : undefined;
+    if (only !== undefined) return (await only.session.run({ normalized })).logits as Tensor<'f32'>;
+    const all = new Float32Array(n * v);
+    for (const { session, from, to } of this.#chunks) {
+      const part = ((await session.run({ normalized })).logits as Tensor<'f32'>).data;
+      for (let i = 0; i < n; i++) all.set(part.subarray(i * (to - from), (i + 1) * (to - from)), i * v + from);
+    }
+    return { dtype: 'f32', shape: [n, v], data: all };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await disposeAll([this.#normalise, ...this.#chunks.map((c) => c.session)]);
+  }
+}
+
+async function openChunk(c: ModelConfig, weights: WeightFiles, rows: readonly [number, number], options: Omit<CompileOptions, 'weights' | 'weightsFolder'>): Promise<Session> {
+  const table = c.tied ? EMBED : HEAD;
+  const stored = weights.leaf(FINAL_NORM);
+  const gain = c.normGain === '1+w' ? shift(stored, 1) : stored;
+  const raw = linear(mul(input('normalized', 'f32', ['N', c.dModel]), gain), weights.leaf(table, rows));
+  return compile(
+    { name: `unembed.${rows[0]}`, outputs: { logits: c.logitSoftcap === undefined ? raw : softcap(raw, c.logitSoftcap) } },
+    {
+      ...options,
+      weights: { [FINAL_NORM]: weights.source(FINAL_NORM), [table]: weights.source(table, rows) },
+      weightsFolder: weights.checkpoint.folder,
+    },
+  );
+}

@@ -1,0 +1,167 @@
+/** @file The tensors of a decoder: names as Hugging Face stores them, shapes from the config, and their bytes in place. */
+import { closeSync, openSync, readSync } from 'node:fs';
+import { relative } from 'node:path';
+import { CrosspatchError, InputError, type Owned } from '../../base/index.ts';
+import { type DType, type ExternalData, type Node, weight, cast } from '../../engine/index.ts';
+import type { Checkpoint, TensorInfo } from '../checkpoint/index.ts';
+import { decodeToFloat32 } from '../checkpoint/index.ts';
+import type { ModelConfig } from '../config.ts';
+
+/** One tensor of a block, by role. */
+export type BlockRole =
+  | 'inputNorm'
+  | 'q'
+  | 'k'
+  | 'v'
+  | 'o'
+  | 'qBias'
+  | 'kBias'
+  | 'vBias'
+  | 'oBias'
+  | 'qNorm'
+  | 'kNorm'
+  | 'postAttentionNorm'
+  | 'mlpNorm'
+  | 'gate'
+  | 'up'
+  | 'down'
+  | 'gateBias'
+  | 'upBias'
+  | 'downBias'
+  | 'postMlpNorm';
+
+/** Name inside a block and shape of every tensor this config has. Matrices are [out, in]. */
+export function blockTensors(c: ModelConfig): Partial<Record<BlockRole, { readonly name: string; readonly shape: readonly number[] }>> {
+  const dq = c.nHeads * c.headDim;
+  const dkv = c.nKvHeads * c.headDim;
+  const d = c.dModel;
+  return {
+    inputNorm: { name: 'input_layernorm.weight', shape: [d] },
+    q: { name: 'self_attn.q_proj.weight', shape: [dq, d] },
+    k: { name: 'self_attn.k_proj.weight', shape: [dkv, d] },
+    v: { name: 'self_attn.v_proj.weight', shape: [dkv, d] },
+    o: { name: 'self_attn.o_proj.weight', shape: [d, dq] },
+    ...(c.qkvBias
+      ? {
+          qBias: { name: 'self_attn.q_proj.bias', shape: [dq] },
+          kBias: { name: 'self_attn.k_proj.bias', shape: [dkv] },
+          vBias: { name: 'self_attn.v_proj.bias', shape: [dkv] },
+        }
+      : {}),
+    ...(c.outBias ? { oBias: { name: 'self_attn.o_proj.bias', shape: [d] } } : {}),
+    ...(c.qkNorm
+      ? { qNorm: { name: 'self_attn.q_norm.weight', shape: [c.headDim] }, kNorm: { name: 'self_attn.k_norm.weight', shape: [c.headDim] } }
+      : {}),
+    // Where the norms sit around attention and the MLP decides what `post_attention_layernorm` means.
+    ...(c.sandwichNorms
+      ? {
+          postAttentionNorm: { name: 'post_attention_layernorm.weight', shape: [d] },
+          mlpNorm: { name: 'pre_feedforward_layernorm.weight', shape: [d] },
+          postMlpNorm: { name: 'post_feedforward_layernorm.weight', shape: [d] },
+        }
+      : { mlpNorm: { name: 'post_attention_layernorm.weight', shape: [d] } }),
+    gate: { name: 'mlp.gate_proj.weight', shape: [c.dMlp, d] },
+    up: { name: 'mlp.up_proj.weight', shape: [c.dMlp, d] },
+    down: { name: 'mlp.down_proj.weight', shape: [d, c.dMlp] },
+    ...(c.mlpBias
+      ? {
+          gateBias: { name: 'mlp.gate_proj.bias', shape: [c.dMlp] },
+          upBias: { name: 'mlp.up_proj.bias', shape: [c.dMlp] },
+          downBias: { name: 'mlp.down_proj.bias', shape: [d] },
+        }
+      : {}),
+  };
+}
+
+export const EMBED = 'model.embed_tokens.weight';
+export const FINAL_NORM = 'model.norm.weight';
+export const HEAD = 'lm_head.weight';
+
+/** Full name of a block's tensor. */
+export const blockTensorName = (layer: number, name: string): string => `model.layers.${layer}.${name}`;
+
+/** Every tensor the config needs: full name → shape. The head is missing when tied. */
+export function allTensors(c: ModelConfig): Map<string, readonly number[]> {
+  const all = new Map<string, readonly number[]>([[EMBED, [c.vocabSize, c.dModel]]]);
+  c.blocks.forEach((_, i) => {
+    for (const t of Object.values(blockTensors(c))) all.set(blockTensorName(i, t.name), t.shape);
+  });
+  all.set(FINAL_NORM, [c.dModel]);
+  if (!c.tied) all.set(HEAD, [c.vocabSize, c.dModel]);
+  return all;
+}
+
+/** Tensors that files carry though nothing needs them: rotary tables of old exports, and the head of a tied model. */
+const ignorable = (c: ModelConfig, name: string): boolean => /rotary_emb\.inv_freq$/.test(name) || (c.tied && name === HEAD);
+
+/** Refuse a checkpoint whose tensors are not exactly those of its config. */
+export function checkTensors(c: ModelConfig, tensors: ReadonlyMap<string, TensorInfo>, where: string): void {
+  const wanted = allTensors(c);
+  for (const [name, shape] of wanted) {
+    const t = tensors.get(name);
+    if (t === undefined) throw new InputError(`${where}: tensor ${name} [${shape.join(',')}] is missing`);
+    if (t.shape.length !== shape.length || t.shape.some((n, i) => n !== shape[i])) {
+      throw new InputError(`${where}: tensor ${name}: config.json wants [${shape.join(',')}], the file has [${t.shape.join(',')}]`);
+    }
+    if (!(t.dtype in storedAs)) throw new InputError(`${where}: tensor ${name}: dtype ${t.dtype} is not a floating-point weight`);
+  }
+  const extra = [...tensors.keys()].filter((n) => !wanted.has(n) && !ignorable(c, n));
+  if (extra.length > 0) {
+    throw new InputError(`${where}: ${extra.length} tensors that ${c.modelType} does not have (${extra.slice(0, 3).join(', ')}${extra.length > 3 ? ', …' : ''}); leaving them out would compute another model`);
+  }
+}
+
+const storedAs: Readonly<Record<string, DType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16', F64: 'f64' };
+
+/** A checkpoint's weights as graph leaves and file ranges; embedding rows are read one by one, so the table is never in memory. */
+export class WeightFiles implements Owned {
+  readonly checkpoint: Checkpoint;
+  readonly #open = new Map<string, number>();
+
+  constructor(checkpoint: Checkpoint) {
+    this.checkpoint = checkpoint;
+  }
+
+  #info(name: string): TensorInfo {
+    const info = this.checkpoint.tensors.get(name);
+    if (info === undefined) throw new CrosspatchError(`weights: ${this.checkpoint.path} has no tensor ${name}`);
+    return info;
+  }
+
+  /** The tensor as an f32 graph node (cast from what the file stores; the cast is folded when the session loads). `rows` takes rows a…b−1. */
+  leaf(name: string, rows?: readonly [number, number]): Node {
+    const { dtype, shape } = this.#info(name);
+    const taken = rows === undefined ? shape : [rows[1] - rows[0], ...shape.slice(1)];
+    return cast(weight(name, storedAs[dtype] as DType, taken), 'f32');
+  }
+
+  /** Where those bytes lie, relative to the checkpoint's folder. */
+  source(name: string, rows?: readonly [number, number]): ExternalData {
+    const { file, offset, byteLength, shape } = this.#info(name);
+    const place = relative(this.checkpoint.folder, file);
+    if (rows === undefined) return { file: place, offset, byteLength };
+    const rowBytes = byteLength / (shape[0] as number);
+    return { file: place, offset: offset + rows[0] * rowBytes, byteLength: (rows[1] - rows[0]) * rowBytes };
+  }
+
+  /** Write row `index` of a [R, D] tensor, as float32, at `at` of `out`. */
+  readRow(name: string, index: number, out: Float32Array, at: number): void {
+    const { file, offset, byteLength, shape, dtype } = this.#info(name);
+    const rowBytes = byteLength / (shape[0] as number);
+    let fd = this.#open.get(file);
+    if (fd === undefined) {
+      fd = openSync(file, 'r');
+      this.#open.set(file, fd);
+    }
+    const bytes = new Uint8Array(rowBytes);
+    if (readSync(fd, bytes, 0, rowBytes, offset + index * rowBytes) !== rowBytes) {
+      throw new InputError(`${file}: ended inside ${name}; the file changed while it was in use`);
+    }
+    out.set(decodeToFloat32(dtype, bytes), at);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const fd of this.#open.values()) closeSync(fd);
+    this.#open.clear();
+  }
+}

@@ -1,0 +1,63 @@
+/** @file Gemma 2 (arXiv 2408.00118) and Gemma 3 text (arXiv 2503.19786). Gains are 1 + w, embeddings scaled by √d, heads tied. */
+import type { ModelConfig } from '../config.ts';
+import { readBlocks, readRope, readSizes } from './common.ts';
+import type { ConfigReader } from './reader.ts';
+
+function shared(c: ConfigReader): Omit<ModelConfig, 'modelType' | 'blocks' | 'qkNorm'> & { nLayers: number } {
+  const { nLayers, ...sizes } = readSizes(c);
+  // Files carry either name; `hidden_activation` wins, as in transformers.
+  const legacy = c.raw('hidden_act');
+  const named = c.raw('hidden_activation') ?? legacy ?? 'gelu_pytorch_tanh';
+  if (named !== 'gelu_pytorch_tanh') c.oneOf('hidden_activation', ['gelu_pytorch_tanh']);
+  c.mustBe('use_bidirectional_attention', false);
+  const bias = c.flag('attention_bias', false);
+  const attentionSoftcap = c.optional('attn_logit_softcapping');
+  const logitSoftcap = c.optional('final_logit_softcapping');
+  return {
+    ...sizes,
+    nLayers,
+    normGain: '1+w',
+    activation: 'geluTanh',
+    qkvBias: bias,
+    outBias: bias,
+    mlpBias: false,
+    sandwichNorms: true,
+    embedScale: Math.sqrt(sizes.dModel),
+    attentionScale: 1 / Math.sqrt(c.positive('query_pre_attn_scalar', 256)),
+    ...(attentionSoftcap === undefined ? {} : { attentionSoftcap }),
+    ...(logitSoftcap === undefined ? {} : { logitSoftcap }),
+    tied: c.flag('tie_word_embeddings', true),
+  };
+}
+
+export function gemma2(c: ConfigReader): ModelConfig {
+  const { nLayers, ...base } = shared(c);
+  const rope = readRope(c);
+  const window = c.size('sliding_window', 4096);
+  return {
+    ...base,
+    modelType: 'gemma2',
+    qkNorm: false,
+    // Even blocks slide, odd ones see everything.
+    blocks: readBlocks(c, nLayers, window, { full: rope, sliding: rope }, (i) => i % 2 === 0),
+  };
+}
+
+export function gemma3(c: ConfigReader): ModelConfig {
+  const { nLayers, ...base } = shared(c);
+  const full = readRope(c, 1_000_000, 'full_attention');
+  const sliding =
+    c.raw('rope_parameters') === undefined
+      ? ({ theta: c.positive('rope_local_base_freq', 10_000), scaling: { kind: 'none' } } as const)
+      : readRope(c, 10_000, 'sliding_attention');
+  const window = c.size('sliding_window', 4096);
+  // Every sixth block sees everything; files spell the period with or without a leading underscore.
+  const spelled = c.raw('_sliding_window_pattern') === undefined ? 'sliding_window_pattern' : '_sliding_window_pattern';
+  const period = c.size(spelled, 6);
+  return {
+    ...base,
+    modelType: 'gemma3_text',
+    qkNorm: true,
+    blocks: readBlocks(c, nLayers, window, { full, sliding }, (i) => (i + 1) % period !== 0),
+  };
+}

@@ -1,0 +1,26 @@
+/** @file Mistral (arXiv 2310.06825): Llama with a sliding window in every block. */
+import type { ModelConfig } from '../config.ts';
+import { readBlocks, readRope, readSizes } from './common.ts';
+import type { ConfigReader } from './reader.ts';
+
+export function mistral(c: ConfigReader): ModelConfig {
+  const { nLayers, ...sizes } = readSizes(c);
+  const rope = readRope(c);
+  const window = c.optional('sliding_window');
+  c.oneOf('hidden_act', ['silu'], 'silu');
+  return {
+    ...sizes,
+    modelType: 'mistral',
+    normGain: 'w',
+    activation: 'silu',
+    qkvBias: false,
+    outBias: false,
+    mlpBias: false,
+    qkNorm: false,
+    sandwichNorms: false,
+    embedScale: 1,
+    attentionScale: 1 / Math.sqrt(sizes.headDim),
+    tied: c.flag('tie_word_embeddings', false),
+    blocks: readBlocks(c, nLayers, window, { full: rope, sliding: rope }, () => window !== undefined),
+  };
+}

@@ -1,0 +1,117 @@
+/** @file Reads `config.json` strictly: every key is used, or known to change nothing, or refused by name. */
+import { InputError } from '../../base/index.ts';
+
+/** Keys of every family that do not change what the forward pass computes. */
+const harmless = new Set([
+  '_name_or_path',
+  'architectures',
+  'attention_dropout',
+  'auto_map',
+  'bos_token_id',
+  'cache_implementation',
+  'dtype',
+  'eos_token_id',
+  'initializer_range',
+  'is_llama_config',
+  'model_type',
+  'pad_token_id',
+  'pretraining_tp',
+  'residual_dropout',
+  'rope_interleaved',
+  'torch_dtype',
+  'transformers.js_config',
+  'transformers_version',
+  'unsloth_fixed',
+  'unsloth_version',
+  'use_cache',
+]);
+
+/** A config being read. `done()` must be called last: it refuses keys nobody asked for. */
+export class ConfigReader {
+  readonly #config: Readonly<Record<string, unknown>>;
+  readonly #used = new Set<string>();
+  readonly where: string;
+
+  constructor(config: Readonly<Record<string, unknown>>, where: string) {
+    this.#config = config;
+    this.where = where;
+  }
+
+  #fail(key: string, wanted: string): never {
+    throw new InputError(`${this.where}: config key ${key}: wanted ${wanted}, got ${JSON.stringify(this.#config[key])}`);
+  }
+
+  /** The raw value; null counts as absent. */
+  raw(key: string): unknown {
+    this.#used.add(key);
+    return this.#config[key] ?? undefined;
+  }
+
+  /** A finite number, with a default when the key is absent. */
+  number(key: string, fallback?: number): number {
+    const value = this.raw(key) ?? fallback;
+    if (typeof value !== 'number' || !Number.isFinite(value)) this.#fail(key, 'a number');
+    return value;
+  }
+
+  /** A positive number. */
+  positive(key: string, fallback?: number): number {
+    const value = this.number(key, fallback);
+    if (value <= 0) this.#fail(key, 'a number above 0');
+    return value;
+  }
+
+  /** A positive integer below 2²⁴ (sizes of layers; the bound keeps a broken file from asking for absurd memory). */
+  size(key: string, fallback?: number): number {
+    const value = this.number(key, fallback);
+    if (!Number.isInteger(value) || value < 1 || value >= 2 ** 24) this.#fail(key, 'a positive integer below 2^24');
+    return value;
+  }
+
+  /** A positive number, or undefined when absent. */
+  optional(key: string): number | undefined {
+    return this.raw(key) === undefined ? undefined : this.positive(key);
+  }
+
+  flag(key: string, fallback: boolean): boolean {
+    const value = this.raw(key) ?? fallback;
+    if (typeof value !== 'boolean') this.#fail(key, 'true or false');
+    return value;
+  }
+
+  oneOf<T extends string>(key: string, allowed: readonly T[], fallback?: T): T {
+    const value = (this.raw(key) ?? fallback) as T;
+    if (!allowed.includes(value)) this.#fail(key, `one of ${allowed.join(', ')} (anything else would compute something we do not)`);
+    return value;
+  }
+
+  /** The key may be absent, or must have one of these values: others change the maths in a way we do not compute. */
+  mustBe(key: string, ...values: readonly unknown[]): void {
+    const value = this.raw(key);
+    if (value !== undefined && !values.includes(value)) this.#fail(key, values.map((v) => JSON.stringify(v)).join(' or '));
+  }
+
+  /** A list of strings of a given length, or undefined when absent. */
+  strings(key: string, length: number): readonly string[] | undefined {
+    const value = this.raw(key);
+    if (value === undefined) return undefined;
+    if (!Array.isArray(value) || value.length !== length || !value.every((v) => typeof v === 'string')) this.#fail(key, `${length} strings`);
+    return value as string[];
+  }
+
+  /** A nested object as its own reader, or undefined when absent. */
+  nested(key: string): ConfigReader | undefined {
+    const value = this.raw(key);
+    if (value === undefined) return undefined;
+    if (typeof value !== 'object' || Array.isArray(value)) this.#fail(key, 'an object');
+    return new ConfigReader(value as Record<string, unknown>, `${this.where}: ${key}`);
+  }
+
+  /** Refuse every key that was neither read nor known to be harmless. */
+  done(): void {
+    const unknown = Object.keys(this.#config).filter((k) => !this.#used.has(k) && !harmless.has(k) && this.#config[k] !== null);
+    if (unknown.length > 0) {
+      throw new InputError(`${this.where}: config key ${unknown.join(', ')} is not known for this family; it may change the maths, so the model is refused`);
+    }
+  }
+}
