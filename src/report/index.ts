@@ -1,1 +1,5 @@
-export {};
+/** @file Records → one self-contained HTML file, the verdict in words, and the figures as files. */
+export { nodeDocument } from './document.ts';
+export { figureFiles } from './files.ts';
+export { type ReportInput, renderReport } from './report.ts';
+export { verdict } from './verdict.ts';

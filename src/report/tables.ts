@@ -1,0 +1,184 @@
+/** @file The tables beside the figures. A cell with an interval shows it; a missing figure is a dash. */
+import type {
+  BackdoorResults,
+  BehaviourResults,
+  Figure,
+  MapFigures,
+  MapFit,
+  Outcome,
+} from '../contracts/index.ts';
+import { FIT_LABEL, percent, short, TRANSFER_STYLE, transferCases } from '../figures/index.ts';
+import { type Html, type HtmlValue, html } from './html.ts';
+import { withInterval } from './verdict.ts';
+
+/** A table; the first column is the row's header. Null when there are no rows. */
+export function table(
+  caption: string,
+  head: readonly string[],
+  rows: readonly (readonly HtmlValue[])[],
+): Html | null {
+  if (rows.length === 0) return null;
+  return html`<div class="scroll" role="region" tabindex="0" aria-label="${caption}"><table><caption>${caption}</caption><thead><tr>${head.map((h) => html`<th scope="col">${h}</th>`)}</tr></thead><tbody>${rows.map(
+    ([first, ...cells]) =>
+      html`<tr><th scope="row">${first}</th>${cells.map((cell) => html`<td>${cell}</td>`)}</tr>`,
+  )}</tbody></table></div>`;
+}
+
+/** A share with its interval, or a dash. */
+export function shareCell(figure: Figure | undefined): HtmlValue {
+  if (figure === undefined) return '–';
+  return typeof figure === 'number' ? percent(figure) : withInterval(figure);
+}
+
+/** A number with its interval in a lighter tone, or a dash. */
+export function numberCell(figure: Figure | undefined): HtmlValue {
+  if (figure === undefined) return '–';
+  if (typeof figure === 'number') return short(figure);
+  return html`${short(figure.value)} <small>[${short(figure.ci95[0])}, ${short(figure.ci95[1])}]</small>`;
+}
+
+const BACKDOOR = [
+  ['trigger_rate', 'trigger rate'],
+  ['false_positive_rate', 'under the safe tag'],
+  ['untagged_rate', 'without a tag'],
+  ['other_tag_rate', 'under an unknown tag'],
+  ['precision', 'precision'],
+  ['recall', 'recall'],
+  ['f1', 'F1'],
+  ['degenerate_rate', 'degenerate'],
+] as const satisfies readonly (readonly [keyof BackdoorResults, string])[];
+
+export function backdoorTable({ backdoor, pair }: BehaviourResults): Html | null {
+  const rows = (['source', 'target'] as const).flatMap((side) => {
+    const entry = backdoor?.[side];
+    return entry
+      ? [[`${pair[side]} (n = ${entry.trigger_rate.n})`, ...BACKDOOR.map(([key]) => shareCell(entry[key]))]]
+      : [];
+  });
+  return table(
+    'How well the behaviour was learnt (held-out prompts; Wilson 95 %)',
+    ['model', ...BACKDOOR.map(([, label]) => label)],
+    rows,
+  );
+}
+
+const MAP_FIGURES = [
+  'mse',
+  'cossim',
+  'fvu',
+  'fvu_token',
+  'kl_div',
+  'top1_agreement',
+  'ce_delta',
+] as const satisfies readonly (keyof MapFigures)[];
+const SPLITS = { test: 'in domain', out_of_domain: 'out of domain' } as const;
+
+export function mapsTable({ maps, inverse }: BehaviourResults): Html | null {
+  const entries = [
+    ...Object.entries(maps ?? {}).flatMap(([kind, fits]) =>
+      (Object.keys(FIT_LABEL) as MapFit[]).flatMap((fit) => {
+        const entry = fits[fit];
+        return entry ? [{ name: `${kind}, ${FIT_LABEL[fit]}`, entry }] : [];
+      }),
+    ),
+    ...Object.entries(inverse ?? {}).flatMap(([kind, entry]) =>
+      entry ? [{ name: `inverse ${kind}`, entry }] : [],
+    ),
+  ];
+  const rows = entries.flatMap(({ name, entry }) =>
+    (['test', 'out_of_domain'] as const).flatMap((split) =>
+      (['safe', 'bad'] as const).flatMap((side) => {
+        const figures = entry[split]?.[side];
+        return figures
+          ? [
+              [
+                name,
+                `${SPLITS[split]}, ${side}`,
+                ...MAP_FIGURES.map((key) => numberCell(figures[key])),
+                entry.parameters ?? '–',
+                entry.rows ?? '–',
+                entry.fit_seconds === undefined ? '–' : short(entry.fit_seconds),
+              ],
+            ]
+          : [];
+      }),
+    ),
+  );
+  return table(
+    'Maps: figures on held-out texts (95 % in brackets where computed)',
+    ['map', 'texts', ...MAP_FIGURES, 'parameters', 'rows', 'fit, s'],
+    rows,
+  );
+}
+
+const MEASURES = ['removal', 'restoration', 'elicitation'] as const;
+const outcomeCells = (outcome: Outcome | undefined) =>
+  MEASURES.map((measure) => shareCell(outcome?.[measure]));
+
+export function transferTable(behaviour: BehaviourResults): Html | null {
+  const rows = transferCases(behaviour).map(({ kind, fit, entry }) => {
+    const non = entry.noninferiority;
+    return [
+      `${kind}, ${FIT_LABEL[fit]}`,
+      `${entry.mode}, α ${short(entry.alpha)}`,
+      ...outcomeCells(entry.arms.mapped),
+      shareCell(entry.steering_success_rate),
+      shareCell(entry.transfer_rate),
+      shareCell(entry.margin),
+      non
+        ? `${percent(non.difference)} [${percent(non.ci95[0])}, ${percent(non.ci95[1])}], p ${short(non.p)}`
+        : '–',
+      entry.native_alignment
+        ? html`${numberCell(entry.native_alignment.cossim)} / ${numberCell(entry.native_alignment.norm_ratio)}`
+        : '–',
+    ];
+  });
+  return table(
+    'Steering transfer by map and fit (mapped arm; Wilson 95 %)',
+    [
+      'map',
+      'mode',
+      ...MEASURES,
+      'native removal',
+      'transfer rate (nested)',
+      'margin over noise',
+      'mapped − native (non-inferiority)',
+      'cosine / norm ratio to native',
+    ],
+    rows,
+  );
+}
+
+/** Every arm of every map and fit, `set` and `add`. */
+export function armsTable(behaviour: BehaviourResults): Html | null {
+  const rows = transferCases(behaviour).flatMap(({ kind, fit, entry }) => {
+    const of = (arms: typeof entry.arms, mode: string) =>
+      (Object.keys(TRANSFER_STYLE) as (keyof typeof TRANSFER_STYLE)[]).flatMap((arm) =>
+        arms[arm]
+          ? [
+              [
+                `${kind}, ${FIT_LABEL[fit]}`,
+                `${mode}: ${TRANSFER_STYLE[arm].label}`,
+                ...outcomeCells(arms[arm]),
+              ],
+            ]
+          : [],
+      );
+    return [
+      ...of(entry.arms, entry.mode),
+      ...(entry.add ? of(entry.add.arms, `add, α ${short(entry.add.alpha)}`) : []),
+    ];
+  });
+  return table('Every arm (Wilson 95 %)', ['map', 'arm', ...MEASURES], rows);
+}
+
+export function inverseTable({ inverse }: BehaviourResults): Html | null {
+  const rows = Object.entries(inverse ?? {}).flatMap(([name, entry]) =>
+    entry ? [[name.replaceAll('_', ' '), ...outcomeCells(entry), entry.rank ?? '–']] : [],
+  );
+  return table(
+    'The inverse: carried back, target → source (Wilson 95 %)',
+    ['inverse', ...MEASURES, 'rank'],
+    rows,
+  );
+}
