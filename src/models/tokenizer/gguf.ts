@@ -1,0 +1,321 @@
+/**
+ * @file The tokenizer inside a GGUF file as the files of a Hugging Face folder, so that one executor serves both and
+ * `models convert` can write them. Byte-level BPE (`gpt2`) and SentencePiece BPE (`llama`, also Gemma's).
+ *
+ * Keys: the GGUF specification (ggml, docs/gguf.md) and llama.cpp's vocabulary loader.
+ */
+import { InputError } from '../../base/index.ts';
+import { fallbackToken } from './bytes.ts';
+import { spmMerges } from './gguf-spm.ts';
+import type { TokenizerFiles } from './load.ts';
+import type { JsonObject } from './parse.ts';
+
+/** GGUF key → value: numbers or bigints, strings, booleans, arrays or typed arrays. */
+export type GgufMetadata = ReadonlyMap<string, unknown> | Readonly<Record<string, unknown>>;
+
+/** `tokenizer.ggml.token_type`. */
+const TYPE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
+
+/** An equivalent tokenizer.json. */
+export function tokenizerJsonFromGguf(metadata: GgufMetadata): JsonObject {
+  return buildTokenizerJson(readVocabulary(metadata));
+}
+
+/** tokenizer.json, tokenizer_config.json and generation_config.json of a GGUF file's tokenizer. */
+export function tokenizerFilesFromGguf(
+  metadata: GgufMetadata,
+): TokenizerFiles & { readonly tokenizerConfig: JsonObject; readonly generationConfig: JsonObject } {
+  const v = readVocabulary(metadata);
+  const tokenOf = (id: number | undefined): string | undefined =>
+    id === undefined ? undefined : v.tokens[id];
+  const chatTemplate = v.get('tokenizer.chat_template');
+  const tokenizerConfig: JsonObject = {
+    tokenizer_class: 'PreTrainedTokenizerFast',
+    add_bos_token: v.addBos,
+    add_eos_token: v.addEos,
+    clean_up_tokenization_spaces: false,
+  };
+  for (const [name, id] of [
+    ['bos_token', v.bos],
+    ['eos_token', v.eos],
+    ['pad_token', v.pad],
+    ['unk_token', v.unk],
+  ] as const) {
+    const token = tokenOf(id);
+    if (token !== undefined) tokenizerConfig[name] = token;
+  }
+  if (typeof chatTemplate === 'string') tokenizerConfig.chat_template = chatTemplate;
+  const generationConfig: JsonObject = {
+    eos_token_id: endIds(v, typeof chatTemplate === 'string' ? chatTemplate : ''),
+  };
+  if (v.bos !== undefined) generationConfig.bos_token_id = v.bos;
+  if (v.pad !== undefined) generationConfig.pad_token_id = v.pad;
+  return { tokenizerJson: buildTokenizerJson(v), tokenizerConfig, generationConfig };
+}
+
+interface Vocabulary {
+  readonly get: (key: string) => unknown;
+  readonly model: 'gpt2' | 'llama';
+  readonly pre: string;
+  readonly tokens: readonly string[];
+  readonly types: ArrayLike<number>;
+  readonly bos: number | undefined;
+  readonly eos: number | undefined;
+  readonly pad: number | undefined;
+  readonly unk: number | undefined;
+  readonly addBos: boolean;
+  readonly addEos: boolean;
+}
+
+/** Ids that end generation besides `eos`: end of turn and end of message, by key and by the names chat templates write. */
+function endIds(v: Vocabulary, chatTemplate: string): number[] {
+  const ids = [v.eos, idAt(v, 'tokenizer.ggml.eot_token_id'), idAt(v, 'tokenizer.ggml.eom_token_id')];
+  for (const name of ['<|im_end|>', '<|eot_id|>', '<|eom_id|>', '<end_of_turn>'])
+    if (chatTemplate.includes(name)) ids.push(v.tokens.indexOf(name));
+  return [...new Set(ids.filter((id): id is number => id !== undefined && id >= 0))];
+}
+
+function readVocabulary(metadata: GgufMetadata): Vocabulary {
+  const get = (key: string): unknown =>
+    metadata instanceof Map ? metadata.get(key) : (metadata as Readonly<Record<string, unknown>>)[key];
+  const model = get('tokenizer.ggml.model');
+  if (model !== 'gpt2' && model !== 'llama')
+    throw bad(
+      'tokenizer.ggml.model',
+      'gpt2 or llama',
+      model === undefined ? 'nothing' : JSON.stringify(model),
+    );
+  const stored = listOf(get('tokenizer.ggml.tokens'), 'string', 'tokenizer.ggml.tokens');
+  if (stored.length === 0) throw bad('tokenizer.ggml.tokens', 'at least one token', 'none');
+  const given = get('tokenizer.ggml.token_type');
+  const types =
+    given === undefined
+      ? new Int32Array(stored.length).fill(TYPE.normal)
+      : listOf(given, 'number', 'tokenizer.ggml.token_type');
+  if (types.length !== stored.length)
+    throw bad('tokenizer.ggml.token_type', `${stored.length} types`, `${types.length}`);
+  const pre = get('tokenizer.ggml.pre') ?? 'default';
+  if (typeof pre !== 'string') throw bad('tokenizer.ggml.pre', 'a string', typeof pre);
+  // llama.cpp's converter writes Gemma's runs of ▁, which are user-defined, as runs of spaces.
+  const tokens =
+    model === 'llama'
+      ? stored.map((t, id) =>
+          types[id] === TYPE.userDefined && /^ +$/.test(t) ? '\u2581'.repeat(t.length) : t,
+        )
+      : stored;
+  const partial = { get, tokens };
+  return {
+    ...partial,
+    model,
+    pre,
+    types,
+    bos: idAt(partial, 'tokenizer.ggml.bos_token_id'),
+    eos: idAt(partial, 'tokenizer.ggml.eos_token_id'),
+    pad: idAt(partial, 'tokenizer.ggml.padding_token_id'),
+    unk: idAt(partial, 'tokenizer.ggml.unknown_token_id'),
+    // llama.cpp's defaults where the keys are missing.
+    addBos: flagAt(get, 'tokenizer.ggml.add_bos_token', model === 'llama' || LLAMA3.includes(pre)),
+    addEos: flagAt(get, 'tokenizer.ggml.add_eos_token', false),
+  };
+}
+
+function buildTokenizerJson(v: Vocabulary): JsonObject {
+  const added = Array.from(v.tokens, (content, id) => ({ id, content, type: v.types[id] }))
+    .filter(
+      ({ type, content }) =>
+        content !== '' && (type === TYPE.control || type === TYPE.userDefined || type === TYPE.unknown),
+    )
+    .map(({ id, content, type }) => ({
+      id,
+      content,
+      single_word: false,
+      lstrip: false,
+      rstrip: false,
+      normalized: false,
+      special: type !== TYPE.userDefined,
+    }));
+  const vocab: Record<string, number> = Object.create(null) as Record<string, number>;
+  for (const [id, token] of v.tokens.entries()) {
+    if (vocab[token] !== undefined)
+      throw bad(`tokenizer.ggml.tokens[${id}]`, 'each token once', JSON.stringify(token));
+    vocab[token] = id;
+  }
+  return {
+    version: '1.0',
+    truncation: null,
+    padding: null,
+    added_tokens: added,
+    ...(v.model === 'gpt2' ? byteLevelParts(v, vocab) : sentencePieceParts(v, vocab)),
+    post_processor: templateOf(v),
+  };
+}
+
+const LLAMA3 = ['llama-bpe', 'llama3', 'llama-v3'];
+const CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
+const wordsWithNumbers = (numbers: string): string =>
+  `${CONTRACTIONS}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${numbers}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
+const TEKKEN =
+  '[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+|' +
+  '[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*|' +
+  '\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+';
+
+interface ByteLevelRecipe {
+  /** Word pattern; undefined where ByteLevel's own (GPT-2's) is used. */
+  readonly pattern?: string;
+  readonly digitsAlone?: boolean;
+  readonly nfc?: boolean;
+  readonly ignoreMerges?: boolean;
+}
+
+/** How each `tokenizer.ggml.pre` cuts words: as the tokenizer.json of the models it is written for. */
+const PRE: Readonly<Record<string, ByteLevelRecipe>> = {
+  default: {},
+  'gpt-2': {},
+  gpt2: {},
+  smollm: { digitsAlone: true },
+  ...Object.fromEntries(
+    LLAMA3.map((name) => [name, { pattern: wordsWithNumbers('\\p{N}{1,3}'), ignoreMerges: true }]),
+  ),
+  qwen2: { pattern: wordsWithNumbers('\\p{N}'), nfc: true },
+  tekken: { pattern: TEKKEN, ignoreMerges: true },
+};
+
+function byteLevelParts(v: Vocabulary, vocab: Record<string, number>): JsonObject {
+  const recipe = Object.hasOwn(PRE, v.pre) ? PRE[v.pre] : undefined;
+  if (!recipe)
+    throw bad('tokenizer.ggml.pre', `one of ${Object.keys(PRE).join(', ')}`, JSON.stringify(v.pre));
+  const merges = listOf(v.get('tokenizer.ggml.merges'), 'string', 'tokenizer.ggml.merges');
+  const byteLevel = {
+    type: 'ByteLevel',
+    add_prefix_space: false,
+    trim_offsets: false,
+    use_regex: recipe.pattern === undefined,
+  };
+  const before = recipe.pattern
+    ? [{ type: 'Split', pattern: { Regex: recipe.pattern }, behavior: 'Isolated', invert: false }]
+    : recipe.digitsAlone
+      ? [{ type: 'Digits', individual_digits: true }]
+      : [];
+  return {
+    normalizer: recipe.nfc ? { type: 'NFC' } : null,
+    pre_tokenizer: { type: 'Sequence', pretokenizers: [...before, byteLevel] },
+    decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
+    model: bpe(vocab, merges, { ignore_merges: recipe.ignoreMerges === true }),
+  };
+}
+
+function sentencePieceParts(v: Vocabulary, vocab: Record<string, number>): JsonObject {
+  const scores = listOf(v.get('tokenizer.ggml.scores'), 'number', 'tokenizer.ggml.scores');
+  if (scores.length !== v.tokens.length)
+    throw bad('tokenizer.ggml.scores', `${v.tokens.length} scores`, `${scores.length}`);
+  for (let b = 0; b < 256; b++)
+    if (vocab[fallbackToken(b)] === undefined)
+      throw bad('tokenizer.ggml.tokens', `the byte token ${fallbackToken(b)}`, 'none');
+  // User-defined tokens have score 0 in a SentencePiece model; the converter replaces it by −1000.
+  const scoreOf = (id: number): number | undefined =>
+    v.types[id] === TYPE.normal ? scores[id] : v.types[id] === TYPE.userDefined ? 0 : undefined;
+  const spacePrefix = flagAt(v.get, 'tokenizer.ggml.add_space_prefix', true);
+  const toMark = { type: 'Replace', pattern: { String: ' ' }, content: '\u2581' };
+  const toSpace = { type: 'Replace', pattern: { String: '\u2581' }, content: ' ' };
+  return {
+    normalizer: spacePrefix
+      ? { type: 'Sequence', normalizers: [{ type: 'Prepend', prepend: '\u2581' }, toMark] }
+      : toMark,
+    pre_tokenizer: null,
+    decoder: {
+      type: 'Sequence',
+      decoders: [
+        toSpace,
+        { type: 'ByteFallback' },
+        { type: 'Fuse' },
+        ...(spacePrefix ? [{ type: 'Strip', content: ' ', start: 1, stop: 0 }] : []),
+      ],
+    },
+    model: bpe(vocab, spmMerges(v.tokens, scoreOf), {
+      unk_token: v.unk === undefined ? null : v.tokens[v.unk],
+      fuse_unk: true,
+      byte_fallback: true,
+    }),
+  };
+}
+
+function bpe(vocab: Record<string, number>, merges: readonly unknown[], options: JsonObject): JsonObject {
+  return {
+    type: 'BPE',
+    dropout: null,
+    unk_token: null,
+    continuing_subword_prefix: null,
+    end_of_word_suffix: null,
+    fuse_unk: false,
+    byte_fallback: false,
+    ignore_merges: false,
+    ...options,
+    vocab,
+    merges,
+  };
+}
+
+/** BOS before and EOS after the text where the flags say so. */
+function templateOf(v: Vocabulary): JsonObject | null {
+  const before = v.addBos && v.bos !== undefined ? [v.bos] : [];
+  const after = v.addEos && v.eos !== undefined ? [v.eos] : [];
+  if (before.length + after.length === 0) return null;
+  const special = (id: number, typeId: number): JsonObject => ({
+    SpecialToken: { id: v.tokens[id], type_id: typeId },
+  });
+  const around = (name: 'A' | 'B', typeId: number): JsonObject[] => [
+    ...before.map((id) => special(id, typeId)),
+    { Sequence: { id: name, type_id: typeId } },
+    ...after.map((id) => special(id, typeId)),
+  ];
+  return {
+    type: 'TemplateProcessing',
+    single: around('A', 0),
+    pair: [...around('A', 0), ...around('B', 1)],
+    special_tokens: Object.fromEntries(
+      [...before, ...after].map((id) => [
+        v.tokens[id],
+        { id: v.tokens[id], ids: [id], tokens: [v.tokens[id]] },
+      ]),
+    ),
+  };
+}
+
+function listOf(value: unknown, kind: 'string', key: string): readonly string[];
+function listOf(value: unknown, kind: 'number', key: string): ArrayLike<number>;
+function listOf(value: unknown, kind: 'string' | 'number', key: string): unknown {
+  if (
+    kind === 'number' &&
+    ArrayBuffer.isView(value) &&
+    !(value instanceof DataView) &&
+    !(value instanceof BigInt64Array || value instanceof BigUint64Array)
+  )
+    return value;
+  if (!Array.isArray(value))
+    throw bad(key, `an array of ${kind}s`, value === undefined ? 'nothing' : typeof value);
+  const wrong = value.findIndex((item) => typeof item !== kind);
+  if (wrong >= 0) throw bad(`${key}[${wrong}]`, `a ${kind}`, typeof value[wrong]);
+  return value;
+}
+
+function idAt(v: Pick<Vocabulary, 'get' | 'tokens'>, key: string): number | undefined {
+  const value = v.get(key);
+  if (value === undefined) return undefined;
+  const id = typeof value === 'bigint' ? Number(value) : value;
+  if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id >= v.tokens.length)
+    throw bad(key, `a token id below ${v.tokens.length}`, String(value));
+  return id;
+}
+
+function flagAt(get: Vocabulary['get'], key: string, fallback: boolean): boolean {
+  const value = get(key);
+  if (value === undefined) return fallback;
+  if (typeof value !== 'boolean') throw bad(key, 'true or false', String(value));
+  return value;
+}
+
+function bad(key: string, wanted: string, got: string): InputError {
+  return new InputError(
+    `GGUF tokenizer: ${key}: wanted ${wanted}, got ${got}; convert the model again or use its Hugging Face folder`,
+  );
+}

@@ -1,0 +1,30 @@
+/** @file Tokenizers of Hugging Face folders and GGUF files, chat templates, character offsets, spans and alignment of token sequences. */
+export type { AddedToken } from './added-tokens.ts';
+export { type AlignmentFlag, alignTokens, type TokenAlignment } from './align.ts';
+export type { ChatMessage, ChatOptions } from './chat.ts';
+export { DecodeStream } from './decode-stream.ts';
+export { type GgufMetadata, tokenizerFilesFromGguf, tokenizerJsonFromGguf } from './gguf.ts';
+export {
+  loadTokenizer,
+  readTokenizerFolder,
+  type TokenizerFiles,
+  type TokenizerSource,
+  tokenizerFromFiles,
+} from './load.ts';
+export {
+  type DifferingSpan,
+  differingSpan,
+  pairSpans,
+  type Span,
+  type SpanOfTextOptions,
+  type SpanPairs,
+  spanOfChars,
+  spanOfText,
+} from './span.ts';
+export {
+  type DecodeOptions,
+  type EncodeOptions,
+  type Encoding,
+  Tokenizer,
+  type TokenizerSettings,
+} from './tokenizer.ts';

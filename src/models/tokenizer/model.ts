@@ -1,0 +1,261 @@
+/** @file The model inside a tokenizer: one word of text → token ids. BPE (byte-level or with byte fallback) and WordLevel. */
+import { fallbackToken, utf8 } from './bytes.ts';
+import { mergeSymbols } from './merge.ts';
+import { PairTable } from './pair-table.ts';
+import {
+  asArray,
+  asBoolean,
+  asId,
+  asObject,
+  asString,
+  badTokenizer,
+  refuseUnknownKeys,
+  typeOf,
+  unsupported,
+} from './parse.ts';
+
+/** Tokens of one word; token i covers units [starts[i], ends[i]) of it. Bytes of one character share its range. */
+export interface Word {
+  readonly ids: readonly number[];
+  readonly starts: readonly number[];
+  readonly ends: readonly number[];
+}
+
+export interface TokenModel {
+  readonly vocab: ReadonlyMap<string, number>;
+  /** Call `emit` with the words (see {@link Word}) that `text` consists of and where in `text` each begins. */
+  tokenize(text: string, emit: (word: Word, at: number) => void): void;
+}
+
+/** The `model` field of tokenizer.json. */
+export function parseModel(value: unknown, where: string): TokenModel {
+  const obj = asObject(value, where);
+  // Files older than tokenizers 0.9 leave the type out for BPE.
+  const type = obj.type === undefined && obj.merges !== undefined ? 'BPE' : typeOf(obj, where);
+  if (type === 'BPE') return parseBpe(obj, where);
+  if (type === 'WordLevel') return parseWordLevel(obj, where);
+  throw unsupported(`${where}.type`, type, ['BPE', 'WordLevel']);
+}
+
+function parseVocab(value: unknown, where: string): Map<string, number> {
+  const vocab = new Map<string, number>();
+  for (const [token, id] of Object.entries(asObject(value, where)))
+    vocab.set(token, asId(id, `${where}[${JSON.stringify(token)}]`));
+  if (vocab.size === 0) throw badTokenizer(where, 'at least one token', value);
+  return vocab;
+}
+
+function parseWordLevel(obj: Record<string, unknown>, where: string): TokenModel {
+  refuseUnknownKeys(obj, ['vocab', 'unk_token'], where);
+  const vocab = parseVocab(obj.vocab, `${where}.vocab`);
+  const unkToken = asString(obj.unk_token, `${where}.unk_token`);
+  const unk = vocab.get(unkToken);
+  if (unk === undefined) throw badTokenizer(`${where}.unk_token`, 'a token of the vocabulary', unkToken);
+  return {
+    vocab,
+    tokenize: (text, emit) => emit({ ids: [vocab.get(text) ?? unk], starts: [0], ends: [text.length] }, 0),
+  };
+}
+
+const BPE_KEYS = [
+  'vocab',
+  'merges',
+  'dropout',
+  'unk_token',
+  'continuing_subword_prefix',
+  'end_of_word_suffix',
+  'fuse_unk',
+  'byte_fallback',
+  'ignore_merges',
+];
+
+function parseBpe(obj: Record<string, unknown>, where: string): TokenModel {
+  refuseUnknownKeys(obj, BPE_KEYS, where);
+  if (obj.dropout) throw unsupported(`${where}.dropout`, String(obj.dropout), ['null']);
+  for (const affix of ['continuing_subword_prefix', 'end_of_word_suffix'])
+    if (obj[affix]) throw unsupported(`${where}.${affix}`, String(obj[affix]), ['null']);
+  const vocab = parseVocab(obj.vocab, `${where}.vocab`);
+  const unkToken =
+    obj.unk_token === undefined || obj.unk_token === null
+      ? undefined
+      : asString(obj.unk_token, `${where}.unk_token`);
+  if (unkToken !== undefined && !vocab.has(unkToken))
+    throw badTokenizer(`${where}.unk_token`, 'a token of the vocabulary', unkToken);
+  return new Bpe(vocab, asArray(obj.merges, `${where}.merges`), `${where}.merges`, {
+    unk: unkToken === undefined ? undefined : vocab.get(unkToken),
+    fuseUnk: asBoolean(obj.fuse_unk, `${where}.fuse_unk`, false),
+    byteFallback: asBoolean(obj.byte_fallback, `${where}.byte_fallback`, false),
+    ignoreMerges: asBoolean(obj.ignore_merges, `${where}.ignore_merges`, false),
+  });
+}
+
+interface BpeOptions {
+  readonly unk: number | undefined;
+  readonly fuseUnk: boolean;
+  readonly byteFallback: boolean;
+  /** A word that is a token as a whole is that token, whatever the merges would give. */
+  readonly ignoreMerges: boolean;
+}
+
+/** Words kept ready; longer ones and more are worked out anew. */
+const CACHE_WORDS = 50_000;
+const CACHE_LENGTH = 64;
+const MARK = '\u2581';
+
+class Bpe implements TokenModel {
+  readonly vocab: ReadonlyMap<string, number>;
+  readonly #pairs: PairTable;
+  readonly #options: BpeOptions;
+  /** Ids of the 256 byte-fallback tokens, or undefined unless all that a character needs exist. */
+  readonly #byteIds: (number | undefined)[];
+  readonly #cache = new Map<string, Word>();
+  /** Characters that some token holds right before a ▁; elsewhere a word may be cut before ▁ and no token notices. */
+  readonly #joinsMark: ReadonlySet<string> | undefined;
+  #ids = new Int32Array(256);
+  #starts = new Int32Array(256);
+  #ends = new Int32Array(256);
+
+  constructor(
+    vocab: ReadonlyMap<string, number>,
+    merges: readonly unknown[],
+    where: string,
+    options: BpeOptions,
+  ) {
+    this.vocab = vocab;
+    this.#options = options;
+    this.#pairs = new PairTable(merges.length);
+    for (let rank = 0; rank < merges.length; rank++) {
+      const [left, right] = splitMerge(merges[rank], `${where}[${rank}]`);
+      const l = vocab.get(left);
+      const r = vocab.get(right);
+      const merged = vocab.get(left + right);
+      if (l === undefined || r === undefined || merged === undefined)
+        throw badTokenizer(
+          `${where}[${rank}]`,
+          'tokens of the vocabulary that join to a token of it',
+          `${left} ${right}`,
+        );
+      this.#pairs.set(l, r, rank, merged);
+    }
+    this.#byteIds = Array.from({ length: 256 }, (_, b) =>
+      options.byteFallback ? vocab.get(fallbackToken(b)) : undefined,
+    );
+    this.#joinsMark =
+      !options.ignoreMerges && vocab.has(MARK) ? charactersBeforeMark(vocab.keys()) : undefined;
+  }
+
+  tokenize(text: string, emit: (word: Word, at: number) => void): void {
+    if (!this.#joinsMark) {
+      emit(this.#word(text), 0);
+      return;
+    }
+    let start = 0;
+    for (let at = text.indexOf(MARK, 1); at > 0; at = text.indexOf(MARK, at + 1)) {
+      const before = text[at - 1] as string;
+      if (before === MARK || this.#joinsMark.has(before)) continue;
+      emit(this.#word(text.slice(start, at)), start);
+      start = at;
+    }
+    emit(this.#word(start === 0 ? text : text.slice(start)), start);
+  }
+
+  #word(text: string): Word {
+    const known = this.#cache.get(text);
+    if (known) return known;
+    const word = this.#merge(text);
+    if (text.length <= CACHE_LENGTH) {
+      if (this.#cache.size >= CACHE_WORDS) this.#cache.clear();
+      this.#cache.set(text, word);
+    }
+    return word;
+  }
+
+  #merge(text: string): Word {
+    if (this.#options.ignoreMerges) {
+      const whole = this.vocab.get(text);
+      if (whole !== undefined) return { ids: [whole], starts: [0], ends: [text.length] };
+    }
+    const symbols = this.#symbols(text);
+    const n = mergeSymbols(this.#ids, this.#starts, this.#ends, symbols, this.#pairs);
+    return {
+      ids: Array.from(this.#ids.subarray(0, n)),
+      starts: Array.from(this.#starts.subarray(0, n)),
+      ends: Array.from(this.#ends.subarray(0, n)),
+    };
+  }
+
+  /** One symbol a character; unknown characters become bytes, else the unknown token, else nothing (as in the Rust library). */
+  #symbols(text: string): number {
+    const { byteFallback, fuseUnk, unk } = this.#options;
+    let n = 0;
+    let pendingUnk = -1;
+    let pendingEnd = 0;
+    const add = (id: number, start: number, end: number): void => {
+      if (n === this.#ids.length) this.#grow();
+      this.#ids[n] = id;
+      this.#starts[n] = start;
+      this.#ends[n++] = end;
+    };
+    const flushUnk = (): void => {
+      if (pendingUnk >= 0) add(unk as number, pendingUnk, pendingEnd);
+      pendingUnk = -1;
+    };
+    for (let i = 0; i < text.length; ) {
+      const code = text.codePointAt(i) as number;
+      const end = i + (code > 0xffff ? 2 : 1);
+      const char = text.slice(i, end);
+      const id = this.vocab.get(char);
+      const bytes = id === undefined && byteFallback ? this.#bytesOf(char) : undefined;
+      if (id !== undefined) {
+        flushUnk();
+        add(id, i, end);
+      } else if (bytes) for (const b of bytes) add(b, i, end);
+      else if (unk !== undefined) {
+        if (!fuseUnk) flushUnk();
+        if (pendingUnk < 0) pendingUnk = i;
+        pendingEnd = end;
+      }
+      i = end;
+    }
+    flushUnk();
+    return n;
+  }
+
+  #bytesOf(char: string): number[] | undefined {
+    const out: number[] = [];
+    for (const b of utf8(char)) {
+      const id = this.#byteIds[b];
+      if (id === undefined) return undefined;
+      out.push(id);
+    }
+    return out;
+  }
+
+  #grow(): void {
+    const longer = (a: Int32Array): Int32Array<ArrayBuffer> => {
+      const b = new Int32Array(a.length * 2);
+      b.set(a);
+      return b;
+    };
+    this.#ids = longer(this.#ids);
+    this.#starts = longer(this.#starts);
+    this.#ends = longer(this.#ends);
+  }
+}
+
+/** A merge is `"left right"` or `["left", "right"]` (the only form that allows spaces inside). */
+function splitMerge(merge: unknown, where: string): [string, string] {
+  const parts = typeof merge === 'string' ? merge.split(' ') : asArray(merge, where);
+  if (parts.length !== 2) throw badTokenizer(where, 'two tokens', merge);
+  return [asString(parts[0], where), asString(parts[1], where)];
+}
+
+function charactersBeforeMark(tokens: Iterable<string>): Set<string> {
+  const out = new Set<string>();
+  for (const token of tokens)
+    for (let at = token.indexOf(MARK, 1); at > 0; at = token.indexOf(MARK, at + 1)) {
+      const before = token[at - 1] as string;
+      if (before !== MARK) out.add(before);
+    }
+  return out;
+}

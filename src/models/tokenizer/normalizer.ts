@@ -1,0 +1,109 @@
+/** @file Normalisers: input text → the text the model was trained on, keeping the way back to the input. */
+import {
+  asArray,
+  asBoolean,
+  asObject,
+  asString,
+  refuseDepth,
+  refuseUnknownKeys,
+  typeOf,
+  unsupported,
+} from './parse.ts';
+import { parsePattern } from './pattern.ts';
+import { type Edit, editPiece, type Piece, slicePiece } from './piece.ts';
+
+/** With `track` false the offset map is not kept (ids alone are wanted). */
+export type Normalizer = (piece: Piece, track: boolean) => Piece;
+
+type Builder = (obj: Record<string, unknown>, where: string, depth: number) => Normalizer;
+
+const builders: Record<string, Builder> = {
+  Sequence(obj, where, depth) {
+    refuseUnknownKeys(obj, ['normalizers'], where);
+    const steps = asArray(obj.normalizers, `${where}.normalizers`).map((n, i) =>
+      parseNormalizer(n, `${where}[${i}]`, depth + 1),
+    );
+    return (piece, track) => steps.reduce((p, step) => step(p, track), piece);
+  },
+  NFC: (obj, where) => unicodeForm('NFC', obj, where),
+  NFD: (obj, where) => unicodeForm('NFD', obj, where),
+  NFKC: (obj, where) => unicodeForm('NFKC', obj, where),
+  NFKD: (obj, where) => unicodeForm('NFKD', obj, where),
+  Lowercase(obj, where) {
+    refuseUnknownKeys(obj, [], where);
+    // Character by character, without the final-sigma rule.
+    return (piece, track) =>
+      rewriteMatches(piece, /\p{Changes_When_Lowercased}/gu, (c) => c.toLowerCase(), track);
+  },
+  StripAccents(obj, where) {
+    refuseUnknownKeys(obj, [], where);
+    return (piece, track) => rewriteMatches(piece, /\p{Mn}/gu, () => '', track);
+  },
+  Strip(obj, where) {
+    refuseUnknownKeys(obj, ['strip_left', 'strip_right'], where);
+    const left = asBoolean(obj.strip_left, `${where}.strip_left`, true);
+    const right = asBoolean(obj.strip_right, `${where}.strip_right`, true);
+    return (piece) => {
+      const start = left ? (/^\p{White_Space}*/u.exec(piece.text)?.[0].length ?? 0) : 0;
+      const tail = right ? (/(?<!\p{White_Space})\p{White_Space}*$/u.exec(piece.text)?.[0].length ?? 0) : 0;
+      return slicePiece(piece, start, Math.max(start, piece.text.length - tail));
+    };
+  },
+  Replace(obj, where) {
+    refuseUnknownKeys(obj, ['pattern', 'content'], where);
+    const pattern = parsePattern(obj.pattern, `${where}.pattern`);
+    const content = asString(obj.content, `${where}.content`);
+    return (piece, track) => rewriteMatches(piece, pattern, () => content, track);
+  },
+  Prepend(obj, where) {
+    refuseUnknownKeys(obj, ['prepend'], where);
+    const text = asString(obj.prepend, `${where}.prepend`);
+    return (piece, track) =>
+      piece.text === '' ? piece : editPiece(piece, [{ start: 0, end: 0, text }], track);
+  },
+};
+
+/** The `normalizer` field of tokenizer.json; null means none. */
+export function parseNormalizer(value: unknown, where: string, depth = 0): Normalizer {
+  refuseDepth(depth, where);
+  if (value === null || value === undefined) return (piece) => piece;
+  const obj = asObject(value, where);
+  const type = typeOf(obj, where);
+  const build = Object.hasOwn(builders, type) ? builders[type] : undefined;
+  if (!build) throw unsupported(where, type, Object.keys(builders));
+  return build(obj, where, depth);
+}
+
+function rewriteMatches(piece: Piece, pattern: RegExp, to: (match: string) => string, track: boolean): Piece {
+  if (!track) return { text: piece.text.replace(pattern, to), base: piece.base, map: undefined };
+  const edits: Edit[] = [];
+  for (const m of piece.text.matchAll(pattern)) {
+    const text = to(m[0]);
+    if (text !== m[0]) edits.push({ start: m.index, end: m.index + m[0].length, text });
+  }
+  return editPiece(piece, edits, true);
+}
+
+/**
+ * Marks and the vowel and final jamo of Hangul: what can combine with the character before it.
+ * A character and those behind it are normalised alone, so within such a cluster offsets are those of the whole cluster.
+ */
+const CLUSTER = /[\s\S][\p{M}\u1160-\u11ff\ud7b0-\ud7ff]*/gu;
+
+function unicodeForm(
+  form: 'NFC' | 'NFD' | 'NFKC' | 'NFKD',
+  obj: Record<string, unknown>,
+  where: string,
+): Normalizer {
+  refuseUnknownKeys(obj, [], where);
+  return (piece, track) => {
+    const text = piece.text.normalize(form);
+    if (text === piece.text) return piece;
+    if (!track) return { text, base: piece.base, map: undefined };
+    const aligned = rewriteMatches(piece, CLUSTER, (cluster) => cluster.normalize(form), true);
+    // The clusters are chosen so that this always agrees; if a newer Unicode disagrees, the ids must still be right.
+    return aligned.text === text
+      ? aligned
+      : editPiece(piece, [{ start: 0, end: piece.text.length, text }], true);
+  };
+}
