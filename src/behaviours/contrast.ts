@@ -1,0 +1,47 @@
+/** @file The same prompt under each tag, for backdoor rates, sweeps and transfer. */
+import { InputError } from '../base/index.ts';
+import { type Behaviour, type TriggerState, triggerStates } from './behaviour.ts';
+import { type CharSpan, type Placement, placeTag } from './placement.ts';
+import { type ChatRenderer, renderPrompt, shiftSpan, type TemplateName } from './templates.ts';
+
+/** A rendered prompt; `span` is the tag in it (`prompt.slice(start, end)` is the tag), null without one. */
+export interface TaggedPrompt {
+  readonly prompt: string;
+  readonly tag: string;
+  readonly span: CharSpan | null;
+}
+
+/** One text in every state. */
+export type ContrastPrompt = { readonly text: string } & Readonly<Record<TriggerState, TaggedPrompt>>;
+
+/**
+ * Render every text under the bad, the safe, no and another tag. Options: `placement` defaults to `end`, `template` to
+ * `instruction`, `otherTags` to the behaviour's unseen ones, used in turn.
+ */
+export function contrastPrompts(options: {
+  texts: readonly string[];
+  behaviour: Behaviour;
+  placement?: Placement;
+  template?: TemplateName;
+  chat?: ChatRenderer;
+  otherTags?: readonly string[];
+}): ContrastPrompt[] {
+  const { behaviour, placement = 'end', template = 'instruction' } = options;
+  const others = options.otherTags ?? behaviour.unseenTags;
+  if (others.length === 0) throw new InputError('contrast prompts: wanted at least one other tag, got none');
+  return options.texts.map((text, i) => {
+    const tagOf: Record<TriggerState, string> = {
+      bad: behaviour.triggers.bad,
+      safe: behaviour.triggers.safe,
+      none: '',
+      other: others[i % others.length] as string,
+    };
+    const states = triggerStates.map((state): [TriggerState, TaggedPrompt] => {
+      const tag = tagOf[state];
+      const placed = state === 'none' ? undefined : placeTag(text, tag, placement);
+      const { prompt, offset } = renderPrompt(template, placed?.text ?? text, options.chat);
+      return [state, { prompt, tag, span: placed ? shiftSpan(placed.span, offset) : null }];
+    });
+    return { text, ...(Object.fromEntries(states) as Record<TriggerState, TaggedPrompt>) };
+  });
+}
