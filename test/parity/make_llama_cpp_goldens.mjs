@@ -23,9 +23,14 @@ for (const name of ['smollm2', 'gemma3-270m']) {
     const out = await sequence.controlledEvaluate(ids.map((id) => [id, want]));
     top1.push(out.map((o) => o.next.token));
   }
-  const flat = golden.forced.flatMap((row, r) => row.top1.map((id, t) => ({ same: id === top1[r][t], gap: row.gap[t] })));
+  const flat = golden.forced.flatMap((row, r) =>
+    row.top1.map((id, t) => ({ same: id === top1[r][t], gap: row.gap[t] })),
+  );
   const parted = flat.filter((p) => !p.same).map((p) => p.gap);
-  console.log(name, `${flat.length - parted.length} of ${flat.length} agree; largest gap where not: ${Math.max(...parted)}`);
+  console.log(
+    name,
+    `${flat.length - parted.length} of ${flat.length} agree; largest gap where not: ${Math.max(...parted)}`,
+  );
   const note = { package: process.env.LLAMA_CPP_VERSION, top1 };
   writeFileSync(join(folder, 'llama_cpp.json.gz'), gzipSync(JSON.stringify(note), { level: 9 }));
   await model.dispose();
