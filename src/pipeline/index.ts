@@ -1,1 +1,63 @@
-export {};
+/** @file Pipeline: stages, plans, the content-addressed store, the runner, queues and run folders. */
+export {
+  defaultStore,
+  type Expand,
+  type ExperimentOptions,
+  type ExperimentSummary,
+  planExperiment,
+  runExperiment,
+} from './experiment.ts';
+export { type LoadOptions, loadRecipe } from './load.ts';
+export { acquireLock, type LockOptions } from './lock.ts';
+export { type LogLine, logSink, readLog } from './log.ts';
+export { describeMachine, gitState, packageRoot, packageVersions } from './machine.ts';
+export {
+  hashPath,
+  type InputRefs,
+  type NodeOptions,
+  type NodeRef,
+  Plan,
+  type PlanNode,
+  type SourceAbout,
+  type SourceOutput,
+} from './plan.ts';
+export { ProcessPool, type RemoteCall } from './process-pool.ts';
+export {
+  InlineQueue,
+  overWire,
+  ProcessQueue,
+  type Queue,
+  type QueueOptions,
+  type Task,
+  WorkerDiedError,
+} from './queue.ts';
+export {
+  checkRequirement,
+  compareResults,
+  type FigureDifference,
+  type FlatFigure,
+  flattenResults,
+  parseRequirement,
+  type Requirement,
+} from './results-query.ts';
+export {
+  dryRun,
+  type FinishedNode,
+  type PlannedStage,
+  type RunEvent,
+  type RunOptions,
+  type RunSink,
+  runPlan,
+  runStageInChild,
+} from './runner.ts';
+export { listRuns, type RunListing, readManifest, readProgress, readResults } from './runs.ts';
+export {
+  type AnyStage,
+  defineStage,
+  type Stage,
+  type StageContext,
+  type StageEstimate,
+  type StageInput,
+  type StageInputs,
+} from './stage.ts';
+export { type Lookup, Store, type StoreEntry } from './store.ts';

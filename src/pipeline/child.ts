@@ -1,0 +1,83 @@
+/** @file Entry of a child process: runs stages and tasks the parent names, until the parent goes away. See `process-pool.ts`. */
+import { CrosspatchError, errorLine, type ProgressEvent, Rng } from '../base/index.ts';
+import type { FromChild, RemoteCall, RemoteError, ToChild } from './process-pool.ts';
+import { InlineQueue, overWire, type Task } from './queue.ts';
+import type { AnyStage, StageInputs } from './stage.ts';
+
+/** What a stage needs that can cross a process border. */
+export interface StagePayload {
+  readonly params: unknown;
+  readonly inputs: StageInputs<unknown>;
+  readonly folder: string;
+  readonly seed: number;
+  readonly threads: number;
+}
+
+const stops = new Map<number, AbortController>();
+
+process.on('SIGINT', () => {});
+process.on('disconnect', () => process.exit(1));
+process.on('message', (message: ToChild) => {
+  if (message.type === 'abort') stops.get(message.id)?.abort();
+  else void answer(message.id, message);
+});
+
+async function answer(id: number, call: RemoteCall): Promise<void> {
+  const stop = new AbortController();
+  stops.set(id, stop);
+  try {
+    const target = await find(call);
+    const value =
+      call.kind === 'task'
+        ? overWire(await (target as Task<unknown, unknown>).run(call.payload, { signal: stop.signal }))
+        : await runStage(target as AnyStage, call.payload as StagePayload, stop.signal, id);
+    send({ type: 'done', id, value, rss: peak() });
+  } catch (error) {
+    send({ type: 'error', id, error: plain(error), rss: peak() });
+  } finally {
+    stops.delete(id);
+  }
+}
+
+async function find({ module, name }: RemoteCall): Promise<unknown> {
+  const exports = Object.values((await import(module)) as Record<string, unknown>);
+  const found = exports.find(
+    (value) =>
+      value !== null &&
+      typeof value === 'object' &&
+      (value as { name?: unknown }).name === name &&
+      typeof (value as { run?: unknown }).run === 'function',
+  );
+  if (!found) throw new CrosspatchError(`${name}: ${module} exports nothing of that name that can run`);
+  return found;
+}
+
+function runStage(stage: AnyStage, payload: StagePayload, signal: AbortSignal, id: number): Promise<object> {
+  let last = 0;
+  const progress = (event: ProgressEvent) => {
+    const now = performance.now();
+    if (now - last < 50 && event.message === undefined && event.done !== event.total) return;
+    last = now;
+    send({ type: 'progress', id, event });
+  };
+  const rng = new Rng(payload.seed).fork(stage.name);
+  return stage.run({ ...payload, rng, progress, signal, queue: new InlineQueue() });
+}
+
+function plain(error: unknown): RemoteError {
+  const name = error instanceof Error ? error.name : 'Error';
+  return {
+    name,
+    message: errorLine(error),
+    ...(error instanceof CrosspatchError ? { exitCode: error.exitCode } : {}),
+  };
+}
+
+/** `maxRSS` is in kilobytes. */
+function peak(): number {
+  return process.resourceUsage().maxRSS * 1024;
+}
+
+function send(message: FromChild): void {
+  if (process.connected) process.send?.(message);
+}

@@ -1,0 +1,216 @@
+/**
+ * @file A run: an experiment file, its plan, and the run folder people look at (CONTRACT.md): manifest, results, samples, log.
+ * The store holds the work; the run folder holds copies of what is worth reading.
+ */
+import { mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { AbortedError, errorLine, InputError, writeJsonAtomic } from '../base/index.ts';
+import type { Manifest, ManifestStage, ParsedRecipe, Recipe } from '../contracts/index.ts';
+import { acquireLock } from './lock.ts';
+import { logSink } from './log.ts';
+import { describeMachine, gitState, packageVersions } from './machine.ts';
+import { type NodeRef, needs, Plan, type PlanNode } from './plan.ts';
+import { Publisher } from './publish.ts';
+import { type FinishedNode, type RunEvent, type RunSink, runPlan } from './runner.ts';
+import { Store } from './store.ts';
+
+/** Turns a resolved recipe into stages. `results` is the node whose output is `results.json`, timings aside. */
+export type Expand = (recipe: Recipe, plan: Plan) => Promise<{ readonly results?: NodeRef<object> }>;
+
+export interface ExperimentOptions {
+  readonly parsed: ParsedRecipe;
+  readonly expand: Expand;
+  /** The run folder. */
+  readonly out: string;
+  /** Shared by all runs. Defaults to `store` beside the run folder. */
+  readonly store?: string;
+  readonly jobs?: number;
+  readonly only?: string;
+  readonly signal?: AbortSignal;
+  readonly onEvent?: RunSink;
+  /** The command line, for the manifest. */
+  readonly command?: readonly string[];
+}
+
+export interface ExperimentSummary {
+  readonly out: string;
+  readonly manifest: Manifest;
+  /** What was written to `results.json`; absent when `only` left it out. */
+  readonly results?: object;
+}
+
+/** The plan of a resolved recipe. */
+export async function planExperiment(
+  recipe: Recipe,
+  expand: Expand,
+): Promise<{ plan: Plan; results: NodeRef<object> | undefined }> {
+  const plan = new Plan(recipe.seed);
+  const { results } = await expand(recipe, plan);
+  return { plan, results };
+}
+
+/** Where a run's store is when nothing else is said. */
+export function defaultStore(out: string): string {
+  return join(dirname(out), 'store');
+}
+
+/**
+ * Run an experiment, or go on with it. The run folder is locked meanwhile. On failure or abort the manifest says so, what is
+ * finished stays, and the error is thrown; an output folder that cannot be written is an {@link InputError}.
+ */
+export async function runExperiment(options: ExperimentOptions): Promise<ExperimentSummary> {
+  const { out } = options;
+  try {
+    const { plan, results } = await planExperiment(options.parsed.recipe, options.expand);
+    plan.select(options.only);
+    await mkdir(out, { recursive: true });
+    await using _lock = await acquireLock(join(out, '.lock'), { what: out });
+    return await inFolder(options, plan, results);
+  } catch (error) {
+    throw asInputError(error, out);
+  }
+}
+
+async function inFolder(
+  options: ExperimentOptions,
+  plan: Plan,
+  resultsNode: NodeRef<object> | undefined,
+): Promise<ExperimentSummary> {
+  const { out } = options;
+  const publisher = new Publisher(out);
+  const manifest = new ManifestFile(join(out, 'manifest.json'), await firstManifest(options, plan));
+  await manifest.write();
+  const log = logSink(join(out, 'log.jsonl'));
+  const onEvent = (event: RunEvent) => {
+    log(event);
+    manifest.note(event);
+    options.onEvent?.(event);
+  };
+  let memory = 0;
+  try {
+    const finished = await runPlan(plan, {
+      ...options,
+      store: new Store(options.store ?? defaultStore(out)),
+      onEvent,
+      onFinish: async (node, done) => {
+        await publisher.publish(node, done);
+        await manifest.finish(node, done);
+      },
+      onMemory: (bytes) => {
+        memory = bytes;
+      },
+    });
+    const output = resultsNode && finished.get(resultsNode.id)?.output;
+    const results = output && { ...output, timings: timings(finished), peak_memory_bytes: memory };
+    if (results) await writeJsonAtomic(join(out, 'results.json'), results);
+    await manifest.end('done');
+    return { out, manifest: manifest.value, ...(results ? { results } : {}) };
+  } catch (error) {
+    await manifest.end(error instanceof AbortedError ? 'cancelled' : 'failed', error).catch(() => {});
+    throw error;
+  } finally {
+    log.flush();
+  }
+}
+
+function timings(finished: ReadonlyMap<string, FinishedNode>): Record<string, number> {
+  return Object.fromEntries(
+    [...finished.values()].filter((n) => n.seconds > 0).map((n) => [n.id, n.seconds]),
+  );
+}
+
+async function firstManifest(options: ExperimentOptions, plan: Plan): Promise<Manifest> {
+  const { given, recipe } = options.parsed;
+  const nodes = plan.select(options.only);
+  const seeds: Record<string, number> = { experiment: recipe.seed };
+  for (const node of nodes)
+    if (node.kind === 'stage' && node.seed !== recipe.seed) seeds[node.id] = node.seed;
+  const sources = nodes.filter((node) => node.kind === 'source');
+  return {
+    schema_version: 1,
+    name: recipe.name,
+    ...(options.command ? { command: [...options.command] } : {}),
+    status: 'running',
+    started_at: new Date().toISOString(),
+    config: { given, resolved: recipe },
+    seeds,
+    ...(await gitState()),
+    packages: await packageVersions(),
+    models: sources.flatMap(({ about, key }) => (about.model ? [{ ...about.model, sha256: key }] : [])),
+    data: sources.flatMap(({ about, key }) => (about.data ? [{ ...about.data, sha256: key }] : [])),
+    machine: describeMachine(),
+    stages: nodes
+      .filter((node) => node.kind === 'stage')
+      .map((node) => ({ id: node.id, key: node.key, status: 'waiting', needs: [...needs(node)] })),
+  };
+}
+
+/** The manifest in memory and on disk; written at start, after each stage and at the end. */
+class ManifestFile {
+  readonly #path: string;
+  value: Manifest;
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(path: string, value: Manifest) {
+    this.#path = path;
+    this.value = value;
+  }
+
+  /** One write after the other, so that the last state is the one that stays. */
+  write(): Promise<void> {
+    this.#writing = this.#writing.catch(() => {}).then(() => writeJsonAtomic(this.#path, this.value));
+    return this.#writing;
+  }
+
+  note(event: RunEvent): void {
+    if (event.state === 'started')
+      this.#stage(event.stage, { status: 'running', started_at: new Date().toISOString() });
+    if (event.state === 'failed') this.#stage(event.stage, { status: 'failed', error: event.message ?? '' });
+    if (event.state === 'started') this.write().catch(() => {});
+  }
+
+  async finish(node: PlanNode, { cached, seconds }: FinishedNode): Promise<void> {
+    if (node.kind === 'source') return;
+    this.#stage(node.id, { status: cached ? 'cached' : 'done', seconds });
+    await this.write();
+  }
+
+  async end(status: 'done' | 'failed' | 'cancelled', error?: unknown): Promise<void> {
+    const stages = this.value.stages.map((stage) =>
+      status === 'cancelled' && (stage.status === 'failed' || stage.status === 'running')
+        ? { ...stage, status: 'cancelled' as const }
+        : stage,
+    );
+    const said = error === undefined ? {} : { error: errorLine(error) };
+    this.value = { ...this.value, stages, status, finished_at: new Date().toISOString(), ...said };
+    await this.write();
+  }
+
+  #stage(id: string, change: Partial<ManifestStage>): void {
+    const stages = this.value.stages.map((stage) => (stage.id === id ? { ...stage, ...change } : stage));
+    this.value = { ...this.value, stages };
+  }
+}
+
+const UNWRITABLE = new Set([
+  'EACCES',
+  'EPERM',
+  'EROFS',
+  'ENOSPC',
+  'EDQUOT',
+  'ENOTDIR',
+  'EEXIST',
+  'ENAMETOOLONG',
+]);
+
+/** A folder that cannot be written is the user's to mend: exit code 2 and one line. */
+function asInputError(error: unknown, out: string): unknown {
+  for (let e: unknown = error, depth = 0; e instanceof Error && depth < 4; e = e.cause, depth++) {
+    const { code } = e as NodeJS.ErrnoException;
+    if (code !== undefined && UNWRITABLE.has(code))
+      return new InputError(`${out}: cannot write there (${code}); choose another folder with --out`, {
+        cause: error,
+      });
+  }
+  return error;
+}

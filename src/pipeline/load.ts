@@ -1,0 +1,72 @@
+/** @file Finding and reading experiment files: a path, or the name of a bundled recipe; what it extends is read along. */
+import { readdir, readFile } from 'node:fs/promises';
+import { basename, dirname, extname, join, resolve } from 'node:path';
+import { InputError } from '../base/index.ts';
+import {
+  limitRecipe,
+  nearest,
+  type ParsedRecipe,
+  parseRecipe,
+  type RecipeSource,
+  recipeExtends,
+} from '../contracts/index.ts';
+import { packageRoot } from './machine.ts';
+
+export interface LoadOptions {
+  /** `key=value` strings, applied in order after the files. */
+  readonly set?: readonly string[];
+  /** At most so many prompts a figure. */
+  readonly limit?: number;
+  /** Replaces the file's seed. */
+  readonly seed?: number;
+}
+
+/**
+ * Read and check an experiment. `file` is a path or a bundled name (`demo`, `quick`). A file without `name` is named after
+ * itself. Throws `RecipeError` (with line and column) or {@link InputError}.
+ */
+export async function loadRecipe(file: string, options: LoadOptions = {}): Promise<ParsedRecipe> {
+  const sources = await readChain(file);
+  const set = [...(options.set ?? []), ...(options.seed === undefined ? [] : [`seed=${options.seed}`])];
+  const { given, recipe } = parseRecipe(sources, set);
+  const named = 'name' in given ? recipe : { ...recipe, name: nameFrom(file) };
+  if (options.limit === undefined) return { given, recipe: named };
+  if (!Number.isInteger(options.limit) || options.limit < 1)
+    throw new InputError(`--limit ${options.limit}: wanted a whole number from 1`);
+  return { given, recipe: limitRecipe(named, options.limit) };
+}
+
+async function readChain(file: string): Promise<RecipeSource[]> {
+  const chain: RecipeSource[] = [];
+  let next: string | undefined = await locate(file);
+  while (next !== undefined) {
+    const path: string = next;
+    if (chain.some((source) => resolve(source.file) === resolve(path)))
+      throw new InputError(`${path}: extends itself`);
+    const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+      throw new InputError(`${path}: cannot be read`, { cause });
+    });
+    const source: RecipeSource = { file: path, text };
+    chain.push(source);
+    const parent = recipeExtends(source);
+    next = parent === undefined ? undefined : await locate(parent, path);
+  }
+  return chain;
+}
+
+/** A bundled name, or a path relative to the file that mentions it. */
+async function locate(name: string, from?: string): Promise<string> {
+  const isPath = /[/\\]/.test(name) || /\.ya?ml$/.test(name);
+  if (isPath) return from === undefined ? name : resolve(dirname(from), name);
+  const folder = join(packageRoot(), 'recipes');
+  const names = (await readdir(folder)).filter((f) => f.endsWith('.yaml')).map((f) => basename(f, '.yaml'));
+  if (names.includes(name)) return join(folder, `${name}.yaml`);
+  const near = nearest(name, names);
+  const hint = near ? `did you mean "${near}"?` : `bundled recipes: ${names.join(', ')}`;
+  throw new InputError(`${name}: no such recipe; ${hint} (a path ends in .yaml)`);
+}
+
+function nameFrom(file: string): string {
+  const name = basename(file, extname(file)).replace(/[^\w.-]+/g, '-');
+  return /^[A-Za-z0-9]/.test(name) ? name : 'experiment';
+}

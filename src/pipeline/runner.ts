@@ -1,0 +1,255 @@
+/**
+ * @file Runs a plan: what is in the store is taken from there, the rest is computed in order, independent stages side by side.
+ * Killing it at any moment loses the stages in progress and nothing else.
+ */
+import { availableParallelism } from 'node:os';
+import {
+  AbortedError,
+  CrosspatchError,
+  errorLine,
+  InputError,
+  type ProgressEvent,
+  Rng,
+  throwIfAborted,
+} from '../base/index.ts';
+import type { StagePayload } from './child.ts';
+import { needs, type Plan, type PlanNode, type StageNode } from './plan.ts';
+import { ProcessPool } from './process-pool.ts';
+import { ProcessQueue } from './queue.ts';
+import type { StageEstimate, StageInput, StageInputs } from './stage.ts';
+import type { Store } from './store.ts';
+
+/** Progress of a run: a {@link ProgressEvent} whose `stage` is a node's id, and what became of the node. */
+export interface RunEvent extends ProgressEvent {
+  readonly state: 'started' | 'running' | 'cached' | 'done' | 'failed';
+  /** With `done` and `cached`: what the stage took when it was computed. */
+  readonly seconds?: number;
+}
+/** Receives run events; must not throw. */
+export type RunSink = (event: RunEvent) => void;
+
+/** A finished node. `seconds` is what computing it took, now or back then; 0 for sources. */
+export interface FinishedNode extends StageInput<object> {
+  readonly id: string;
+  readonly cached: boolean;
+  readonly seconds: number;
+}
+
+export interface RunOptions {
+  readonly store: Store;
+  /** Stages side by side. Defaults to 1. */
+  readonly jobs?: number;
+  /** Node id, id prefix or stage name: run that and what it needs. */
+  readonly only?: string;
+  readonly signal?: AbortSignal;
+  readonly onEvent?: RunSink;
+  /** Called when a node is finished, before anything that reads it starts. */
+  readonly onFinish?: (node: PlanNode, finished: FinishedNode) => Promise<void>;
+  /** Memory is the sum over this process and its children of the most each held. */
+  readonly onMemory?: (bytes: number) => void;
+}
+
+/** Run what `only` selects; the first failure stops the rest and is thrown. Returns every node of the selection by id. */
+export async function runPlan(plan: Plan, options: RunOptions): Promise<Map<string, FinishedNode>> {
+  const jobs = options.jobs ?? 1;
+  if (!Number.isInteger(jobs) || jobs < 1) throw new InputError(`-j ${jobs}: wanted a whole number from 1`);
+  await options.store.sweep();
+  await using pool = new ProcessPool(jobs);
+  const run = new Run(plan, options, jobs, pool);
+  try {
+    return await run.all();
+  } finally {
+    options.onMemory?.(process.resourceUsage().maxRSS * 1024 + pool.peakMemoryBytes);
+  }
+}
+
+class Run {
+  readonly #options: RunOptions;
+  readonly #jobs: number;
+  readonly #pool: ProcessPool;
+  readonly #queue: ProcessQueue;
+  readonly #nodes: readonly PlanNode[];
+  readonly #finished = new Map<string, FinishedNode>();
+  readonly #running = new Map<string, Promise<void>>();
+  readonly #stop = new AbortController();
+  readonly #signal: AbortSignal;
+  #inProcess = 0;
+  #failure: { error: unknown } | undefined;
+
+  constructor(plan: Plan, options: RunOptions, jobs: number, pool: ProcessPool) {
+    this.#options = options;
+    this.#jobs = jobs;
+    this.#pool = pool;
+    this.#queue = new ProcessQueue(pool);
+    this.#nodes = plan.select(options.only);
+    this.#signal = options.signal ? AbortSignal.any([options.signal, this.#stop.signal]) : this.#stop.signal;
+  }
+
+  async all(): Promise<Map<string, FinishedNode>> {
+    for (;;) {
+      if (!this.#signal.aborted) for (const node of this.#ready()) this.#launch(node);
+      if (this.#running.size === 0) break;
+      await Promise.race(this.#running.values());
+    }
+    if (this.#failure) throw this.#failure.error;
+    throwIfAborted(this.#options.signal, 'run');
+    return this.#finished;
+  }
+
+  /** Nodes that can start now. A stage of this process blocks its event loop, so there is never more than one of those. */
+  #ready(): PlanNode[] {
+    let free = this.#jobs - this.#running.size;
+    let ownFree = this.#inProcess === 0;
+    return this.#nodes.filter((node) => {
+      if (free === 0 || this.#finished.has(node.id) || this.#running.has(node.id)) return false;
+      if (!needs(node).every((id) => this.#finished.has(id))) return false;
+      const own = node.kind === 'stage' && !node.stage.child;
+      if (own && !ownFree) return false;
+      if (own) ownFree = false;
+      free--;
+      return true;
+    });
+  }
+
+  #launch(node: PlanNode): void {
+    const own = node.kind === 'stage' && !node.stage.child;
+    if (own) this.#inProcess++;
+    const work = this.#obtain(node)
+      .then(async (finished) => {
+        await this.#options.onFinish?.(node, finished);
+        this.#finished.set(node.id, finished);
+        const { cached, seconds } = finished;
+        if (node.kind === 'stage')
+          this.#emit({ state: cached ? 'cached' : 'done', stage: node.id, done: 1, total: 1, seconds });
+      })
+      .catch((error: unknown) => {
+        this.#emit({ state: 'failed', stage: node.id, done: 0, message: errorLine(error) });
+        this.#failure ??= { error: this.#named(node, error) };
+        this.#stop.abort();
+      })
+      .finally(() => {
+        if (own) this.#inProcess--;
+        this.#running.delete(node.id);
+      });
+    this.#running.set(node.id, work);
+  }
+
+  async #obtain(node: PlanNode): Promise<FinishedNode> {
+    const { id, key } = node;
+    if (node.kind === 'source')
+      return { id, key, folder: node.path, output: node.output, cached: true, seconds: 0 };
+    const onDamage = (reason: string) =>
+      this.#emit({
+        state: 'running',
+        stage: id,
+        done: 0,
+        message: `stored result is damaged (${reason}); computing it again`,
+      });
+    const fill = (folder: string) => {
+      this.#emit({ state: 'started', stage: id, done: 0 });
+      return this.#compute(node, folder);
+    };
+    const entry = await this.#options.store.obtain(node, fill, { signal: this.#signal, onDamage });
+    const { folder, output, cached, meta } = entry;
+    return { id, key, folder, output, cached, seconds: meta.seconds };
+  }
+
+  async #compute(node: StageNode, folder: string): Promise<object> {
+    const { stage, params, seed } = node;
+    const inputs = this.#inputs(node);
+    const progress = (event: ProgressEvent) => this.#emit({ ...event, state: 'running', stage: node.id });
+    const cores = availableParallelism();
+    if (!stage.child) {
+      const rng = new Rng(seed).fork(stage.name);
+      return stage.run({
+        params,
+        inputs,
+        folder,
+        seed,
+        rng,
+        progress,
+        signal: this.#signal,
+        threads: cores,
+        queue: this.#queue,
+      });
+    }
+    const threads = Math.max(1, Math.floor(cores / this.#jobs));
+    const payload: StagePayload = { params, inputs, folder, seed, threads };
+    return runStageInChild(this.#pool, stage, payload, { signal: this.#signal, onProgress: progress });
+  }
+
+  #inputs(node: StageNode): StageInputs<unknown> {
+    const input = (id: string): StageInput<object> => {
+      const { key, folder, output } = this.#finished.get(id) as FinishedNode;
+      return { key, folder, output };
+    };
+    const entries = Object.entries(node.inputs).map(([name, ids]) => [
+      name,
+      typeof ids === 'string' ? input(ids) : ids.map(input),
+    ]);
+    return Object.fromEntries(entries) as StageInputs<unknown>;
+  }
+
+  #emit(event: RunEvent): void {
+    this.#options.onEvent?.(event);
+  }
+
+  #named(node: PlanNode, error: unknown): unknown {
+    if (error instanceof AbortedError) return error;
+    const message = errorLine(error);
+    const text = message.startsWith(`${node.id}:`) ? message : `${node.id}: ${message}`;
+    const exitCode = error instanceof CrosspatchError ? error.exitCode : 1;
+    return exitCode === 2
+      ? new InputError(text, { cause: causeOf(error) })
+      : new CrosspatchError(text, { cause: causeOf(error) });
+  }
+}
+
+/** System error codes stay reachable; the rest is in the message already. */
+function causeOf(error: unknown): unknown {
+  const { code } = (error ?? {}) as NodeJS.ErrnoException;
+  return code === undefined ? undefined : Object.assign(new Error(code), { code });
+}
+
+/**
+ * Run a stage in a child process of `pool`, by the name and module it declares. `payload.folder` must exist; the caller keeps or
+ * discards it. The child's progress comes back through `onProgress`.
+ */
+export async function runStageInChild(
+  pool: ProcessPool,
+  stage: { readonly name: string; readonly module: string },
+  payload: StagePayload,
+  options: { signal?: AbortSignal; onProgress?: (event: ProgressEvent) => void } = {},
+): Promise<object> {
+  const call = { kind: 'stage' as const, module: stage.module, name: stage.name, payload };
+  return (await pool.run(call, options)) as object;
+}
+
+/** A line of `--dry-run`. */
+export interface PlannedStage extends StageEstimate {
+  readonly id: string;
+  readonly stage: string;
+  readonly key: string;
+  readonly cached: boolean;
+}
+
+/**
+ * What a run would do, nothing being run: each stage, whether it is stored, and what it is expected to take (the stage's own
+ * estimate; for seconds else the mean of stored runs of that stage).
+ */
+export async function dryRun(plan: Plan, store: Store, only?: string): Promise<PlannedStage[]> {
+  const history = await store.history();
+  const out: PlannedStage[] = [];
+  for (const node of plan.select(only)) {
+    if (node.kind === 'source') continue;
+    const { id, key, stage } = node;
+    const cached = (await store.look(node)).state === 'whole';
+    const times = history.get(stage.name) ?? [];
+    const mean = times.length > 0 ? times.reduce((a, b) => a + b, 0) / times.length : undefined;
+    const expected = cached
+      ? {}
+      : { ...(mean === undefined ? {} : { seconds: mean }), ...stage.estimate?.(node.params) };
+    out.push({ id, stage: stage.name, key, cached, ...expected });
+  }
+  return out;
+}
