@@ -8,25 +8,26 @@ import * as g from './graph.ts';
 import { interpret } from './interpret.ts';
 import { graphHash } from './print.ts';
 import { f32, f64, i64, type Tensor, tensor } from './tensor.ts';
-import { directionalDerivative, dot, sampleOp } from './testing.ts';
+import { directionalDerivative, dot, randomTensor, type Sample, sampleOp } from './testing.ts';
+
+const x = (shape: readonly (number | string)[], name = 'x'): g.Node => g.input(name, 'f64', shape);
+const one = g.scalar(1, 'f64');
 
 const stepOps: readonly g.Op[] = ['constant', 'less', 'equal', 'cast'];
 const smoothOps = (Object.keys(gradients) as g.Op[]).filter((op) => !stepOps.includes(op));
 
 /**
- * A random graph of `op`: the gradient of Σ seed·y towards each float leaf against the difference along a random line. The
- * largest error, relative where the slope exceeds 1; infinite when a gradient has another shape than its leaf.
+ * The gradient of Σ seed·y (random seed) towards each float leaf against the difference along a random line. The largest
+ * error, relative where the slope exceeds 1; infinite when a gradient has another shape than its leaf.
  */
-function worstError(op: g.Op, seed: number): number {
-  const rng = new Rng(seed);
-  const { graph, feeds } = sampleOp(op, rng);
+function worstError({ graph, feeds }: Sample, rng: Rng): number {
   const y = graph.outputs.y as g.Node;
   const values = interpret(graph, feeds).y as Tensor<'f64'>;
   const weights = values.data.map(() => rng.normal());
   const leaves = Object.fromEntries([...g.leavesOf(graph, 'input'), ...g.leavesOf(graph, 'weight')]);
   const slopes = gradGraph({
     name: 'slopes',
-    forward: { name: op, outputs: { ...leaves, y } },
+    forward: { name: graph.name, outputs: { ...leaves, y } },
     seeds: { y: g.input('seed.y', y.dtype, y.shape) },
     wrt: Object.keys(leaves).filter((name) => leaves[name]?.dtype === 'f64'),
     keep: Object.keys(leaves), // binds the named sizes whatever the gradient needs
@@ -50,15 +51,37 @@ describe('each rule equals central differences', () => {
   test.each(smoothOps)('%s', (op) => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 1e9 }), (seed) => {
-        expect(worstError(op, seed)).toBeLessThan(1e-8);
+        const rng = new Rng(seed);
+        expect(worstError(sampleOp(op, rng), rng)).toBeLessThan(1e-8);
       }),
       { seed: 11, numRuns: 30 },
     );
   });
 });
 
-const x = (shape: readonly (number | string)[], name = 'x'): g.Node => g.input(name, 'f64', shape);
-const one = g.scalar(1, 'f64');
+describe('matmul in every orientation, batch on either side', () => {
+  const batches: [number[], number[]][] = [
+    [[], []],
+    [[2], []],
+    [[], [2]],
+    [[2], [2]],
+    [[3, 1], [2]],
+  ];
+  const flags = [false, true];
+  const cases = batches.flatMap(([p, q]) =>
+    flags.flatMap((transA) => flags.map((transB) => ({ p, q, transA, transB }))),
+  );
+  test.each(cases)('$p×$q transA=$transA transB=$transB', ({ p, q, transA, transB }) => {
+    const rng = new Rng(1);
+    const [m, k, n] = [2, 3, 4];
+    const feeds = {
+      a: randomTensor(rng, 'f64', [...p, ...(transA ? [k, m] : [m, k])]),
+      b: randomTensor(rng, 'f64', [...q, ...(transB ? [n, k] : [k, n])]),
+    };
+    const y = g.matmul(x(feeds.a.shape, 'a'), x(feeds.b.shape, 'b'), { transA, transB });
+    expect(worstError({ graph: { name: 'matmul', outputs: { y } }, feeds }, rng)).toBeLessThan(1e-8);
+  });
+});
 
 /** Gradient of Σy towards `wrt`, as numbers. */
 function slope(y: g.Node, wrt: g.Node, feeds: Record<string, Tensor>): number[] {
