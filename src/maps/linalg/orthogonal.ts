@@ -1,5 +1,6 @@
 /** @file Random orthogonal matrices. */
 import type { Rng } from '../../base/index.ts';
+import { addScaled, dot } from './product.ts';
 
 /**
  * A matrix [rows×columns] drawn uniformly (Haar) among those with orthonormal rows (rows ≤ columns) or columns: the QR factor with
@@ -13,15 +14,8 @@ export function randomOrthogonal(rows: number, columns: number, rng: Rng): Float
     const v = q.subarray(k * length, (k + 1) * length);
     for (let i = 0; i < length; i++) v[i] = rng.normal();
     for (let pass = 0; pass < 2; pass++)
-      for (let j = 0; j < k; j++) {
-        const from = j * length;
-        let overlap = 0;
-        for (let i = 0; i < length; i++) overlap += q[from + i]! * v[i]!;
-        for (let i = 0; i < length; i++) v[i] = v[i]! - overlap * q[from + i]!;
-      }
-    let norm = 0;
-    for (let i = 0; i < length; i++) norm += v[i]! * v[i]!;
-    norm = Math.sqrt(norm);
+      for (let j = 0; j < k; j++) addScaled(v, 0, -dot(q, j * length, v, 0, length), q, j * length, length);
+    const norm = Math.sqrt(dot(v, 0, v, 0, length));
     for (let i = 0; i < length; i++) v[i] = v[i]! / norm;
   }
   if (rows <= columns) return q;

@@ -170,3 +170,32 @@ export function checkSize(where: string, data: ArrayLike<number>, rows: number, 
       `${where}: wanted [${rows}×${columns}] = ${rows * columns} numbers, got ${data.length}`,
     );
 }
+
+/** Σ a[p + i] b[q + i], i < length; four running sums, since one would wait for itself. */
+export function dot(a: Float64Array, p: number, b: Float64Array, q: number, length: number): number {
+  let s0 = 0;
+  let s1 = 0;
+  let s2 = 0;
+  let s3 = 0;
+  let i = 0;
+  for (; i + 3 < length; i += 4) {
+    s0 += a[p + i]! * b[q + i]!;
+    s1 += a[p + i + 1]! * b[q + i + 1]!;
+    s2 += a[p + i + 2]! * b[q + i + 2]!;
+    s3 += a[p + i + 3]! * b[q + i + 3]!;
+  }
+  for (; i < length; i++) s0 += a[p + i]! * b[q + i]!;
+  return s0 + s1 + (s2 + s3);
+}
+
+/** a[p + i] += scale · b[q + i], i < length. */
+export function addScaled(
+  a: Float64Array,
+  p: number,
+  scale: number,
+  b: Float64Array,
+  q: number,
+  length: number,
+): void {
+  for (let i = 0; i < length; i++) a[p + i] = a[p + i]! + scale * b[q + i]!;
+}

@@ -5,7 +5,17 @@
  */
 import { CrosspatchError } from '../../base/index.ts';
 import { symmetricEigen } from './eigen.ts';
-import { addProduct, checkSize, flipped, matmul, matmulTN, transpose, view } from './product.ts';
+import {
+  addProduct,
+  addScaled,
+  checkSize,
+  dot,
+  flipped,
+  matmul,
+  matmulTN,
+  transpose,
+  view,
+} from './product.ts';
 
 /** A [m×n] = Σ_k values[k] u_k v_kᵀ, k < min(m, n). */
 export interface Svd {
@@ -92,11 +102,11 @@ export function nearestOrthogonal(a: Float64Array, rows: number, columns: number
 function jacobi(b: Float64Array, v: Float64Array, m: number, n: number): Float64Array {
   const norms = new Float64Array(n);
   for (let sweep = 0; sweep < 60; sweep++) {
-    for (let k = 0; k < n; k++) norms[k] = dot(b, k * m, k * m, m);
+    for (let k = 0; k < n; k++) norms[k] = dot(b, k * m, b, k * m, m);
     let rotated = false;
     for (let i = 0; i < n - 1; i++)
       for (let j = i + 1; j < n; j++) {
-        const cross = dot(b, i * m, j * m, m);
+        const cross = dot(b, i * m, b, j * m, m);
         const limit = 1e-15 * Math.sqrt(norms[i]! * norms[j]!) * Math.sqrt(m);
         if (!(Math.abs(cross) > limit)) continue;
         rotated = true;
@@ -111,17 +121,6 @@ function jacobi(b: Float64Array, v: Float64Array, m: number, n: number): Float64
     if (!rotated) return norms;
   }
   throw new CrosspatchError('svd: no convergence; is the matrix finite?');
-}
-
-function dot(b: Float64Array, p: number, q: number, length: number): number {
-  let even = 0;
-  let odd = 0;
-  let k = 0;
-  for (; k + 1 < length; k += 2) {
-    even += b[p + k]! * b[q + k]!;
-    odd += b[p + k + 1]! * b[q + k + 1]!;
-  }
-  return k < length ? even + odd + b[p + k]! * b[q + k]! : even + odd;
 }
 
 function rotate(b: Float64Array, p: number, q: number, length: number, c: number, s: number): void {
@@ -142,10 +141,10 @@ function completeRows(rows: Float64Array, count: number, length: number): void {
       for (let pass = 0; pass < 2; pass++)
         for (let j = 0; j < count; j++) {
           if (j === k) continue;
-          const overlap = dot(rows, k * length, j * length, length);
-          for (let i = 0; i < length; i++) row[i] = row[i]! - overlap * rows[j * length + i]!;
+          const overlap = dot(rows, k * length, rows, j * length, length);
+          addScaled(row, 0, -overlap, rows, j * length, length);
         }
-      const norm = Math.sqrt(dot(rows, k * length, k * length, length));
+      const norm = Math.sqrt(dot(rows, k * length, rows, k * length, length));
       for (let i = 0; i < length; i++) row[i] = norm > 0.5 / length ? row[i]! / norm : 0;
     }
   }
