@@ -4,7 +4,7 @@
  */
 import * as Plot from '@observablehq/plot';
 import type { Figure } from '../contracts/index.ts';
-import { clip, percent, toPoint } from './records.ts';
+import { clip, fitText, percent, toPoint } from './records.ts';
 import type { Panel, PatternFill, SeriesStyle } from './spec.ts';
 
 export interface Bar {
@@ -33,8 +33,8 @@ export interface BarPanelOptions {
 
 const BAR = 20;
 /** Room for names, px; names longer than {@link NAME} characters are cut (the data keeps them whole). */
-export const LABEL_WIDTH = 132;
-const NAME = 21;
+export const LABEL_WIDTH = 146;
+const NAME = 24;
 
 /** Width of a panel without names, for the same length of bars as one of `width` with names. */
 export function splitWidth(width: number, panels: number, gap = 12): { first: number; other: number } {
@@ -65,7 +65,11 @@ export function barPanel(options: BarPanelOptions): Panel {
       },
       y: { domain: [bars.length - 0.5, -0.5], axis: null },
       marks: [
-        Plot.text([title], { frameAnchor: 'top-left', dy: -17, fontWeight: 'bold' }),
+        Plot.text([fitText(title, width - (labels ? LABEL_WIDTH : 10))], {
+          frameAnchor: 'top-left',
+          dy: -17,
+          fontWeight: 'bold',
+        }),
         ...rules.map(({ at, style }) =>
           Plot.ruleX([at], {
             stroke: style.color,
@@ -143,7 +147,7 @@ function intervalMarks(data: readonly { lo: number | null; hi: number | null; i:
 }
 
 /**
- * Gaussian kernel density of `samples` on 41 points of `domain`, scaled to a greatest value of 1.
+ * Gaussian kernel density of `samples` on 41 points of `domain`, scaled to a greatest value of 1; the tails below 1 % are cut.
  * Bandwidth: Silverman's 0.9 · min(sd, iqr/1.34) · n^(-1/5), at least 2 % of the range; mass is reflected at the ends.
  */
 export function violin(
@@ -169,5 +173,5 @@ export function violin(
     return { x, density };
   });
   const top = Math.max(...points.map((p) => p.density));
-  return points.map((p) => ({ x: p.x, density: top > 0 ? p.density / top : 0 }));
+  return points.flatMap((p) => (p.density > 0.01 * top ? [{ x: p.x, density: p.density / top }] : []));
 }

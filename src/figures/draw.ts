@@ -4,7 +4,7 @@
  */
 import * as Plot from '@observablehq/plot';
 import { PALETTE } from './palette.ts';
-import { toCsv } from './records.ts';
+import { toCsv, visible } from './records.ts';
 import type { FigureSpec, Layout, LegendItem, PatternFill, RenderedFigure, SeriesStyle } from './spec.ts';
 
 const SVG = 'http://www.w3.org/2000/svg';
@@ -29,8 +29,8 @@ export function drawFigure(spec: FigureSpec, options: DrawOptions): SVGSVGElemen
   const layout = spec.layout(width, patterns.fill);
   const root = element(document, 'svg', { fill: 'currentColor', 'font-family': 'system-ui, sans-serif' });
   root.setAttribute('role', 'img');
-  root.setAttribute('aria-label', spec.title);
-  const legendHeight = drawLegend(document, root, layout, width, patterns.fill);
+  root.setAttribute('aria-label', visible(spec.title));
+  const legendHeight = drawLegend(document, root, layout, width);
   const height = drawPanels(document, root, layout, legendHeight);
   for (const [name, value] of Object.entries({ width, height, viewBox: `0 0 ${width} ${height}` }))
     root.setAttribute(name, String(value));
@@ -45,7 +45,7 @@ export function renderFigure(spec: FigureSpec, options: DrawOptions): RenderedFi
     id,
     title,
     caption,
-    svg: roundAttributes(drawFigure(spec, options).outerHTML),
+    svg: escapeName(roundAttributes(drawFigure(spec, options).outerHTML)),
     data: { csv: toCsv(rows), json: JSON.stringify(rows) },
   };
 }
@@ -86,6 +86,10 @@ function drawPanels(document: Document, root: SVGSVGElement, layout: Layout, top
       for (const style of svg.querySelectorAll('style')) style.remove();
       for (const [name, value] of Object.entries({ x, y })) svg.setAttribute(name, String(value));
       svg.removeAttribute('class');
+      for (const text of svg.querySelectorAll('text')) spellOut(text);
+      // The whole figure is one image with one name; the parts' names would only be weight.
+      for (const part of svg.querySelectorAll('[aria-label]')) part.removeAttribute('aria-label');
+      for (const part of svg.querySelectorAll('[aria-hidden]')) part.removeAttribute('aria-hidden');
       root.appendChild(svg);
       x += panel.width + GAP;
     }
@@ -94,21 +98,15 @@ function drawPanels(document: Document, root: SVGSVGElement, layout: Layout, top
   return y;
 }
 
-function drawLegend(
-  document: Document,
-  root: SVGSVGElement,
-  layout: Layout,
-  width: number,
-  fill: PatternFill,
-): number {
+function drawLegend(document: Document, root: SVGSVGElement, layout: Layout, width: number): number {
   let [x, y] = [0, 0];
   for (const item of layout.legend) {
-    const itemWidth = 34 + item.label.length * CHAR;
+    const itemWidth = 48 + item.label.length * CHAR;
     if (x > 0 && x + itemWidth > width) [x, y] = [0, y + LEGEND_ROW];
     const group = element(document, 'g', { transform: `translate(${x},${y})`, 'font-size': '11' });
-    group.append(legendKey(document, item, fill));
+    group.append(legendKey(document, item));
     const label = element(document, 'text', { x: 28, y: 13 });
-    label.textContent = item.label;
+    label.textContent = visible(item.label);
     group.append(label);
     root.append(group);
     x += itemWidth;
@@ -116,21 +114,8 @@ function drawLegend(
   return layout.legend.length === 0 ? 0 : y + LEGEND_ROW + 6;
 }
 
-function legendKey(document: Document, { as, style }: LegendItem, fill: PatternFill): Element {
+function legendKey(document: Document, { as, style }: LegendItem): Element {
   const group = element(document, 'g', {});
-  if (as === 'area') {
-    group.append(
-      element(document, 'rect', {
-        x: 2,
-        y: 3,
-        width: 20,
-        height: 12,
-        fill: fill(style),
-        stroke: style.color,
-      }),
-    );
-    return group;
-  }
   const line = element(document, 'line', {
     x1: 0,
     x2: 24,
@@ -140,6 +125,8 @@ function legendKey(document: Document, { as, style }: LegendItem, fill: PatternF
     'stroke-width': 2,
   });
   if (style.dash) line.setAttribute('stroke-dasharray', style.dash);
+  group.append(line);
+  if (as === 'level') return group;
   const mark = Plot.plot({
     document,
     width: 24,
@@ -159,7 +146,10 @@ function legendKey(document: Document, { as, style }: LegendItem, fill: PatternF
       }),
     ],
   });
-  group.append(line, ...mark.querySelectorAll('path, circle'));
+  for (const dot of mark.querySelectorAll('g[aria-label=dot]')) {
+    dot.removeAttribute('aria-label');
+    group.append(dot);
+  }
   return group;
 }
 
@@ -207,9 +197,22 @@ function element<K extends keyof SVGElementTagNameMap>(
   return node;
 }
 
+/** Rewrites the text nodes under `node` that hold characters which would hide or reorder text. */
+function spellOut(node: Node): void {
+  for (const child of node.childNodes)
+    if (child.nodeType !== 3) spellOut(child);
+    else if (child.nodeValue !== null && visible(child.nodeValue) !== child.nodeValue)
+      child.nodeValue = visible(child.nodeValue);
+}
+
 /** An id fit for `url(#…)` whatever the figure is called. */
 export function slug(id: string): string {
   return id.replace(/[^A-Za-z0-9_-]+/g, '-').replace(/^-+|-+$/g, '') || 'figure';
+}
+
+/** HTML serialisers leave `<` in attributes alone, XML forbids it: the figure's name is the one attribute with foreign text. */
+function escapeName(svg: string): string {
+  return svg.replace(/aria-label="[^"]*"/, (name) => name.replaceAll('<', '&lt;').replaceAll('>', '&gt;'));
 }
 
 function roundAttributes(svg: string): string {

@@ -35,7 +35,7 @@ export { fidelityFigures } from './fidelity.ts';
 export { pairsFigure, positionFigure } from './heatmaps.ts';
 export { curvesFigure } from './maps.ts';
 export { FIT_LABEL, PALETTE, STATE_STYLE, TRANSFER_STYLE } from './palette.ts';
-export { clip, percent, short, toCsv } from './records.ts';
+export { clip, percent, short, toCsv, visible } from './records.ts';
 export type { DataRow, FigureSpec, RenderedFigure } from './spec.ts';
 export { sweepFigure } from './sweep.ts';
 export {

@@ -1,5 +1,6 @@
 /** @file Line panels: each series has its own colour, dash and symbol; intervals as bands; references as rules. */
 import * as Plot from '@observablehq/plot';
+import { fitText } from './records.ts';
 import type { Panel, SeriesStyle } from './spec.ts';
 
 export interface LinePoint {
@@ -29,7 +30,8 @@ export interface LinePanelOptions {
   readonly percent?: boolean;
   /** Defaults to linear. */
   readonly yType?: 'linear' | 'log';
-  readonly xType?: 'linear' | 'log';
+  /** `point` puts the x values at equal distances. Defaults to linear. */
+  readonly xType?: 'linear' | 'point';
   readonly xTicks?: readonly number[];
   /** Vertical lines with a word, such as the chosen block. */
   readonly marks?: readonly { readonly x: number; readonly label: string }[];
@@ -52,21 +54,26 @@ export function linePanel(options: LinePanelOptions): Panel {
         label: options.xLabel,
         labelAnchor: 'center',
         labelArrow: 'none',
-        type: options.xType ?? 'linear',
-        ...(options.xTicks ? { ticks: [...options.xTicks] } : { ticks: Math.max(2, Math.floor(width / 90)) }),
-        tickFormat: options.xTicks ? String : '~s',
         inset: 6,
+        ...(options.xType === 'point'
+          ? { type: 'point' }
+          : {
+              type: 'linear',
+              ticks: options.xTicks ? [...options.xTicks] : Math.max(2, Math.floor(width / 90)),
+            }),
+        ...(options.xTicks ? { tickFormat: String } : {}),
       },
       y: {
         label: null,
         grid: true,
-        ticks: 4,
         ...(percent
-          ? { domain: [0, 1], tickFormat: (v: number) => `${Math.round(v * 100)} %`, clamp: true }
-          : { type: options.yType ?? 'linear', tickFormat: '~g', nice: true }),
+          ? { domain: [0, 1], tickFormat: (v: number) => `${Math.round(v * 100)} %`, clamp: true, ticks: 4 }
+          : options.yType === 'log'
+            ? { type: 'log', ...logAxis(lines, levels) }
+            : { type: 'linear', tickFormat: '~g', nice: true, ticks: 4 }),
       },
       marks: [
-        Plot.text([title], { frameAnchor: 'top-left', dy: -32, dx: -40, fontWeight: 'bold' }),
+        Plot.text([fitText(title, width)], { frameAnchor: 'top-left', dy: -32, dx: -40, fontWeight: 'bold' }),
         ...marks.flatMap((m) => [
           Plot.ruleX([m.x], { stroke: 'currentColor', strokeOpacity: 0.22, strokeWidth: 8 }),
           Plot.text([m], { x: 'x', frameAnchor: 'top', text: 'label', dy: -13 }),
@@ -105,4 +112,18 @@ export function linePanel(options: LinePanelOptions): Panel {
 function thin(points: readonly LinePoint[]): LinePoint[] {
   const step = points.length > 40 ? Math.ceil(points.length / 12) : 1;
   return points.filter((_, i) => i % step === 0 || i === points.length - 1);
+}
+
+/** Range and ticks of a logarithmic axis: powers of ten, with 2 and 5 between them when there are few. */
+function logAxis(lines: LinePanelOptions['lines'], levels: readonly { readonly y: number }[]) {
+  const values = [...lines.flatMap((line) => line.points.map((p) => p.y)), ...levels.map((l) => l.y)];
+  const [lo, hi] = [Math.min(...values), Math.max(...values)];
+  const domain = [lo / 1.15, hi * 1.15];
+  const first = Math.floor(Math.log10(lo));
+  const decades = Array.from({ length: Math.ceil(Math.log10(hi)) - first + 1 }, (_, i) => 10 ** (first + i));
+  const steps = hi / lo > 200 ? [1] : [1, 2, 5];
+  const ticks = decades
+    .flatMap((power) => steps.map((step) => step * power))
+    .filter((tick) => tick >= domain[0]! && tick <= domain[1]!);
+  return { domain, ticks, tickFormat: (v: number) => String(Number(v.toPrecision(3))) };
 }

@@ -13,7 +13,7 @@ const METRICS = {
 } as const;
 type Metric = keyof typeof METRICS;
 const LEVEL_STYLES: readonly SeriesStyle[] = [
-  { color: 'currentColor', dash: '10,3', symbol: 'plus', pattern: 'outline' },
+  { color: 'currentColor', symbol: 'plus', pattern: 'outline' },
   { color: 'currentColor', dash: '3,3', symbol: 'times', pattern: 'outline' },
 ];
 
@@ -104,7 +104,7 @@ export function curvesFigure(
             as: 'line' as const,
             style: nthStyle(i),
           })),
-          ...levels.map(({ label, style }) => ({ label, as: 'line' as const, style })),
+          ...levels.map(({ label, style }) => ({ label, as: 'level' as const, style })),
         ],
         rows: chunk(panels, perRow),
       };

@@ -1,6 +1,6 @@
 /** @file Heat maps: cividis (even in lightness, so it reads in grey and by colour-blind eyes), value printed where a cell has room. */
 import * as Plot from '@observablehq/plot';
-import { short } from './records.ts';
+import { fitText, short } from './records.ts';
 import type { Panel } from './spec.ts';
 
 export interface MatrixOptions {
@@ -27,7 +27,7 @@ export function matrixPanels(options: MatrixOptions): Panel[] {
   const known = cells.flatMap((c) => (c.value === null ? [] : [c.value]));
   const domain = options.domain ?? [Math.min(0, ...known), Math.max(0, ...known)];
   const longest = Math.max(1, ...columns.map((c) => [...c].length));
-  const marginLeft = 18 + 6.4 * Math.max(...rows.map((r) => [...r].length), 2);
+  const marginLeft = 30 + 6.6 * Math.max(...rows.map((r) => [...r].length), 2);
   const cellWidth = (width - marginLeft - 8) / Math.max(1, columns.length);
   const rotated = longest * 6.6 > cellWidth;
   const step = rotated ? Math.max(1, Math.ceil(13 / cellWidth)) : 1;
@@ -57,7 +57,12 @@ export function matrixPanels(options: MatrixOptions): Panel[] {
         },
         y: { domain: [...rows], label: options.yLabel, labelArrow: 'none', tickSize: 0 },
         marks: [
-          Plot.text([title], { frameAnchor: 'top-left', dy: -26, dx: -marginLeft + 6, fontWeight: 'bold' }),
+          Plot.text([fitText(title, width)], {
+            frameAnchor: 'top-left',
+            dy: -26,
+            dx: -marginLeft + 6,
+            fontWeight: 'bold',
+          }),
           Plot.cell(cells, {
             x: 'column',
             y: 'row',

@@ -34,11 +34,11 @@ export function nText(figures: readonly (Figure | undefined)[]): string {
   return lo === hi ? `n = ${lo}` : `n = ${lo}–${hi}`;
 }
 
-/** A share as per cent: `93 %`, `99.5 %`, `0 %`. */
+/** A share as per cent: `93 %`, `99.5 %`, `0 %`, with a no-break space. */
 export function percent(value: number): string {
   const p = value * 100;
   const rounded = Math.abs(p - Math.round(p)) < 0.05 ? p.toFixed(0) : p.toFixed(1);
-  return `${rounded === '-0' ? '0' : rounded} %`;
+  return `${rounded === '-0' ? '0' : rounded}\u00a0%`;
 }
 
 /** A number to three significant figures, without trailing zeros; tiny and huge ones in powers of ten. */
@@ -53,6 +53,20 @@ export function short(value: number): string {
 export function clip(text: string, length: number): string {
   const characters = [...text];
   return characters.length <= length ? text : `${characters.slice(0, length - 1).join('')}…`;
+}
+
+/** `text` with control characters, lone surrogates and bidirectional controls spelt out as `⟨U+202E⟩`: they cannot hide or reorder anything. */
+export function visible(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cs}\p{Bidi_Control}]/gu, (c) =>
+    c === '\n' || c === '\t' || c === '\r'
+      ? c
+      : `⟨U+${c.codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0')}⟩`,
+  );
+}
+
+/** `text` cut to what fits into `width` px of an 11 px bold font. */
+export function fitText(text: string, width: number): string {
+  return clip(text, Math.max(4, Math.floor(width / 7)));
 }
 
 /** RFC 4180, header first, columns in order of first appearance; text that a spreadsheet would run as a formula is quoted with `'`. */

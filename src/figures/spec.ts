@@ -4,11 +4,11 @@ import type { PlotOptions } from '@observablehq/plot';
 /** One row of a figure's data, as it appears in CSV and JSON. */
 export type DataRow = Record<string, string | number | null>;
 
-/** An entry of the legend. `line` draws a dashed stroke with a symbol, `area` a swatch with the bar's pattern. */
+/** An entry of the legend: `line` = dashed stroke with its symbol, `level` = the stroke alone. */
 export interface LegendItem {
   readonly label: string;
   readonly style: SeriesStyle;
-  readonly as: 'line' | 'area';
+  readonly as: 'line' | 'level';
 }
 
 /** How a series looks; colour, dash, symbol and pattern each tell it apart on their own (grey print, colour blindness). */

@@ -6,7 +6,7 @@ import { nText, toRow } from './records.ts';
 import { type DataRow, type FigureSpec, NARROW, type SeriesStyle } from './spec.ts';
 import { headline } from './transfer.ts';
 
-const STRIP: SeriesStyle = { color: 'currentColor', dash: '10,3', symbol: 'plus', pattern: 'outline' };
+const STRIP: SeriesStyle = { color: 'currentColor', dash: '1,3', symbol: 'plus', pattern: 'outline' };
 
 /** Null when no k was tried. */
 export function worthFigure(behaviour: BehaviourResults): FigureSpec | null {
@@ -36,8 +36,8 @@ export function worthFigure(behaviour: BehaviourResults): FigureSpec | null {
     layout: (width) => ({
       legend: [
         { label: 'native from k prompts', as: 'line', style: TRANSFER_STYLE.native },
-        ...(mapped ? [{ label: 'mapped, k = 0', as: 'line' as const, style: TRANSFER_STYLE.mapped }] : []),
-        ...levels.map(({ label, style }) => ({ label, as: 'line' as const, style })),
+        ...(mapped ? [{ label: 'mapped, k = 0', as: 'level' as const, style: TRANSFER_STYLE.mapped }] : []),
+        ...levels.map(({ label, style }) => ({ label, as: 'level' as const, style })),
       ],
       rows: [
         [
@@ -46,8 +46,7 @@ export function worthFigure(behaviour: BehaviourResults): FigureSpec | null {
             width: width < NARROW ? width : Math.min(width, 560),
             height: 210,
             xLabel: 'k labelled prompts',
-            xTicks: ks,
-            xType: ks[0]! > 0 && ks.at(-1)! / ks[0]! > 8 ? 'log' : 'linear',
+            xType: 'point',
             percent: true,
             lines: [
               ...(mapped

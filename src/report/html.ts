@@ -1,4 +1,5 @@
 /** @file HTML by tagged template: every value is escaped unless it is {@link Html} itself. Nothing a model or a user wrote can become markup. */
+import { visible } from '../figures/index.ts';
 
 /** Text known to be markup. Made only by {@link html} and {@link trusted}. */
 export class Html {
@@ -25,12 +26,7 @@ export function trusted(text: string): Html {
 
 /** Escapes text for element content and quoted attributes; makes control and bidirectional-override characters visible. */
 export function escapeHtml(text: string): string {
-  return text
-    .replace(/[\p{Cc}\p{Cs}\p{Bidi_Control}]/gu, (c) =>
-      c === '\n' || c === '\t' || c === '\r'
-        ? c
-        : `⟨U+${c.codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0')}⟩`,
-    )
+  return visible(text)
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')
     .replaceAll('>', '&gt;')

@@ -121,7 +121,7 @@ function figure(spec: FigureSpec): Html {
   const slim = renderFigure(spec, { document, width: SLIM, idSuffix: '-s' });
   const id = slug(spec.id);
   const link = (kind: 'csv' | 'json', type: string) =>
-    html`<a download="${id}.${kind}" href="data:${type};charset=utf-8,${encodeURIComponent(wide.data[kind])}">${kind.toUpperCase()}</a>`;
+    html`<a download="${id}.${kind}" href="data:${type};base64,${Buffer.from(wide.data[kind]).toString('base64')}">${kind.toUpperCase()}</a>`;
   return html`<figure id="${id}"><figcaption><h4>${spec.title}</h4>${spec.caption}</figcaption><div class="wide">${trusted(wide.svg)}</div><div class="slim">${trusted(slim.svg)}</div><div class="data">Data: ${link('csv', 'text/csv')}${link('json', 'application/json')}</div></figure>`;
 }
 

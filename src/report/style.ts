@@ -7,7 +7,7 @@ const DARK =
   '--cp-bg:#15181c;--cp-ink:#e6e8eb;--cp-soft:#a3abb5;--cp-line:#363c44;--cp-card:#1d2126;--cp-tok:#5c4a10;--cp-link:#7cc3ee';
 
 /** Width in px of figures on wide and on narrow screens. */
-export const WIDE = 720;
+export const WIDE = 860;
 export const SLIM = 336;
 
 export function css(): string {
@@ -17,7 +17,7 @@ export function css(): string {
 ${paletteCss()}
 *{box-sizing:border-box}
 body{margin:0;background:var(--cp-bg);color:var(--cp-ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",sans-serif;overflow-wrap:anywhere}
-main{max-width:${WIDE + 48}px;margin:0 auto;padding:24px}
+main{max-width:1040px;margin:0 auto;padding:24px}p,.verdict,.example,nav{max-width:46rem}figcaption{max-width:44rem}
 h1{font-size:1.9rem;line-height:1.2;margin:.2em 0}h2{font-size:1.45rem;margin:2.2em 0 .4em;padding-top:.6em;border-top:2px solid var(--cp-line)}
 h3{font-size:1.15rem;margin:2em 0 .4em}h4{font-size:1rem;margin:0}h5{font-size:.9rem;margin:0 0 .4em}
 a{color:var(--cp-link)}small,.soft{color:var(--cp-soft)}

@@ -9,7 +9,7 @@ import type {
 } from '../contracts/index.ts';
 import { FIT_LABEL, percent, short, TRANSFER_STYLE, transferCases } from '../figures/index.ts';
 import { type Html, type HtmlValue, html } from './html.ts';
-import { withInterval } from './verdict.ts';
+import { interval, points } from './verdict.ts';
 
 /** A table; the first column is the row's header. Null when there are no rows. */
 export function table(
@@ -24,13 +24,14 @@ export function table(
   )}</tbody></table></div>`;
 }
 
-/** A share with its interval, or a dash. */
+/** A share, under it its interval, or a dash. */
 export function shareCell(figure: Figure | undefined): HtmlValue {
   if (figure === undefined) return '–';
-  return typeof figure === 'number' ? percent(figure) : withInterval(figure);
+  if (typeof figure === 'number') return percent(figure);
+  return html`${percent(figure.value)} <small>${interval(figure)}</small>`;
 }
 
-/** A number with its interval in a lighter tone, or a dash. */
+/** A number, under it its interval, or a dash. */
 export function numberCell(figure: Figure | undefined): HtmlValue {
   if (figure === undefined) return '–';
   if (typeof figure === 'number') return short(figure);
@@ -126,7 +127,7 @@ export function transferTable(behaviour: BehaviourResults): Html | null {
       shareCell(entry.transfer_rate),
       shareCell(entry.margin),
       non
-        ? `${percent(non.difference)} [${percent(non.ci95[0])}, ${percent(non.ci95[1])}], p ${short(non.p)}`
+        ? html`${points(non.difference)} <small>[${points(non.ci95[0])}, ${points(non.ci95[1])}] p ${short(non.p)}</small>`
         : '–',
       entry.native_alignment
         ? html`${numberCell(entry.native_alignment.cossim)} / ${numberCell(entry.native_alignment.norm_ratio)}`

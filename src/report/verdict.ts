@@ -206,10 +206,16 @@ export function title({ pair }: BehaviourResults): string {
   return place ? `${pair.behaviour}, ${place}` : pair.behaviour;
 }
 
-/** `93 % [90, 95]`. */
+/** `93 % [90, 95]`; the ends in whole per cents but near 0 and 100. */
 export function withInterval(rate: Rate): string {
-  const ends = rate.ci95.map((end) => percent(end).replace(' %', ''));
-  return `${percent(rate.value)} [${ends.join(', ')}]`;
+  return `${percent(rate.value)} ${interval(rate)}`;
+}
+
+/** `[90, 95]`, joined by a no-break space. */
+export function interval({ ci95 }: Rate): string {
+  const end = (value: number) =>
+    value > 0.01 && value < 0.99 ? String(Math.round(value * 100)) : percent(value).slice(0, -2);
+  return `[${end(ci95[0])},\u00a0${end(ci95[1])}]`;
 }
 
 /** 1: a's interval lies above b's; -1: below; 0: they overlap. */
@@ -218,8 +224,9 @@ function compare(a: Rate, b: Rate): -1 | 0 | 1 {
   return a.ci95[1] < b.ci95[0] ? -1 : 0;
 }
 
-function points(difference: number): string {
-  return `${percent(difference).replace(' %', '').replace('-', '−')} points`;
+/** A difference of shares: `−0.5 points`. */
+export function points(difference: number): string {
+  return `${percent(difference).slice(0, -2).replace('-', '−')}\u00a0points`;
 }
 
 function signed(difference: number): string {

