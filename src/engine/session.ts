@@ -28,8 +28,20 @@ export interface CompileOptions {
   readonly threads?: number;
 }
 
-const ortType = { f32: 'float32', f64: 'float64', i64: 'int64', bool: 'bool', f16: 'float16', bf16: 'uint16' } as const;
-const engineType: Readonly<Record<string, DType>> = { float32: 'f32', float64: 'f64', int64: 'i64', bool: 'bool' };
+const ortType = {
+  f32: 'float32',
+  f64: 'float64',
+  i64: 'int64',
+  bool: 'bool',
+  f16: 'float16',
+  bf16: 'uint16',
+} as const;
+const engineType: Readonly<Record<string, DType>> = {
+  float32: 'f32',
+  float64: 'f64',
+  int64: 'i64',
+  bool: 'bool',
+};
 
 /** An ONNX Runtime tensor around the same bytes. Keep it and feed it again: making one costs more than a small operator. */
 export type Handle = OrtTensor;
@@ -79,7 +91,8 @@ export class Session implements Owned {
     const ready: Record<string, Handle> = {};
     for (const name of this.#inputs.keys()) {
       const fed = feeds[name];
-      if (fed === undefined) throw new CrosspatchError(`session ${this.graph.name}: input ${name} was not fed`);
+      if (fed === undefined)
+        throw new CrosspatchError(`session ${this.graph.name}: input ${name} was not fed`);
       ready[name] = isHandle(fed) ? fed : handle(fed);
     }
     const fetches: Record<string, Handle | null> = {};
@@ -102,7 +115,13 @@ export class Session implements Owned {
       if (fed !== undefined) bindShape(n.shape, isHandle(fed) ? fed.dims : fed.shape, bindings, name);
     }
     return Object.fromEntries(
-      Object.entries(this.graph.outputs).map(([name, n]) => [name, zeros(n.dtype, n.shape.map((d) => resolveDim(d, bindings)))]),
+      Object.entries(this.graph.outputs).map(([name, n]) => [
+        name,
+        zeros(
+          n.dtype,
+          n.shape.map((d) => resolveDim(d, bindings)),
+        ),
+      ]),
     );
   }
 
@@ -113,14 +132,20 @@ export class Session implements Owned {
       for (const [name, n] of this.#inputs) {
         const fed = feeds[name] as Handle;
         const got = engineType[fed.type];
-        if (got !== undefined && got !== n.dtype) return new CrosspatchError(`session ${this.graph.name}: input ${name} wants ${n.dtype}, got ${got}`);
+        if (got !== undefined && got !== n.dtype)
+          return new CrosspatchError(
+            `session ${this.graph.name}: input ${name} wants ${n.dtype}, got ${got}`,
+          );
         bindShape(n.shape, fed.dims, bindings, `session ${this.graph.name}: input ${name}`);
       }
     } catch (mismatch) {
       return mismatch instanceof CrosspatchError ? mismatch : new CrosspatchError(errorLine(mismatch));
     }
     const fed = Object.entries(feeds).map(([name, h]) => `${name} ${h.type}${shapeText(h.dims)}`);
-    return new CrosspatchError(`session ${this.graph.name} (${this.provider}) failed with ${fed.join(', ')}: ${errorLine(error)}`, { cause: error });
+    return new CrosspatchError(
+      `session ${this.graph.name} (${this.provider}) failed with ${fed.join(', ')}: ${errorLine(error)}`,
+      { cause: error },
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -164,13 +189,19 @@ export async function compile(graph: Graph, options: CompileOptions = {}): Promi
   } catch (error) {
     const line = errorLine(error);
     if (/backend not found|not available|not supported|provider/i.test(line) && provider !== 'cpu') {
-      throw new InputError(`provider ${provider} cannot be had on this machine (${line}); use cpu`, { cause: error });
+      throw new InputError(`provider ${provider} cannot be had on this machine (${line}); use cpu`, {
+        cause: error,
+      });
     }
-    throw new CrosspatchError(`session ${graph.name}: the model could not be loaded: ${line}`, { cause: error });
+    throw new CrosspatchError(`session ${graph.name}: the model could not be loaded: ${line}`, {
+      cause: error,
+    });
   }
 }
 
 /** A SiLU fusion of higher levels has no float64 kernel. */
 function usesFloat64(graph: Graph): boolean {
-  return [...leavesOf(graph, 'input').values(), ...leavesOf(graph, 'weight').values()].some((n) => n.dtype === 'f64');
+  return [...leavesOf(graph, 'input').values(), ...leavesOf(graph, 'weight').values()].some(
+    (n) => n.dtype === 'f64',
+  );
 }

@@ -59,13 +59,25 @@ const canonical: Readonly<Record<HookPoint['site'], (layer: number) => string>> 
 /** Spellings of TransformerLens 2 and 3, interp-engine, nnterp and Hugging Face modules. */
 const spellings: readonly (readonly [RegExp, HookPoint['site']])[] = [
   [/^(?:hook_embed|embed\.hook_out|embeddings|token_embeddings)$/, 'embed'],
-  [/^(?:blocks\.(\d+)\.hook_resid_pre|blocks\.(\d+)\.hook_in|resid_pre\.(\d+)|layers_input\[(\d+)\])$/, 'resid_pre'],
+  [
+    /^(?:blocks\.(\d+)\.hook_resid_pre|blocks\.(\d+)\.hook_in|resid_pre\.(\d+)|layers_input\[(\d+)\])$/,
+    'resid_pre',
+  ],
   [/^(?:blocks\.(\d+)\.hook_resid_mid|blocks\.(\d+)\.ln2\.hook_in|resid_mid\.(\d+))$/, 'resid_mid'],
-  [/^(?:blocks\.(\d+)\.hook_resid_post|blocks\.(\d+)\.hook_out|resid_post\.(\d+)|layers_output\[(\d+)\]|model\.layers\.(\d+))$/, 'resid_post'],
+  [
+    /^(?:blocks\.(\d+)\.hook_resid_post|blocks\.(\d+)\.hook_out|resid_post\.(\d+)|layers_output\[(\d+)\]|model\.layers\.(\d+))$/,
+    'resid_post',
+  ],
   [/^(?:blocks\.(\d+)\.hook_attn_out|attn_out_post\.(\d+))$/, 'attn_out'],
-  [/^(?:blocks\.(\d+)\.attn\.hook_out|attn_out\.(\d+)|attentions_output\[(\d+)\]|model\.layers\.(\d+)\.self_attn)$/, 'attn_inner'],
+  [
+    /^(?:blocks\.(\d+)\.attn\.hook_out|attn_out\.(\d+)|attentions_output\[(\d+)\]|model\.layers\.(\d+)\.self_attn)$/,
+    'attn_inner',
+  ],
   [/^(?:blocks\.(\d+)\.hook_mlp_out|mlp_out_post\.(\d+))$/, 'mlp_out'],
-  [/^(?:blocks\.(\d+)\.mlp\.hook_out|mlp_out\.(\d+)|mlps_output\[(\d+)\]|model\.layers\.(\d+)\.mlp)$/, 'mlp_inner'],
+  [
+    /^(?:blocks\.(\d+)\.mlp\.hook_out|mlp_out\.(\d+)|mlps_output\[(\d+)\]|model\.layers\.(\d+)\.mlp)$/,
+    'mlp_inner',
+  ],
   [/^(?:ln_final\.hook_normalized|final_norm)$/, 'normalized'],
 ];
 
@@ -79,7 +91,9 @@ export function parseHookName(name: string, nLayers: number): HookPoint {
     if (layer >= nLayers) throw new InputError(`hook ${name}: the model has blocks 0…${nLayers - 1}`);
     return { site, layer };
   }
-  throw new InputError(`hook ${JSON.stringify(name)} is not known; use for example hook_embed, blocks.3.hook_resid_post, blocks.3.hook_resid_mid, blocks.3.hook_attn_out, ln_final.hook_normalized`);
+  throw new InputError(
+    `hook ${JSON.stringify(name)} is not known; use for example hook_embed, blocks.3.hook_resid_post, blocks.3.hook_resid_mid, blocks.3.hook_attn_out, ln_final.hook_normalized`,
+  );
 }
 
 /** The name under which the activation is stored. */
@@ -91,7 +105,16 @@ export function hookName({ site, layer }: HookPoint): string {
 export function hookNames(nLayers: number): string[] {
   const names = [canonical.embed(-1)];
   for (let i = 0; i < nLayers; i++) {
-    for (const site of ['resid_pre', 'attn_inner', 'attn_out', 'resid_mid', 'mlp_inner', 'mlp_out', 'resid_post'] as const) names.push(canonical[site](i));
+    for (const site of [
+      'resid_pre',
+      'attn_inner',
+      'attn_out',
+      'resid_mid',
+      'mlp_inner',
+      'mlp_out',
+      'resid_post',
+    ] as const)
+      names.push(canonical[site](i));
   }
   names.push(canonical.normalized(-1));
   return names;
@@ -107,7 +130,8 @@ export class HookTable {
       const point = parseHookName(name, nLayers);
       const key = hookName(point);
       this.#byName.set(key, [...(this.#byName.get(key) ?? []), fn]);
-      if (!['embed', 'resid_pre', 'resid_post', 'normalized'].includes(point.site)) this.#inside.add(point.layer);
+      if (!['embed', 'resid_pre', 'resid_post', 'normalized'].includes(point.site))
+        this.#inside.add(point.layer);
     }
   }
 
@@ -122,7 +146,12 @@ export class HookTable {
   }
 
   /** Run the hooks of a point on `activation`, in the order they were given; changes end up in its buffer. */
-  fire(site: HookPoint['site'], layer: number, activation: Tensor<'f32'>, context: Omit<HookContext, 'name' | 'layer'>): void {
+  fire(
+    site: HookPoint['site'],
+    layer: number,
+    activation: Tensor<'f32'>,
+    context: Omit<HookContext, 'name' | 'layer'>,
+  ): void {
     const name = canonical[site](layer);
     const fns = this.#byName.get(name);
     if (fns === undefined) return;
@@ -130,7 +159,9 @@ export class HookTable {
       const replacement = fn(activation, { ...context, name, layer });
       if (replacement === undefined || replacement.data === activation.data) continue;
       if (replacement.data.length !== activation.data.length) {
-        throw new InputError(`hook at ${name}: wanted a replacement of shape [${activation.shape.join(',')}], got [${replacement.shape.join(',')}]`);
+        throw new InputError(
+          `hook at ${name}: wanted a replacement of shape [${activation.shape.join(',')}], got [${replacement.shape.join(',')}]`,
+        );
       }
       activation.data.set(replacement.data);
     }

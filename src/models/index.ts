@@ -1,7 +1,66 @@
 /** @file Language models: checkpoints, tokenizers, families, hooks, running and generation. */
 export * from './checkpoint/index.ts';
 export type { BlockConfig, ModelConfig, RopeConfig } from './config.ts';
+export { type BlockWeights, familyNorm, wholeBlock } from './decoder/block.ts';
 export { KvCache } from './decoder/cache.ts';
 export { Decoder, type DecoderOptions, type Residual, type RunOptions } from './decoder/decoder.ts';
+export { vocabularyChunks } from './decoder/head.ts';
+export { fillMask } from './decoder/mask.ts';
+export { RopeTable } from './decoder/rope.ts';
+export {
+  allTensors,
+  type BlockRole,
+  blockTensorName,
+  blockTensors,
+  checkTensors,
+  EMBED,
+  FINAL_NORM,
+  HEAD,
+} from './decoder/weights.ts';
 export { parseModelConfig, supportedFamilies } from './families/index.ts';
-export { type FwdHook, type HookContext, type HookFn, HookTable, hookName, hookNames, parseHookName } from './hooks.ts';
+export { type DecodeOptions, decodeSteps, nextLogits, type Step } from './generate.ts';
+export {
+  type FwdHook,
+  type HookContext,
+  type HookFn,
+  HookTable,
+  hookName,
+  hookNames,
+  parseHookName,
+} from './hooks.ts';
+export {
+  type Completion,
+  type GenerateOptions,
+  LanguageModel,
+  type ModelInput,
+  type StreamedToken,
+} from './languageModel.ts';
+export { argmaxWithGap, logSumExp, type SamplingOptions, sampleToken } from './sampling.ts';
+export {
+  type AddedToken,
+  type AlignmentFlag,
+  alignTokens,
+  type ChatMessage,
+  type ChatOptions,
+  DecodeStream,
+  type DifferingSpan,
+  differingSpan,
+  type EncodeOptions,
+  type Encoding,
+  loadTokenizer,
+  pairSpans,
+  readTokenizerFolder,
+  type Span,
+  type SpanOfTextOptions,
+  type SpanPairs,
+  spanOfChars,
+  spanOfText,
+  type TokenAlignment,
+  Tokenizer,
+  type TokenizerFiles,
+  type TokenizerSettings,
+  type TokenizerSource,
+  tokenizerFilesFromGguf,
+  tokenizerFromFiles,
+  tokenizerJsonFromGguf,
+} from './tokenizer/index.ts';

@@ -62,7 +62,8 @@ const emitters: { readonly [O in Op]: Emitter<O> } = {
   input: (n) => n.attrs.name,
   weight: (n, _inputs, { writer, weights }) => {
     const source = weights[n.attrs.name];
-    if (source === undefined) throw new CrosspatchError(`emit: no bytes were given for weight ${n.attrs.name}`);
+    if (source === undefined)
+      throw new CrosspatchError(`emit: no bytes were given for weight ${n.attrs.name}`);
     const shape = n.shape as readonly number[];
     // A weight may share its name with an output; ONNX wants all names distinct.
     const name = `weight:${n.attrs.name}`;
@@ -90,17 +91,32 @@ const emitters: { readonly [O in Op]: Emitter<O> } = {
   cast: (n, inputs, { writer }) => writer.node('Cast', inputs, { to: onnxType(n.attrs.to) }),
   matmul: emitMatmul,
   reduceSum: (n, [x], { writer }) =>
-    writer.node('ReduceSum', [x as string, writer.integers(n.attrs.axes)], { keepdims: n.attrs.keepDims ? 1 : 0 }),
+    writer.node('ReduceSum', [x as string, writer.integers(n.attrs.axes)], {
+      keepdims: n.attrs.keepDims ? 1 : 0,
+    }),
   reduceMax: (n, [x], { writer }) =>
-    writer.node('ReduceMax', [x as string, writer.integers(n.attrs.axes)], { keepdims: n.attrs.keepDims ? 1 : 0 }),
+    writer.node('ReduceMax', [x as string, writer.integers(n.attrs.axes)], {
+      keepdims: n.attrs.keepDims ? 1 : 0,
+    }),
   reshape: (n, [x], context) =>
-    context.writer.node('Reshape', [x as string, reshapeTarget((n.inputs[0] as Node).shape, n.attrs.shape, context)]),
+    context.writer.node('Reshape', [
+      x as string,
+      reshapeTarget((n.inputs[0] as Node).shape, n.attrs.shape, context),
+    ]),
   expand: (n, [x], context) =>
-    context.writer.node('Expand', [x as string, expandTarget((n.inputs[0] as Node).shape, n.attrs.shape, context)]),
+    context.writer.node('Expand', [
+      x as string,
+      expandTarget((n.inputs[0] as Node).shape, n.attrs.shape, context),
+    ]),
   transpose: (n, inputs, { writer }) => writer.node('Transpose', inputs, { perm: n.attrs.perm }),
   concat: (n, inputs, { writer }) => writer.node('Concat', inputs, { axis: n.attrs.axis }),
   slice: (n, [x], { writer }) =>
-    writer.node('Slice', [x as string, writer.integers([n.attrs.start]), writer.integers([n.attrs.end]), writer.integers([n.attrs.axis])]),
+    writer.node('Slice', [
+      x as string,
+      writer.integers([n.attrs.start]),
+      writer.integers([n.attrs.end]),
+      writer.integers([n.attrs.axis]),
+    ]),
   gatherRows: (_n, inputs, { writer }) => writer.node('Gather', inputs, { axis: 0 }),
   scatterRows: (n, [ids, updates], { writer }) => {
     const width = n.shape[1] as number;
@@ -115,11 +131,19 @@ const emitters: { readonly [O in Op]: Emitter<O> } = {
   },
   softmax: (_n, inputs, { writer }) => writer.node('Softmax', inputs, { axis: -1 }),
   rmsNorm: (n, inputs, { writer }) =>
-    writer.node('SimplifiedLayerNormalization', inputs, { axis: -1, epsilon: { float: n.attrs.eps }, stash_type: 1 }),
-  rotary: (n, [x, cos, sin], { writer }) =>
-    writer.node('RotaryEmbedding', [x as string, cos as string, n.attrs.inverse ? writer.node('Neg', [sin as string]) : (sin as string)], {
-      num_heads: n.attrs.heads,
+    writer.node('SimplifiedLayerNormalization', inputs, {
+      axis: -1,
+      epsilon: { float: n.attrs.eps },
+      stash_type: 1,
     }),
+  rotary: (n, [x, cos, sin], { writer }) =>
+    writer.node(
+      'RotaryEmbedding',
+      [x as string, cos as string, n.attrs.inverse ? writer.node('Neg', [sin as string]) : (sin as string)],
+      {
+        num_heads: n.attrs.heads,
+      },
+    ),
   attention: (n, inputs, { writer }) => writer.node('Attention', inputs, attentionAttributes(n.attrs)),
 };
 
@@ -139,7 +163,8 @@ function emitMatmul(n: Node<'matmul'>, inputs: readonly string[], { writer, targ
   const attributes = { transA: transA ? 1 : 0, transB: transB ? 1 : 0 };
   if (a.shape.length === 2 && b.shape.length === 2) return writer.node('Gemm', inputs, attributes);
   if (!transA && !transB) return writer.node('MatMul', inputs);
-  if (n.dtype === 'f32' && target === 'cpu') return writer.node('FusedMatMul', inputs, attributes, { domain: 'com.microsoft' });
+  if (n.dtype === 'f32' && target === 'cpu')
+    return writer.node('FusedMatMul', inputs, attributes, { domain: 'com.microsoft' });
   const swapped = (name: string, rank: number): string =>
     writer.node('Transpose', [name], { perm: [...Array(rank - 2).keys(), rank - 1, rank - 2] });
   return writer.node('MatMul', [

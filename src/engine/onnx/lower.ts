@@ -1,6 +1,6 @@
 /** @file Replaces fused ops by primitives where the target has no kernel for them. */
-import type { Graph, Node, Op } from '../graph.ts';
-import { topological } from '../graph.ts';
+import { attentionDecomposed, rmsNormDecomposed, rotaryDecomposed } from '../decompose.ts';
+import { type Graph, isOp, type Node, topological } from '../graph.ts';
 
 /** Who runs the model. `cpu` has every fused kernel in f32; the others run the decomposed form. */
 export type Target = 'cpu' | 'portable';
@@ -14,15 +14,16 @@ export function lower(graph: Graph, target: Target): Graph {
     const moved = same ? n : { ...n, inputs };
     replaced.set(n, target === 'cpu' && n.dtype === 'f32' ? moved : decompose(moved));
   }
-  const outputs = Object.fromEntries(Object.entries(graph.outputs).map(([k, n]) => [k, replaced.get(n) as Node]));
+  const outputs = Object.fromEntries(
+    Object.entries(graph.outputs).map(([k, n]) => [k, replaced.get(n) as Node]),
+  );
   return { name: graph.name, outputs };
 }
 
-function is<O extends Op>(n: Node, op: O): n is Node<O> {
-  return n.op === (op as Op);
-}
-
 function decompose(n: Node): Node {
-  // DECOMP
+  const [a, b, c, d] = n.inputs as [Node, Node, Node, Node];
+  if (isOp(n, 'rmsNorm')) return rmsNormDecomposed(a, b, n.attrs);
+  if (isOp(n, 'rotary')) return rotaryDecomposed(a, b, c, n.attrs);
+  if (isOp(n, 'attention')) return attentionDecomposed(a, b, c, d, n.attrs);
   return n;
 }

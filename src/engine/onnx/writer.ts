@@ -1,13 +1,13 @@
 /** @file The ONNX side of emission: collects nodes and constants, then encodes one ModelProto. */
 import { create, toBinary } from '@bufbuild/protobuf';
 import {
-  AttributeProto_AttributeType as AttributeType,
   AttributeProtoSchema,
+  AttributeProto_AttributeType as AttributeType,
+  TensorProto_DataLocation as DataLocation,
+  TensorProto_DataType as DataType,
   GraphProtoSchema,
   ModelProtoSchema,
   NodeProtoSchema,
-  TensorProto_DataLocation as DataLocation,
-  TensorProto_DataType as DataType,
   TensorProtoSchema,
   ValueInfoProtoSchema,
 } from 'onnx-buf';
@@ -42,17 +42,26 @@ export function onnxType(dtype: DType): number {
 }
 
 function attribute(name: string, value: AttributeValue) {
-  if (typeof value === 'number') return create(AttributeProtoSchema, { name, type: AttributeType.INT, i: BigInt(value) });
+  if (typeof value === 'number')
+    return create(AttributeProtoSchema, { name, type: AttributeType.INT, i: BigInt(value) });
   if (typeof value === 'string') {
-    return create(AttributeProtoSchema, { name, type: AttributeType.STRING, s: new TextEncoder().encode(value) });
+    return create(AttributeProtoSchema, {
+      name,
+      type: AttributeType.STRING,
+      s: new TextEncoder().encode(value),
+    });
   }
-  if ('float' in value) return create(AttributeProtoSchema, { name, type: AttributeType.FLOAT, f: value.float });
+  if ('float' in value)
+    return create(AttributeProtoSchema, { name, type: AttributeType.FLOAT, f: value.float });
   return create(AttributeProtoSchema, { name, type: AttributeType.INTS, ints: value.map(BigInt) });
 }
 
 function valueInfo(name: string, dtype: DType, shape: Shape) {
   const dim = shape.map((d) => ({
-    value: typeof d === 'number' ? ({ case: 'dimValue', value: BigInt(d) } as const) : ({ case: 'dimParam', value: d } as const),
+    value:
+      typeof d === 'number'
+        ? ({ case: 'dimValue', value: BigInt(d) } as const)
+        : ({ case: 'dimParam', value: d } as const),
   }));
   return create(ValueInfoProtoSchema, {
     name,
@@ -101,7 +110,11 @@ export class OnnxWriter {
     const key = values.join(',');
     let name = this.#integers.get(key);
     if (name === undefined) {
-      name = this.constant({ dtype: 'i64', shape: [values.length], data: BigInt64Array.from(values.map(BigInt)) });
+      name = this.constant({
+        dtype: 'i64',
+        shape: [values.length],
+        data: BigInt64Array.from(values.map(BigInt)),
+      });
       this.#integers.set(key, name);
     }
     return name;

@@ -3,9 +3,18 @@
  * to the cache between them. When a hook listens inside the block, its second half is rebuilt in pieces, once, and stays so.
  */
 import { disposeAll, type Owned } from '../../base/index.ts';
-import { add, compile, type CompileOptions, type Graph, type Handle, input, type Node, type Session } from '../../engine/index.ts';
+import {
+  add,
+  type CompileOptions,
+  compile,
+  type Graph,
+  type Handle,
+  input,
+  type Node,
+  type Session,
+} from '../../engine/index.ts';
 import type { ModelConfig } from '../config.ts';
-import { attentionOut, familyNorm, mlpOut, qkv } from './block.ts';
+import { attentionOut, type BlockWeights, familyNorm, mlpOut, plainWeights, qkv } from './block.ts';
 import { type BlockRole, blockTensorName, blockTensors, type WeightFiles } from './weights.ts';
 
 /** The second half of a block, cut where hooks may listen. */
@@ -26,11 +35,22 @@ export class BlockRunner implements Owned {
   #second: Session | undefined;
   #pieces: Pieces | undefined;
 
-  static async open(config: ModelConfig, layer: number, weights: WeightFiles, options: Omit<CompileOptions, 'weights' | 'weightsFolder'>): Promise<BlockRunner> {
+  static async open(
+    config: ModelConfig,
+    layer: number,
+    weights: WeightFiles,
+    options: Omit<CompileOptions, 'weights' | 'weightsFolder'>,
+  ): Promise<BlockRunner> {
     const build = builder(config, layer, weights, options);
     const first = await build('qkv', (w) => {
       const half = config.headDim / 2;
-      return qkv(config, w, input('x', 'f32', ['B', 'T', config.dModel]), input('cos', 'f32', ['B', 'T', half]), input('sin', 'f32', ['B', 'T', half]));
+      return qkv(
+        config,
+        w,
+        input('x', 'f32', ['B', 'T', config.dModel]),
+        input('cos', 'f32', ['B', 'T', half]),
+        input('sin', 'f32', ['B', 'T', half]),
+      );
     });
     const runner = new BlockRunner(config, layer, weights, options, first);
     try {
@@ -42,7 +62,13 @@ export class BlockRunner implements Owned {
     }
   }
 
-  private constructor(config: ModelConfig, layer: number, weights: WeightFiles, options: Omit<CompileOptions, 'weights' | 'weightsFolder'>, first: Session) {
+  private constructor(
+    config: ModelConfig,
+    layer: number,
+    weights: WeightFiles,
+    options: Omit<CompileOptions, 'weights' | 'weightsFolder'>,
+    first: Session,
+  ) {
     this.#config = config;
     this.#layer = layer;
     this.#weights = weights;
@@ -51,12 +77,18 @@ export class BlockRunner implements Owned {
   }
 
   /** x [B,T,D], cos and sin [B,T,E/2] → q, k, v, written into the handles given. */
-  async qkv(feeds: { x: Handle; cos: Handle; sin: Handle }, into: { q: Handle; k: Handle; v: Handle }): Promise<void> {
+  async qkv(
+    feeds: { x: Handle; cos: Handle; sin: Handle },
+    into: { q: Handle; k: Handle; v: Handle },
+  ): Promise<void> {
     await this.#first.runHandles(feeds, into);
   }
 
   /** The rest of the block at once: → residual after the block. */
-  async finish(feeds: { x: Handle; q: Handle; k: Handle; v: Handle; mask: Handle }, into: { post: Handle }): Promise<void> {
+  async finish(
+    feeds: { x: Handle; q: Handle; k: Handle; v: Handle; mask: Handle },
+    into: { post: Handle },
+  ): Promise<void> {
     const session = this.#second;
     if (session !== undefined) {
       await session.runHandles(feeds, into);
@@ -71,18 +103,30 @@ export class BlockRunner implements Owned {
   }
 
   /** What attention adds: before (`inner`) and after (`out`) the family's post-norm; `change` sees and may edit both. */
-  async attend(pieces: Pieces, feeds: { q: Handle; k: Handle; v: Handle; mask: Handle }, change?: (stage: 'inner' | 'out', h: Handle) => void): Promise<{ out: Float32Array }> {
+  async attend(
+    pieces: Pieces,
+    feeds: { q: Handle; k: Handle; v: Handle; mask: Handle },
+    change?: (stage: 'inner' | 'out', h: Handle) => void,
+  ): Promise<{ out: Float32Array }> {
     const { inner } = await pieces.attention.runHandles(feeds);
     return this.#post(inner as Handle, pieces.attentionNorm, change);
   }
 
   /** What the MLP adds, likewise. */
-  async mlp(pieces: Pieces, mid: Handle, change?: (stage: 'inner' | 'out', h: Handle) => void): Promise<{ out: Float32Array }> {
+  async mlp(
+    pieces: Pieces,
+    mid: Handle,
+    change?: (stage: 'inner' | 'out', h: Handle) => void,
+  ): Promise<{ out: Float32Array }> {
     const { inner } = await pieces.mlp.runHandles({ mid });
     return this.#post(inner as Handle, pieces.mlpNorm, change);
   }
 
-  async #post(inner: Handle, norm: Session | undefined, change: ((stage: 'inner' | 'out', h: Handle) => void) | undefined): Promise<{ out: Float32Array }> {
+  async #post(
+    inner: Handle,
+    norm: Session | undefined,
+    change: ((stage: 'inner' | 'out', h: Handle) => void) | undefined,
+  ): Promise<{ out: Float32Array }> {
     change?.('inner', inner);
     const out = norm === undefined ? inner : ((await norm.runHandles({ inner })).out as Handle);
     change?.('out', out);
@@ -91,7 +135,12 @@ export class BlockRunner implements Owned {
 
   async #whole(): Promise<void> {
     const c = this.#config;
-    this.#second = await builder(c, this.#layer, this.#weights, this.#options)('rest', (w) => {
+    this.#second = await builder(
+      c,
+      this.#layer,
+      this.#weights,
+      this.#options,
+    )('rest', (w) => {
       const x = input('x', 'f32', ['B', 'T', c.dModel]);
       const { q, k, v, mask } = attentionInputs(c);
       const mid = add(x, attentionOut(c, w, q, k, v, mask).out);
@@ -115,7 +164,9 @@ export class BlockRunner implements Owned {
         return { inner: attentionOut(plain, w, q, k, v, mask).inner };
       }),
       attentionNorm: await normOnly('postAttentionNorm', 'postAttentionNorm'),
-      mlp: await build('mlp', (w) => ({ inner: mlpOut(plain, w, input('mid', 'f32', ['B', 'T', c.dModel])).inner })),
+      mlp: await build('mlp', (w) => ({
+        inner: mlpOut(plain, w, input('mid', 'f32', ['B', 'T', c.dModel])).inner,
+      })),
       mlpNorm: await normOnly('postMlpNorm', 'postMlpNorm'),
     };
     return this.#pieces;
@@ -123,7 +174,16 @@ export class BlockRunner implements Owned {
 
   async [Symbol.asyncDispose](): Promise<void> {
     const pieces = this.#pieces;
-    await disposeAll([this.#first, this.#second, pieces?.attention, pieces?.attentionNorm, pieces?.mlp, pieces?.mlpNorm].filter((s) => s !== undefined));
+    await disposeAll(
+      [
+        this.#first,
+        this.#second,
+        pieces?.attention,
+        pieces?.attentionNorm,
+        pieces?.mlp,
+        pieces?.mlpNorm,
+      ].filter((s) => s !== undefined),
+    );
     this.#second = undefined;
     this.#pieces = undefined;
   }
@@ -144,22 +204,29 @@ function attentionInputs(c: ModelConfig): { q: Node; k: Node; v: Node; mask: Nod
   };
 }
 
-function postNorm(c: ModelConfig, w: (role: BlockRole) => Node, role: BlockRole): Node {
-  return familyNorm(c, input('inner', 'f32', ['B', 'T', c.dModel]), w(role));
+function postNorm(c: ModelConfig, w: BlockWeights, role: BlockRole): Node {
+  return familyNorm(c, input('inner', 'f32', ['B', 'T', c.dModel]), w.tensor(role));
 }
 
 /** Compile one piece of a block, binding the weights it names. */
-function builder(c: ModelConfig, layer: number, weights: WeightFiles, options: Omit<CompileOptions, 'weights' | 'weightsFolder'>) {
+function builder(
+  c: ModelConfig,
+  layer: number,
+  weights: WeightFiles,
+  options: Omit<CompileOptions, 'weights' | 'weightsFolder'>,
+) {
   const tensors = blockTensors(c);
-  return (name: string, build: (w: (role: BlockRole) => Node) => Record<string, Node>): Promise<Session> => {
+  return (name: string, build: (w: BlockWeights) => Record<string, Node>): Promise<Session> => {
     const used: Record<string, ReturnType<WeightFiles['source']>> = {};
-    const outputs = build((role) => {
-      const tensor = tensors[role];
-      if (tensor === undefined) throw new Error(`block has no ${role}`);
-      const full = blockTensorName(layer, tensor.name);
-      used[full] = weights.source(full);
-      return weights.leaf(full);
-    });
+    const outputs = build(
+      plainWeights((role) => {
+        const tensor = tensors[role];
+        if (tensor === undefined) throw new Error(`block has no ${role}`);
+        const full = blockTensorName(layer, tensor.name);
+        used[full] = weights.source(full);
+        return weights.leaf(full);
+      }),
+    );
     const graph: Graph = { name: `blocks.${layer}.${name}`, outputs };
     return compile(graph, { ...options, weights: used, weightsFolder: weights.checkpoint.folder });
   };

@@ -51,7 +51,10 @@ export class KvCache {
     if (needed <= this.#capacity) return;
     const from = this.#capacity;
     this.#capacity = Math.ceil(needed / STEP) * STEP;
-    this.#replace(from, this.#lengths.map((_, b) => b));
+    this.#replace(
+      from,
+      this.#lengths.map((_, b) => b),
+    );
   }
 
   /** Write new keys and values [B,T,K·E] of block `layer`, `counts[b]` of them real, behind the tokens already held. */
@@ -88,7 +91,11 @@ export class KvCache {
     this.#replace(this.#capacity, rows, lengths);
   }
 
-  #replace(oldCapacity: number, rows: readonly number[], lengths: readonly number[] = this.#lengths.slice()): void {
+  #replace(
+    oldCapacity: number,
+    rows: readonly number[],
+    lengths: readonly number[] = this.#lengths.slice(),
+  ): void {
     const old = this.#stores.slice();
     const oldLengths = this.#lengths.slice();
     this.#lengths.splice(0, this.#lengths.length, ...lengths);

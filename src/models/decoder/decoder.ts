@@ -11,7 +11,7 @@ import { type Handle, handle, type Provider, type Tensor, zeros } from '../../en
 import type { Checkpoint } from '../checkpoint/index.ts';
 import type { ModelConfig, RopeConfig } from '../config.ts';
 import { parseModelConfig } from '../families/index.ts';
-import { HookTable, type HookContext } from '../hooks.ts';
+import type { HookContext, HookTable } from '../hooks.ts';
 import { addInto, BlockRunner } from './blockRunner.ts';
 import type { KvCache } from './cache.ts';
 import { Head } from './head.ts';
@@ -73,7 +73,8 @@ export class Decoder implements Owned {
     this.#weights = weights;
     this.#blocks = blocks;
     this.#head = head;
-    for (const { rope } of config.blocks) if (!this.#ropes.has(rope)) this.#ropes.set(rope, new RopeTable(rope, config.headDim));
+    for (const { rope } of config.blocks)
+      if (!this.#ropes.has(rope)) this.#ropes.set(rope, new RopeTable(rope, config.headDim));
   }
 
   /** Check the checkpoint against its config and compile every block. */
@@ -81,7 +82,10 @@ export class Decoder implements Owned {
     const config = parseModelConfig(checkpoint.config, checkpoint.path);
     checkTensors(config, checkpoint.tensors, checkpoint.path);
     const weights = new WeightFiles(checkpoint);
-    const compileOptions = { provider: options.provider ?? 'cpu', threads: options.threads ?? availableParallelism() };
+    const compileOptions = {
+      provider: options.provider ?? 'cpu',
+      threads: options.threads ?? availableParallelism(),
+    };
     const opened: Owned[] = [weights];
     try {
       const blocks: BlockRunner[] = [];
@@ -102,7 +106,10 @@ export class Decoder implements Owned {
   }
 
   /** Token ids, a list a row → what enters block 0, right-padded with zeros. Fires `hook_embed`. */
-  embed(ids: readonly (readonly number[])[], options: Pick<RunOptions, 'hooks' | 'cache' | 'rows' | 'phase'> = {}): Residual {
+  embed(
+    ids: readonly (readonly number[])[],
+    options: Pick<RunOptions, 'hooks' | 'cache' | 'rows' | 'phase'> = {},
+  ): Residual {
     const { dModel, vocabSize, embedScale } = this.config;
     const counts = ids.map((row) => row.length);
     const columns = Math.max(0, ...counts);
@@ -110,7 +117,8 @@ export class Decoder implements Owned {
     const tensor = zeros('f32', [ids.length, columns, dModel]);
     ids.forEach((row, b) => {
       row.forEach((id, t) => {
-        if (!Number.isInteger(id) || id < 0 || id >= vocabSize) throw new InputError(`embed: token id ${id} is outside 0…${vocabSize - 1}`);
+        if (!Number.isInteger(id) || id < 0 || id >= vocabSize)
+          throw new InputError(`embed: token id ${id} is outside 0…${vocabSize - 1}`);
         this.#weights.readRow(EMBED, id, tensor.data, (b * columns + t) * dModel);
       });
     });
@@ -131,9 +139,12 @@ export class Decoder implements Owned {
     const { from = 0, to = this.nLayers, hooks, cache } = options;
     const { counts } = residual;
     const [batch, columns, width] = residual.tensor.shape as [number, number, number];
-    if (from < 0 || to > this.nLayers || from > to) throw new InputError(`run: blocks ${from}…${to} are outside 0…${this.nLayers}`);
-    if (width !== this.config.dModel) throw new InputError(`run: residual of width ${width}, the model has ${this.config.dModel}`);
-    if (cache !== undefined && cache.batch !== batch) throw new CrosspatchError(`run: cache of ${cache.batch} rows, batch of ${batch}`);
+    if (from < 0 || to > this.nLayers || from > to)
+      throw new InputError(`run: blocks ${from}…${to} are outside 0…${this.nLayers}`);
+    if (width !== this.config.dModel)
+      throw new InputError(`run: residual of width ${width}, the model has ${this.config.dModel}`);
+    if (cache !== undefined && cache.batch !== batch)
+      throw new CrosspatchError(`run: cache of ${cache.batch} rows, batch of ${batch}`);
     if (from === to) return { tensor: { ...residual.tensor, data: residual.tensor.data.slice() }, counts };
 
     cache?.reserve(columns);
@@ -157,7 +168,8 @@ export class Decoder implements Owned {
       const mask = masks.get(window) as Handle;
       const k = fresh ? space.k : cache.keys(i);
       const v = fresh ? space.v : cache.values(i);
-      if (hooks?.inside(i)) await this.#inPieces(block, i, { x, q: space.q, k, v, mask }, next, hooks, context);
+      if (hooks?.inside(i))
+        await this.#inPieces(block, i, { x, q: space.q, k, v, mask }, next, hooks, context);
       else await block.finish({ x, q: space.q, k, v, mask }, { post: next });
       hooks?.fire('resid_post', i, view(next), context);
       [x, next] = [next, x];
@@ -175,11 +187,15 @@ export class Decoder implements Owned {
     context: Omit<HookContext, 'name' | 'layer'>,
   ): Promise<void> {
     const pieces = await block.pieces();
-    const attended = await block.attend(pieces, feeds, (stage, h) => hooks.fire(stage === 'inner' ? 'attn_inner' : 'attn_out', i, view(h), context));
+    const attended = await block.attend(pieces, feeds, (stage, h) =>
+      hooks.fire(stage === 'inner' ? 'attn_inner' : 'attn_out', i, view(h), context),
+    );
     const out = post.data as Float32Array;
     addInto(feeds.x.data as Float32Array, attended.out, out);
     hooks.fire('resid_mid', i, view(post), context);
-    const mixed = await block.mlp(pieces, post, (stage, h) => hooks.fire(stage === 'inner' ? 'mlp_inner' : 'mlp_out', i, view(h), context));
+    const mixed = await block.mlp(pieces, post, (stage, h) =>
+      hooks.fire(stage === 'inner' ? 'mlp_inner' : 'mlp_out', i, view(h), context),
+    );
     addInto(out, mixed.out, out);
   }
 
@@ -198,7 +214,10 @@ export class Decoder implements Owned {
     return this.#head.logits(await this.#head.normalise(rows));
   }
 
-  #context(counts: readonly number[], options: Pick<RunOptions, 'cache' | 'rows' | 'phase'>): Omit<HookContext, 'name' | 'layer'> {
+  #context(
+    counts: readonly number[],
+    options: Pick<RunOptions, 'cache' | 'rows' | 'phase'>,
+  ): Omit<HookContext, 'name' | 'layer'> {
     return {
       counts,
       starts: options.cache?.lengths.slice() ?? counts.map(() => 0),
@@ -219,7 +238,12 @@ export class Decoder implements Owned {
       q: buffer(c.nHeads * c.headDim),
       k: buffer(c.nKvHeads * c.headDim),
       v: buffer(c.nKvHeads * c.headDim),
-      ropes: new Map([...this.#ropes.keys()].map((rope) => [rope, { cos: buffer(c.headDim / 2), sin: buffer(c.headDim / 2) }])),
+      ropes: new Map(
+        [...this.#ropes.keys()].map((rope) => [
+          rope,
+          { cos: buffer(c.headDim / 2), sin: buffer(c.headDim / 2) },
+        ]),
+      ),
     };
     this.#workspaces = [space, ...this.#workspaces].slice(0, 2);
     return space;

@@ -1,6 +1,19 @@
 /** @file From the residual stream to logits: the final norm, then the head in vocabulary chunks so that no session ever holds a 262 k table twice. */
 import { disposeAll, type Owned } from '../../base/index.ts';
-import { compile, type CompileOptions, constant, f32, input, linear, mul, rmsNorm, type Session, shift, softcap, type Tensor } from '../../engine/index.ts';
+import {
+  type CompileOptions,
+  compile,
+  constant,
+  f32,
+  input,
+  linear,
+  mul,
+  rmsNorm,
+  type Session,
+  shift,
+  softcap,
+  type Tensor,
+} from '../../engine/index.ts';
 import type { ModelConfig } from '../config.ts';
 import { EMBED, FINAL_NORM, HEAD, type WeightFiles } from './weights.ts';
 
@@ -9,7 +22,10 @@ const CHUNK = 65_536;
 
 /** Row ranges of the vocabulary, each at most `size` long. */
 export function vocabularyChunks(vocabSize: number, size: number = CHUNK): (readonly [number, number])[] {
-  return Array.from({ length: Math.ceil(vocabSize / size) }, (_, i) => [i * size, Math.min(vocabSize, (i + 1) * size)] as const);
+  return Array.from(
+    { length: Math.ceil(vocabSize / size) },
+    (_, i) => [i * size, Math.min(vocabSize, (i + 1) * size)] as const,
+  );
 }
 
 /** Final norm and head. */
@@ -18,19 +34,31 @@ export class Head implements Owned {
   readonly #normalise: Session;
   readonly #chunks: readonly { readonly session: Session; readonly from: number; readonly to: number }[];
 
-  private constructor(config: ModelConfig, normalise: Session, chunks: { session: Session; from: number; to: number }[]) {
+  private constructor(
+    config: ModelConfig,
+    normalise: Session,
+    chunks: { session: Session; from: number; to: number }[],
+  ) {
     this.#config = config;
     this.#normalise = normalise;
     this.#chunks = chunks;
   }
 
-  static async open(c: ModelConfig, weights: WeightFiles, options: Omit<CompileOptions, 'weights' | 'weightsFolder'>): Promise<Head> {
+  static async open(
+    c: ModelConfig,
+    weights: WeightFiles,
+    options: Omit<CompileOptions, 'weights' | 'weightsFolder'>,
+  ): Promise<Head> {
     const x = input('x', 'f32', ['N', c.dModel]);
     const ones = constant(f32([c.dModel], new Float32Array(c.dModel).fill(1)));
-    const normalise = await compile({ name: 'ln_final', outputs: { normalized: rmsNorm(x, ones, c.normEps) } }, options);
+    const normalise = await compile(
+      { name: 'ln_final', outputs: { normalized: rmsNorm(x, ones, c.normEps) } },
+      options,
+    );
     const opened: { session: Session; from: number; to: number }[] = [];
     try {
-      for (const rows of vocabularyChunks(c.vocabSize)) opened.push({ session: await openChunk(c, weights, rows, options), from: rows[0], to: rows[1] });
+      for (const rows of vocabularyChunks(c.vocabSize))
+        opened.push({ session: await openChunk(c, weights, rows, options), from: rows[0], to: rows[1] });
     } catch (error) {
       await disposeAll([normalise, ...opened.map((o) => o.session)]);
       throw error;
@@ -52,7 +80,8 @@ export class Head implements Owned {
     const all = new Float32Array(n * v);
     for (const { session, from, to } of this.#chunks) {
       const part = ((await session.run({ normalized })).logits as Tensor<'f32'>).data;
-      for (let i = 0; i < n; i++) all.set(part.subarray(i * (to - from), (i + 1) * (to - from)), i * v + from);
+      for (let i = 0; i < n; i++)
+        all.set(part.subarray(i * (to - from), (i + 1) * (to - from)), i * v + from);
     }
     return { dtype: 'f32', shape: [n, v], data: all };
   }
@@ -62,13 +91,21 @@ export class Head implements Owned {
   }
 }
 
-async function openChunk(c: ModelConfig, weights: WeightFiles, rows: readonly [number, number], options: Omit<CompileOptions, 'weights' | 'weightsFolder'>): Promise<Session> {
+async function openChunk(
+  c: ModelConfig,
+  weights: WeightFiles,
+  rows: readonly [number, number],
+  options: Omit<CompileOptions, 'weights' | 'weightsFolder'>,
+): Promise<Session> {
   const table = c.tied ? EMBED : HEAD;
   const stored = weights.leaf(FINAL_NORM);
   const gain = c.normGain === '1+w' ? shift(stored, 1) : stored;
   const raw = linear(mul(input('normalized', 'f32', ['N', c.dModel]), gain), weights.leaf(table, rows));
   return compile(
-    { name: `unembed.${rows[0]}`, outputs: { logits: c.logitSoftcap === undefined ? raw : softcap(raw, c.logitSoftcap) } },
+    {
+      name: `unembed.${rows[0]}`,
+      outputs: { logits: c.logitSoftcap === undefined ? raw : softcap(raw, c.logitSoftcap) },
+    },
     {
       ...options,
       weights: { [FINAL_NORM]: weights.source(FINAL_NORM), [table]: weights.source(table, rows) },

@@ -30,7 +30,11 @@ export class RopeTable {
   }
 
   /** Write rows for `positions` into cos and sin [positions.length, headDim/2]. */
-  fill(positions: ArrayLike<number>, cos: Float32Array | Float64Array, sin: Float32Array | Float64Array): void {
+  fill(
+    positions: ArrayLike<number>,
+    cos: Float32Array | Float64Array,
+    sin: Float32Array | Float64Array,
+  ): void {
     const half = this.#frequencies.length;
     let last = 0;
     for (let i = 0; i < positions.length; i++) last = Math.max(last, positions[i] as number);

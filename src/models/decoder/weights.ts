@@ -2,7 +2,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { relative } from 'node:path';
 import { CrosspatchError, InputError, type Owned } from '../../base/index.ts';
-import { type DType, type ExternalData, type Node, weight, cast } from '../../engine/index.ts';
+import { cast, type DType, type ExternalData, type Node, weight } from '../../engine/index.ts';
 import type { Checkpoint, TensorInfo } from '../checkpoint/index.ts';
 import { decodeToFloat32 } from '../checkpoint/index.ts';
 import type { ModelConfig } from '../config.ts';
@@ -31,7 +31,9 @@ export type BlockRole =
   | 'postMlpNorm';
 
 /** Name inside a block and shape of every tensor this config has. Matrices are [out, in]. */
-export function blockTensors(c: ModelConfig): Partial<Record<BlockRole, { readonly name: string; readonly shape: readonly number[] }>> {
+export function blockTensors(
+  c: ModelConfig,
+): Partial<Record<BlockRole, { readonly name: string; readonly shape: readonly number[] }>> {
   const dq = c.nHeads * c.headDim;
   const dkv = c.nKvHeads * c.headDim;
   const d = c.dModel;
@@ -50,7 +52,10 @@ export function blockTensors(c: ModelConfig): Partial<Record<BlockRole, { readon
       : {}),
     ...(c.outBias ? { oBias: { name: 'self_attn.o_proj.bias', shape: [d] } } : {}),
     ...(c.qkNorm
-      ? { qNorm: { name: 'self_attn.q_norm.weight', shape: [c.headDim] }, kNorm: { name: 'self_attn.k_norm.weight', shape: [c.headDim] } }
+      ? {
+          qNorm: { name: 'self_attn.q_norm.weight', shape: [c.headDim] },
+          kNorm: { name: 'self_attn.k_norm.weight', shape: [c.headDim] },
+        }
       : {}),
     // Where the norms sit around attention and the MLP decides what `post_attention_layernorm` means.
     ...(c.sandwichNorms
@@ -92,7 +97,8 @@ export function allTensors(c: ModelConfig): Map<string, readonly number[]> {
 }
 
 /** Tensors that files carry though nothing needs them: rotary tables of old exports, and the head of a tied model. */
-const ignorable = (c: ModelConfig, name: string): boolean => /rotary_emb\.inv_freq$/.test(name) || (c.tied && name === HEAD);
+const ignorable = (c: ModelConfig, name: string): boolean =>
+  /rotary_emb\.inv_freq$/.test(name) || (c.tied && name === HEAD);
 
 /** Refuse a checkpoint whose tensors are not exactly those of its config. */
 export function checkTensors(c: ModelConfig, tensors: ReadonlyMap<string, TensorInfo>, where: string): void {
@@ -101,13 +107,18 @@ export function checkTensors(c: ModelConfig, tensors: ReadonlyMap<string, Tensor
     const t = tensors.get(name);
     if (t === undefined) throw new InputError(`${where}: tensor ${name} [${shape.join(',')}] is missing`);
     if (t.shape.length !== shape.length || t.shape.some((n, i) => n !== shape[i])) {
-      throw new InputError(`${where}: tensor ${name}: config.json wants [${shape.join(',')}], the file has [${t.shape.join(',')}]`);
+      throw new InputError(
+        `${where}: tensor ${name}: config.json wants [${shape.join(',')}], the file has [${t.shape.join(',')}]`,
+      );
     }
-    if (!(t.dtype in storedAs)) throw new InputError(`${where}: tensor ${name}: dtype ${t.dtype} is not a floating-point weight`);
+    if (!(t.dtype in storedAs))
+      throw new InputError(`${where}: tensor ${name}: dtype ${t.dtype} is not a floating-point weight`);
   }
   const extra = [...tensors.keys()].filter((n) => !wanted.has(n) && !ignorable(c, n));
   if (extra.length > 0) {
-    throw new InputError(`${where}: ${extra.length} tensors that ${c.modelType} does not have (${extra.slice(0, 3).join(', ')}${extra.length > 3 ? ', …' : ''}); leaving them out would compute another model`);
+    throw new InputError(
+      `${where}: ${extra.length} tensors that ${c.modelType} does not have (${extra.slice(0, 3).join(', ')}${extra.length > 3 ? ', …' : ''}); leaving them out would compute another model`,
+    );
   }
 }
 
@@ -124,7 +135,8 @@ export class WeightFiles implements Owned {
 
   #info(name: string): TensorInfo {
     const info = this.checkpoint.tensors.get(name);
-    if (info === undefined) throw new CrosspatchError(`weights: ${this.checkpoint.path} has no tensor ${name}`);
+    if (info === undefined)
+      throw new CrosspatchError(`weights: ${this.checkpoint.path} has no tensor ${name}`);
     return info;
   }
 

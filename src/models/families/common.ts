@@ -4,15 +4,23 @@ import type { BlockConfig, ModelConfig, RopeConfig } from '../config.ts';
 import type { ConfigReader } from './reader.ts';
 
 /** Sizes every family names alike. */
-export function readSizes(c: ConfigReader): Pick<ModelConfig, 'vocabSize' | 'dModel' | 'nHeads' | 'nKvHeads' | 'headDim' | 'dMlp' | 'contextLength' | 'normEps'> & { nLayers: number } {
+export function readSizes(
+  c: ConfigReader,
+): Pick<
+  ModelConfig,
+  'vocabSize' | 'dModel' | 'nHeads' | 'nKvHeads' | 'headDim' | 'dMlp' | 'contextLength' | 'normEps'
+> & { nLayers: number } {
   const dModel = c.size('hidden_size');
   const nHeads = c.size('num_attention_heads');
   const nKvHeads = c.size('num_key_value_heads', nHeads);
   const headDim = c.size('head_dim', Math.floor(dModel / nHeads));
   const nLayers = c.size('num_hidden_layers');
-  if (nHeads % nKvHeads !== 0) throw new InputError(`${c.where}: ${nHeads} heads cannot share ${nKvHeads} key/value heads evenly`);
-  if (headDim % 2 !== 0) throw new InputError(`${c.where}: head_dim must be even for rotary embeddings, got ${headDim}`);
-  if (nLayers > 1024) throw new InputError(`${c.where}: num_hidden_layers: wanted at most 1024, got ${nLayers}`);
+  if (nHeads % nKvHeads !== 0)
+    throw new InputError(`${c.where}: ${nHeads} heads cannot share ${nKvHeads} key/value heads evenly`);
+  if (headDim % 2 !== 0)
+    throw new InputError(`${c.where}: head_dim must be even for rotary embeddings, got ${headDim}`);
+  if (nLayers > 1024)
+    throw new InputError(`${c.where}: num_hidden_layers: wanted at most 1024, got ${nLayers}`);
   return {
     nLayers,
     dModel,
@@ -30,10 +38,15 @@ export function readSizes(c: ConfigReader): Pick<ModelConfig, 'vocabSize' | 'dMo
  * Rotary settings: `rope_theta` + `rope_scaling` (transformers 4) or `rope_parameters` (transformers 5, where `kind`
  * selects one entry of a nested table).
  */
-export function readRope(c: ConfigReader, defaultTheta = 10_000, kind?: 'full_attention' | 'sliding_attention'): RopeConfig {
+export function readRope(
+  c: ConfigReader,
+  defaultTheta = 10_000,
+  kind?: 'full_attention' | 'sliding_attention',
+): RopeConfig {
   const parameters = c.nested('rope_parameters');
   const own = kind === undefined ? parameters : (parameters?.nested(kind) ?? parameters);
-  const theta = own === undefined ? c.positive('rope_theta', defaultTheta) : own.positive('rope_theta', defaultTheta);
+  const theta =
+    own === undefined ? c.positive('rope_theta', defaultTheta) : own.positive('rope_theta', defaultTheta);
   const scaling = own ?? c.nested('rope_scaling');
   return { theta, scaling: scaling === undefined ? { kind: 'none' } : readScaling(scaling) };
 }
@@ -56,10 +69,13 @@ function readScaling(s: ConfigReader): RopeConfig['scaling'] {
       originalContext: s.size('original_max_position_embeddings'),
     } as const;
     s.done();
-    if (scaling.highFreqFactor <= scaling.lowFreqFactor) throw new InputError(`${s.where}: high_freq_factor must exceed low_freq_factor`);
+    if (scaling.highFreqFactor <= scaling.lowFreqFactor)
+      throw new InputError(`${s.where}: high_freq_factor must exceed low_freq_factor`);
     return scaling;
   }
-  throw new InputError(`${s.where}: rope_type ${JSON.stringify(type)} is not supported; supported are default, linear, llama3`);
+  throw new InputError(
+    `${s.where}: rope_type ${JSON.stringify(type)} is not supported; supported are default, linear, llama3`,
+  );
 }
 
 /** One block config a layer from `layer_types`, or from `fallback(i)` when the file has none. */
@@ -74,8 +90,10 @@ export function readBlocks(
   return Array.from({ length: nLayers }, (_, i) => {
     const type = types?.[i] ?? (fallback(i) ? 'sliding_attention' : 'full_attention');
     if (type === 'full_attention') return { rope: rope.full };
-    if (type !== 'sliding_attention') throw new InputError(`${c.where}: layer_types[${i}] ${JSON.stringify(type)} is not supported`);
-    if (window === undefined) throw new InputError(`${c.where}: block ${i} is sliding_attention, but sliding_window is not given`);
+    if (type !== 'sliding_attention')
+      throw new InputError(`${c.where}: layer_types[${i}] ${JSON.stringify(type)} is not supported`);
+    if (window === undefined)
+      throw new InputError(`${c.where}: block ${i} is sliding_attention, but sliding_window is not given`);
     return { rope: rope.sliding, window };
   });
 }

@@ -52,7 +52,8 @@ export function gemma3(c: ConfigReader): ModelConfig {
       : readRope(c, 10_000, 'sliding_attention');
   const window = c.size('sliding_window', 4096);
   // Every sixth block sees everything; files spell the period with or without a leading underscore.
-  const spelled = c.raw('_sliding_window_pattern') === undefined ? 'sliding_window_pattern' : '_sliding_window_pattern';
+  const spelled =
+    c.raw('_sliding_window_pattern') === undefined ? 'sliding_window_pattern' : '_sliding_window_pattern';
   const period = c.size(spelled, 6);
   return {
     ...base,

@@ -7,7 +7,14 @@ import { mistral } from './mistral.ts';
 import { qwen2, qwen3 } from './qwen.ts';
 import { ConfigReader } from './reader.ts';
 
-const families: Readonly<Record<string, (c: ConfigReader) => ModelConfig>> = { llama, mistral, qwen2, qwen3, gemma2, gemma3_text: gemma3 };
+const families: Readonly<Record<string, (c: ConfigReader) => ModelConfig>> = {
+  llama,
+  mistral,
+  qwen2,
+  qwen3,
+  gemma2,
+  gemma3_text: gemma3,
+};
 
 /** Every supported `model_type`. */
 export const supportedFamilies: readonly string[] = Object.keys(families);
@@ -20,7 +27,9 @@ export function parseModelConfig(config: Readonly<Record<string, unknown>>, wher
   const type = config.model_type;
   const family = typeof type === 'string' && Object.hasOwn(families, type) ? families[type] : undefined;
   if (family === undefined) {
-    throw new InputError(`${where}: model_type ${JSON.stringify(type)} is not supported; supported are ${supportedFamilies.join(', ')}`);
+    throw new InputError(
+      `${where}: model_type ${JSON.stringify(type)} is not supported; supported are ${supportedFamilies.join(', ')}`,
+    );
   }
   const reader = new ConfigReader(config, where);
   const parsed = family(reader);

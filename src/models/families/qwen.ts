@@ -25,7 +25,13 @@ function qwen(c: ConfigReader, modelType: 'qwen2' | 'qwen3'): ModelConfig {
     embedScale: 1,
     attentionScale: 1 / Math.sqrt(sizes.headDim),
     tied: c.flag('tie_word_embeddings', false),
-    blocks: readBlocks(c, nLayers, windowed ? window : undefined, { full: rope, sliding: rope }, (i) => windowed && i >= firstWindowed),
+    blocks: readBlocks(
+      c,
+      nLayers,
+      windowed ? window : undefined,
+      { full: rope, sliding: rope },
+      (i) => windowed && i >= firstWindowed,
+    ),
   };
 }
 

@@ -38,7 +38,9 @@ export class ConfigReader {
   }
 
   #fail(key: string, wanted: string): never {
-    throw new InputError(`${this.where}: config key ${key}: wanted ${wanted}, got ${JSON.stringify(this.#config[key])}`);
+    throw new InputError(
+      `${this.where}: config key ${key}: wanted ${wanted}, got ${JSON.stringify(this.#config[key])}`,
+    );
   }
 
   /** The raw value; null counts as absent. */
@@ -64,7 +66,8 @@ export class ConfigReader {
   /** A positive integer below 2²⁴ (sizes of layers; the bound keeps a broken file from asking for absurd memory). */
   size(key: string, fallback?: number): number {
     const value = this.number(key, fallback);
-    if (!Number.isInteger(value) || value < 1 || value >= 2 ** 24) this.#fail(key, 'a positive integer below 2^24');
+    if (!Number.isInteger(value) || value < 1 || value >= 2 ** 24)
+      this.#fail(key, 'a positive integer below 2^24');
     return value;
   }
 
@@ -81,21 +84,24 @@ export class ConfigReader {
 
   oneOf<T extends string>(key: string, allowed: readonly T[], fallback?: T): T {
     const value = (this.raw(key) ?? fallback) as T;
-    if (!allowed.includes(value)) this.#fail(key, `one of ${allowed.join(', ')} (anything else would compute something we do not)`);
+    if (!allowed.includes(value))
+      this.#fail(key, `one of ${allowed.join(', ')} (anything else would compute something we do not)`);
     return value;
   }
 
   /** The key may be absent, or must have one of these values: others change the maths in a way we do not compute. */
   mustBe(key: string, ...values: readonly unknown[]): void {
     const value = this.raw(key);
-    if (value !== undefined && !values.includes(value)) this.#fail(key, values.map((v) => JSON.stringify(v)).join(' or '));
+    if (value !== undefined && !values.includes(value))
+      this.#fail(key, values.map((v) => JSON.stringify(v)).join(' or '));
   }
 
   /** A list of strings of a given length, or undefined when absent. */
   strings(key: string, length: number): readonly string[] | undefined {
     const value = this.raw(key);
     if (value === undefined) return undefined;
-    if (!Array.isArray(value) || value.length !== length || !value.every((v) => typeof v === 'string')) this.#fail(key, `${length} strings`);
+    if (!Array.isArray(value) || value.length !== length || !value.every((v) => typeof v === 'string'))
+      this.#fail(key, `${length} strings`);
     return value as string[];
   }
 
@@ -109,9 +115,13 @@ export class ConfigReader {
 
   /** Refuse every key that was neither read nor known to be harmless. */
   done(): void {
-    const unknown = Object.keys(this.#config).filter((k) => !this.#used.has(k) && !harmless.has(k) && this.#config[k] !== null);
+    const unknown = Object.keys(this.#config).filter(
+      (k) => !this.#used.has(k) && !harmless.has(k) && this.#config[k] !== null,
+    );
     if (unknown.length > 0) {
-      throw new InputError(`${this.where}: config key ${unknown.join(', ')} is not known for this family; it may change the maths, so the model is refused`);
+      throw new InputError(
+        `${this.where}: config key ${unknown.join(', ')} is not known for this family; it may change the maths, so the model is refused`,
+      );
     }
   }
 }

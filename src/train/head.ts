@@ -1,0 +1,193 @@
+/**
+ * @file Next-token cross entropy and its gradient, in vocabulary chunks: no [N,V] tensor is ever made.
+ *
+ * N predictions, D width, V vocabulary, C chunk. With z = g Wᵀ, l = softcap(z), lse = ln Σ eˡ:
+ * loss = Σ wₙ (lseₙ − l[labelₙ]),  dz = wₙ (softmax(l) − onehot(label)) · (1 − (l/cap)²).
+ */
+import { disposeAll, type Owned } from '../base/index.ts';
+import {
+  type CompileOptions,
+  compile,
+  exp,
+  type Handle,
+  handle,
+  input,
+  matmul,
+  mul,
+  neg,
+  reduceMax,
+  reduceSum,
+  type Session,
+  scale,
+  shift,
+  softcap,
+  sub,
+  vjp,
+} from '../engine/index.ts';
+import { familyNorm, type ModelConfig, vocabularyChunks } from '../models/index.ts';
+
+/** Vocabulary rows a session call sees: 512 predictions × 8192 rows are 16 MB. */
+const CHUNK = 8192;
+
+/** The table the loss reads and where its gradient goes. */
+export interface HeadTensors {
+  /** Head (or tied embedding) [V,D]. */
+  readonly table: Float32Array;
+  /** Final norm's gain [D]. */
+  readonly gain: Float32Array;
+}
+
+/** What {@link LossHead.run} gives. */
+export interface HeadResult {
+  /** Σ wₙ · (−ln p(labelₙ)). */
+  readonly loss: number;
+  /** Gradient of `loss · gradientScale` towards the rows given, [N,D]; only when asked for. */
+  readonly rows?: Float32Array;
+}
+
+/** The compiled head. */
+export class LossHead implements Owned {
+  readonly #config: ModelConfig;
+  readonly #norm: Session;
+  readonly #normBack: Session;
+  readonly #forward: Session;
+  readonly #back: Session;
+  readonly #backFrozen: Session;
+
+  private constructor(config: ModelConfig, sessions: readonly [Session, Session, Session, Session, Session]) {
+    this.#config = config;
+    [this.#norm, this.#normBack, this.#forward, this.#back, this.#backFrozen] = sessions;
+  }
+
+  static async open(c: ModelConfig, options: CompileOptions): Promise<LossHead> {
+    const d = c.dModel;
+    const x = input('x', 'f32', ['N', d]);
+    const gain = input('gain', 'f32', [d]);
+    const normed = familyNorm(c, x, gain);
+    const [dx, dgain] = vjp({ g: normed }, { of: { g: input('dg', 'f32', ['N', d]) }, wrt: [x, gain] });
+
+    const g = input('g', 'f32', ['N', d]);
+    const w = input('w', 'f32', ['C', d]);
+    const raw = matmul(g, w, { transB: true }); // [N,C]
+    const cap = c.logitSoftcap;
+    const logits = cap === undefined ? raw : softcap(raw, cap);
+    const max = reduceMax(logits, [1], { keepDims: true }); // [N,1]
+    const sum = reduceSum(exp(sub(logits, max)), [1], { keepDims: true });
+    const lse = input('lse', 'f32', ['N', 1]);
+    const coefficient = input('coefficient', 'f32', ['N', 1]);
+    const p = mul(exp(sub(logits, lse)), coefficient); // [N,C]
+    const dz =
+      cap === undefined ? p : mul(p, shift(neg(mul(scale(logits, 1 / cap), scale(logits, 1 / cap))), 1));
+    const back = { dg: matmul(dz, w) };
+
+    const sessions: Session[] = [];
+    try {
+      for (const [name, outputs] of [
+        ['final_norm', { g: normed }],
+        ['final_norm.back', { dx, dgain }],
+        ['head.forward', { max, sum }],
+        ['head.back', { ...back, dw: matmul(dz, g, { transA: true }) }],
+        ['head.back.frozen', back],
+      ] as const) {
+        sessions.push(
+          await compile({ name, outputs: outputs as Record<string, NonNullable<typeof dx>> }, options),
+        );
+      }
+    } catch (error) {
+      await disposeAll(sessions);
+      throw error;
+    }
+    return new LossHead(c, sessions as [Session, Session, Session, Session, Session]);
+  }
+
+  /**
+   * Loss of rows x [N,D] (the residual after the last block) against labels [N] with weights [N]. With `back`, gradients of
+   * loss · scale: towards the rows (returned) and into `table` and `gain` where given (overwritten).
+   */
+  async run(
+    x: Float32Array,
+    labels: Int32Array,
+    weights: Float32Array,
+    tensors: HeadTensors,
+    back?: { readonly scale: number; readonly table?: Float32Array; readonly gain?: Float32Array },
+  ): Promise<HeadResult> {
+    const c = this.#config;
+    const d = c.dModel;
+    const n = labels.length;
+    const xHandle = f32Handle(x, [n, d]);
+    const gain = f32Handle(tensors.gain, [d]);
+    const gHandle = (await this.#norm.runHandles({ x: xHandle, gain })).g as Handle;
+    const g = gHandle.data as Float32Array;
+
+    const chunks = vocabularyChunks(c.vocabSize, CHUNK).map(([from, to]) => ({
+      from,
+      to,
+      w: f32Handle(tensors.table.subarray(from * d, to * d), [to - from, d]),
+    }));
+    const lse = new Float64Array(n).fill(Number.NEGATIVE_INFINITY);
+    for (const { w } of chunks) {
+      const { max, sum } = await this.#forward.runHandles({ g: gHandle, w });
+      for (let i = 0; i < n; i++) {
+        const part =
+          ((max as Handle).data as Float32Array)[i]! +
+          Math.log(((sum as Handle).data as Float32Array)[i] as number);
+        lse[i] = logAddExp(lse[i] as number, part);
+      }
+    }
+
+    let loss = 0;
+    const slopes = new Float32Array(n); // d logit / d z of the label
+    for (let i = 0; i < n; i++) {
+      let z = 0;
+      const from = (labels[i] as number) * d;
+      for (let j = 0; j < d; j++) z += (g[i * d + j] as number) * (tensors.table[from + j] as number);
+      const cap = c.logitSoftcap;
+      const l = cap === undefined ? z : cap * Math.tanh(z / cap);
+      slopes[i] = cap === undefined ? 1 : 1 - (l / cap) ** 2;
+      loss += (weights[i] as number) * ((lse[i] as number) - l);
+    }
+    if (back === undefined) return { loss };
+
+    const coefficient = weights.map((w) => w * back.scale);
+    const shared = {
+      g: gHandle,
+      lse: f32Handle(Float32Array.from(lse), [n, 1]),
+      coefficient: f32Handle(coefficient, [n, 1]),
+    };
+    const dg = new Float32Array(n * d);
+    for (const { from, to, w } of chunks) {
+      const session = back.table === undefined ? this.#backFrozen : this.#back;
+      const into =
+        back.table === undefined
+          ? {}
+          : { dw: f32Handle(back.table.subarray(from * d, to * d), [to - from, d]) };
+      const part = ((await session.runHandles({ ...shared, w }, into)).dg as Handle).data as Float32Array;
+      for (let i = 0; i < dg.length; i++) dg[i] = (dg[i] as number) + (part[i] as number);
+    }
+    for (let i = 0; i < n; i++) {
+      const from = (labels[i] as number) * d;
+      const share = (coefficient[i] as number) * (slopes[i] as number);
+      for (let j = 0; j < d; j++) {
+        dg[i * d + j] = (dg[i * d + j] as number) - share * (tensors.table[from + j] as number);
+        if (back.table !== undefined)
+          back.table[from + j] = (back.table[from + j] as number) - share * (g[i * d + j] as number);
+      }
+    }
+    const { dx, dgain } = await this.#normBack.runHandles({ x: xHandle, gain, dg: f32Handle(dg, [n, d]) });
+    back.gain?.set((dgain as Handle).data as Float32Array);
+    return { loss, rows: (dx as Handle).data as Float32Array };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await disposeAll([this.#norm, this.#normBack, this.#forward, this.#back, this.#backFrozen]);
+  }
+}
+
+function f32Handle(data: Float32Array, shape: readonly number[]): Handle {
+  return handle({ dtype: 'f32', shape, data });
+}
+
+function logAddExp(a: number, b: number): number {
+  const max = Math.max(a, b);
+  return max === Number.NEGATIVE_INFINITY ? max : max + Math.log(Math.exp(a - max) + Math.exp(b - max));
+}

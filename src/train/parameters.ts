@@ -1,0 +1,59 @@
+/** @file A model's weights in memory as float32, by Hugging Face name, and back to a folder. */
+import { InputError, type Rng } from '../base/index.ts';
+import {
+  allTensors,
+  type Checkpoint,
+  checkTensors,
+  HEAD,
+  type ModelConfig,
+  parseModelConfig,
+} from '../models/index.ts';
+
+/** Full tensor name → row-major values. The buffers are bound as inputs of the training sessions and updated in place. */
+export type Parameters = Map<string, Float32Array>;
+
+/** Read every tensor a checkpoint's config needs. */
+export async function loadParameters(
+  checkpoint: Checkpoint,
+): Promise<{ config: ModelConfig; parameters: Parameters }> {
+  const config = parseModelConfig(checkpoint.config, checkpoint.path);
+  checkTensors(config, checkpoint.tensors, checkpoint.path);
+  const parameters: Parameters = new Map();
+  for (const name of allTensors(config).keys())
+    parameters.set(name, (await checkpoint.readTensor(name)).data);
+  return { config, parameters };
+}
+
+/** Standard deviations of a fresh model. */
+export interface InitOptions {
+  /** Defaults to 0.05. */
+  readonly embedding?: number;
+  /** Of the matrices; the two that write into the residual are divided by √(2·blocks) (GPT-2's rule). Defaults to 1/√in. */
+  readonly matrix?: number;
+}
+
+/** Random weights: norms at identity, biases zero, an untied head a copy of the embedding table. */
+export function initParameters(config: ModelConfig, rng: Rng, options: InitOptions = {}): Parameters {
+  const parameters: Parameters = new Map();
+  for (const [name, shape] of allTensors(config)) {
+    const values = new Float32Array(shape.reduce((a, b) => a * b, 1));
+    if (/norm\.weight$/.test(name)) values.fill(config.normGain === 'w' ? 1 : 0);
+    else if (shape.length === 2) {
+      const writes = /(o_proj|down_proj)\.weight$/.test(name) ? 1 / Math.sqrt(2 * config.blocks.length) : 1;
+      const sd = /embed_tokens|lm_head/.test(name)
+        ? (options.embedding ?? 0.05)
+        : (options.matrix ?? 1 / Math.sqrt(shape[1] as number)) * writes;
+      const draw = rng.fork(name === HEAD ? 'model.embed_tokens.weight' : name);
+      for (let i = 0; i < values.length; i++) values[i] = draw.normal() * sd;
+    }
+    parameters.set(name, values);
+  }
+  return parameters;
+}
+
+/** The values of one tensor; an error when the model has none of that name. */
+export function parameter(parameters: Parameters, name: string): Float32Array {
+  const values = parameters.get(name);
+  if (values === undefined) throw new InputError(`parameters: the model has no tensor ${name}`);
+  return values;
+}
