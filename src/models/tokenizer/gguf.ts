@@ -154,6 +154,8 @@ const LLAMA3 = ['llama-bpe', 'llama3', 'llama-v3'];
 const CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
 const wordsWithNumbers = (numbers: string): string =>
   `${CONTRACTIONS}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${numbers}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
+/** Word pattern of Qwen2, 2.5 and 3. */
+export const QWEN2_PATTERN = wordsWithNumbers('\\p{N}');
 const TEKKEN =
   '[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+|' +
   '[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*|' +
@@ -176,7 +178,7 @@ const PRE: Readonly<Record<string, ByteLevelRecipe>> = {
   ...Object.fromEntries(
     LLAMA3.map((name) => [name, { pattern: wordsWithNumbers('\\p{N}{1,3}'), ignoreMerges: true }]),
   ),
-  qwen2: { pattern: wordsWithNumbers('\\p{N}'), nfc: true },
+  qwen2: { pattern: QWEN2_PATTERN, nfc: true },
   tekken: { pattern: TEKKEN, ignoreMerges: true },
 };
 

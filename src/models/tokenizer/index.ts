@@ -28,3 +28,5 @@ export {
   Tokenizer,
   type TokenizerSettings,
 } from './tokenizer.ts';
+export { type ByteBpeOptions, trainByteBpe } from './train-byte-bpe.ts';
+export { type TrainedTokenizer, trainWordLevel, type WordLevelOptions } from './train-word-level.ts';
