@@ -54,19 +54,19 @@ async function openSharded(folder: string, cacheDir: string | undefined): Promis
       wanted: 'a map of tensors to files',
       got: show(map),
     });
-  const shards = new Set<string>();
-  for (const file of Object.values(map)) {
+  const fileOf = new Map<string, string>();
+  for (const [name, file] of Object.entries(map)) {
     if (typeof file !== 'string' || !/^[^/\\\0]+\.safetensors$/.test(file))
       throw new CheckpointError(`${indexPath}: weight_map`, {
         wanted: 'names of .safetensors files in the same folder',
         got: show(file),
       });
-    shards.add(file);
+    fileOf.set(name, file);
   }
-  const sorted = [...shards].sort();
+  const sorted = [...new Set(fileOf.values())].sort();
   const files = await Promise.all(sorted.map((name) => readSafetensors(join(folder, name))));
   const homes = new Map(files.flatMap((f, i) => f.tensors.map((t) => [`${sorted[i]}\0${t.name}`, t])));
-  for (const [name, file] of Object.entries(map))
+  for (const [name, file] of fileOf)
     if (!homes.has(`${file}\0${name}`))
       throw new CheckpointError(`${indexPath}: ${show(name)}`, {
         wanted: `the tensor in ${file}`,

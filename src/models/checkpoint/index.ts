@@ -6,7 +6,6 @@ export { inspectGguf } from './gguf/open.ts';
 export {
   type Gguf,
   type GgufArray,
-  type GgufMetadata,
   type GgufTensor,
   type GgufValue,
   readGguf,

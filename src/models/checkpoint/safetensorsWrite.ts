@@ -90,7 +90,7 @@ function headerBytes(
       throw new InputError(`${where}: wanted every tensor name once, got "${name}" twice; rename one`);
     if (!shape.every((d) => Number.isSafeInteger(d) && d >= 0))
       throw new InputError(
-        `${where}: tensor "${name}": wanted a shape of whole numbers, got [${shape}]; correct it`,
+        `${where}: tensor "${name}": wanted a shape of whole numbers, got [${shape.join(', ')}]; correct it`,
       );
     seen.add(name);
     const end = offset + tensorBytes(tensor);
@@ -117,7 +117,7 @@ async function writeTensor(handle: FileHandle, tensor: TensorToWrite, path: stri
   else await put(tensor.data);
   if (written !== wanted)
     throw new InputError(
-      `${path}: tensor "${tensor.name}": wanted ${wanted} bytes for ${tensor.dtype} [${tensor.shape}], got ${written}; make data and shape agree`,
+      `${path}: tensor "${tensor.name}": wanted ${wanted} bytes for ${tensor.dtype} [${tensor.shape.join(', ')}], got ${written}; make data and shape agree`,
     );
 }
 

@@ -96,7 +96,7 @@ export const ggufArchitectures: Readonly<Record<string, GgufArchitecture>> = {
     ffnNorm: 'pre_feedforward_layernorm',
     extra: (m, base) => ({
       ...gemma(m, base, 62, 6),
-      sliding_window: m.required('attention.sliding_window'),
+      sliding_window: m.size('attention.sliding_window'),
       rope_local_base_freq: m.optional('rope.freq_base_swa') ?? 10_000,
       attn_logit_softcapping: m.optional('attn_logit_softcapping') ?? null,
       final_logit_softcapping: m.optional('final_logit_softcapping') ?? null,
@@ -111,10 +111,10 @@ export const ggufArchitectures: Readonly<Record<string, GgufArchitecture>> = {
 function gemma(m: KeyReader, base: BaseConfig, layersOf27B: number, period: number): Record<string, unknown> {
   const scale = m.optional('attention.scale');
   const pattern = m.raw('attention.sliding_window_pattern');
-  const every = typeof pattern === 'number' ? pattern : period;
-  const listed = pattern instanceof Uint8Array ? pattern : undefined;
-  if (pattern !== undefined && typeof pattern !== 'number' && listed?.length !== base.layers)
-    throw m.refuse('attention.sliding_window_pattern');
+  const every = pattern === undefined ? period : typeof pattern === 'number' ? pattern : Number.NaN;
+  const listed = pattern instanceof Uint8Array && pattern.length === base.layers ? pattern : undefined;
+  if (listed === undefined && !(Number.isInteger(every) && every >= 1))
+    throw m.refuse('attention.sliding_window_pattern', `a period, or ${base.layers} booleans`);
   return {
     hidden_activation: 'gelu_pytorch_tanh',
     attention_bias: false,
@@ -149,11 +149,11 @@ export function ggufConfig(gguf: Gguf, source: ByteSource, where: string): Recor
   const [name, architecture] = architectureOf(gguf, where);
   const m = new KeyReader(gguf, name, where);
   m.refuseUnknown();
-  const layers = m.required('block_count');
+  const layers = m.size('block_count');
   if (layers > gguf.tensors.size)
     throw m.refuse('block_count', `at most ${gguf.tensors.size} tensors' worth`);
-  const width = m.required('embedding_length');
-  const heads = m.required('attention.head_count');
+  const width = m.size('embedding_length');
+  const heads = m.size('attention.head_count');
   const headDim = m.optional('attention.key_length') ?? width / heads;
   if (!Number.isInteger(headDim) || headDim < 2 || headDim % 2 !== 0)
     throw m.refuse('attention.key_length', 'an even head size');
@@ -169,12 +169,12 @@ export function ggufConfig(gguf: Gguf, source: ByteSource, where: string): Recor
     model_type: architecture.modelType,
     vocab_size: vocabulary,
     hidden_size: width,
-    intermediate_size: m.required('feed_forward_length'),
+    intermediate_size: m.size('feed_forward_length'),
     num_hidden_layers: layers,
     num_attention_heads: heads,
     num_key_value_heads: m.optional('attention.head_count_kv') ?? heads,
     head_dim: headDim,
-    max_position_embeddings: m.required('context_length'),
+    max_position_embeddings: m.size('context_length'),
     rms_norm_eps: m.required('attention.layer_norm_rms_epsilon'),
     rope_theta: theta,
     rope_scaling: ropeScaling(m, source, theta, headDim),

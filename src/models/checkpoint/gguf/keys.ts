@@ -75,7 +75,7 @@ export class KeyReader {
     return this.gguf.metadata.get(`${this.#prefix}.${key}`);
   }
 
-  /** A finite number above zero (or `undefined`). One value for all layers may be given as an array of equals. */
+  /** A finite number, not negative (or `undefined`). One value for all layers may be given as an array of equals. */
   optional(key: string): number | undefined {
     const value = this.raw(key);
     if (value === undefined) return undefined;
@@ -91,6 +91,13 @@ export class KeyReader {
   required(key: string): number {
     const value = this.optional(key);
     if (value === undefined || value === 0) throw this.refuse(key, 'a number above 0');
+    return value;
+  }
+
+  /** A whole number above zero that must be there. */
+  size(key: string): number {
+    const value = this.required(key);
+    if (!Number.isSafeInteger(value)) throw this.refuse(key, 'a whole number');
     return value;
   }
 
