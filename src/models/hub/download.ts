@@ -1,0 +1,134 @@
+/** @file One file into the blob store: resumed where it stopped, checked against its checksum, then renamed. */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CrosspatchError } from '../../base/index.ts';
+import { type HubConnection, readChunks, request, TransientError, withRetries } from './http.ts';
+
+/** What the hub says of a file. */
+export interface RemoteFile {
+  readonly url: string;
+  /** SHA-256 of the bytes (64 hex digits, large files) or the git blob SHA-1 (40, small ones); its name in the store. */
+  readonly etag: string;
+  readonly size: number;
+}
+
+/** Ask for checksum and size of a file, without its bytes. */
+export async function headFile(connection: HubConnection, url: string): Promise<RemoteFile> {
+  return withRetries(connection, async () => {
+    const response = await request(connection, url, { method: 'HEAD', stopAtChecksum: true });
+    const tag = response.headers.get('x-linked-etag') ?? response.headers.get('etag') ?? '';
+    const etag = tag.replace(/^W\//, '').replaceAll('"', '').toLowerCase();
+    const size = Number(
+      response.headers.get('x-linked-size') ?? response.headers.get('content-length') ?? Number.NaN,
+    );
+    if (!/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(etag) || !Number.isSafeInteger(size))
+      throw new CrosspatchError(
+        `${url}: wanted a checksum and a size, got etag "${etag.slice(0, 80)}" and ${size} bytes; this server cannot be trusted to deliver whole files, use another endpoint`,
+      );
+    return { url, etag, size };
+  });
+}
+
+/**
+ * Path of the file in `blobs`, fetching what is missing. A partial download lies in `<etag>.part` and is taken up with
+ * a Range request; the checksum is over all bytes. On a mismatch the file is fetched anew once.
+ *
+ * @param onBytes hears how many bytes of this file are on disk
+ */
+export async function fetchBlob(
+  connection: HubConnection,
+  file: RemoteFile,
+  blobs: string,
+  onBytes: (bytes: number) => void,
+): Promise<string> {
+  const path = join(blobs, file.etag);
+  if ((await sizeOf(path)) === file.size) {
+    onBytes(file.size);
+    return path;
+  }
+  await mkdir(blobs, { recursive: true });
+  const part = `${path}.part`;
+  for (let round = 0; ; round++) {
+    let reached = await sizeOf(part);
+    let before = reached;
+    await withRetries(
+      connection,
+      async () => {
+        before = await sizeOf(part);
+        await appendRest(connection, file, part, (bytes) => {
+          reached = bytes;
+          onBytes(bytes);
+        });
+      },
+      () => reached > before,
+    );
+    const got = await checksum(part, file);
+    if (got === file.etag) break;
+    await rm(part, { force: true });
+    if (round > 0)
+      throw new CrosspatchError(
+        `${file.url}: wanted checksum ${file.etag}, got ${got} twice; try again later or use another endpoint`,
+      );
+  }
+  await rename(part, path);
+  return path;
+}
+
+/** Bytes of a file, −1 when there is none. */
+async function sizeOf(path: string): Promise<number> {
+  return (await stat(path).catch(() => undefined))?.size ?? -1;
+}
+
+/** Fetch what `part` lacks. A cut connection throws `TransientError` and leaves what came. */
+async function appendRest(
+  connection: HubConnection,
+  file: RemoteFile,
+  part: string,
+  onBytes: (bytes: number) => void,
+): Promise<void> {
+  let have = Math.max(0, await sizeOf(part));
+  if (have === file.size && have > 0) return;
+  if (have > file.size) have = 0;
+  const response = await request(
+    connection,
+    file.url,
+    have > 0 ? { headers: { range: `bytes=${have}-` } } : {},
+  );
+  const isRest =
+    response.status === 206 && response.headers.get('content-range')?.startsWith(`bytes ${have}-`);
+  if (have > 0 && !isRest) {
+    if (response.status !== 200) {
+      await response.body?.cancel();
+      await rm(part);
+      throw new TransientError(`${file.url}: the server would not go on at byte ${have}`);
+    }
+    have = 0; // it sends the whole file
+  }
+  const handle = await open(part, have > 0 ? 'a' : 'w');
+  try {
+    for await (const chunk of readChunks(connection, response, file.url)) {
+      if (have + chunk.length > file.size)
+        throw new CrosspatchError(
+          `${file.url}: wanted ${file.size} bytes, got more; try again later or use another endpoint`,
+        );
+      await handle.appendFile(chunk);
+      have += chunk.length;
+      onBytes(have);
+    }
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  if (have < file.size)
+    throw new TransientError(`${file.url}: the connection was cut at ${have} of ${file.size} bytes`);
+}
+
+/** Checksum of the kind the etag is: SHA-256, or git's SHA-1 of `blob <size>\0` and the bytes. */
+async function checksum(path: string, { etag, size }: RemoteFile): Promise<string> {
+  const hash = etag.length === 64 ? createHash('sha256') : createHash('sha1').update(`blob ${size}\0`);
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }))
+    hash.update(chunk as Uint8Array);
+  return hash.digest('hex');
+}

@@ -1,0 +1,413 @@
+/** @file Pulling from a local server that speaks the hub's protocol, and misbehaves when told to. */
+import { createHash } from 'node:crypto';
+import { lstat, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { InputError, type ProgressEvent } from '../../base/index.ts';
+import { locateModel, type PullOptions, pullModel, wantedFiles } from './pull.ts';
+import { isPath, parseHubReference } from './reference.ts';
+
+const SHA = 'c0ffee'.padEnd(40, '0');
+const weights = Buffer.from(Array.from({ length: 200_000 }, (_, i) => (i * 37) & 255));
+const repository: Record<string, Buffer> = {
+  'config.json': Buffer.from('{"model_type":"llama"}'),
+  'tokenizer.json': Buffer.from('{}'),
+  'model.safetensors': weights,
+  'merges.txt': Buffer.alloc(0),
+  'README.md': Buffer.from('read me'),
+  'onnx/model.onnx': Buffer.from('x'),
+};
+
+/** A request as the tests look at it. */
+interface Seen {
+  readonly method: string;
+  readonly path: string;
+  readonly range: string | undefined;
+  readonly authorization: string | undefined;
+}
+
+/** Handles a request instead of the well-behaved server; false to let that one answer. */
+type Mischief = (request: IncomingMessage, response: ServerResponse, seen: Seen) => boolean;
+
+/** The hub, and the host of large files it redirects to. */
+class Hub {
+  readonly seen: Seen[] = [];
+  mischief: Mischief = () => false;
+  readonly #hub = createServer((q, s) => this.#answer(q, s, true));
+  readonly #store = createServer((q, s) => this.#answer(q, s, false));
+
+  async start(): Promise<void> {
+    await Promise.all(
+      [this.#hub, this.#store].map((s) => new Promise<void>((ok) => s.listen(0, '127.0.0.1', ok))),
+    );
+  }
+
+  async stop(): Promise<void> {
+    for (const server of [this.#hub, this.#store]) {
+      server.closeAllConnections();
+      await new Promise((ok) => server.close(ok));
+    }
+  }
+
+  get endpoint(): string {
+    return origin(this.#hub);
+  }
+
+  /** GET requests for the bytes of a file at the host of large files. */
+  gets(name: string): Seen[] {
+    return this.seen.filter((s) => s.method === 'GET' && s.path === `/store/${name}`);
+  }
+
+  #answer(request: IncomingMessage, response: ServerResponse, isHub: boolean): void {
+    const seen: Seen = {
+      method: request.method!,
+      path: decodeURIComponent(request.url!),
+      range: request.headers.range,
+      authorization: request.headers.authorization,
+    };
+    this.seen.push(seen);
+    if (this.mischief(request, response, seen)) return;
+    if (isHub) this.#answerHub(seen, response);
+    else sendBytes(seen, response, repository[seen.path.slice('/store/'.length)]!);
+  }
+
+  #answerHub({ path, method, range }: Seen, response: ServerResponse): void {
+    if (/^\/api\/models\/org\/name\/revision\/(main|v1)$/.test(path)) {
+      const siblings = Object.keys(repository).map((rfilename) => ({ rfilename }));
+      response.setHeader('content-type', 'application/json').end(JSON.stringify({ sha: SHA, siblings }));
+      return;
+    }
+    const name = path.slice(`/org/name/resolve/${SHA}/`.length);
+    const bytes = path.startsWith(`/org/name/resolve/${SHA}/`) ? repository[name] : undefined;
+    if (bytes === undefined) {
+      response.writeHead(404, { 'x-error-code': 'RepoNotFound' }).end();
+    } else if (name.endsWith('.safetensors')) {
+      const sha256 = createHash('sha256').update(bytes).digest('hex');
+      response
+        .writeHead(302, {
+          location: `${origin(this.#store)}/store/${name}`,
+          'x-linked-etag': `"${sha256}"`,
+          'x-linked-size': String(bytes.length),
+          'x-repo-commit': SHA,
+        })
+        .end();
+    } else {
+      response.setHeader('etag', `"${gitSha(bytes)}"`);
+      sendBytes({ path, method, range, authorization: undefined }, response, bytes);
+    }
+  }
+}
+
+function origin(server: Server): string {
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+function gitSha(bytes: Buffer): string {
+  return createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex');
+}
+
+function sendBytes({ method, range }: Seen, response: ServerResponse, bytes: Buffer): void {
+  const start = range === undefined ? 0 : Number(/^bytes=(\d+)-$/.exec(range)![1]);
+  if (range !== undefined)
+    response.writeHead(206, { 'content-range': `bytes ${start}-${bytes.length - 1}/${bytes.length}` });
+  else response.setHeader('content-length', bytes.length);
+  response.end(method === 'HEAD' ? undefined : bytes.subarray(start));
+}
+
+/** Send the headers of a whole file but only `n` of its bytes, then cut the connection. */
+function cutAfter(n: number, response: ServerResponse, { range }: Seen): void {
+  const start = range === undefined ? 0 : Number(/\d+/.exec(range)![0]);
+  response.writeHead(range === undefined ? 200 : 206, {
+    'content-length': weights.length - start,
+    ...(range === undefined
+      ? {}
+      : { 'content-range': `bytes ${start}-${weights.length - 1}/${weights.length}` }),
+  });
+  response.write(weights.subarray(start, start + n), () => setTimeout(() => response.destroy(), 20));
+}
+
+let hub: Hub;
+let cacheDir: string;
+let options: PullOptions;
+beforeEach(async () => {
+  hub = new Hub();
+  await hub.start();
+  cacheDir = await mkdtemp(join(tmpdir(), 'hub-'));
+  options = { endpoint: hub.endpoint, cacheDir, retryDelayMs: 1, env: {} };
+});
+afterEach(async () => {
+  await hub.stop();
+  await rm(cacheDir, { recursive: true });
+});
+
+const isWeights = (seen: Seen): boolean => seen.method === 'GET' && seen.path === '/store/model.safetensors';
+const pulledWeights = async (folder: string): Promise<boolean> =>
+  weights.equals(await readFile(join(folder, 'model.safetensors')));
+
+describe('a pull', () => {
+  test('fetches what a model needs into the layout of the hub cache; again it fetches nothing', async () => {
+    const events: ProgressEvent[] = [];
+    const folder = await pullModel('org/name', { ...options, onProgress: (e) => void events.push(e) });
+    expect(folder).toBe(join(cacheDir, 'models--org--name', 'snapshots', SHA));
+    expect((await readdir(folder)).sort()).toEqual([
+      'config.json',
+      'merges.txt',
+      'model.safetensors',
+      'tokenizer.json',
+    ]);
+    expect(await pulledWeights(folder)).toBe(true);
+    expect((await lstat(join(folder, 'model.safetensors'))).isSymbolicLink()).toBe(true);
+    expect(await readdir(join(folder, '../../blobs'))).toContain(
+      createHash('sha256').update(weights).digest('hex'),
+    );
+    expect(await readdir(join(folder, '../../blobs'))).toContain(gitSha(repository['config.json']!));
+    expect(await readFile(join(folder, '../../refs/main'), 'utf8')).toBe(SHA);
+    expect(events.at(-1)!.done).toBe(events.at(-1)!.total);
+
+    const gets = hub.seen.filter((s) => s.method === 'GET').length;
+    expect(await pullModel('org/name@v1', options)).toBe(folder);
+    expect(hub.seen.filter((s) => s.method === 'GET').length).toBe(gets + 1); // the listing
+  });
+
+  test('the token goes to the hub, never to the host it redirects to', async () => {
+    await pullModel('org/name', { ...options, env: { HF_TOKEN: 'secret' } });
+    const atStore = hub.seen.filter((s) => s.path.startsWith('/store/'));
+    expect(atStore.length).toBeGreaterThan(0);
+    expect(atStore.every((s) => s.authorization === undefined)).toBe(true);
+    expect(
+      hub.seen.filter((s) => !atStore.includes(s)).every((s) => s.authorization === 'Bearer secret'),
+    ).toBe(true);
+  });
+
+  test('only the files asked for, in folders too', async () => {
+    const folder = await pullModel('org/name', { ...options, files: (f) => f.endsWith('.onnx') });
+    expect(await readdir(folder)).toEqual(['onnx']);
+    expect(await readFile(join(folder, 'onnx/model.onnx'), 'utf8')).toBe('x');
+  });
+});
+
+describe('trouble', () => {
+  test('cut connections: every try goes on where the last stopped', async () => {
+    let cuts = 0;
+    hub.mischief = (_, response, seen) => {
+      if (!isWeights(seen) || ++cuts > 9) return false; // more cuts than tries without progress
+      cutAfter(20_000, response, seen);
+      return true;
+    };
+    const folder = await pullModel('org/name', { ...options, attempts: 3 });
+    expect(await pulledWeights(folder)).toBe(true);
+    const starts = hub.gets('model.safetensors').map((s) => Number(s.range?.slice(6, -1) ?? 0));
+    expect(starts).toHaveLength(10);
+    expect(starts).toEqual([...starts].sort((a, b) => a - b));
+    expect(starts.at(-1)).toBe(180_000);
+  });
+
+  test('giving up keeps what came, and the next pull resumes it', async () => {
+    hub.mischief = (_, response, seen) => {
+      if (!isWeights(seen)) return false;
+      if (seen.range === undefined) cutAfter(50_000, response, seen);
+      else response.destroy();
+      return true;
+    };
+    await expect(pullModel('org/name', { ...options, attempts: 2 })).rejects.toThrow(
+      /\(2 times\); try again later/,
+    );
+    hub.mischief = () => false;
+    expect(await pulledWeights(await pullModel('org/name', options))).toBe(true);
+    expect(hub.gets('model.safetensors').at(-1)!.range).toBe('bytes=50000-');
+  });
+
+  test('a server that ignores ranges: the file is taken from its start', async () => {
+    let first = true;
+    hub.mischief = (_, response, seen) => {
+      if (!isWeights(seen)) return false;
+      if (first) cutAfter(50_000, response, seen);
+      else response.end(weights);
+      first = false;
+      return true;
+    };
+    expect(await pulledWeights(await pullModel('org/name', options))).toBe(true);
+  });
+
+  test('wrong bytes: fetched once more, then refused and not kept', async () => {
+    hub.mischief = (_, response, seen) => {
+      if (!isWeights(seen)) return false;
+      response.end(Buffer.alloc(weights.length));
+      return true;
+    };
+    await expect(pullModel('org/name', options)).rejects.toThrow(
+      /wanted checksum [0-9a-f]{64}, got [0-9a-f]{64} twice/,
+    );
+    const home = join(cacheDir, 'models--org--name');
+    expect((await readdir(join(home, 'blobs'))).every((name) => name.length === 40)).toBe(true);
+    expect(await readdir(home)).not.toContain('refs');
+
+    let once = true;
+    hub.mischief = (_, response, seen) => {
+      if (!isWeights(seen) || !once) return false;
+      once = false;
+      response.end(Buffer.alloc(weights.length));
+      return true;
+    };
+    expect(await pulledWeights(await pullModel('org/name', options))).toBe(true);
+  });
+
+  test('a small file is checked by its git hash', async () => {
+    hub.mischief = (_, response, seen) => {
+      if (seen.method !== 'GET' || !seen.path.endsWith('/config.json')) return false;
+      response.end('{"model_type":"LLAMA"}');
+      return true;
+    };
+    await expect(pullModel('org/name', options)).rejects.toThrow(/wanted checksum [0-9a-f]{40}, got/);
+  });
+
+  test('429 and 503 are waited out, as long as the server asks', async () => {
+    let times = 0;
+    hub.mischief = (_, response, seen) => {
+      if (!(seen.path.startsWith('/api/') || isWeights(seen)) || times++ % 3 === 2) return false;
+      response.writeHead(times % 2 === 0 ? 503 : 429, { 'retry-after': '0' }).end();
+      return true;
+    };
+    expect(await pulledWeights(await pullModel('org/name', options))).toBe(true);
+    expect(times).toBeGreaterThanOrEqual(6);
+  });
+
+  test('a silent server counts as a cut connection', async () => {
+    let silent = 2;
+    hub.mischief = (_, response, seen) => {
+      if (!isWeights(seen) || silent === 0) return false;
+      if (--silent === 0) response.write(weights.subarray(0, 1000)); // then nothing
+      return true;
+    };
+    expect(await pulledWeights(await pullModel('org/name', { ...options, stallMs: 300 }))).toBe(true);
+  });
+
+  test('an abort ends it at once', async () => {
+    const abort = new AbortController();
+    hub.mischief = (_, _response, seen) => {
+      if (isWeights(seen)) setTimeout(() => abort.abort(), 10);
+      return isWeights(seen);
+    };
+    await expect(pullModel('org/name', { ...options, signal: abort.signal })).rejects.toThrow(
+      /stopped on request/,
+    );
+  });
+
+  test.each([
+    [401, {}, undefined, /set HF_TOKEN/],
+    [401, { 'x-error-code': 'RepoNotFound' }, undefined, /check the name, and set HF_TOKEN if it is private/],
+    [403, { 'x-error-code': 'GatedRepo' }, 'secret', /accept the licence/],
+    [404, {}, 'secret', /check the name$/],
+  ])('status %i %o says what to do, without the token', async (status, headers, token, message) => {
+    hub.mischief = (_, response) => {
+      response.writeHead(status, headers).end();
+      return true;
+    };
+    const error = await pullModel('org/name', { ...options, env: { HF_TOKEN: token } }).catch(
+      (e: unknown) => e,
+    );
+    expect(error).toBeInstanceOf(InputError);
+    expect((error as Error).message).toMatch(message);
+    expect((error as Error).message).not.toContain('secret');
+    expect(hub.seen).toHaveLength(1);
+  });
+
+  test.each([
+    [
+      'names that leave the folder',
+      { sha: SHA, siblings: [{ rfilename: '../../evil.json' }] },
+      /plain file names/,
+    ],
+    ['no commit', { sha: '../x', siblings: [] }, /a commit and its files/],
+    ['no weights', { sha: SHA, siblings: [{ rfilename: 'config.json' }] }, /got no weights/],
+    [
+      'several GGUFs',
+      { sha: SHA, siblings: [{ rfilename: 'a.gguf' }, { rfilename: 'b.gguf' }] },
+      /got a\.gguf, b\.gguf/,
+    ],
+  ])('an answer with %s is refused', async (_, answer, message) => {
+    hub.mischief = (_request, response) => {
+      response.end(JSON.stringify(answer));
+      return true;
+    };
+    await expect(pullModel('org/name', options)).rejects.toThrow(message);
+    expect(await readdir(cacheDir)).toEqual([]);
+  });
+
+  test('a server without checksums is refused', async () => {
+    hub.mischief = (_, response, seen) => {
+      if (seen.method === 'HEAD') response.setHeader('etag', 'W/"123"').end();
+      return seen.method === 'HEAD';
+    };
+    await expect(pullModel('org/name', options)).rejects.toThrow(/wanted a checksum and a size/);
+  });
+});
+
+describe('offline and paths', () => {
+  test('offline uses what is there, whole, and sends nothing', async () => {
+    const folder = await pullModel('org/name', options);
+    const sent = hub.seen.length;
+    const offline = { ...options, env: { HF_HUB_OFFLINE: '1' } };
+    expect(await pullModel('org/name', offline)).toBe(folder);
+    expect(await pullModel(`org/name@${SHA}`, { ...options, offline: true })).toBe(folder);
+    await expect(pullModel('org/name@v2', offline)).rejects.toThrow(/no such revision there; pull it once/);
+    await expect(pullModel('org/other', offline)).rejects.toThrow(InputError);
+    await rm(join(folder, 'tokenizer.json'));
+    await expect(pullModel('org/name', offline)).rejects.toThrow(
+      /wanted tokenizer\.json, got an unfinished download/,
+    );
+    expect(hub.seen.length).toBe(sent);
+  });
+
+  test('a path is returned as it is; only org/name asks the hub', async () => {
+    await mkdir(join(cacheDir, 'model'));
+    await writeFile(join(cacheDir, 'm.gguf'), '');
+    for (const path of [
+      join(cacheDir, 'model'),
+      join(cacheDir, 'm.gguf'),
+      './no/such',
+      '../x',
+      '~/m',
+      'a/b.gguf',
+      'plain',
+      'a/b/c',
+    ])
+      expect(await locateModel(path, options)).toBe(path);
+    expect(isPath('src/models')).toBe(true); // exists
+    expect(hub.seen).toEqual([]);
+    expect(await locateModel('org/name', options)).toContain(SHA);
+  });
+
+  test('names', () => {
+    expect(parseHubReference('org/name')).toEqual({ id: 'org/name', revision: 'main' });
+    expect(parseHubReference('HuggingFaceTB/SmolLM2-1.7B@refs/pr/3')).toEqual({
+      id: 'HuggingFaceTB/SmolLM2-1.7B',
+      revision: 'refs/pr/3',
+    });
+    for (const bad of ['name', 'a/b/c', '../x', 'a/..', 'a/b@', 'a/b@../../c', 'a--b/c', '/a/b', 'a/b?x', ''])
+      expect(() => parseHubReference(bad)).toThrow(InputError);
+  });
+
+  test('the files a model needs', () => {
+    expect(wantedFiles(['a.gguf', 'b.gguf', 'config.json'])).toEqual(['config.json']);
+    expect(wantedFiles(['a.gguf', 'README.md'])).toEqual(['a.gguf']);
+    expect(
+      wantedFiles([
+        'consolidated.safetensors',
+        'model-00001-of-00002.safetensors',
+        'model-00002-of-00002.safetensors',
+        'model.safetensors.index.json',
+        'original/params.json',
+        'pytorch_model.bin',
+      ]),
+    ).toEqual([
+      'model.safetensors.index.json',
+      'model-00001-of-00002.safetensors',
+      'model-00002-of-00002.safetensors',
+    ]);
+    expect(wantedFiles(['model.safetensors', 'model.fp16.safetensors'])).toEqual(['model.safetensors']);
+  });
+});

@@ -1,0 +1,204 @@
+/** @file `pullModel`: a model of the hub as a local folder, in the layout of the hub's own cache. */
+import { copyFile, mkdir, readFile, realpath, rename, rm, stat, symlink } from 'node:fs/promises';
+import { dirname, join, relative, resolve } from 'node:path';
+import {
+  CrosspatchError,
+  InputError,
+  type ProgressSink,
+  writeFileAtomic,
+  writeJsonAtomic,
+} from '../../base/index.ts';
+import { cacheRoot } from '../checkpoint/index.ts';
+import { fetchBlob, headFile } from './download.ts';
+import { type HubConnection, readJson, request, withRetries } from './http.ts';
+import { type HubReference, isPath, parseHubReference } from './reference.ts';
+
+/** Options of {@link pullModel}. */
+export interface PullOptions {
+  /** The hub. Defaults to `$HF_ENDPOINT`, else the public Hugging Face hub. */
+  readonly endpoint?: string;
+  /** Access token. Defaults to `$HF_TOKEN`; none is fine for public models. */
+  readonly token?: string;
+  /** Folder of the hub cache. Defaults to `$HF_HUB_CACHE`, else `hub` in crosspatch's cache. */
+  readonly cacheDir?: string;
+  /** Use only what is in the cache. Defaults to `$HF_HUB_OFFLINE` being 1 or true. */
+  readonly offline?: boolean;
+  /** Which files, by path in the repository. Defaults to {@link wantedFiles}. */
+  readonly files?: (name: string) => boolean;
+  /** Hears `models.pull` in bytes. Defaults to nobody. */
+  readonly onProgress?: ProgressSink;
+  readonly signal?: AbortSignal;
+  /** First pause before a retry, milliseconds. Defaults to 500. */
+  readonly retryDelayMs?: number;
+  /** Tries without progress before giving up. Defaults to 6. */
+  readonly attempts?: number;
+  /** Silence that counts as a cut connection, milliseconds. Defaults to 60,000. */
+  readonly stallMs?: number;
+  /** Environment to read defaults from. Defaults to the process's. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+}
+
+const PUBLIC_HUB = 'https://huggingface.co';
+
+/** A commit and what is in it. */
+interface Listing {
+  readonly sha: string;
+  readonly files: readonly string[];
+}
+
+/**
+ * A local path stays as it is, without touching the network; `org/name[@rev]` is pulled. Returns a path for
+ * `openCheckpoint`.
+ */
+export async function locateModel(reference: string, options: PullOptions = {}): Promise<string> {
+  return isPath(reference) ? reference : pullModel(reference, options);
+}
+
+/**
+ * Fetch `org/name[@rev]` into the cache and return its snapshot folder. What is there is not fetched again; a
+ * download that was cut goes on where it stopped, in this call or the next; every file is checked against its
+ * checksum. Layout: `models--org--name/{blobs,refs,snapshots/<commit>}` with links from snapshots into blobs.
+ *
+ * @throws InputError for a bad name, missing access, or, offline, files that were never fetched
+ * @throws CrosspatchError when the hub stays out of reach or sends wrong bytes
+ * @example const folder = await pullModel('HuggingFaceTB/SmolLM2-135M-Instruct');
+ */
+export async function pullModel(reference: string, options: PullOptions = {}): Promise<string> {
+  const model = parseHubReference(reference);
+  const env = options.env ?? process.env;
+  const cache = resolve(options.cacheDir ?? env.HF_HUB_CACHE ?? join(cacheRoot(undefined, env), 'hub'));
+  const home = join(cache, `models--${model.id.replace('/', '--')}`);
+  const offline = options.offline ?? /^(1|true|yes|on)$/i.test(env.HF_HUB_OFFLINE ?? '');
+  if (offline) return offlineSnapshot(home, model, options.files);
+
+  const connection: HubConnection = {
+    endpoint: (options.endpoint ?? (env.HF_ENDPOINT || PUBLIC_HUB)).replace(/\/+$/, ''),
+    token: options.token ?? (env.HF_TOKEN || undefined),
+    signal: options.signal,
+    retryDelayMs: options.retryDelayMs ?? 500,
+    attempts: options.attempts ?? 6,
+    stallMs: options.stallMs ?? 60_000,
+  };
+  const listing = await list(connection, model);
+  const names = chosen(listing, options.files, model);
+  await writeJsonAtomic(join(home, 'listings', `${listing.sha}.json`), listing);
+  const snapshot = join(home, 'snapshots', listing.sha);
+  const base = `${connection.endpoint}/${model.id}/resolve/${listing.sha}`;
+  const remote = [];
+  for (const name of names)
+    remote.push({
+      name,
+      ...(await headFile(connection, `${base}/${name.split('/').map(encodeURIComponent).join('/')}`)),
+    });
+  const total = remote.reduce((n, f) => n + f.size, 0);
+  let finished = 0;
+  for (const file of remote) {
+    const report = (bytes: number): void =>
+      options.onProgress?.({
+        stage: 'models.pull',
+        done: finished + bytes,
+        total,
+        unit: 'bytes',
+        message: file.name,
+      });
+    const blob = await fetchBlob(connection, file, join(home, 'blobs'), report);
+    await linkInto(join(snapshot, ...file.name.split('/')), blob);
+    finished += file.size;
+  }
+  await writeFileAtomic(join(home, 'refs', ...model.revision.split('/')), listing.sha);
+  return realpath(snapshot);
+}
+
+/**
+ * What is needed to run a model, of the files at the top of a repository: configs, tokenizer and safetensors (not
+ * the `consolidated` copy of some repositories); without safetensors its only GGUF.
+ */
+export function wantedFiles(files: readonly string[]): string[] {
+  const top = files.filter((f) => !f.includes('/') && !/^consolidated.*\.safetensors$/.test(f));
+  const small = top.filter((f) => /\.(json|jinja|model)$|^(merges|vocab)\.txt$/.test(f));
+  const safetensors = top.filter((f) => f.endsWith('.safetensors'));
+  const single = safetensors.filter((f) => f === 'model.safetensors');
+  const gguf = top.filter((f) => f.endsWith('.gguf'));
+  const weights =
+    single.length > 0 ? single : safetensors.length > 0 ? safetensors : gguf.length === 1 ? gguf : [];
+  return [...small, ...weights];
+}
+
+function chosen(listing: Listing, filter: PullOptions['files'], { id }: HubReference): string[] {
+  const names = filter === undefined ? wantedFiles(listing.files) : listing.files.filter(filter);
+  if (names.length === 0 || (filter === undefined && !names.some((n) => /\.(safetensors|gguf)$/.test(n)))) {
+    const weights = listing.files.filter((f) => /\.(safetensors|gguf|bin)$/.test(f));
+    throw new InputError(
+      `hub: ${id}: wanted safetensors or one GGUF, got ${weights.length === 0 ? 'no weights' : weights.slice(0, 12).join(', ')}; name the files to fetch, or take another model`,
+    );
+  }
+  return names;
+}
+
+async function list(connection: HubConnection, { id, revision }: HubReference): Promise<Listing> {
+  const url = `${connection.endpoint}/api/models/${id}/revision/${encodeURIComponent(revision)}`;
+  const answer = await withRetries(connection, async () =>
+    readJson(connection, await request(connection, url), url),
+  );
+  return parseListing(answer, url);
+}
+
+/** The hub's answer `{sha, siblings: [{rfilename}]}`; names that would leave the folder are refused. */
+function parseListing(answer: unknown, where: string): Listing {
+  const { sha, siblings } = (answer ?? {}) as { sha?: unknown; siblings?: unknown };
+  if (typeof sha !== 'string' || !/^[0-9a-f]{40,64}$/.test(sha) || !Array.isArray(siblings))
+    throw new CrosspatchError(
+      `${where}: wanted a commit and its files, got another answer; check the endpoint`,
+    );
+  const files = siblings.map((s: unknown) => (s as { rfilename?: unknown } | null)?.rfilename);
+  return { sha, files: safeNames(files, where) };
+}
+
+function safeNames(files: readonly unknown[], where: string): string[] {
+  return files.map((name) => {
+    if (typeof name !== 'string' || !name.split('/').every((part) => /^(?!\.{1,2}$)[^\\\0:]+$/.test(part)))
+      throw new CrosspatchError(
+        `${where}: wanted plain file names, got ${JSON.stringify(name)}; check the endpoint`,
+      );
+    return name;
+  });
+}
+
+/** The snapshot of a revision that was pulled before, if everything that is wanted now is in it. */
+async function offlineSnapshot(
+  home: string,
+  model: HubReference,
+  filter: PullOptions['files'],
+): Promise<string> {
+  const at = `hub: ${model.id}@${model.revision}`;
+  const next = 'pull it once with the network on';
+  const ref = await readFile(join(home, 'refs', ...model.revision.split('/')), 'utf8').catch(
+    () => model.revision,
+  );
+  const sha = ref.trim();
+  const snapshot = join(home, 'snapshots', sha);
+  if (!/^[0-9a-f]{40,64}$/.test(sha) || !(await exists(snapshot)))
+    throw new InputError(`${at}: offline: wanted it in ${home}, got no such revision there; ${next}`);
+  const stored = await readFile(join(home, 'listings', `${sha}.json`), 'utf8').catch(() => undefined);
+  if (stored !== undefined) {
+    const { files } = JSON.parse(stored) as Listing;
+    for (const name of chosen({ sha, files: safeNames(files, at) }, filter, model))
+      if (!(await exists(join(snapshot, name))))
+        throw new InputError(`${at}: offline: wanted ${name}, got an unfinished download; ${next}`);
+  }
+  return realpath(snapshot);
+}
+
+/** True for what is there; a link must lead somewhere. */
+async function exists(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined)) !== undefined;
+}
+
+/** Put a relative link to `blob` at `path`, replacing what was there; a copy where links are not allowed. */
+async function linkInto(path: string, blob: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  const aside = `${path}.${process.pid}.part`;
+  await rm(aside, { force: true });
+  await symlink(relative(dirname(path), blob), aside).catch(() => copyFile(blob, aside));
+  await rename(aside, path);
+}
