@@ -16,6 +16,12 @@ export interface Bar {
   readonly samples?: readonly number[];
 }
 
+/** A vertical reference line. */
+export interface Rule {
+  readonly at: number;
+  readonly style: SeriesStyle;
+}
+
 export interface BarPanelOptions {
   readonly title: string;
   readonly width: number;
@@ -28,7 +34,7 @@ export interface BarPanelOptions {
   /** How a value is written. Defaults to per cent. */
   readonly format?: (value: number) => string;
   /** Vertical reference lines. */
-  readonly rules?: readonly { readonly at: number; readonly style: SeriesStyle }[];
+  readonly rules?: readonly Rule[];
 }
 
 const BAR = 20;

@@ -47,8 +47,8 @@ describe('every figure', () => {
       ['worth', 1],
     ]);
     for (const { caption, rows, id } of all) {
-      expect(caption, id).toMatch(/n = \d|control|confirmed/);
-      expect(rows.length, id).toBeGreaterThan(1);
+      expect(`${id}: ${caption}`).toMatch(/n = \d|control|confirmed/);
+      expect([id, rows.length > 1]).toEqual([id, true]);
     }
   });
   it('has its own id, also as a file name', () => {
@@ -63,7 +63,7 @@ describe('every figure', () => {
   it('holds no NaN, no script, no style, and pattern references that resolve', () => {
     for (const spec of all) {
       const { svg } = renderFigure(spec, { document: document(), idSuffix: '-x' });
-      expect(svg, spec.id).not.toMatch(/NaN|Infinity|undefined|<script|<style|href/);
+      expect([spec.id, /NaN|Infinity|undefined|<script|<style|href/.exec(svg)]).toEqual([spec.id, null]);
       for (const [, id] of svg.matchAll(/url\(#([^)]+)\)/g)) expect(svg).toContain(`id="${id}"`);
     }
   });
@@ -72,7 +72,7 @@ describe('every figure', () => {
       for (const width of [336, 680])
         for (const row of spec.layout(width, () => 'none').rows) {
           const used = row.reduce((sum, panel) => sum + panel.width, 12 * (row.length - 1));
-          expect(used, `${spec.id} at ${width}`).toBeLessThanOrEqual(width);
+          expect([spec.id, used <= width]).toEqual([spec.id, true]);
         }
   });
   it('is left out when its section was not run', () => {
@@ -170,8 +170,8 @@ describe('readable by everyone', () => {
   };
   it('each colour stands 3:1 or more against its ground (WCAG 1.4.11)', () => {
     for (const [name, [light, dark]] of Object.entries(PALETTE)) {
-      expect(contrast(light, '#ffffff'), name).toBeGreaterThanOrEqual(3);
-      expect(contrast(dark, '#15181c'), name).toBeGreaterThanOrEqual(3);
+      expect([name, contrast(light, '#ffffff') >= 3]).toEqual([name, true]);
+      expect([name, contrast(dark, '#15181c') >= 3]).toEqual([name, true]);
     }
   });
   it('in grey, each control of a sweep has its own dash and symbol', () => {

@@ -26,8 +26,8 @@ export function matrixPanels(options: MatrixOptions): Panel[] {
   );
   const known = cells.flatMap((c) => (c.value === null ? [] : [c.value]));
   const domain = options.domain ?? [Math.min(0, ...known), Math.max(0, ...known)];
-  const longest = Math.max(1, ...columns.map((c) => [...c].length));
-  const marginLeft = 30 + 6.6 * Math.max(...rows.map((r) => [...r].length), 2);
+  const longest = Math.max(1, ...columns.map((c) => Array.from(c).length));
+  const marginLeft = 30 + 6.6 * Math.max(...rows.map((r) => Array.from(r).length), 2);
   const cellWidth = (width - marginLeft - 8) / Math.max(1, columns.length);
   const rotated = longest * 6.6 > cellWidth;
   const step = rotated ? Math.max(1, Math.ceil(13 / cellWidth)) : 1;

@@ -51,7 +51,7 @@ export function short(value: number): string {
 
 /** `text` cut to `length` characters with an ellipsis. */
 export function clip(text: string, length: number): string {
-  const characters = [...text];
+  const characters = Array.from(text);
   return characters.length <= length ? text : `${characters.slice(0, length - 1).join('')}…`;
 }
 

@@ -1,6 +1,6 @@
 /** @file Does the map carry the fix? Every arm of the headline map (the blog's Fig. 8 with its controls), and all maps and fits beside each other. */
 import type { BehaviourResults, MapFit, Outcome, TransferArm, TransferEntry } from '../contracts/index.ts';
-import { type Bar, barPanel, splitWidth } from './bars.ts';
+import { type Bar, barPanel, type Rule, splitWidth } from './bars.ts';
 import { FIT_LABEL, nthStyle, TRANSFER_STYLE } from './palette.ts';
 import { nText, toRow } from './records.ts';
 import { type DataRow, type FigureSpec, NARROW, type PatternFill } from './spec.ts';
@@ -117,10 +117,7 @@ function measureLayout(
   measures: readonly Measure[],
   fill: PatternFill,
   bars: (measure: Measure) => Bar[],
-  rules: (measure: Measure) => {
-    at: number;
-    style: (typeof TRANSFER_STYLE)['native'] | (typeof TRANSFER_STYLE)['shuffled'];
-  }[] = () => [],
+  rules: (measure: Measure) => Rule[] = () => [],
 ) {
   const stacked = width < NARROW;
   const { first, other } = splitWidth(width, measures.length);

@@ -74,7 +74,7 @@ function card(id: string, rows: readonly Sample[]): Html {
   });
   const promptRow =
     present.find(({ sample }) => (sample.changed_positions?.length ?? 0) > 0)?.sample ?? rows[0]!;
-  return html`<article class="example"><h5>Prompt ${clip(id, 40)}</h5><p class="prompt" dir="auto">${promptText(promptRow)}</p><dl>${present.map(
+  return html`<article class="example"><h4>Prompt ${clip(id, 40)}</h4><p class="prompt" dir="auto">${promptText(promptRow)}</p><dl>${present.map(
     ({ label, sample, against }) =>
       html`<div><dt>${label}</dt><dd dir="auto">${completion(sample, against)}${badge(sample)}</dd></div>`,
   )}</dl></article>`;

@@ -37,7 +37,7 @@ export function renderReport({ results, manifest, samples = [] }: ReportInput): 
 <body><main>
 <header><p class="soft">crosspatch report · ${manifest.started_at.slice(0, 10)} · ${models}</p><h1>${manifest.name}</h1></header>
 ${manifest.status === 'done' ? null : html`<p class="verdict"><b>This run is ${manifest.status}</b>${manifest.error ? `: ${manifest.error}` : ''}. What follows is what it reached.</p>`}
-<section class="verdict" aria-label="Verdict">${verdict(results).map((paragraph) => html`<p>${paragraph}</p>`)}</section>
+<section class="verdict" aria-label="Verdict">${verdict(results).map(verdictParagraph)}</section>
 ${headlineTable(results.behaviours)}
 <nav aria-label="Contents"><ul>${results.behaviours.map((b) => html`<li><a href="#${anchor(b)}">${title(b)}</a></li>`)}<li><a href="#manifest">How to repeat this</a></li></ul></nav>
 ${results.behaviours.map((behaviour) => story(behaviour, samples))}
@@ -45,6 +45,12 @@ ${manifestSection(results, manifest)}
 </main></body></html>
 `;
   return page.text;
+}
+
+/** The first sentence is the claim; it stands out. */
+function verdictParagraph(paragraph: string): Html {
+  const end = paragraph.indexOf('. ') + 1;
+  return html`<p><b>${paragraph.slice(0, end)}</b>${paragraph.slice(end)}</p>`;
 }
 
 /** Both behaviours and their controls side by side: restoration of every arm that matters, and elicitation. */

@@ -19,15 +19,15 @@ ${paletteCss()}
 body{margin:0;background:var(--cp-bg);color:var(--cp-ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",sans-serif;overflow-wrap:anywhere}
 main{max-width:1040px;margin:0 auto;padding:24px}p,.verdict,.example,nav{max-width:46rem}figcaption{max-width:44rem}
 h1{font-size:1.9rem;line-height:1.2;margin:.2em 0}h2{font-size:1.45rem;margin:2.2em 0 .4em;padding-top:.6em;border-top:2px solid var(--cp-line)}
-h3{font-size:1.15rem;margin:2em 0 .4em}h4{font-size:1rem;margin:0}h5{font-size:.9rem;margin:0 0 .4em}
+h3{font-size:1.15rem;margin:2em 0 .4em}h4{font-size:1rem;margin:0}.example h4{font-size:.9rem;margin:0 0 .4em}
 a{color:var(--cp-link)}small,.soft{color:var(--cp-soft)}
 .verdict{background:var(--cp-card);border-left:4px solid var(--cp-mapped);padding:.4em 1.2em;margin:1.2em 0;border-radius:0 6px 6px 0;font-size:1.05rem}
 nav ul{display:flex;flex-wrap:wrap;gap:.3em 1.2em;list-style:none;padding:0;font-size:.92rem}
 figure{margin:1.6em 0;break-inside:avoid}figcaption{font-size:.88rem;color:var(--cp-soft);margin:.2em 0 .8em}figcaption h4{color:var(--cp-ink)}
 figure svg{display:block;max-width:100%;height:auto}.slim{display:none}figure text{white-space:pre}
 .data{font-size:.82rem;margin-top:.3em}.data a{margin-right:1em}
-.scroll{overflow-x:auto;margin:1.2em 0}table{border-collapse:collapse;font-size:.84rem;font-variant-numeric:tabular-nums;min-width:100%}
-caption{text-align:left;font-weight:600;padding:.3em 0}th,td{padding:.28em .7em .28em 0;text-align:right;vertical-align:top;border-bottom:1px solid var(--cp-line);overflow-wrap:normal;white-space:nowrap}
+.cap{font-size:.88rem;font-weight:600;margin:1.2em 0 .2em}.scroll{overflow-x:auto;margin:0 0 1.2em}table{border-collapse:collapse;font-size:.84rem;font-variant-numeric:tabular-nums;min-width:100%}
+th,td{padding:.28em .7em .28em 0;text-align:right;vertical-align:top;border-bottom:1px solid var(--cp-line);overflow-wrap:normal;white-space:nowrap}
 thead th{white-space:normal;vertical-align:bottom;min-width:4.5em;color:var(--cp-soft);font-weight:600}th:first-child{text-align:left}tbody th{font-weight:400}td small{display:block;font-size:.9em}
 details{margin:1em 0}summary{cursor:pointer;color:var(--cp-link)}
 .example{background:var(--cp-card);border-radius:6px;padding:.8em 1em;margin:1em 0;break-inside:avoid}
@@ -37,7 +37,7 @@ dl{margin:0}dl>div{display:grid;grid-template-columns:14em 1fr;gap:.8em;padding:
 .badge{display:block;font-size:.76rem}.all{font-size:.82rem;padding-left:1.2em}.all ul{padding-left:1em}.arm{color:var(--cp-soft)}
 pre{background:var(--cp-card);padding:.8em;border-radius:6px;font-size:.78rem;white-space:pre-wrap;overflow-wrap:anywhere}
 :focus-visible{outline:2px solid var(--cp-link);outline-offset:2px}
-@media (max-width:640px){main{padding:16px}.wide{display:none!important}.slim{display:block!important}dl>div{grid-template-columns:1fr;gap:0}h1{font-size:1.5rem}}
+@media screen and (max-width:640px){main{padding:16px}.wide{display:none!important}.slim{display:block!important}dl>div{grid-template-columns:1fr;gap:0}h1{font-size:1.5rem}}
 @media print{:root:root:root{color-scheme:light;${LIGHT}}${paletteCss(':root:root:root').split('@media')[0]}
 body{font-size:10.5pt}main{padding:0;max-width:none}nav,.data{display:none}.scroll{overflow:visible}table{font-size:7.5pt}h2{break-before:page}h3,h4{break-after:avoid}a{color:inherit;text-decoration:none}}`;
 }
