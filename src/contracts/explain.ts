@@ -197,7 +197,7 @@ function valueAt(input: unknown, path: readonly (string | number)[]): unknown {
 
 function got(value: unknown): string {
   if (value === undefined) return '';
-  const text = JSON.stringify(value) ?? String(value);
+  const text = JSON.stringify(value) ?? typeof value;
   return `, got ${text.length > 60 ? `${text.slice(0, 57)}…` : text}`;
 }
 

@@ -53,7 +53,7 @@ describe('run folder', () => {
     const results = await readResults(out);
     expect(Object.keys(results.timings)).toContain('toy.scale.left');
     expect(results.peak_memory_bytes).toBeGreaterThan(1e6);
-    expect(await readFile(join(out, 'samples/toy.jsonl'), 'utf8')).toMatch(/^\{"value":\d+\}\n$/);
+    expect(await readFile(join(out, 'samples/toy.jsonl'), 'utf8')).toMatch(/^\{"id":"toy\/1",.*\}\n$/);
     expect(await readdir(join(out, 'maps/all'))).toEqual(['samples.jsonl']);
     const log = readLog(`${await readFile(join(out, 'log.jsonl'), 'utf8')}{"cut sho`);
     expect(log.filter((line) => line.state === 'done').map((line) => line.stage)).toHaveLength(4);

@@ -32,8 +32,8 @@ interface Waiting {
   readonly call: RemoteCall;
   readonly onProgress: ProgressSink | undefined;
   readonly signal: AbortSignal | undefined;
-  resolve(value: unknown): void;
-  reject(error: unknown): void;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 /** How long a child may take to stop by itself before it is killed, in milliseconds. */

@@ -122,7 +122,7 @@ describe('runPlan', () => {
 
   it('gives the same bytes in this process and side by side in children', async () => {
     const other = new Store(join(root, 'other'));
-    const inChildren = { ...scaleChildStage, name: scaleStage.name, run: scaleStage.run };
+    const inChildren = { ...scaleChildStage, name: scaleStage.name };
     const one = await runPlan(toyPlan(BASE), { store, jobs: 1 });
     const states: string[] = [];
     const onEvent = (event: RunEvent) => {

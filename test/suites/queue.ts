@@ -67,15 +67,19 @@ export function runQueueSuite({ name, make, workers }: QueueSuite): void {
       await expect(queue.map(squareTask, jobs)).rejects.toThrow('NaN has no JSON form');
     });
 
-    if (workers) {
-      it('tries a job again when its worker dies, and gives up after `attempts`', async () => {
-        const flag = join(folder, 'died');
-        const jobs = [{ x: 1 }, { x: 2, die: flag }, { x: 3 }];
-        expect(await queue.map(squareTask, jobs)).toEqual([{ y: 1 }, { y: 4 }, { y: 9 }]);
-        expect(await readFile(flag, 'utf8')).toBe('xx');
-        const again = [{ x: 2, die: join(folder, 'died-too') }];
-        await expect(queue.map(squareTask, again, { attempts: 1 })).rejects.toBeInstanceOf(WorkerDiedError);
-      });
-    }
+    if (workers) dyingWorkers(() => ({ queue, folder }));
+  });
+}
+
+/** For queues whose jobs run in processes of their own. */
+function dyingWorkers(given: () => { queue: Queue; folder: string }): void {
+  it('tries a job again when its worker dies, and gives up after `attempts`', async () => {
+    const { queue, folder } = given();
+    const flag = join(folder, 'died');
+    const jobs = [{ x: 1 }, { x: 2, die: flag }, { x: 3 }];
+    expect(await queue.map(squareTask, jobs)).toEqual([{ y: 1 }, { y: 4 }, { y: 9 }]);
+    expect(await readFile(flag, 'utf8')).toBe('xx');
+    const again = [{ x: 2, die: join(folder, 'died-too') }];
+    await expect(queue.map(squareTask, again, { attempts: 1 })).rejects.toBeInstanceOf(WorkerDiedError);
   });
 }

@@ -61,7 +61,19 @@ export const totalStage = defineStage({
   params: z.strictObject({ label: z.string().default('toy') }),
   async run({ params, inputs, folder }: StageContext<{ label: string }, { parts: { sum: number }[] }>) {
     const value = inputs.parts.reduce((a, part) => a + part.output.sum, 0);
-    await writeFile(join(folder, 'samples.jsonl'), `${JSON.stringify({ value })}\n`);
+    const sample = {
+      id: 'toy/1',
+      stage: 'toy',
+      behaviour: params.label,
+      prompt_id: '1',
+      prompt: 'p',
+      trigger: 'bad',
+    };
+    const completion = String(value);
+    await writeFile(
+      join(folder, 'samples.jsonl'),
+      `${JSON.stringify({ ...sample, arm: 'unpatched', completion })}\n`,
+    );
     const pair = { source: 'a', target: 'b', behaviour: params.label, placement: 'end', span: { after: 1 } };
     const strip_trigger = { value, n: inputs.parts.length, ci95: [value, value] };
     return { schema_version: 1, behaviours: [{ pair, strip_trigger }] };

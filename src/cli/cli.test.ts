@@ -1,0 +1,226 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { expandToy } from '../../test/suites/toy-stages.ts';
+import type { RunEvent } from '../pipeline/index.ts';
+import { type Cli, createProgram, progressRenderer, runCli } from './index.ts';
+
+let root: string;
+let file: string;
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'cli-'));
+  file = join(root, 'toy.yaml');
+  await writeFile(file, 'models: { source: a, target: b }\n');
+});
+afterEach(() => rm(root, { recursive: true, force: true }));
+
+interface Outcome {
+  code: number;
+  out: string;
+  err: string;
+}
+
+function fakeCli(): Cli & { text: { out: string; err: string } } {
+  const text = { out: '', err: '' };
+  return {
+    text,
+    out: (t) => void (text.out += t),
+    err: (t) => void (text.err += t),
+    tty: false,
+    columns: () => 100,
+    signal: new AbortController().signal,
+    expand: expandToy,
+    exitCode: 0,
+  };
+}
+
+async function crosspatch(...argv: string[]): Promise<Outcome> {
+  const cli = fakeCli();
+  const code = await runCli(argv, cli, '1.2.3');
+  return { code, ...cli.text };
+}
+
+describe('usage', () => {
+  it('shows help with an example for every command', async () => {
+    const names = createProgram(fakeCli(), '1').commands.map((command) => command.name());
+    expect(names).toEqual(['demo', 'run', 'init', 'validate', 'status', 'list', 'show', 'compare', 'report']);
+    for (const name of names) {
+      const { code, out } = await crosspatch(name, '--help');
+      expect(code).toBe(0);
+      expect(out).toMatch(new RegExp(`Example:\\n {2}\\$ crosspatch ${name}`));
+      expect(out).toContain('--json');
+      expect(out).toContain('--quiet');
+      expect(out).toContain('--seed');
+    }
+    expect((await crosspatch('--version')).out).toBe('1.2.3\n');
+    expect((await crosspatch()).out).toContain('Usage: crosspatch');
+  });
+
+  it.each([
+    [['vaildate'], /vaildate: no such command; did you mean "validate"/],
+    [['run'], /missing required argument 'file'/],
+    [['run', 'x.yaml', '--ot', 'y'], /unknown option '--ot'.*--out/],
+    [['run', 'x.yaml', '-j', 'many'], /-j many: wanted a whole number from 1/],
+    [['run', 'no-such-file.yaml'], /no-such-file\.yaml: cannot be read/],
+    [['run', 'dmeo'], /did you mean "demo"/],
+    [['show', 'nowhere'], /nowhere: no results\.json yet/],
+    [['status', 'nowhere'], /nowhere: no run folder/],
+    [['validate'], /wanted a file/],
+  ])('%j is bad usage: one line and exit 2', async (argv, message) => {
+    const { code, out, err } = await crosspatch(...argv);
+    expect(code).toBe(2);
+    expect(out).toBe('');
+    expect(err).toMatch(/^error: [^\n]*\n$/);
+    expect(err).toMatch(message);
+  });
+});
+
+describe('init and validate', () => {
+  it('write a file that is valid, and never over another', async () => {
+    const mine = join(root, 'mine.yaml');
+    expect(await crosspatch('init', mine, '--seed', '5')).toMatchObject({ code: 0 });
+    const { code, out } = await crosspatch('validate', mine, '--json');
+    expect(code).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({ valid: true, resolved: { seed: 5, name: 'mine' } });
+    expect(await crosspatch('init', mine)).toMatchObject({ code: 2 });
+  });
+
+  it('list every mistake with line and column', async () => {
+    await writeFile(file, 'models: { source: a, target: b }\nsweep:\n  promts: 1\nplacement: edn\n');
+    const { code, out, err } = await crosspatch('validate', file);
+    expect([code, out]).toEqual([2, '']);
+    expect(err).toContain(`error: ${file}:3:3: unknown key "promts" in sweep; did you mean "prompts"?\n`);
+    expect(err).toContain(
+      `error: ${file}:4:1: placement: wanted prefix | middle | end, got "edn"; did you mean "end"?\n`,
+    );
+  });
+
+  it('check interventions and print schemas', async () => {
+    const json = join(root, 'fix.json');
+    await writeFile(
+      json,
+      JSON.stringify({ op: 'suppress', hook: 'blocks.0.hook_mlp_out', tokens: { promt: 'all' } }),
+    );
+    const { code, err } = await crosspatch('validate', json);
+    expect(code).toBe(2);
+    expect(err).toContain('unknown key "promt" in interventions[0].tokens; did you mean "prompt"?');
+    expect(JSON.parse((await crosspatch('validate', '--schema')).out)).toMatchObject({
+      title: 'crosspatch experiment',
+    });
+    expect(JSON.parse((await crosspatch('validate', '--schema', 'intervention')).out)).toMatchObject({
+      type: 'object',
+    });
+  });
+});
+
+describe('run', () => {
+  it('runs, resumes, reports; then status, list, show, compare and report read the folder', async () => {
+    const out = join(root, 'runs/toy');
+    const plan = await crosspatch('run', file, '--out', out, '--dry-run');
+    expect(plan.out).toMatch(/toy\.scale\.left +to do/);
+    expect(plan.out).toContain('4 of 4 stages to do');
+    const first = await crosspatch('run', file, '--out', out);
+    expect(first).toMatchObject({ code: 0 });
+    expect(first.err).toContain('✓ toy.draw');
+    expect(first.out).toContain(`report: ${join(out, 'report.html')}`);
+    expect(await readFile(join(out, 'report.html'), 'utf8')).toMatch(/^<!doctype html>/);
+
+    const again = await crosspatch(
+      'run',
+      file,
+      '--out',
+      out,
+      '--quiet',
+      '--json',
+      '--require',
+      'toy.strip_trigger>=1',
+    );
+    expect(again).toMatchObject({ code: 0, err: '' });
+    expect(JSON.parse(again.out)).toMatchObject({ status: 'done', requirements: [{ met: true }] });
+    expect((await crosspatch('run', file, '--out', out, '--dry-run', '--json')).out).toContain('"stages": 0');
+    expect(await crosspatch('run', file, '--out', out, '--require', 'toy.strip_trigger<0')).toMatchObject({
+      code: 100,
+    });
+    expect(await crosspatch('run', file, '--out', out, '--require', 'toy.strip>=0.5')).toMatchObject({
+      code: 2,
+    });
+    expect(await crosspatch('run', file, '--out', out, '--only', 'nothing')).toMatchObject({ code: 2 });
+
+    expect((await crosspatch('status', out)).out).toMatch(/^toy: done\n\nstage .*\ntoy\.draw +cached/);
+    expect((await crosspatch('list', join(root, 'runs'))).out).toMatch(/toy +done/);
+    expect((await crosspatch('show', out, 'strip')).out).toMatch(/^figure .*\ntoy\.strip_trigger +\d+ +2 /);
+    expect(await crosspatch('show', out, '--require', 'toy.strip_trigger>=1e9')).toMatchObject({ code: 100 });
+
+    const other = join(root, 'runs/other');
+    await crosspatch('run', file, '--out', other, '--seed', '8', '--set', 'sweep.prompts=9', '--quiet');
+    expect((await crosspatch('compare', out, out)).out).toContain('the same figures');
+    const compared = await crosspatch('compare', out, other, '--json');
+    expect(JSON.parse(compared.out)).toMatchObject({
+      equal: false,
+      differences: [{ path: 'behaviours.toy.strip_trigger' }],
+    });
+    expect(JSON.parse(await readFile(join(other, 'manifest.json'), 'utf8'))).toMatchObject({
+      seeds: { experiment: 8 },
+    });
+    expect((await crosspatch('report', out)).out).toContain('report.html');
+    expect(await readdir(out)).toContain('figures');
+  });
+});
+
+describe('progress', () => {
+  const events: RunEvent[] = [
+    { state: 'started', stage: 'finetune', done: 0 },
+    { state: 'running', stage: 'finetune', done: 100, total: 300, unit: 'steps', figures: { loss: 0.51234 } },
+    { state: 'running', stage: 'finetune', done: 200, total: 300, unit: 'steps', figures: { loss: 0.25 } },
+    { state: 'cached', stage: 'data', done: 1, seconds: 3 },
+    { state: 'done', stage: 'finetune', done: 1, seconds: 71 },
+  ];
+  const drawn = (tty: boolean, quiet = false) => {
+    let time = 0;
+    const cli = { ...fakeCli(), tty };
+    const renderer = progressRenderer(cli, quiet, () => (time += 10_000));
+    for (const event of events) renderer.onEvent(event);
+    renderer.close();
+    return cli.text;
+  };
+
+  it('is lines with count, rate and time left where there is no terminal', () => {
+    expect(drawn(false).err).toBe(
+      [
+        '  finetune: started',
+        'finetune: 200/300 steps · 10/s · 10 s left · loss 0.25',
+        '· data: stored',
+        '✓ finetune: 1 min 11 s',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  it('is bars on a terminal, erased before each redraw', () => {
+    const { err } = drawn(true);
+    expect(err).toContain(
+      'finetune                 █████████████░░░░░░░ 200/300 steps · 10/s · 10 s left · loss 0.25\n',
+    );
+    expect(err).toContain('\u001b[1A\u001b[J✓ finetune: 1 min 11 s\n');
+    expect(err.endsWith('✓ finetune: 1 min 11 s\n')).toBe(true);
+  });
+
+  it('is nothing when quiet', () => {
+    expect(drawn(true, true)).toEqual({ out: '', err: '' });
+  });
+});
+
+it('the real process sets the exit code', async () => {
+  const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
+  const main = fileURLToPath(new URL('./main.ts', import.meta.url));
+  const run = promisify(execFile)(process.execPath, ['--import', loader, main, 'show', root]);
+  await expect(run).rejects.toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(/^error: .*no results\.json yet/),
+  });
+});

@@ -1,0 +1,63 @@
+/** @file What a command sees of the outside world, and how every command is declared. */
+import { type Command, Option } from 'commander';
+import { InputError } from '../base/index.ts';
+import type { Expand } from '../pipeline/index.ts';
+
+/** Injected by `main.ts`, and by tests. */
+export interface Cli {
+  /** Write to standard output, as it is. */
+  readonly out: (text: string) => void;
+  /** Write to standard error, as it is. */
+  readonly err: (text: string) => void;
+  /** Whether standard error is a terminal. */
+  readonly tty: boolean;
+  /** Width of that terminal. */
+  readonly columns: () => number;
+  /** Fires on Ctrl-C. */
+  readonly signal: AbortSignal;
+  /** What `run` and `demo` turn recipes into stages with; without it there are no such commands. */
+  readonly expand?: Expand;
+  /** Set by a command that ended well but below a threshold. */
+  exitCode: 0 | 100;
+}
+
+/** A {@link Cli} that can run experiments. */
+export type RunCli = Cli & { readonly expand: Expand };
+
+/** Options every command has. */
+export interface CommonOptions {
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+  readonly seed?: number;
+}
+
+/** Declare a command with the common options and an example in its help. `usage` is name and arguments: `show <dir>`. */
+export function declare(program: Command, usage: string, description: string, example: string): Command {
+  return program
+    .command(usage)
+    .description(description)
+    .option('--json', 'print one JSON document and nothing else')
+    .option('--quiet', 'print no progress')
+    .addOption(new Option('--seed <n>', 'seed of everything random').argParser(wholeNumber('--seed', 0)))
+    .addHelpText('after', `\nExample:\n  $ crosspatch ${example}`);
+}
+
+/** Parser of an option that takes a whole number from `least`. */
+export function wholeNumber(flag: string, least: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === '' || !Number.isInteger(value) || value < least)
+      throw new InputError(`${flag} ${text}: wanted a whole number from ${least}`);
+    return value;
+  };
+}
+
+/** Parser of an option that may be given many times. */
+export function collect(text: string, before: readonly string[] = []): string[] {
+  return [...before, text];
+}
+
+/** Print `value` as the one JSON document of a command. */
+export function printJson(cli: Cli, value: unknown): void {
+  cli.out(`${JSON.stringify(value, null, 2)}\n`);
+}

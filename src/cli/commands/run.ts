@@ -1,0 +1,142 @@
+/** @file `run FILE`: an experiment; resumes by itself. */
+import { join } from 'node:path';
+import { type Command, Option } from 'commander';
+import {
+  checkRequirement,
+  defaultStore,
+  dryRun,
+  loadRecipe,
+  type PlannedStage,
+  parseRequirement,
+  planExperiment,
+  runExperiment,
+  Store,
+} from '../../pipeline/index.ts';
+import {
+  type Cli,
+  type CommonOptions,
+  collect,
+  declare,
+  printJson,
+  type RunCli,
+  wholeNumber,
+} from '../cli.ts';
+import { duration, progressRenderer } from '../progress.ts';
+import { writeReport } from '../report-files.ts';
+import { textTable } from '../table.ts';
+
+export interface RunOptions extends CommonOptions {
+  readonly out?: string;
+  readonly store?: string;
+  readonly only?: string;
+  readonly set?: readonly string[];
+  readonly limit?: number;
+  readonly jobs?: number;
+  readonly dryRun?: boolean;
+  readonly require?: readonly string[];
+}
+
+export function addRun(program: Command, cli: RunCli): void {
+  addRunOptions(
+    declare(
+      program,
+      'run <file>',
+      'Run an experiment file (or a bundled one by name); go on where a former run stopped.',
+      'run my.yaml --set behaviours=locked --limit 20 -j 2',
+    ),
+  ).action((file: string, options: RunOptions) => runFile(file, options, cli));
+}
+
+/** The options `run` and `demo` share. */
+export function addRunOptions(command: Command): Command {
+  return command
+    .option('--out <dir>', 'run folder (default: runs/NAME)')
+    .option('--store <dir>', 'where finished stages are kept (default: "store" beside the run folder)')
+    .option('--only <stage>', 'run this stage and what it needs')
+    .option('--set <key=value>', 'replace a value of the file; may be repeated', collect)
+    .addOption(new Option('--limit <n>', 'at most n prompts a figure').argParser(wholeNumber('--limit', 1)))
+    .addOption(new Option('-j, --jobs <n>', 'stages side by side').argParser(wholeNumber('-j', 1)).default(2))
+    .option('--dry-run', 'say what would be done and what is stored')
+    .option('--require <key>=x>', 'exit with 100 when a figure is below; may be repeated', collect);
+}
+
+/** Run an experiment file as the command line says. */
+export async function runFile(file: string, options: RunOptions, cli: RunCli): Promise<void> {
+  for (const text of options.require ?? []) parseRequirement(text);
+  const parsed = await loadRecipe(file, options);
+  const out = options.out ?? join('runs', parsed.recipe.name);
+  if (options.dryRun) {
+    const { plan } = await planExperiment(parsed.recipe, cli.expand);
+    printPlan(cli, options, await dryRun(plan, new Store(options.store ?? defaultStore(out)), options.only));
+    return;
+  }
+  const progress = progressRenderer(cli, options.quiet === true);
+  const started = performance.now();
+  const summary = await runExperiment({
+    parsed,
+    expand: cli.expand,
+    out,
+    jobs: options.jobs ?? 2,
+    signal: cli.signal,
+    onEvent: progress.onEvent,
+    command: ['crosspatch', 'run', file, ...(options.set ?? []).flatMap((s) => ['--set', s])],
+    ...(options.store === undefined ? {} : { store: options.store }),
+    ...(options.only === undefined ? {} : { only: options.only }),
+  }).finally(() => progress.close());
+  const seconds = (performance.now() - started) / 1000;
+  const report = summary.results ? await writeReport(out) : undefined;
+  const requirements = (options.require ?? []).map((text) => checkRequirement(summary.results, text));
+  if (requirements.some((r) => !r.met)) cli.exitCode = 100;
+  if (options.json) {
+    printJson(cli, {
+      out,
+      status: summary.manifest.status,
+      seconds,
+      report: report?.path,
+      requirements,
+      results: summary.results,
+    });
+    return;
+  }
+  for (const paragraph of report?.verdict ?? []) cli.out(`\n${paragraph}\n`);
+  cli.out(`\n${report ? `report: ${report.path}` : `run folder: ${out}`} (${duration(seconds)})\n`);
+  for (const { text, value, met } of requirements)
+    cli.err(`${met ? 'met' : 'NOT MET'}: ${text} (it is ${value})\n`);
+}
+
+function printPlan(cli: Cli, options: RunOptions, stages: readonly PlannedStage[]): void {
+  const todo = stages.filter((stage) => !stage.cached);
+  const sum = (key: 'seconds' | 'tokens') => todo.reduce((a, stage) => a + (stage[key] ?? 0), 0);
+  const unknown = todo.filter((stage) => stage.seconds === undefined).length;
+  const memory_bytes = Math.max(0, ...todo.map((stage) => stage.memory_bytes ?? 0));
+  const total = {
+    stages: todo.length,
+    seconds: sum('seconds'),
+    seconds_unknown_for: unknown,
+    tokens: sum('tokens'),
+    memory_bytes,
+  };
+  if (options.json) {
+    printJson(cli, { stages, total });
+    return;
+  }
+  const cell = (value: number | undefined, text: (n: number) => string) =>
+    value === undefined ? '' : text(value);
+  const rows = stages.map((s) => [
+    s.id,
+    s.cached ? 'stored' : 'to do',
+    cell(s.seconds, duration),
+    cell(s.tokens, String),
+    cell(s.memory_bytes, gigabytes),
+  ]);
+  cli.out(textTable([['stage', 'state', 'expected', 'tokens', 'memory'], ...rows]));
+  const doubt = unknown > 0 ? ` and ${unknown} stages of unknown length` : '';
+  const peak = memory_bytes > 0 ? `, up to ${gigabytes(memory_bytes)} a stage` : '';
+  cli.out(
+    `\n${todo.length} of ${stages.length} stages to do: about ${duration(total.seconds)}${doubt}${peak}\n`,
+  );
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toFixed(1)} GB`;
+}

@@ -1,0 +1,71 @@
+/** @file The command line as a function: arguments in, exit code out (0 done, 1 failed, 2 bad usage or input, 100 below a threshold). */
+import { Command, CommanderError } from 'commander';
+import { CrosspatchError, errorLine, InputError } from '../base/index.ts';
+import { nearest } from '../contracts/index.ts';
+import type { Cli, RunCli } from './cli.ts';
+import { addCompare } from './commands/compare.ts';
+import { addDemo } from './commands/demo.ts';
+import { addInit } from './commands/init.ts';
+import { addList } from './commands/list.ts';
+import { addReport } from './commands/report.ts';
+import { addRun } from './commands/run.ts';
+import { addShow } from './commands/show.ts';
+import { addStatus } from './commands/status.ts';
+import { addValidate } from './commands/validate.ts';
+
+const COMMANDS = [addInit, addValidate, addStatus, addList, addShow, addCompare, addReport] satisfies ((
+  program: Command,
+  cli: Cli,
+) => void)[];
+const RUN_COMMANDS = [addDemo, addRun] satisfies ((program: Command, cli: RunCli) => void)[];
+
+/** Run `argv` (without node and script). Errors become one line on standard error; nothing is thrown. */
+export async function runCli(argv: readonly string[], cli: Cli, version: string): Promise<number> {
+  const program = createProgram(cli, version);
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+    return cli.exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    cli.err(`error: ${errorLine(error)}\n`);
+    if (process.env.CROSSPATCH_DEBUG && error instanceof Error) cli.err(`${error.stack}\n`);
+    return error instanceof CrosspatchError ? error.exitCode : 1;
+  }
+}
+
+/** All commands, wired to `cli`. */
+export function createProgram(cli: Cli, version: string): Command {
+  const program = new Command('crosspatch')
+    .description('Find a hidden behaviour in one model, carry the fix to another, and prove that it worked.')
+    .version(version)
+    .showSuggestionAfterError()
+    .configureHelp({ sortSubcommands: false });
+  if (canRun(cli)) for (const add of RUN_COMMANDS) add(program, cli);
+  for (const add of COMMANDS) add(program, cli);
+  for (const command of [program, ...program.commands]) {
+    command.exitOverride();
+    command.configureOutput({
+      writeOut: cli.out,
+      writeErr: cli.err,
+      outputError: (text, write) => write(`${text.trim().replace(/\s*\n\s*/g, ' ')}\n`),
+    });
+  }
+  program.allowExcessArguments().action((_options, command: Command) => {
+    const [word] = command.args;
+    if (word !== undefined) throw new InputError(unknownCommand(program, word));
+    command.outputHelp();
+  });
+  return program;
+}
+
+function unknownCommand(program: Command, word: string): string {
+  const near = nearest(
+    word,
+    program.commands.map((command) => command.name()),
+  );
+  return `${word}: no such command; ${near ? `did you mean "${near}"?` : 'see crosspatch --help'}`;
+}
+
+function canRun(cli: Cli): cli is RunCli {
+  return cli.expand !== undefined;
+}

@@ -1,0 +1,47 @@
+/** @file Writes `report.html` and `figures/` of a run folder from its records. */
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { InputError, withAtomicFolder, writeFileAtomic } from '../base/index.ts';
+import { type Sample, sampleSchema } from '../contracts/index.ts';
+import { readManifest, readResults } from '../pipeline/index.ts';
+import { figureFiles, renderReport, verdict } from '../report/index.ts';
+
+export interface WrittenReport {
+  readonly path: string;
+  readonly figures: number;
+  /** Paragraphs. */
+  readonly verdict: readonly string[];
+}
+
+/** Draw the report of a run folder that has results. Throws {@link InputError} when it has none. */
+export async function writeReport(folder: string): Promise<WrittenReport> {
+  const [manifest, results, samples] = await Promise.all([
+    readManifest(folder),
+    readResults(folder),
+    readSamples(join(folder, 'samples')),
+  ]);
+  const path = join(folder, 'report.html');
+  await writeFileAtomic(path, renderReport({ results, manifest, samples }));
+  const figures = figureFiles(results, samples);
+  await withAtomicFolder(join(folder, 'figures'), async (aside) => {
+    for (const [name, content] of figures) await writeFileAtomic(join(aside, name), content);
+  });
+  return { path, figures: figures.size, verdict: verdict(results) };
+}
+
+async function readSamples(folder: string): Promise<Sample[]> {
+  const names = await readdir(folder).catch(() => [] as string[]);
+  const samples: Sample[] = [];
+  for (const name of names.filter((n) => n.endsWith('.jsonl')).sort()) {
+    const lines = (await readFile(join(folder, name), 'utf8')).split('\n');
+    for (const [i, line] of lines.entries()) {
+      if (line === '') continue;
+      try {
+        samples.push(sampleSchema.parse(JSON.parse(line)));
+      } catch (cause) {
+        throw new InputError(`${join(folder, name)}:${i + 1}: no sample`, { cause });
+      }
+    }
+  }
+  return samples;
+}

@@ -1,0 +1,26 @@
+/** @file Plain text tables. */
+
+/** Columns padded to their widest cell, two spaces apart; columns of numbers align right. The first row is the head. */
+export function textTable(rows: readonly (readonly string[])[]): string {
+  const columns = Math.max(0, ...rows.map((row) => row.length));
+  const widths = Array.from({ length: columns }, (_, c) =>
+    Math.max(...rows.map((row) => (row[c] ?? '').length)),
+  );
+  const numeric = widths.map(
+    (_, c) => rows.length > 1 && rows.slice(1).every((row) => /^[-–\d.,%\s[\]]*$/.test(row[c] ?? '')),
+  );
+  return rows
+    .map((row) =>
+      row
+        .map((cell, c) => (numeric[c] ? cell.padStart(widths[c] ?? 0) : cell.padEnd(widths[c] ?? 0)))
+        .join('  ')
+        .trimEnd(),
+    )
+    .map((line) => `${line}\n`)
+    .join('');
+}
+
+/** A figure to four significant digits. */
+export function figure(value: number | undefined): string {
+  return value === undefined ? '–' : String(Number(value.toPrecision(4)));
+}
