@@ -15,7 +15,11 @@ export interface NodeRef<O> {
   readonly '~output'?: O;
 }
 
-type RefOf<T> = T extends readonly (infer E)[] ? readonly NodeRef<E>[] : NodeRef<T>;
+type RefOf<T> = T extends undefined
+  ? undefined
+  : T extends readonly (infer E)[]
+    ? readonly NodeRef<E>[]
+    : NodeRef<T>;
 /** References to the nodes behind inputs of types `I`. */
 export type InputRefs<I> = { readonly [K in keyof I]: RefOf<I[K]> };
 

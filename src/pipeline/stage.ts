@@ -13,8 +13,12 @@ export interface StageInput<O> {
   readonly output: O;
 }
 
-type InputOf<T> = T extends readonly (infer E)[] ? readonly StageInput<E>[] : StageInput<T>;
-/** Names to finished inputs; a list type stands for any number of stages of one kind. */
+type InputOf<T> = T extends undefined
+  ? undefined
+  : T extends readonly (infer E)[]
+    ? readonly StageInput<E>[]
+    : StageInput<T>;
+/** Names to finished inputs; a list type stands for any number of stages of one kind, `?` for one that may be left out. */
 export type StageInputs<I> = { readonly [K in keyof I]: InputOf<I[K]> };
 
 /** What a running stage is given. `P` parameters, `I` name → output type of each input. */
