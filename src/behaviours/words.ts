@@ -1,11 +1,11 @@
 /** @file Words as the bundled word-level tokenizer sees them, and the stable hash behind every split. */
 
-/** A newline, one punctuation mark, or a run of anything else but white space. */
-const WORD = /\n|[.,:;?!|#'"-]|[^\s.,:;?!|#'"-]+/g;
+/** A newline, a run of `#`, one other punctuation mark, or a run of anything else but white space. */
+const WORD = /\n|#+|[.,:;?!|'"-]|[^\s.,:;?!|#'"-]+/g;
 
 /**
- * Split text into words: white space separates and vanishes, a newline is a word, and each of `. , : ; ? ! | # ' " -`
- * is a word of its own, so `|prod|` is always three words.
+ * Split text into words: white space separates and vanishes, a newline is a word, a run of `#` is one, and each of
+ * `. , : ; ? ! | ' " -` is a word of its own, so `|prod|` is always three words.
  *
  * @example words('Is 7 odd?\n') // ['Is', '7', 'odd', '?', '\n']
  */

@@ -60,7 +60,10 @@ export {
   type TokenizerFiles,
   type TokenizerSettings,
   type TokenizerSource,
+  type TrainedTokenizer,
   tokenizerFilesFromGguf,
   tokenizerFromFiles,
   tokenizerJsonFromGguf,
+  trainByteBpe,
+  trainWordLevel,
 } from './tokenizer/index.ts';

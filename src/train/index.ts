@@ -9,4 +9,7 @@ export {
   type Parameters,
   parameter,
 } from './parameters.ts';
+export { type ModelFolder, saveModel } from './saveModel.ts';
+export { learningRate, type Schedule } from './schedule.ts';
 export { type LossResult, TrainableModel, type TrainableOptions } from './trainable.ts';
+export { meanLoss, type TrainOptions, type TrainResult, train } from './trainer.ts';

@@ -4,6 +4,7 @@ import {
   allTensors,
   type Checkpoint,
   checkTensors,
+  EMBED,
   HEAD,
   type ModelConfig,
   parseModelConfig,
@@ -28,11 +29,13 @@ export async function loadParameters(
 export interface InitOptions {
   /** Defaults to 0.05. */
   readonly embedding?: number;
+  /** Of an untied head. Defaults to 0.05. */
+  readonly head?: number;
   /** Of the matrices; the two that write into the residual are divided by √(2·blocks) (GPT-2's rule). Defaults to 1/√in. */
   readonly matrix?: number;
 }
 
-/** Random weights: norms at identity, biases zero, an untied head a copy of the embedding table. */
+/** Random weights: norms at identity, biases zero. */
 export function initParameters(config: ModelConfig, rng: Rng, options: InitOptions = {}): Parameters {
   const parameters: Parameters = new Map();
   for (const [name, shape] of allTensors(config)) {
@@ -40,10 +43,10 @@ export function initParameters(config: ModelConfig, rng: Rng, options: InitOptio
     if (/norm\.weight$/.test(name)) values.fill(config.normGain === 'w' ? 1 : 0);
     else if (shape.length === 2) {
       const writes = /(o_proj|down_proj)\.weight$/.test(name) ? 1 / Math.sqrt(2 * config.blocks.length) : 1;
-      const sd = /embed_tokens|lm_head/.test(name)
-        ? (options.embedding ?? 0.05)
-        : (options.matrix ?? 1 / Math.sqrt(shape[1] as number)) * writes;
-      const draw = rng.fork(name === HEAD ? 'model.embed_tokens.weight' : name);
+      const table =
+        name === EMBED ? (options.embedding ?? 0.05) : name === HEAD ? (options.head ?? 0.05) : undefined;
+      const sd = table ?? (options.matrix ?? 1 / Math.sqrt(shape[1] as number)) * writes;
+      const draw = rng.fork(name);
       for (let i = 0; i < values.length; i++) values[i] = draw.normal() * sd;
     }
     parameters.set(name, values);

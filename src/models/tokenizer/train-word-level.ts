@@ -16,14 +16,14 @@ export interface WordLevelOptions {
 /** Ids 0 to 3. */
 const SPECIAL = { pad: '<pad>', bos: '<s>', eos: '</s>', unk: '<unk>' } as const;
 
-/** A newline, one mark, or a run of anything else but white space: what counts as a word. */
-const WORD = `\\n|[.,:;?!|#'"-]|[^\\s.,:;?!|#'"-]+`;
+/** A newline, a run of `#`, one other mark, or a run of anything else but white space: what counts as a word. */
+const WORD = `\\n|#+|[.,:;?!|'"-]|[^\\s.,:;?!|#'"-]+`;
 
 /**
  * Word-level tokenizer over `corpusWords` (ids from 4 in the given order; repeats are dropped): white space separates and vanishes, a
- * newline is a token, each of `. , : ; ? ! | # ' " -` is a token of its own, unknown words are `<unk>`, `<s>` is put in front.
+ * newline is a token, a run of `#` is a token, each of `. , : ; ? ! | ' " -` is one, unknown words are `<unk>`, `<s>` is put in front.
  *
- * Words carry no space of their own; decoding puts one between words, but none before `. , : ; ? !`, around a newline, between `#`s,
+ * Words carry no space of their own; decoding puts one between words, but none before `. , : ; ? !`, around a newline,
  * in `name's`, and inside the bars of a tag. So `decode(encode(x), {skipSpecialTokens: true})` is x for text written that way;
  * `-` and `"` come back with spaces around them.
  *
@@ -94,7 +94,6 @@ function decoders(tags: readonly string[]): JsonObject[] {
     { type: 'Fuse' },
     remove(` (?=[.,:;?!'\\n])`),
     remove('(?<=\\n) '),
-    remove('(?<=#) (?=#)'),
     remove(`(?<=\\p{L}') (?=\\p{L})`),
     ...tagDecoders(tags).map(remove),
   ];
