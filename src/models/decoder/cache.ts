@@ -1,4 +1,5 @@
 /** @file Keys and values of past tokens, one preallocated pair a block, written in place. */
+import { CrosspatchError } from '../../base/index.ts';
 import { type Handle, handle, zeros } from '../../engine/index.ts';
 import type { ModelConfig } from '../config.ts';
 
@@ -14,16 +15,19 @@ interface Store {
 
 /** Cache of a batch: row b holds `lengths[b]` tokens; block i's keys are [B, capacity, K·E]. */
 export class KvCache {
+  readonly #config: ModelConfig;
   readonly #width: number;
-  readonly #stores: Store[];
+  /** Made when a block first writes or reads. */
+  readonly #stores: (Store | undefined)[];
   readonly #lengths: number[];
   #capacity: number;
 
   constructor(c: ModelConfig, batch: number, expectedTokens: number) {
+    this.#config = c;
     this.#width = c.nKvHeads * c.headDim;
     this.#capacity = Math.ceil(Math.max(1, expectedTokens) / STEP) * STEP;
     this.#lengths = Array.from({ length: batch }, () => 0);
-    this.#stores = c.blocks.map(() => this.#allocate());
+    this.#stores = c.blocks.map(() => undefined);
   }
 
   get batch(): number {
@@ -59,7 +63,7 @@ export class KvCache {
 
   /** Write new keys and values [B,T,K·E] of block `layer`, `counts[b]` of them real, behind the tokens already held. */
   write(layer: number, k: Float32Array, v: Float32Array, columns: number, counts: readonly number[]): void {
-    const store = this.#stores[layer] as Store;
+    const store = this.#store(layer);
     const w = this.#width;
     for (let b = 0; b < this.batch; b++) {
       const from = b * columns * w;
@@ -78,17 +82,58 @@ export class KvCache {
   }
 
   keys(layer: number): Handle {
-    return (this.#stores[layer] as Store).kHandle;
+    return this.#store(layer).kHandle;
   }
 
   values(layer: number): Handle {
-    return (this.#stores[layer] as Store).vHandle;
+    return this.#store(layer).vHandle;
   }
 
   /** Keep only these rows, in this order. */
   keep(rows: readonly number[]): void {
     const lengths = rows.map((b) => this.#lengths[b] as number);
     this.#replace(this.#capacity, rows, lengths);
+  }
+
+  /**
+   * A new cache of `rows` of this one, in this order, a row as often as it is named. Only blocks from…to−1 are copied; the
+   * others begin with zeros, to be filled by {@link take} or by running them.
+   */
+  select(rows: readonly number[], from = 0, to: number = this.#stores.length): KvCache {
+    const copy = new KvCache(this.#config, rows.length, this.#capacity);
+    rows.forEach((row, b) => {
+      copy.#lengths[b] = this.#lengths[row] as number;
+    });
+    copy.take(this, rows, from, to);
+    return copy;
+  }
+
+  /** Copy blocks from…to−1 of `rows` of another cache, up to this cache's own lengths, whatever the other has rewound to. */
+  take(other: KvCache, rows: readonly number[], from: number, to: number): void {
+    const w = this.#width;
+    for (let i = from; i < to; i++) {
+      const mine = this.#store(i);
+      const theirs = other.#store(i);
+      rows.forEach((row, b) => {
+        const n = (this.#lengths[b] as number) * w;
+        const start = row * other.#capacity * w;
+        mine.k.set(theirs.k.subarray(start, start + n), b * this.#capacity * w);
+        mine.v.set(theirs.v.subarray(start, start + n), b * this.#capacity * w);
+      });
+    }
+  }
+
+  /** Set how many tokens count as held, a row; what lies behind is overwritten by the next ones. */
+  rewind(lengths: readonly number[]): void {
+    if (lengths.length !== this.batch || lengths.some((n) => n > this.#capacity))
+      throw new CrosspatchError(
+        `cache: cannot hold ${Math.max(...lengths)} tokens in ${this.batch} rows of ${this.#capacity}`,
+      );
+    this.#lengths.splice(0, this.#lengths.length, ...lengths);
+  }
+
+  #store(layer: number): Store {
+    return (this.#stores[layer] ??= this.#allocate());
   }
 
   #replace(
@@ -101,6 +146,7 @@ export class KvCache {
     this.#lengths.splice(0, this.#lengths.length, ...lengths);
     const w = this.#width;
     old.forEach((store, i) => {
+      if (store === undefined) return;
       const next = this.#allocate();
       rows.forEach((from, to) => {
         const n = (oldLengths[from] as number) * w;
