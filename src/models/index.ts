@@ -29,6 +29,15 @@ export {
   parseHookName,
 } from './hooks.ts';
 export {
+  bundledModels,
+  locateModel,
+  type PullOptions,
+  pullModel,
+  type ResolvedModel,
+  type ResolveOptions,
+  resolveModel,
+} from './hub/index.ts';
+export {
   type Completion,
   type GenerateOptions,
   LanguageModel,
