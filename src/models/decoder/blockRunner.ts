@@ -79,9 +79,9 @@ export class BlockRunner implements Owned {
   /** x [B,T,D], cos and sin [B,T,E/2] → q, k, v, written into the handles given. */
   async qkv(
     feeds: { x: Handle; cos: Handle; sin: Handle },
-    into: { q: Handle; k: Handle; v: Handle },
+    { q, k, v }: { q: Handle; k: Handle; v: Handle },
   ): Promise<void> {
-    await this.#first.runHandles(feeds, into);
+    await this.#first.runHandles(feeds, { q, k, v });
   }
 
   /** The rest of the block at once: → residual after the block. */
