@@ -113,7 +113,11 @@ export async function nextLogits(
   decoder: Decoder,
   residual: Residual,
   hooks: HookTable | undefined,
-  context: { readonly rows: readonly number[]; readonly phase: 'prompt' | 'generation' },
+  context: {
+    readonly rows: readonly number[];
+    readonly phase: 'prompt' | 'generation';
+    readonly cache?: KvCache;
+  },
 ): Promise<Tensor<'f32'>> {
   const d = decoder.config.dModel;
   const columns = residual.tensor.shape[1] as number;
@@ -129,7 +133,7 @@ export async function nextLogits(
     data: rows,
   });
   if (hooks !== undefined) {
-    const starts = residual.counts.map((n) => n - 1);
+    const starts = (context.cache?.lengths ?? residual.counts).map((n) => n - 1);
     const column = { ...normalized, shape: [residual.counts.length, 1, d] };
     hooks.fire('normalized', -1, column, { ...context, starts, counts: starts.map(() => 1) });
   }
