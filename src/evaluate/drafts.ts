@@ -110,7 +110,9 @@ export async function runDrafted(
         throwIfAborted(options.signal, stage);
         const part = runs.slice(from, from + batch);
         const outcomes = await base.branch(part, stats);
-        outcomes.forEach((outcome, j) => take(members[part[j]!.row]!, block, part[j]!.k, outcome));
+        outcomes.forEach((outcome, j) => {
+          take(members[part[j]!.row]!, block, part[j]!.k, outcome);
+        });
       }
       progress({ stage, done: ++done, total, unit: 'blocks', figures: { runs: stats.runs } });
     }

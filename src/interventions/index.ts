@@ -1,4 +1,7 @@
 /** @file Interventions: patches for experiments, documents for everyone, and proof that they did something. */
+export { type AppliedIntervention, type ApplyOptions, applyIntervention } from './apply.ts';
+export { klDivergence, measureEffect } from './effect.ts';
+export { norm } from './ops.ts';
 export {
   type CaptureRow,
   captureResiduals,
@@ -9,3 +12,6 @@ export {
   patchHooks,
   writePatch,
 } from './patch.ts';
+export { type PromptTokens, promptTokens, type SelectedTokens, selectTokens } from './select.ts';
+export { readSteeringVectors, readVector, steeringDocument, type VectorTensor } from './steeringFile.ts';
+export type { Resolvers, RowMap } from './vectors.ts';

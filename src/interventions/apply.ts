@@ -1,0 +1,266 @@
+/**
+ * @file Documents carried out. Everything that can be wrong is found before the model runs: unknown hooks, blocks, widths, spans
+ * that do not occur. Afterwards `proof()` says what was changed, and refuses to call nothing something.
+ */
+import { basename } from 'node:path';
+import { InputError } from '../base/index.ts';
+import type { Intervention, InterventionDocument, InterventionEffect } from '../contracts/index.ts';
+import {
+  type FwdHook,
+  type HookContext,
+  hookName,
+  type LanguageModel,
+  parseHookName,
+} from '../models/index.ts';
+import { applyOp, norm } from './ops.ts';
+import { type PromptTokens, promptTokens, type SelectedTokens, selectTokens } from './select.ts';
+import { type EditVectors, type Resolvers, resolveVectors } from './vectors.ts';
+
+/** Options of {@link applyIntervention}. */
+export interface ApplyOptions extends Resolvers {
+  /** Changing nothing is what is expected (self-patch, ceiling), no error. Defaults to false. */
+  readonly expectNoop?: boolean;
+}
+
+/** A document ready for one list of prompts. */
+export interface AppliedIntervention {
+  /** For `generate`, `forward` and the other passes over exactly these prompts (a teacher-forced pass may have more tokens behind). */
+  readonly fwdHooks: readonly FwdHook[];
+  /** The prompts' token ids, as the hooks expect them. */
+  readonly ids: readonly (readonly number[])[];
+  /**
+   * What has been done since the last `reset`: effects[row][edit]. Throws {@link InputError} where an edit never fired or changed
+   * nothing, unless that was expected.
+   */
+  proof(): InterventionEffect[][];
+  /** Forget what was done; the same hooks may then run again. */
+  reset(): void;
+}
+
+/**
+ * Compile a document for some prompts (text, or token ids where no text is looked for).
+ *
+ * @example
+ * const steered = await applyIntervention(model, parseIntervention(json), [prompt]);
+ * const text = await model.generate([prompt], { fwdHooks: steered.fwdHooks });
+ * steered.proof(); // [[{ hook: 'blocks.3.hook_resid_post', op: 'set', positions: [5, 6], relative_change: 0.4 }]]
+ */
+export async function applyIntervention(
+  model: LanguageModel,
+  document: InterventionDocument,
+  prompts: readonly (string | readonly number[])[],
+  options: ApplyOptions = {},
+): Promise<AppliedIntervention> {
+  if (prompts.length === 0) throw new InputError('intervention: no prompt was given');
+  if (
+    document.model !== undefined &&
+    ![model.checkpoint.path, basename(model.checkpoint.path)].includes(document.model)
+  )
+    throw new InputError(
+      `intervention: made for the model ${document.model}, this one is ${basename(model.checkpoint.path)}`,
+    );
+  const rows = prompts.map((prompt) => promptTokens(model.tokenizer, prompt));
+  const edits: CompiledEdit[] = [];
+  for (const [i, edit] of document.interventions.entries()) {
+    const where = `interventions.${i} (${edit.op} at ${edit.hook})`;
+    const hook = hookName(parseHookName(edit.hook, model.nLayers));
+    const selected = rows.map((row) => selectTokens(edit.tokens, row, model.tokenizer, where));
+    const vectors = await resolveVectors(
+      model,
+      edit,
+      rows,
+      selected.map((s) => s.prompt),
+      options,
+      where,
+    );
+    refuseZero(edit, vectors, where);
+    edits.push({
+      edit,
+      hook,
+      where,
+      selected,
+      vectors,
+      done: rows.map(() => ({ positions: [], ratios: 0, fired: 0 })),
+    });
+  }
+  const resolve = conflicts[document.conflict];
+  if (document.conflict === 'error') refuseOverlap(edits);
+  const hooks = [...new Set(edits.map((e) => e.hook))];
+  return {
+    ids: rows.map((r) => r.ids),
+    fwdHooks: hooks.map((hook): FwdHook => {
+      const here = edits.filter((e) => e.hook === hook);
+      return [
+        hook,
+        (activation, context) =>
+          run(here, rows, activation.data, activation.shape[1] as number, context, resolve),
+      ];
+    }),
+    proof: () => rows.map((_, row) => edits.map((e) => effectOf(e, row, options.expectNoop ?? false))),
+    reset: () => {
+      for (const e of edits) e.done = rows.map(() => ({ positions: [], ratios: 0, fired: 0 }));
+    },
+  };
+}
+
+interface Done {
+  positions: number[];
+  /** Σ ‖Δ‖/‖h‖ over the positions edited. */
+  ratios: number;
+  fired: number;
+}
+
+interface CompiledEdit {
+  readonly edit: Intervention;
+  readonly hook: string;
+  readonly where: string;
+  readonly selected: readonly SelectedTokens[];
+  readonly vectors: EditVectors;
+  done: Done[];
+  /** Mean of each row's prompt at the hook, for `prompt_mean`. */
+  means?: Map<number, Float32Array>;
+}
+
+/** Which of the edits that meet at one position are carried out, in order. */
+const conflicts: Record<InterventionDocument['conflict'], (met: CompiledEdit[]) => CompiledEdit[]> = {
+  sequential: (met) => met,
+  priority: (met) =>
+    met.filter((e) => met.every((other) => other.edit.priority <= e.edit.priority)).slice(0, 1),
+  error: (met) => {
+    if (met.length > 1) throw meet(met[0]!, met[1]!);
+    return met;
+  },
+};
+
+/** One firing of a hook: every row, every column that stands for a selected token. */
+function run(
+  edits: readonly CompiledEdit[],
+  rows: readonly PromptTokens[],
+  data: Float32Array,
+  columns: number,
+  { starts, counts, rows: names }: HookContext,
+  resolve: (met: CompiledEdit[]) => CompiledEdit[],
+): void {
+  const d = data.length / (names.length * columns);
+  names.forEach((row, b) => {
+    const promptLength = rows[row]?.ids.length;
+    if (promptLength === undefined)
+      throw new InputError(`intervention: compiled for ${rows.length} prompts, the run has a row ${row}`);
+    const start = starts[b]!;
+    takeMeans(
+      edits,
+      row,
+      promptLength,
+      data.subarray(b * columns * d, (b + 1) * columns * d),
+      d,
+      start,
+      counts[b]!,
+    );
+    for (let t = 0; t < counts[b]!; t++) {
+      const position = start + t;
+      const met = edits.filter((e) => selects(e.selected[row]!, position, promptLength));
+      if (met.length === 0) continue;
+      const h = data.subarray((b * columns + t) * d, (b * columns + t + 1) * d);
+      for (const e of resolve(met)) carryOut(e, row, position, h);
+    }
+  });
+}
+
+function selects({ prompt, generated }: SelectedTokens, position: number, promptLength: number): boolean {
+  return position < promptLength
+    ? prompt.includes(position)
+    : (generated?.(position - promptLength) ?? false);
+}
+
+function carryOut(e: CompiledEdit, row: number, position: number, h: Float32Array): void {
+  const before = h.slice();
+  applyOp(e.edit, h, vectorAt(e, row, position, h.length));
+  const size = norm(before);
+  for (let i = 0; i < h.length; i++) before[i] = h[i]! - before[i]!;
+  const done = e.done[row]!;
+  done.fired++;
+  const change = norm(before);
+  done.ratios += size > 0 ? change / size : Number(change > 0);
+  if (!done.positions.includes(position)) done.positions.push(position);
+}
+
+const NOTHING = new Float32Array(0);
+
+function vectorAt(
+  { vectors, selected, means }: CompiledEdit,
+  row: number,
+  position: number,
+  d: number,
+): Float32Array {
+  if (vectors.kind === 'none') return NOTHING;
+  if (vectors.kind === 'prompt_mean') {
+    const mean = means?.get(row);
+    if (mean === undefined)
+      throw new InputError('intervention: the mean of the prompt is not known before the prompt has run');
+    return mean;
+  }
+  const values = vectors.ofRow[row]!;
+  const k = values.length === d ? 0 : selected[row]!.prompt.indexOf(position);
+  return values.subarray(k * d, (k + 1) * d);
+}
+
+/** Keep the prompt's mean when the prompt passes, before anything is edited at this hook. */
+function takeMeans(
+  edits: readonly CompiledEdit[],
+  row: number,
+  promptLength: number,
+  columns: Float32Array,
+  d: number,
+  start: number,
+  count: number,
+): void {
+  for (const e of edits) {
+    if (e.vectors.kind !== 'prompt_mean' || start !== 0 || count < promptLength) continue;
+    const from = e.vectors.excludeFirst && promptLength > 1 ? 1 : 0;
+    const sums = new Float64Array(d);
+    for (let t = from; t < promptLength; t++) for (let j = 0; j < d; j++) sums[j]! += columns[t * d + j]!;
+    (e.means ??= new Map()).set(
+      row,
+      Float32Array.from(sums, (x) => x / (promptLength - from)),
+    );
+  }
+}
+
+function effectOf(e: CompiledEdit, row: number, expectNoop: boolean): InterventionEffect {
+  const { positions, ratios, fired } = e.done[row]!;
+  if (!expectNoop && ratios === 0) {
+    const why = fired === 0 ? 'never fired' : `fired at ${fired} tokens and changed nothing`;
+    throw new InputError(`${e.where}: ${why} in prompt ${row}; an intervention without effect is an error`);
+  }
+  return {
+    hook: e.hook,
+    op: e.edit.op,
+    positions: positions.slice().sort((a, b) => a - b),
+    relative_change: fired === 0 ? 0 : ratios / fired,
+  };
+}
+
+/** A direction of length 0 has no direction. */
+function refuseZero(edit: Intervention, vectors: EditVectors, where: string): void {
+  const directed =
+    edit.op === 'project' || edit.op === 'clamp' || ('normalize' in edit && edit.normalize !== 'none');
+  if (!directed || vectors.kind !== 'values') return;
+  if (vectors.ofRow.some((v) => norm(v) === 0))
+    throw new InputError(`${where}: the vector is zero; it has no direction`);
+}
+
+function refuseOverlap(edits: readonly CompiledEdit[]): void {
+  edits.forEach((a, i) => {
+    for (const b of edits.slice(i + 1)) {
+      if (a.hook !== b.hook) continue;
+      if (a.selected.some((s, row) => s.prompt.some((p) => b.selected[row]!.prompt.includes(p))))
+        throw meet(a, b);
+    }
+  });
+}
+
+function meet(a: CompiledEdit, b: CompiledEdit): InputError {
+  return new InputError(
+    `${a.where} and ${b.where} meet at one position, and the document says conflict: error`,
+  );
+}
