@@ -406,12 +406,14 @@ export function rotary(
     x.shape.length !== 3 ||
     cos.shape.length !== 3 ||
     !sameShape(cos.shape, sin.shape) ||
+    (cos.shape[0] !== 1 && cos.shape[0] !== x.shape[0]) ||
+    cos.shape[1] !== x.shape[1] ||
     typeof width !== 'number' ||
     typeof half !== 'number' ||
     width !== heads * half * 2
   ) {
     throw new CrosspatchError(
-      `rotary: x ${shapeText(x.shape)} with ${heads} heads does not fit cos ${shapeText(cos.shape)}`,
+      `rotary: x ${shapeText(x.shape)} with ${heads} heads does not fit cos ${shapeText(cos.shape)} and sin ${shapeText(sin.shape)}`,
     );
   }
   return node('rotary', [x, cos, sin], { heads, inverse }, x.dtype, x.shape);
@@ -429,12 +431,21 @@ export function attention(q: Node, k: Node, v: Node, mask: Node, attrs: OpAttrs[
   const dk = k.shape[2];
   const fits =
     q.shape.length === 3 &&
+    k.shape.length === 3 &&
+    q.shape[0] === k.shape[0] &&
     sameShape(k.shape, v.shape) &&
     typeof dq === 'number' &&
     typeof dk === 'number' &&
     heads % kvHeads === 0 &&
     dq / heads === dk / kvHeads;
-  if (!fits || mask.shape.length !== 4 || mask.shape[2] !== q.shape[1] || mask.shape[3] !== k.shape[1]) {
+  const [maskBatch, maskHeads, maskQueries, maskKeys] = mask.shape;
+  const masks =
+    mask.shape.length === 4 &&
+    (maskBatch === 1 || maskBatch === q.shape[0]) &&
+    maskHeads === 1 &&
+    maskQueries === q.shape[1] &&
+    maskKeys === k.shape[1];
+  if (!fits || !masks) {
     throw new CrosspatchError(
       `attention: q ${shapeText(q.shape)} (${heads} heads), k ${shapeText(k.shape)} (${kvHeads} heads), v ${shapeText(v.shape)}, mask ${shapeText(mask.shape)} do not fit`,
     );

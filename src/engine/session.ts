@@ -1,20 +1,18 @@
 /**
  * @file Compiled graphs. A session owns an ONNX Runtime session and its weights; feeding and fetching are by reference, so
  * a preallocated output tensor is written in place.
- *
- * Settings measured on two cores (docs/decisions/0002): many small sessions share the machine only with spinning off and
- * without the memory arena; otherwise idle thread pools fight and the high-water mark doubles.
  */
 import { existsSync } from 'node:fs';
-import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
+import { Tensor as OrtTensor } from 'onnxruntime-node';
 import { CrosspatchError, errorLine, InputError, type Owned } from '../base/index.ts';
-import { type Graph, leavesOf, type Node } from './graph.ts';
+import { type Graph, leavesOf, type Node, topological } from './graph.ts';
 import { emitOnnx, type WeightSource } from './onnx/emit.ts';
+import { createOrtSession, type Provider, type SharedOrt, shareOrtSession } from './onnx/runtime.ts';
+import { graphHash } from './print.ts';
 import { bindShape, type DimBindings, resolveDim, shapeText } from './shape.ts';
 import { type DType, type Tensor, zeros } from './tensor.ts';
 
-/** Who does the arithmetic. `cpu` and `webgpu` ship with the package; the rest need a build of ONNX Runtime that has them. */
-export type Provider = 'cpu' | 'webgpu' | 'cuda' | 'coreml' | 'dml';
+export type { Provider } from './onnx/runtime.ts';
 
 /** Options of {@link compile}. */
 export interface CompileOptions {
@@ -26,6 +24,8 @@ export interface CompileOptions {
   readonly weightsFolder?: string;
   /** Threads inside one operator. Defaults to the number of cores. */
   readonly threads?: number;
+  /** Use the runtime's fused decoder kernels. Defaults to true on `cpu`, false elsewhere (they may be missing). */
+  readonly fused?: boolean;
 }
 
 const ortType = {
@@ -67,18 +67,20 @@ export class Session implements Owned {
   readonly graph: Graph;
   readonly provider: Provider;
   readonly #inputs: ReadonlyMap<string, Node>;
-  #ort: InferenceSession | undefined;
+  #shared: SharedOrt | undefined;
 
-  constructor(graph: Graph, provider: Provider, ort: InferenceSession) {
+  constructor(graph: Graph, provider: Provider, shared: SharedOrt) {
     this.graph = graph;
     this.provider = provider;
-    this.#ort = ort;
+    this.#shared = shared;
     this.#inputs = leavesOf(graph, 'input');
   }
 
   /**
    * Run once. Outputs named in `into` are written there (their shape must be the one inferred); the others are fresh.
-   * Returns every output of the graph.
+   * Returns every output of the graph. Feeds that the graph does not have are ignored.
+   *
+   * @throws CrosspatchError naming the session and the input or output that is missing or does not fit
    */
   async run(feeds: Feeds, into: Feeds = {}): Promise<Record<string, Tensor>> {
     const result = await this.runHandles(feeds, into);
@@ -87,24 +89,45 @@ export class Session implements Owned {
 
   /** {@link run} without wrapping the outputs; for loops where the wrapping would show. */
   async runHandles(feeds: Feeds, into: Feeds = {}): Promise<Readonly<Record<string, Handle>>> {
-    if (this.#ort === undefined) throw new CrosspatchError(`session ${this.graph.name}: already disposed`);
+    if (this.#shared === undefined) throw this.#error('already disposed');
+    const bindings: DimBindings = new Map();
     const ready: Record<string, Handle> = {};
-    for (const name of this.#inputs.keys()) {
+    for (const [name, n] of this.#inputs) {
       const fed = feeds[name];
-      if (fed === undefined)
-        throw new CrosspatchError(`session ${this.graph.name}: input ${name} was not fed`);
-      ready[name] = isHandle(fed) ? fed : handle(fed);
+      if (fed === undefined) throw this.#error(`input ${name} ${n.dtype}${shapeText(n.shape)} was not fed`);
+      const h = isHandle(fed) ? fed : handle(fed);
+      if (engineType[h.type] !== n.dtype)
+        throw this.#error(`input ${name} wants ${n.dtype}, got ${engineType[h.type] ?? h.type}`);
+      // The runtime would broadcast a size that disagrees with another input's instead of refusing it.
+      if (!bindQuickly(n.shape, h.dims, bindings))
+        bindShape(n.shape, h.dims, bindings, `session ${this.graph.name}: input ${name}`);
+      ready[name] = h;
     }
     const fetches: Record<string, Handle | null> = {};
-    for (const name of Object.keys(this.graph.outputs)) {
-      const target = into[name];
-      fetches[name] = target === undefined ? null : isHandle(target) ? target : handle(target);
+    for (const name in this.graph.outputs) fetches[name] = null;
+    for (const [name, target] of Object.entries(into)) {
+      const n = this.graph.outputs[name];
+      if (n === undefined)
+        throw this.#error(`no output ${name}; it has ${Object.keys(this.graph.outputs).join(', ')}`);
+      const h = isHandle(target) ? target : handle(target);
+      if (engineType[h.type] !== n.dtype || !n.shape.every((d, i) => resolveDim(d, bindings) === h.dims[i]))
+        throw this.#error(
+          `output ${name} is ${n.dtype}${shapeText(n.shape.map((d) => resolveDim(d, bindings)))}, its target ${engineType[h.type] ?? h.type}${shapeText(h.dims)}`,
+        );
+      fetches[name] = h;
     }
     try {
-      return await this.#ort.run(ready, fetches);
+      return await this.#shared.ort.run(ready, fetches);
     } catch (error) {
-      throw this.#explain(error, ready);
+      const fed = Object.entries(ready).map(
+        ([name, h]) => `${name} ${engineType[h.type]}${shapeText(h.dims)}`,
+      );
+      throw this.#error(`failed on ${this.provider} with ${fed.join(', ')}: ${errorLine(error)}`, error);
     }
+  }
+
+  #error(what: string, cause?: unknown): CrosspatchError {
+    return new CrosspatchError(`session ${this.graph.name}: ${what}`, { cause });
   }
 
   /** Zeroed tensors of the outputs' shapes for these feeds, to be passed as `into`. */
@@ -125,33 +148,10 @@ export class Session implements Owned {
     );
   }
 
-  /** Say which feed does not fit before repeating what the runtime said. */
-  #explain(error: unknown, feeds: Readonly<Record<string, Handle>>): CrosspatchError {
-    const bindings: DimBindings = new Map();
-    try {
-      for (const [name, n] of this.#inputs) {
-        const fed = feeds[name] as Handle;
-        const got = engineType[fed.type];
-        if (got !== undefined && got !== n.dtype)
-          return new CrosspatchError(
-            `session ${this.graph.name}: input ${name} wants ${n.dtype}, got ${got}`,
-          );
-        bindShape(n.shape, fed.dims, bindings, `session ${this.graph.name}: input ${name}`);
-      }
-    } catch (mismatch) {
-      return mismatch instanceof CrosspatchError ? mismatch : new CrosspatchError(errorLine(mismatch));
-    }
-    const fed = Object.entries(feeds).map(([name, h]) => `${name} ${h.type}${shapeText(h.dims)}`);
-    return new CrosspatchError(
-      `session ${this.graph.name} (${this.provider}) failed with ${fed.join(', ')}: ${errorLine(error)}`,
-      { cause: error },
-    );
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
-    const ort = this.#ort;
-    this.#ort = undefined;
-    await ort?.release();
+    const shared = this.#shared;
+    this.#shared = undefined;
+    await shared?.release();
   }
 }
 
@@ -159,49 +159,49 @@ function isHandle(x: Tensor | Handle): x is Handle {
   return x instanceof OrtTensor;
 }
 
-/** Emit, load and optimise `graph` for a provider. */
-export async function compile(graph: Graph, options: CompileOptions = {}): Promise<Session> {
-  const provider = options.provider ?? 'cpu';
-  const model = emitOnnx(graph, {
-    target: provider === 'cpu' ? 'cpu' : 'portable',
-    ...(options.weights === undefined ? {} : { weights: options.weights }),
-  });
-  if (options.weightsFolder !== undefined && !existsSync(options.weightsFolder)) {
-    throw new InputError(`session ${graph.name}: the weights folder ${options.weightsFolder} does not exist`);
+/** {@link bindShape} for the common case, without building messages; false when something does not fit. */
+function bindQuickly(shape: Node['shape'], sizes: readonly number[], bindings: DimBindings): boolean {
+  if (shape.length !== sizes.length) return false;
+  for (let i = 0; i < shape.length; i++) {
+    const dim = shape[i] as number | string;
+    const want = typeof dim === 'number' ? dim : bindings.get(dim);
+    if (want === undefined) bindings.set(dim as string, sizes[i] as number);
+    else if (want !== sizes[i]) return false;
   }
+  return true;
+}
+
+/**
+ * Emit, load and optimise `graph` for a provider. Graphs without weights are kept by hash while someone holds them, so equal
+ * ones (two models of one architecture in training, say) share one native session.
+ */
+export async function compile(graph: Graph, options: CompileOptions = {}): Promise<Session> {
+  const { provider = 'cpu', weights = {}, weightsFolder, threads, fused = provider === 'cpu' } = options;
+  if (weightsFolder !== undefined && !existsSync(weightsFolder))
+    throw new InputError(`session ${graph.name}: the weights folder ${weightsFolder} does not exist`);
+  const create = () =>
+    createOrtSession(emitOnnx(graph, { target: fused ? 'cpu' : 'portable', weights }), {
+      provider,
+      threads,
+      weightsFolder,
+      float64: usesFloat64(graph),
+    });
   try {
-    const ort = await InferenceSession.create(model, {
-      executionProviders: [provider],
-      graphOptimizationLevel: usesFloat64(graph) ? 'basic' : 'all',
-      enableCpuMemArena: false,
-      logSeverityLevel: 3,
-      ...(options.threads === undefined ? {} : { intraOpNumThreads: options.threads }),
-      extra: {
-        session: {
-          intra_op: { allow_spinning: '0' },
-          ...(options.weightsFolder === undefined
-            ? {}
-            : { model_external_initializers_file_folder_path: options.weightsFolder }),
-        },
-      },
-    });
-    return new Session(graph, provider, ort);
-  } catch (error) {
-    const line = errorLine(error);
-    if (/backend not found|not available|not supported|provider/i.test(line) && provider !== 'cpu') {
-      throw new InputError(`provider ${provider} cannot be had on this machine (${line}); use cpu`, {
-        cause: error,
-      });
+    if (leavesOf(graph, 'weight').size === 0) {
+      const key = `${graphHash(graph)} ${provider} ${threads} ${fused}`;
+      return new Session(graph, provider, await shareOrtSession(key, create));
     }
-    throw new CrosspatchError(`session ${graph.name}: the model could not be loaded: ${line}`, {
-      cause: error,
-    });
+    const ort = await create();
+    return new Session(graph, provider, { ort, release: () => ort.release() });
+  } catch (error) {
+    if (error instanceof CrosspatchError) throw error;
+    throw new CrosspatchError(
+      `session ${graph.name}: the model could not be loaded on ${provider}: ${errorLine(error)}`,
+      { cause: error },
+    );
   }
 }
 
-/** A SiLU fusion of higher levels has no float64 kernel. */
 function usesFloat64(graph: Graph): boolean {
-  return [...leavesOf(graph, 'input').values(), ...leavesOf(graph, 'weight').values()].some(
-    (n) => n.dtype === 'f64',
-  );
+  return topological(graph).some((n) => n.dtype === 'f64');
 }

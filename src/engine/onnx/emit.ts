@@ -1,7 +1,7 @@
 /** @file Graph → ONNX: one emitter an op, in an exhaustive table. */
 import { CrosspatchError } from '../../base/index.ts';
 import { type Graph, leavesOf, type Node, type Op, type OpAttrs, topological } from '../graph.ts';
-import type { Dim, Shape } from '../shape.ts';
+import { type Dim, type Shape, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { lower, type Target } from './lower.ts';
 import { type ExternalData, OnnxWriter, onnxType } from './writer.ts';
@@ -33,7 +33,8 @@ export function emitOnnx(graph: Graph, options: EmitOptions = {}): Uint8Array {
   const lowered = lower(graph, target);
   const writer = new OnnxWriter();
   const sizes = new Map<string, { value: string; axis: number }>();
-  for (const [name, n] of leavesOf(lowered, 'input')) {
+  const leaves = leavesOf(lowered, 'input');
+  for (const [name, n] of leaves) {
     writer.input(name, n.dtype, n.shape);
     n.shape.forEach((d, axis) => {
       if (typeof d === 'string' && !sizes.has(d)) sizes.set(d, { value: name, axis });
@@ -47,6 +48,8 @@ export function emitOnnx(graph: Graph, options: EmitOptions = {}): Uint8Array {
     names.set(n, (emitters[n.op] as Emitter<Op>)(n, inputs, context));
   }
   for (const [name, n] of Object.entries(lowered.outputs)) {
+    if (leaves.has(name))
+      throw new CrosspatchError(`emit ${graph.name}: an input and an output are both called ${name}`);
     writer.node('Identity', [names.get(n) as string], {}, { output: name });
     writer.output(name, n.dtype, n.shape);
   }
@@ -118,14 +121,14 @@ const emitters: { readonly [O in Op]: Emitter<O> } = {
       writer.integers([n.attrs.axis]),
     ]),
   gatherRows: (_n, inputs, { writer }) => writer.node('Gather', inputs, { axis: 0 }),
-  scatterRows: (n, [ids, updates], { writer }) => {
-    const width = n.shape[1] as number;
+  scatterRows: (n, [ids, updates], context) => {
+    const { writer } = context;
     const zero = writer.constant({
       dtype: n.dtype,
       shape: [1],
       data: n.dtype === 'f64' ? Float64Array.of(0) : Float32Array.of(0),
     });
-    const base = writer.node('Expand', [zero, writer.integers([n.attrs.rows, width])]);
+    const base = writer.node('Expand', [zero, expandTarget([1], n.shape, context)]);
     const index = writer.node('Unsqueeze', [ids as string, writer.integers([-1])]);
     return writer.node('ScatterND', [base, index, updates as string], { reduction: 'add' });
   },
@@ -136,14 +139,20 @@ const emitters: { readonly [O in Op]: Emitter<O> } = {
       epsilon: { float: n.attrs.eps },
       stash_type: 1,
     }),
-  rotary: (n, [x, cos, sin], { writer }) =>
-    writer.node(
-      'RotaryEmbedding',
-      [x as string, cos as string, n.attrs.inverse ? writer.node('Neg', [sin as string]) : (sin as string)],
-      {
-        num_heads: n.attrs.heads,
-      },
-    ),
+  rotary: (n, [x, cos, sin], context) => {
+    const { writer } = context;
+    const [{ shape }, angles] = n.inputs as [Node, Node, Node];
+    // The kernel wants angles of every row: [B,T,Dh/2].
+    const full = [...shape.slice(0, 2), angles.shape[2] as Dim];
+    const rows = (table: string): string =>
+      sameShape(angles.shape, full)
+        ? table
+        : writer.node('Expand', [table, expandTarget(angles.shape, full, context)]);
+    const turn = n.attrs.inverse ? writer.node('Neg', [sin as string]) : (sin as string);
+    return writer.node('RotaryEmbedding', [x as string, rows(cos as string), rows(turn)], {
+      num_heads: n.attrs.heads,
+    });
+  },
   attention: (n, inputs, { writer }) => writer.node('Attention', inputs, attentionAttributes(n.attrs)),
 };
 

@@ -78,9 +78,9 @@ export class OnnxWriter {
   readonly #integers = new Map<string, string>();
   #next = 0;
 
-  /** A fresh value name. */
-  fresh(hint = 'v'): string {
-    return `${hint}_${this.#next++}`;
+  /** A fresh value name; the colon keeps it apart from the names of inputs and outputs. */
+  fresh(hint: string): string {
+    return `${hint}:${this.#next++}`;
   }
 
   input(name: string, dtype: DType, shape: Shape): void {

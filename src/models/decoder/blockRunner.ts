@@ -200,7 +200,7 @@ function attentionInputs(c: ModelConfig): { q: Node; k: Node; v: Node; mask: Nod
     q: input('q', 'f32', ['B', 'T', c.nHeads * c.headDim]),
     k: input('k', 'f32', ['B', 'S', c.nKvHeads * c.headDim]),
     v: input('v', 'f32', ['B', 'S', c.nKvHeads * c.headDim]),
-    mask: input('mask', 'f32', ['M', 1, 'T', 'S']),
+    mask: input('mask', 'f32', ['B', 1, 'T', 'S']),
   };
 }
 

@@ -153,7 +153,7 @@ export class Decoder implements Owned {
     this.#fillRopes(space, context.starts, columns);
     // With nothing in the past, the chunk attends to itself and the cache is only written.
     const fresh = cache === undefined || context.starts.every((s) => s === 0);
-    const masks = this.#masks(fresh ? [0] : context.starts, columns, fresh ? columns : cache.capacity);
+    const masks = this.#masks(context.starts, columns, fresh ? columns : cache.capacity);
 
     let [x, next] = space.x;
     (x.data as Float32Array).set(residual.tensor.data);
