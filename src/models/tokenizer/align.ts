@@ -33,7 +33,7 @@ export function alignTokens(a: Pick<Encoding, 'offsets'>, b: Pick<Encoding, 'off
     const templated = isEmpty(b.offsets, j);
     for (; seen < a.offsets.length && completeEnd(a.offsets, seen) <= end; seen++) {
       // The closing special tokens of A come after all text: no text token of B may read them.
-      if (isEmpty(a.offsets, seen) && end > 0 && !templated) break;
+      if (isEmpty(a.offsets, seen) && completeEnd(a.offsets, seen) > 0 && !templated) break;
       if (!isPartial(a.offsets, seen)) source = seen;
     }
     if (equalCuts) source = j;

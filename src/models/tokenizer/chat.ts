@@ -31,21 +31,18 @@ export function renderChat(
 ): string {
   try {
     let template = parsed.get(source);
-    if (!template) parsed.set(source, (template = new Template(source)));
+    // The engine's own strftime_now reads the clock; the newline is trimmed with the block.
+    if (!template)
+      parsed.set(source, (template = new Template(`{% set strftime_now = format_date %}\n${source}`)));
     return template.render({
       ...specialTokens,
       messages,
       add_generation_prompt: options.addGenerationPrompt ?? false,
-      strftime_now: (format: string) => formatDate(options.now ?? new Date(), format),
-      raise_exception: (message: string) => {
-        throw new InputError(message);
-      },
+      format_date: (format: string) => formatDate(options.now ?? new Date(), format),
       ...options.variables,
     });
   } catch (cause) {
-    throw new InputError(`chat template: ${errorLine(cause)}`, {
-      cause: cause instanceof InputError ? undefined : cause,
-    });
+    throw new InputError(`chat template: ${errorLine(cause)}`, { cause });
   }
 }
 

@@ -4,17 +4,21 @@
  *
  * Keys: the GGUF specification (ggml, docs/gguf.md) and llama.cpp's vocabulary loader.
  */
-import { InputError } from '../../base/index.ts';
 import { fallbackToken } from './bytes.ts';
 import { spmMerges } from './gguf-spm.ts';
+import {
+  badKey,
+  flagAt,
+  type GgufMetadata,
+  idAt,
+  LLAMA3,
+  listOf,
+  readVocabulary,
+  TYPE,
+  type Vocabulary,
+} from './gguf-vocabulary.ts';
 import type { TokenizerFiles } from './load.ts';
 import type { JsonObject } from './parse.ts';
-
-/** GGUF key → value: numbers or bigints, strings, booleans, arrays or typed arrays. */
-export type GgufMetadata = ReadonlyMap<string, unknown> | Readonly<Record<string, unknown>>;
-
-/** `tokenizer.ggml.token_type`. */
-const TYPE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
 
 /** An equivalent tokenizer.json. */
 export function tokenizerJsonFromGguf(metadata: GgufMetadata): JsonObject {
@@ -28,7 +32,9 @@ export function tokenizerFilesFromGguf(
   const v = readVocabulary(metadata);
   const tokenOf = (id: number | undefined): string | undefined =>
     id === undefined ? undefined : v.tokens[id];
-  const chatTemplate = v.get('tokenizer.chat_template');
+  const chatTemplate = v.get('tokenizer.chat_template') ?? '';
+  if (typeof chatTemplate !== 'string')
+    throw badKey('tokenizer.chat_template', 'a string', typeof chatTemplate);
   const tokenizerConfig: JsonObject = {
     tokenizer_class: 'PreTrainedTokenizerFast',
     add_bos_token: v.addBos,
@@ -44,27 +50,24 @@ export function tokenizerFilesFromGguf(
     const token = tokenOf(id);
     if (token !== undefined) tokenizerConfig[name] = token;
   }
-  if (typeof chatTemplate === 'string') tokenizerConfig.chat_template = chatTemplate;
+  if (chatTemplate !== '') tokenizerConfig.chat_template = chatTemplate;
   const generationConfig: JsonObject = {
-    eos_token_id: endIds(v, typeof chatTemplate === 'string' ? chatTemplate : ''),
+    eos_token_id: endIds(v, chatTemplate),
   };
   if (v.bos !== undefined) generationConfig.bos_token_id = v.bos;
   if (v.pad !== undefined) generationConfig.pad_token_id = v.pad;
   return { tokenizerJson: buildTokenizerJson(v), tokenizerConfig, generationConfig };
 }
 
-interface Vocabulary {
-  readonly get: (key: string) => unknown;
-  readonly model: 'gpt2' | 'llama';
-  readonly pre: string;
-  readonly tokens: readonly string[];
-  readonly types: ArrayLike<number>;
-  readonly bos: number | undefined;
-  readonly eos: number | undefined;
-  readonly pad: number | undefined;
-  readonly unk: number | undefined;
-  readonly addBos: boolean;
-  readonly addEos: boolean;
+/** The files as texts by name, ready to be written into a converted folder (its generation_config.json is the model's own). */
+export function tokenizerTextsFromGguf(
+  metadata: GgufMetadata,
+): Record<'tokenizer.json' | 'tokenizer_config.json', string> {
+  const files = tokenizerFilesFromGguf(metadata);
+  return {
+    'tokenizer.json': `${JSON.stringify(files.tokenizerJson)}\n`,
+    'tokenizer_config.json': `${JSON.stringify(files.tokenizerConfig, null, 2)}\n`,
+  };
 }
 
 /** Ids that end generation besides `eos`: end of turn and end of message, by key and by the names chat templates write. */
@@ -73,50 +76,6 @@ function endIds(v: Vocabulary, chatTemplate: string): number[] {
   for (const name of ['<|im_end|>', '<|eot_id|>', '<|eom_id|>', '<end_of_turn>'])
     if (chatTemplate.includes(name)) ids.push(v.tokens.indexOf(name));
   return [...new Set(ids.filter((id): id is number => id !== undefined && id >= 0))];
-}
-
-function readVocabulary(metadata: GgufMetadata): Vocabulary {
-  const get = (key: string): unknown =>
-    metadata instanceof Map ? metadata.get(key) : (metadata as Readonly<Record<string, unknown>>)[key];
-  const model = get('tokenizer.ggml.model');
-  if (model !== 'gpt2' && model !== 'llama')
-    throw bad(
-      'tokenizer.ggml.model',
-      'gpt2 or llama',
-      model === undefined ? 'nothing' : JSON.stringify(model),
-    );
-  const stored = listOf(get('tokenizer.ggml.tokens'), 'string', 'tokenizer.ggml.tokens');
-  if (stored.length === 0) throw bad('tokenizer.ggml.tokens', 'at least one token', 'none');
-  const given = get('tokenizer.ggml.token_type');
-  const types =
-    given === undefined
-      ? new Int32Array(stored.length).fill(TYPE.normal)
-      : listOf(given, 'number', 'tokenizer.ggml.token_type');
-  if (types.length !== stored.length)
-    throw bad('tokenizer.ggml.token_type', `${stored.length} types`, `${types.length}`);
-  const pre = get('tokenizer.ggml.pre') ?? 'default';
-  if (typeof pre !== 'string') throw bad('tokenizer.ggml.pre', 'a string', typeof pre);
-  // llama.cpp's converter writes Gemma's runs of ▁, which are user-defined, as runs of spaces.
-  const tokens =
-    model === 'llama'
-      ? stored.map((t, id) =>
-          types[id] === TYPE.userDefined && /^ +$/.test(t) ? '\u2581'.repeat(t.length) : t,
-        )
-      : stored;
-  const partial = { get, tokens };
-  return {
-    ...partial,
-    model,
-    pre,
-    types,
-    bos: idAt(partial, 'tokenizer.ggml.bos_token_id'),
-    eos: idAt(partial, 'tokenizer.ggml.eos_token_id'),
-    pad: idAt(partial, 'tokenizer.ggml.padding_token_id'),
-    unk: idAt(partial, 'tokenizer.ggml.unknown_token_id'),
-    // llama.cpp's defaults where the keys are missing.
-    addBos: flagAt(get, 'tokenizer.ggml.add_bos_token', model === 'llama' || LLAMA3.includes(pre)),
-    addEos: flagAt(get, 'tokenizer.ggml.add_eos_token', false),
-  };
 }
 
 function buildTokenizerJson(v: Vocabulary): JsonObject {
@@ -137,7 +96,7 @@ function buildTokenizerJson(v: Vocabulary): JsonObject {
   const vocab: Record<string, number> = Object.create(null) as Record<string, number>;
   for (const [id, token] of v.tokens.entries()) {
     if (vocab[token] !== undefined)
-      throw bad(`tokenizer.ggml.tokens[${id}]`, 'each token once', JSON.stringify(token));
+      throw badKey(`tokenizer.ggml.tokens[${id}]`, 'each token once', JSON.stringify(token));
     vocab[token] = id;
   }
   return {
@@ -150,7 +109,6 @@ function buildTokenizerJson(v: Vocabulary): JsonObject {
   };
 }
 
-const LLAMA3 = ['llama-bpe', 'llama3', 'llama-v3'];
 const CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
 const wordsWithNumbers = (numbers: string): string =>
   `${CONTRACTIONS}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${numbers}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
@@ -185,7 +143,7 @@ const PRE: Readonly<Record<string, ByteLevelRecipe>> = {
 function byteLevelParts(v: Vocabulary, vocab: Record<string, number>): JsonObject {
   const recipe = Object.hasOwn(PRE, v.pre) ? PRE[v.pre] : undefined;
   if (!recipe)
-    throw bad('tokenizer.ggml.pre', `one of ${Object.keys(PRE).join(', ')}`, JSON.stringify(v.pre));
+    throw badKey('tokenizer.ggml.pre', `one of ${Object.keys(PRE).join(', ')}`, JSON.stringify(v.pre));
   const merges = listOf(v.get('tokenizer.ggml.merges'), 'string', 'tokenizer.ggml.merges');
   const byteLevel = {
     type: 'ByteLevel',
@@ -209,10 +167,10 @@ function byteLevelParts(v: Vocabulary, vocab: Record<string, number>): JsonObjec
 function sentencePieceParts(v: Vocabulary, vocab: Record<string, number>): JsonObject {
   const scores = listOf(v.get('tokenizer.ggml.scores'), 'number', 'tokenizer.ggml.scores');
   if (scores.length !== v.tokens.length)
-    throw bad('tokenizer.ggml.scores', `${v.tokens.length} scores`, `${scores.length}`);
+    throw badKey('tokenizer.ggml.scores', `${v.tokens.length} scores`, `${scores.length}`);
   for (let b = 0; b < 256; b++)
     if (vocab[fallbackToken(b)] === undefined)
-      throw bad('tokenizer.ggml.tokens', `the byte token ${fallbackToken(b)}`, 'none');
+      throw badKey('tokenizer.ggml.tokens', `the byte token ${fallbackToken(b)}`, 'none');
   // User-defined tokens have score 0 in a SentencePiece model; the converter replaces it by −1000.
   const scoreOf = (id: number): number | undefined =>
     v.types[id] === TYPE.normal ? scores[id] : v.types[id] === TYPE.userDefined ? 0 : undefined;
@@ -281,43 +239,4 @@ function templateOf(v: Vocabulary): JsonObject | null {
       ]),
     ),
   };
-}
-
-function listOf(value: unknown, kind: 'string', key: string): readonly string[];
-function listOf(value: unknown, kind: 'number', key: string): ArrayLike<number>;
-function listOf(value: unknown, kind: 'string' | 'number', key: string): unknown {
-  if (
-    kind === 'number' &&
-    ArrayBuffer.isView(value) &&
-    !(value instanceof DataView) &&
-    !(value instanceof BigInt64Array || value instanceof BigUint64Array)
-  )
-    return value;
-  if (!Array.isArray(value))
-    throw bad(key, `an array of ${kind}s`, value === undefined ? 'nothing' : typeof value);
-  const wrong = value.findIndex((item) => typeof item !== kind);
-  if (wrong >= 0) throw bad(`${key}[${wrong}]`, `a ${kind}`, typeof value[wrong]);
-  return value;
-}
-
-function idAt(v: Pick<Vocabulary, 'get' | 'tokens'>, key: string): number | undefined {
-  const value = v.get(key);
-  if (value === undefined) return undefined;
-  const id = typeof value === 'bigint' ? Number(value) : value;
-  if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id >= v.tokens.length)
-    throw bad(key, `a token id below ${v.tokens.length}`, String(value));
-  return id;
-}
-
-function flagAt(get: Vocabulary['get'], key: string, fallback: boolean): boolean {
-  const value = get(key);
-  if (value === undefined) return fallback;
-  if (typeof value !== 'boolean') throw bad(key, 'true or false', String(value));
-  return value;
-}
-
-function bad(key: string, wanted: string, got: string): InputError {
-  return new InputError(
-    `GGUF tokenizer: ${key}: wanted ${wanted}, got ${got}; convert the model again or use its Hugging Face folder`,
-  );
 }

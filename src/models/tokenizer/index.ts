@@ -3,7 +3,12 @@ export type { AddedToken } from './added-tokens.ts';
 export { type AlignmentFlag, alignTokens, type TokenAlignment } from './align.ts';
 export type { ChatMessage, ChatOptions } from './chat.ts';
 export { DecodeStream } from './decode-stream.ts';
-export { type GgufMetadata, tokenizerFilesFromGguf, tokenizerJsonFromGguf } from './gguf.ts';
+export {
+  tokenizerFilesFromGguf,
+  tokenizerJsonFromGguf,
+  tokenizerTextsFromGguf,
+} from './gguf.ts';
+export type { GgufMetadata } from './gguf-vocabulary.ts';
 export {
   loadTokenizer,
   readTokenizerFolder,
@@ -22,7 +27,7 @@ export {
   spanOfText,
 } from './span.ts';
 export {
-  type DecodeOptions,
+  type DetokenizeOptions,
   type EncodeOptions,
   type Encoding,
   Tokenizer,

@@ -2,7 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorLine, InputError } from '../../base/index.ts';
-import { type GgufMetadata, tokenizerFilesFromGguf } from './gguf.ts';
+import { tokenizerFilesFromGguf } from './gguf.ts';
+import type { GgufMetadata } from './gguf-vocabulary.ts';
 import { asArray, asId, asObject, asString, badTokenizer, type JsonObject } from './parse.ts';
 import { Tokenizer, type TokenizerSettings } from './tokenizer.ts';
 

@@ -71,9 +71,9 @@ const BPE_KEYS = [
 
 function parseBpe(obj: Record<string, unknown>, where: string): TokenModel {
   refuseUnknownKeys(obj, BPE_KEYS, where);
-  if (obj.dropout) throw unsupported(`${where}.dropout`, String(obj.dropout), ['null']);
+  if (obj.dropout) throw unsupported(`${where}.dropout`, obj.dropout, ['null']);
   for (const affix of ['continuing_subword_prefix', 'end_of_word_suffix'])
-    if (obj[affix]) throw unsupported(`${where}.${affix}`, String(obj[affix]), ['null']);
+    if (obj[affix]) throw unsupported(`${where}.${affix}`, obj[affix], ['null']);
   const vocab = parseVocab(obj.vocab, `${where}.vocab`);
   const unkToken =
     obj.unk_token === undefined || obj.unk_token === null

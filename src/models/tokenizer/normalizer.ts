@@ -11,6 +11,7 @@ import {
 } from './parse.ts';
 import { parsePattern } from './pattern.ts';
 import { type Edit, editPiece, type Piece, slicePiece } from './piece.ts';
+import { toUnicodeForm, type UnicodeForm } from './unicode-form.ts';
 
 /** With `track` false the offset map is not kept (ids alone are wanted). */
 export type Normalizer = (piece: Piece, track: boolean) => Piece;
@@ -37,7 +38,7 @@ const builders: Record<string, Builder> = {
   },
   StripAccents(obj, where) {
     refuseUnknownKeys(obj, [], where);
-    return (piece, track) => rewriteMatches(piece, /\p{Mn}/gu, () => '', track);
+    return (piece, track) => rewriteMatches(piece, /\p{M}/gu, () => '', track);
   },
   Strip(obj, where) {
     refuseUnknownKeys(obj, ['strip_left', 'strip_right'], where);
@@ -90,17 +91,13 @@ function rewriteMatches(piece: Piece, pattern: RegExp, to: (match: string) => st
  */
 const CLUSTER = /[\s\S][\p{M}\u1160-\u11ff\ud7b0-\ud7ff]*/gu;
 
-function unicodeForm(
-  form: 'NFC' | 'NFD' | 'NFKC' | 'NFKD',
-  obj: Record<string, unknown>,
-  where: string,
-): Normalizer {
+function unicodeForm(form: UnicodeForm, obj: Record<string, unknown>, where: string): Normalizer {
   refuseUnknownKeys(obj, [], where);
   return (piece, track) => {
-    const text = piece.text.normalize(form);
+    const text = toUnicodeForm(piece.text, form);
     if (text === piece.text) return piece;
     if (!track) return { text, base: piece.base, map: undefined };
-    const aligned = rewriteMatches(piece, CLUSTER, (cluster) => cluster.normalize(form), true);
+    const aligned = rewriteMatches(piece, CLUSTER, (cluster) => toUnicodeForm(cluster, form), true);
     // The clusters are chosen so that this always agrees; if a newer Unicode disagrees, the ids must still be right.
     return aligned.text === text
       ? aligned

@@ -13,7 +13,7 @@ export function badTokenizer(
   got: unknown,
   next = 'take the file from the model again',
 ): InputError {
-  return new InputError(`tokenizer at ${where}: wanted ${wanted}, got ${describe(got)}; ${next}`);
+  return new InputError(`tokenizer at ${where}: wanted ${wanted}, got ${describeValue(got)}; ${next}`);
 }
 
 export function asObject(value: unknown, where: string): JsonObject {
@@ -56,7 +56,7 @@ export function refuseUnknownKeys(obj: JsonObject, known: readonly string[], whe
   for (const key of Object.keys(obj))
     if (key !== 'type' && !known.includes(key))
       throw new InputError(
-        `tokenizer at ${where}: unknown option ${describe(key)} (known: ${known.join(', ') || 'none'}); running without it could give wrong ids`,
+        `tokenizer at ${where}: unknown option ${describeValue(key)} (known: ${known.join(', ') || 'none'}); running without it could give wrong ids`,
       );
 }
 
@@ -68,16 +68,17 @@ export function refuseDepth(depth: number, where: string): void {
 }
 
 /** Component of a kind this project does not run. */
-export function unsupported(where: string, kind: string, supported: readonly string[]): InputError {
+export function unsupported(where: string, kind: unknown, supported: readonly string[]): InputError {
   return new InputError(
-    `tokenizer at ${where}: ${describe(kind)} is not supported (supported: ${supported.join(', ')})`,
+    `tokenizer at ${where}: ${describeValue(kind)} is not supported (supported: ${supported.join(', ')})`,
   );
 }
 
-function describe(value: unknown): string {
+/** A value in an error message: short, and of one line. */
+export function describeValue(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (Array.isArray(value)) return `an array of ${value.length}`;
   if (typeof value === 'object' && value !== null) return 'an object';
-  const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
+  const text = JSON.stringify(value) ?? typeof value;
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }

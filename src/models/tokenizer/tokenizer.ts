@@ -26,7 +26,7 @@ export interface EncodeOptions {
   readonly addSpecialTokens?: boolean | 'auto';
 }
 
-export interface DecodeOptions {
+export interface DetokenizeOptions {
   /** Leave out tokens marked special. Defaults to false. */
   readonly skipSpecialTokens?: boolean;
 }
@@ -125,17 +125,17 @@ export class Tokenizer {
   }
 
   /** Text of ids. Broken UTF-8 becomes U+FFFD; spaces are never tidied (`clean_up_tokenization_spaces` is ignored). */
-  decode(ids: readonly number[], options: DecodeOptions = {}): string {
+  decode(ids: readonly number[], options: DetokenizeOptions = {}): string {
     return this.#pipeline.decoder.decode(this.tokenStrings(ids, options), true);
   }
 
   /** Decode token by token, for streaming: every piece is whole characters, and the pieces join to what `decode` gives. */
-  decodeStream(options: DecodeOptions = {}): DecodeStream {
+  decodeStream(options: DetokenizeOptions = {}): DecodeStream {
     return new DecodeStream(this.#pipeline.decoder, (id) => this.tokenStrings([id], options)[0]);
   }
 
   /** Vocabulary strings of ids; an id outside the vocabulary is an error. */
-  tokenStrings(ids: readonly number[], options: DecodeOptions = {}): string[] {
+  tokenStrings(ids: readonly number[], options: DetokenizeOptions = {}): string[] {
     const out: string[] = [];
     for (const id of ids) {
       if (options.skipSpecialTokens && this.#special.has(id)) continue;

@@ -5,6 +5,7 @@ import { QWEN2_PATTERN } from './gguf.ts';
 import type { JsonObject } from './parse.ts';
 import { compilePattern } from './pattern.ts';
 import type { TrainedTokenizer } from './train-word-level.ts';
+import { toUnicodeForm } from './unicode-form.ts';
 
 export interface ByteBpeOptions {
   /** Tokens in all: 256 bytes, merges and special tokens. Fewer come out where the texts hold too few pairs. */
@@ -79,7 +80,7 @@ function countWords(texts: Iterable<string>): Map<string, number> {
   const pattern = compilePattern(QWEN2_PATTERN, 'byte-level BPE');
   const counts = new Map<string, number>();
   for (const text of texts)
-    for (const [word] of text.normalize('NFC').matchAll(pattern)) {
+    for (const [word] of toUnicodeForm(text, 'NFC').matchAll(pattern)) {
       const key = toByteChars(word);
       counts.set(key, (counts.get(key) ?? 0) + 1);
     }
