@@ -1,0 +1,102 @@
+/** @file Maps on disk: `map.safetensors` (float32, exact) and `map.json` (where it came from). Whole or absent. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { InputError, withAtomicFolder, writeJsonAtomic } from '../base/index.ts';
+import { MAP_FITS } from '../contracts/index.ts';
+import { readSafetensors, readTensorFloat32, writeSafetensors } from '../models/index.ts';
+import { bodies } from './kinds.ts';
+import { ActivationMap, MAP_KINDS, type MapRecord, type MapTensor } from './map.ts';
+
+const end = z.strictObject({
+  model: z.string(),
+  name: z.string(),
+  block: z.int().min(0),
+  hook: z.string(),
+  width: z.int().min(1),
+});
+const recordSchema = z.strictObject({
+  format: z.literal('crosspatch-map'),
+  version: z.literal(1),
+  kind: z.enum(MAP_KINDS),
+  fit: z.enum(MAP_FITS),
+  source: end,
+  target: end,
+  sourceTokenizer: z.string(),
+  targetTokenizer: z.string(),
+  data: z.string(),
+  seed: z.int(),
+  rows: z.int().min(0),
+  fitSeconds: z.number().min(0),
+  settings: z.record(z.string(), z.union([z.number(), z.string(), z.boolean()])),
+  metrics: z.record(z.string(), z.number()),
+  curves: z
+    .object({ step: z.array(z.number()) })
+    .catchall(z.array(z.number().nullable()))
+    .optional(),
+});
+
+/** Name under which the mean source row lies among the tensors. */
+const SOURCE_MEAN = 'source_mean';
+
+/** Write `map` as the folder `path`, replacing what was there. Figures that are not finite are left out. */
+export async function saveMap(map: ActivationMap, path: string): Promise<void> {
+  const metrics = Object.fromEntries(
+    Object.entries(map.record.metrics).filter(([, v]) => Number.isFinite(v)),
+  );
+  const tensors: Record<string, MapTensor> = {
+    ...map.body.tensors,
+    [SOURCE_MEAN]: { shape: [map.sourceMean.length], data: map.sourceMean },
+  };
+  await withAtomicFolder(path, async (folder) => {
+    await writeSafetensors(
+      join(folder, 'map.safetensors'),
+      Object.entries(tensors).map(([name, { shape, data }]) => ({ name, dtype: 'F32', shape, data })),
+    );
+    await writeJsonAtomic(join(folder, 'map.json'), {
+      format: 'crosspatch-map',
+      version: 1,
+      ...map.record,
+      metrics,
+    });
+  });
+}
+
+/** Read a map back; gives the same bits as the one saved. Throws `InputError` for a folder that is not one. */
+export async function loadMap(path: string): Promise<ActivationMap> {
+  const file = join(path, 'map.json');
+  let value: unknown;
+  try {
+    value = JSON.parse(await readFile(file, 'utf8'));
+  } catch (cause) {
+    throw new InputError(`${path}: wanted a folder with map.json, made by map fit`, { cause });
+  }
+  const parsed = recordSchema.safeParse(value);
+  if (!parsed.success)
+    throw new InputError(`${file}: ${z.prettifyError(parsed.error).replace(/\s*\n\s*/g, ' ')}`);
+  const { format: _format, version: _version, curves, ...record } = parsed.data;
+  const tensors: Record<string, MapTensor> = {};
+  for (const info of (await readSafetensors(join(path, 'map.safetensors'))).tensors)
+    tensors[info.name] = { shape: info.shape, data: (await readTensorFloat32(info)).data };
+  const { [SOURCE_MEAN]: sourceMean, ...own } = tensors;
+  const { width } = record.source;
+  if (sourceMean?.data.length !== width)
+    throw new InputError(`${path}: map.safetensors does not belong to map.json (width ${width})`);
+  const whole = { ...record, ...(curves === undefined ? {} : { curves }) };
+  return rebuilt(() => new ActivationMap(whole, bodies[record.kind](own), sourceMean.data), whole, path);
+}
+
+/** The map, after one row has gone through it and come out as wide as the record says. */
+function rebuilt(make: () => ActivationMap, { kind, target }: MapRecord, path: string): ActivationMap {
+  let cause: unknown;
+  try {
+    const map = make();
+    if (map.applyRow(map.sourceMean, 0).length === target.width) return map;
+  } catch (error) {
+    cause = error;
+  }
+  throw new InputError(
+    `${path}: map.safetensors is not that of a map of kind ${kind} to width ${target.width}; fit it anew`,
+    { cause },
+  );
+}
