@@ -19,8 +19,7 @@ describe('running', () => {
   test('an output is written into the tensor given', async () => {
     await using session = await compile(sum);
     const z = zeros('f32', [2, 3]);
-    const result = await session.runHandles({ x: rows(2), y: rows(2) }, { z: handle(z) });
-    expect(result.z?.data).toBe(z.data);
+    await session.runHandles({ x: rows(2), y: rows(2) }, { z: handle(z) });
     expect(Array.from(z.data)).toEqual([0, 2, 4, 6, 8, 10]);
   });
 
