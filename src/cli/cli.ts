@@ -13,6 +13,8 @@ export interface Cli {
   readonly tty: boolean;
   /** Width of that terminal. */
   readonly columns: () => number;
+  /** All of standard input, as text. */
+  readonly stdin: () => Promise<string>;
   /** Fires on Ctrl-C. */
   readonly signal: AbortSignal;
   /** What `run` and `demo` turn recipes into stages with; without it there are no such commands. */
@@ -52,12 +54,32 @@ export function wholeNumber(flag: string, least: number): (text: string) => numb
   };
 }
 
+/** Parser of an option that takes a number from `least` to `most`. */
+export function decimal(
+  flag: string,
+  least: number,
+  most = Number.POSITIVE_INFINITY,
+): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === '' || !(value >= least && value <= most) || !Number.isFinite(value))
+      throw new InputError(
+        `${flag} ${text}: wanted a number from ${least}${Number.isFinite(most) ? ` to ${most}` : ''}`,
+      );
+    return value;
+  };
+}
+
 /** Parser of an option that may be given many times. */
 export function collect(text: string, before: readonly string[] = []): string[] {
   return [...before, text];
 }
 
-/** Print `value` as the one JSON document of a command. */
+/** Print `value` as the one JSON document of a command, lists of numbers on one line. */
 export function printJson(cli: Cli, value: unknown): void {
-  cli.out(`${JSON.stringify(value, null, 2)}\n`);
+  // A JSON string holds no bare line break, so these patterns match structure only.
+  const text = JSON.stringify(value, null, 2).replace(/\[\n[-\d.eE+,\s]+\]/g, (list) =>
+    list.replace(/\s+/g, ''),
+  );
+  cli.out(`${text}\n`);
 }

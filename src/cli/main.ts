@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** @file Entry of the `crosspatch` command: the process's streams and signals around {@link runCli}. */
+import { text } from 'node:stream/consumers';
 import { packageVersions } from '../pipeline/index.ts';
 import { runCli } from './program.ts';
 
@@ -18,10 +19,11 @@ const versions = await packageVersions();
 process.exitCode = await runCli(
   process.argv.slice(2),
   {
-    out: (text) => void process.stdout.write(text),
-    err: (text) => void process.stderr.write(text),
+    out: (line) => void process.stdout.write(line),
+    err: (line) => void process.stderr.write(line),
     tty: process.stderr.isTTY === true,
     columns: () => process.stderr.columns ?? 80,
+    stdin: () => text(process.stdin),
     signal: stop.signal,
     exitCode: 0,
   },

@@ -5,18 +5,29 @@ import { nearest } from '../contracts/index.ts';
 import type { Cli, RunCli } from './cli.ts';
 import { addCompare } from './commands/compare.ts';
 import { addDemo } from './commands/demo.ts';
+import { addGenerate } from './commands/generate.ts';
 import { addInit } from './commands/init.ts';
 import { addList } from './commands/list.ts';
+import { addLogits } from './commands/logits.ts';
+import { addModels } from './commands/models.ts';
 import { addReport } from './commands/report.ts';
 import { addRun } from './commands/run.ts';
 import { addShow } from './commands/show.ts';
 import { addStatus } from './commands/status.ts';
 import { addValidate } from './commands/validate.ts';
 
-const COMMANDS = [addInit, addValidate, addStatus, addList, addShow, addCompare, addReport] satisfies ((
-  program: Command,
-  cli: Cli,
-) => void)[];
+const COMMANDS = [
+  addInit,
+  addValidate,
+  addStatus,
+  addList,
+  addShow,
+  addCompare,
+  addReport,
+  addModels,
+  addGenerate,
+  addLogits,
+] satisfies ((program: Command, cli: Cli) => void)[];
 const RUN_COMMANDS = [addDemo, addRun] satisfies ((program: Command, cli: RunCli) => void)[];
 
 /** Run `argv` (without node and script). Errors become one line on standard error; nothing is thrown. */
@@ -42,7 +53,7 @@ export function createProgram(cli: Cli, version: string): Command {
     .configureHelp({ sortSubcommands: false });
   if (canRun(cli)) for (const add of RUN_COMMANDS) add(program, cli);
   for (const add of COMMANDS) add(program, cli);
-  for (const command of [program, ...program.commands]) {
+  for (const command of withSubcommands(program)) {
     command.exitOverride();
     command.configureOutput({
       writeOut: cli.out,
@@ -56,6 +67,10 @@ export function createProgram(cli: Cli, version: string): Command {
     command.outputHelp();
   });
   return program;
+}
+
+function withSubcommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)];
 }
 
 function unknownCommand(program: Command, word: string): string {

@@ -73,6 +73,7 @@ export {
   tokenizerFilesFromGguf,
   tokenizerFromFiles,
   tokenizerJsonFromGguf,
+  tokenizerTextsFromGguf,
   trainByteBpe,
   trainWordLevel,
 } from './tokenizer/index.ts';

@@ -1,0 +1,175 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { LanguageModel } from '../models/index.ts';
+import { runCli } from './index.ts';
+import { VOCABULARY, writeTinyModel } from './tiny-model.helper.ts';
+
+let root: string;
+let model: string;
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'cli-models-'));
+  model = join(root, 'model');
+  await writeTinyModel(model);
+});
+afterAll(() => rm(root, { recursive: true, force: true }));
+
+async function crosspatch(
+  argv: readonly string[],
+  stdin = '',
+): Promise<{ code: number; out: string; err: string }> {
+  const text = { out: '', err: '' };
+  const code = await runCli(
+    argv,
+    {
+      out: (t) => void (text.out += t),
+      err: (t) => void (text.err += t),
+      tty: false,
+      columns: () => 100,
+      stdin: async () => stdin,
+      signal: new AbortController().signal,
+      exitCode: 0,
+    },
+    '1.2.3',
+  );
+  return { code, ...text };
+}
+
+const json = async (...argv: string[]) => {
+  const { code, out, err } = await crosspatch([...argv, '--json', '--quiet']);
+  expect(err).toBe('');
+  expect(code).toBe(0);
+  return JSON.parse(out);
+};
+
+describe('models', () => {
+  it('inspect tells family, sizes, hooks and tokenizer', async () => {
+    expect(await json('models', 'inspect', model)).toMatchObject({
+      family: 'llama',
+      sizes: { n_layers: 3, d_model: 32, n_kv_heads: 2, d_mlp: 48 },
+      parameters: 2 * VOCABULARY * 32 + 32 + 3 * (2 * 32 + 2 * 32 * 32 + 2 * 16 * 32 + 3 * 48 * 32),
+      tokenizer: { vocabulary: VOCABULARY, bos_id: 1, eos_ids: [2], chat_template: false },
+    });
+    const { out } = await crosspatch(['models', 'inspect', model]);
+    expect(out).toMatch(/family +llama \(safetensors, F32\)\nparameters/);
+    expect(out).toContain('blocks.0.hook_resid_post');
+  });
+
+  it('convert keeps what the model computes, in the dtype asked for', async () => {
+    const folder = join(root, 'half');
+    expect(await json('models', 'convert', model, folder, '--dtype', 'F16')).toMatchObject({ folder });
+    expect((await readdir(folder)).sort()).toEqual([
+      'config.json',
+      'model.safetensors',
+      'tokenizer.json',
+      'tokenizer_config.json',
+    ]);
+    const [a, b] = [
+      await json('logits', '--model', model, '--prompt', 'one plus two'),
+      await json('logits', '--model', folder, '--prompt', 'one plus two'),
+    ];
+    expect(b.ids).toEqual(a.ids);
+    const largest = Math.max(
+      ...a.logits.flat().map((x: number, i: number) => Math.abs(x - b.logits.flat()[i])),
+    );
+    expect(largest).toBeGreaterThan(0);
+    expect(largest).toBeLessThan(0.05); // ten bits of mantissa over 3 blocks
+    expect(await crosspatch(['models', 'convert', model, folder])).toMatchObject({ code: 2, out: '' });
+  });
+
+  it('list names the bundled ones', async () => {
+    const listed = await json('models', 'list');
+    expect(listed.map((m: { model: string }) => m.model)).toEqual(
+      expect.arrayContaining(['tiny-llama-s', 'tiny-llama-m', 'tiny-qwen']),
+    );
+  });
+});
+
+describe('logits', () => {
+  it('are those of the library, as lists or as bytes', async () => {
+    await using loaded = await LanguageModel.load(model);
+    const { logits, ids } = await loaded.forward('one plus two');
+    const list = await json('logits', '--model', model, '--prompt', 'one plus two');
+    expect(list).toMatchObject({ ids: ids[0], shape: [4, VOCABULARY], dtype: 'float32' });
+    expect(Float32Array.from(list.logits.flat())).toEqual(logits.data);
+    const bytes = await json('logits', '--model', model, '--ids', list.ids.join(','), '--encoding', 'base64');
+    expect(new Float32Array(Uint8Array.from(Buffer.from(bytes.logits, 'base64')).buffer)).toEqual(
+      logits.data,
+    );
+    expect((await crosspatch(['logits', '--model', model, '--prompt', 'one'])).out).toMatch(
+      /^position +id +token/,
+    );
+  });
+});
+
+describe('generate', () => {
+  it('streams the text that --json reports, from --prompt and from standard input', async () => {
+    const argv = ['generate', '--model', model, '--template', 'instruction', '--max-tokens', '8'];
+    const { completions } = await json(...argv, '--prompt', 'what is one plus two ?');
+    expect(completions[0].logprobs).toHaveLength(completions[0].ids.length);
+    const streamed = await crosspatch([...argv, '--prompt', 'what is one plus two ?']);
+    expect(streamed).toEqual({ code: 0, out: `${completions[0].text}\n`, err: '' });
+    expect((await crosspatch(argv, 'what is one plus two ?\n')).out).toBe(streamed.out);
+  });
+
+  it('keeps the order of several prompts', async () => {
+    const argv = [
+      'generate',
+      '--model',
+      model,
+      '--max-tokens',
+      '6',
+      '--prompt',
+      'one',
+      '--prompt',
+      'two plus three is',
+    ];
+    const { completions } = await json(...argv);
+    expect((await crosspatch(argv)).out).toBe(`[1] ${completions[0].text}\n\n[2] ${completions[1].text}\n`);
+  });
+
+  it('draws the same for the same seed and another for another', async () => {
+    const draw = async (seed: string) =>
+      (
+        await json(
+          'generate',
+          '--model',
+          model,
+          '--prompt',
+          'one',
+          '--temperature',
+          '2',
+          '--seed',
+          seed,
+          '--max-tokens',
+          '12',
+        )
+      ).completions[0].ids;
+    const first = await draw('1');
+    expect(await draw('1')).toEqual(first);
+    expect(await draw('2')).not.toEqual(first);
+  });
+
+  it.each([
+    [['generate', '--prompt', 'x'], /required option '--model/],
+    [['generate', '--model', 'no-such-model', '--prompt', 'x'], /no-such-model: wanted a bundled model/],
+    [['generate', '--model', 'M', '--prompt', 'x', '--top-p', '2'], /--top-p 2: wanted a number from 0 to 1/],
+    [
+      ['generate', '--model', 'M', '--prompt', 'x', '--max-tokens', '0'],
+      /--max-tokens 0: wanted a whole number/,
+    ],
+    [['generate', '--model', 'M', '--template', 'chat', '--prompt', 'x'], /chat template/],
+    [['generate', '--model', 'M'], /--prompt: wanted a prompt/],
+    [['logits', '--model', 'M', '--ids', '1,x'], /--ids 1,x: wanted whole numbers/],
+    [['logits', '--model', 'M', '--ids', '1', '--prompt', 'x'], /got both/],
+    [['logits', '--model', 'M', '--ids', '999'], /token id 999 is outside/],
+    [['models', 'pull', 'nothing'], /wanted org\/name/],
+    [['models', 'inpsect', 'x'], /unknown command 'inpsect'/],
+  ])('%j is bad usage: one line and exit 2', async (argv, message) => {
+    const { code, out, err } = await crosspatch(argv.map((word) => (word === 'M' ? model : word)));
+    expect(err).toMatch(message);
+    expect(err).toMatch(/^error: [^\n]*\n$/);
+    expect([code, out]).toEqual([2, '']);
+  });
+});
