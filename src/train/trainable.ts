@@ -1,41 +1,20 @@
 /**
- * @file A decoder that can be trained: forward keeps one residual a block, backward recomputes each block inside one compiled
- * vector-Jacobian product that serves all blocks. Activation memory is a residual a block plus one block's insides.
+ * @file A decoder that can be trained: forward keeps one residual a block, backward goes block by block through one compiled
+ * vector-Jacobian product. Activation memory is a residual a block, one block's insides, and as many blocks' products as
+ * `keepBytes` allows: those blocks are not computed a second time.
  */
 import { availableParallelism } from 'node:os';
 import { CrosspatchError, disposeAll, type Owned } from '../base/index.ts';
-import {
-  type CompileOptions,
-  compile,
-  type Graph,
-  gradGraph,
-  type Handle,
-  handle,
-  input,
-  linear,
-  type Node,
-  type Provider,
-  type Session,
-  zeros,
-} from '../engine/index.ts';
-import {
-  type BlockRole,
-  type BlockWeights,
-  blockTensorName,
-  blockTensors,
-  EMBED,
-  FINAL_NORM,
-  fillMask,
-  HEAD,
-  type ModelConfig,
-  type RopeConfig,
-  RopeTable,
-  wholeBlock,
-} from '../models/index.ts';
-import { adapted, factorName, type LoraOptions, type LoraTarget } from './adapters.ts';
+import type { Handle, Provider } from '../engine/index.ts';
+import { EMBED, FINAL_NORM, HEAD, type ModelConfig } from '../models/index.ts';
+import type { LoraOptions } from './adapters.ts';
 import type { Batch } from './batches.ts';
+import type { BlockInput } from './blockGraph.ts';
+import { type Trace, TrainableBlocks } from './blocks.ts';
 import { LossHead } from './head.ts';
 import { type Parameters, parameter } from './parameters.ts';
+import { SurroundingsMaker } from './surroundings.ts';
+import { valuesOf, Workspace } from './workspace.ts';
 
 /** Options of {@link TrainableModel.open}. */
 export interface TrainableOptions {
@@ -47,19 +26,30 @@ export interface TrainableOptions {
   readonly provider?: Provider;
   /** Defaults to the number of cores. */
   readonly threads?: number;
-}
-
-/** The pieces of a batch that every block sees. */
-interface Surroundings {
-  readonly masks: ReadonlyMap<number | undefined, Handle>;
-  readonly ropes: ReadonlyMap<RopeConfig, { readonly cos: Handle; readonly sin: Handle }>;
+  /** Bytes of matrix products that may be kept for the backward pass; 0 = every block is recomputed. Defaults to 512 MiB. */
+  readonly keepBytes?: number;
 }
 
 /** Loss Σ w·(−ln p), the sum of weights, and the gradient towards the residual the run started from, when asked for. */
 export interface LossResult {
   readonly loss: number;
   readonly weight: number;
+  /** [B,T,D]. */
   readonly inputGradient?: Float32Array;
+}
+
+/** Options of {@link TrainableModel.gradients}. */
+export interface GradientOptions {
+  /** Factor on the loss. Defaults to 1 / the sum of weights: the mean loss a token. */
+  readonly scale?: number;
+  /** Add to the gradients instead of overwriting them. Defaults to false. */
+  readonly accumulate?: boolean;
+  /** Start at this block's input instead of at the embedding; needs `residual`. */
+  readonly from?: number;
+  /** Input of block `from`, [B,T,D]. */
+  readonly residual?: Float32Array;
+  /** Also return the gradient towards what the run started from. Defaults to false. */
+  readonly inputGradient?: boolean;
 }
 
 /** A decoder whose weights are inputs of its sessions, so that they may change between calls. */
@@ -68,33 +58,25 @@ export class TrainableModel implements Owned {
   readonly parameters: Parameters;
   /** One buffer a trained parameter; filled by {@link gradients}. */
   readonly gradientsByName: Parameters = new Map();
-  readonly #lora: LoraOptions | undefined;
-  readonly #compile: CompileOptions;
-  readonly #forwardGraph: Graph;
-  readonly #forward: Session;
+  readonly #workspace: Workspace;
+  readonly #blocks: TrainableBlocks;
   readonly #head: LossHead;
-  readonly #backward = new Map<string, Session>();
-  readonly #ropes = new Map<RopeConfig, RopeTable>();
-  readonly #handles = new Map<Float32Array, Handle>();
+  readonly #surroundings: SurroundingsMaker;
+  readonly #keepBytes: number;
 
   private constructor(
     config: ModelConfig,
     parameters: Parameters,
     options: TrainableOptions,
-    compileOptions: CompileOptions,
-    forwardGraph: Graph,
-    forward: Session,
-    head: LossHead,
+    parts: { workspace: Workspace; blocks: TrainableBlocks; head: LossHead },
   ) {
     this.config = config;
     this.parameters = parameters;
-    this.#lora = options.lora;
-    this.#compile = compileOptions;
-    this.#forwardGraph = forwardGraph;
-    this.#forward = forward;
-    this.#head = head;
-    for (const { rope } of config.blocks)
-      if (!this.#ropes.has(rope)) this.#ropes.set(rope, new RopeTable(rope, config.headDim));
+    this.#workspace = parts.workspace;
+    this.#blocks = parts.blocks;
+    this.#head = parts.head;
+    this.#surroundings = new SurroundingsMaker(config);
+    this.#keepBytes = options.keepBytes ?? 512 * 2 ** 20;
     const trains = options.trains ?? (() => true);
     for (const [name, values] of parameters)
       if (trains(name)) this.gradientsByName.set(name, new Float32Array(values.length));
@@ -106,163 +88,165 @@ export class TrainableModel implements Owned {
     parameters: Parameters,
     options: TrainableOptions = {},
   ): Promise<TrainableModel> {
-    const compileOptions = {
+    const compile = {
       provider: options.provider ?? 'cpu',
       threads: options.threads ?? availableParallelism(),
-    };
-    const graph = blockGraph(config, options.lora);
-    const forward = await compile(graph, compileOptions);
+    } as const;
+    const workspace = new Workspace();
+    const blocks = await TrainableBlocks.open(config, parameters, {
+      compile,
+      workspace,
+      ...(options.lora === undefined ? {} : { lora: options.lora }),
+    });
     try {
-      return new TrainableModel(
-        config,
-        parameters,
-        options,
-        compileOptions,
-        graph,
-        forward,
-        await LossHead.open(config, compileOptions),
-      );
+      const head = await LossHead.open(config, compile);
+      return new TrainableModel(config, parameters, options, { workspace, blocks, head });
     } catch (error) {
-      await forward[Symbol.asyncDispose]();
+      await blocks[Symbol.asyncDispose]();
       throw error;
     }
   }
 
   /** Loss of a batch; nothing is kept. */
   async loss(batch: Batch): Promise<LossResult> {
-    const around = this.#surroundings(batch);
+    const around = this.#surroundings.of(batch);
     let x = this.#embed(batch);
-    for (let i = 0; i < this.config.blocks.length; i++) x = await this.#block(i, x, batch, around);
-    const head = await this.#runHead(x, batch);
-    return { loss: head.loss, weight: batch.totalWeight };
+    for (const [i, surroundings] of around.entries())
+      x = (await this.#blocks.forward(i, x, surroundings, `loss.${i % 2}`)).post;
+    return { loss: (await this.#runHead(x, batch)).loss, weight: batch.totalWeight };
   }
 
-  /**
-   * Loss of a batch, and the gradient of loss · `scale` into {@link gradientsByName} (overwritten, or added to with
-   * `accumulate`). With `from` and `residual` [B,T,D], the model starts at that block's input instead of the embedding;
-   * `inputGradient: true` also returns the gradient towards what it started from.
-   */
-  async gradients(
-    batch: Batch,
-    options: {
-      readonly scale?: number;
-      readonly accumulate?: boolean;
-      readonly from?: number;
-      readonly residual?: Float32Array;
-      readonly inputGradient?: boolean;
-    } = {},
-  ): Promise<LossResult> {
-    const { scale = 1 / batch.totalWeight, accumulate = false, from = 0 } = options;
-    const n = this.config.blocks.length;
-    const around = this.#surroundings(batch);
-    const residuals = [options.residual ?? this.#embed(batch)];
-    for (let i = from; i < n; i++)
-      residuals.push(await this.#block(i, residuals[i - from] as Float32Array, batch, around));
+  /** Loss of a batch, and the gradient of loss · `scale` into {@link gradientsByName}. */
+  async gradients(batch: Batch, options: GradientOptions = {}): Promise<LossResult> {
+    const { scale = 1 / batch.totalWeight, accumulate = false } = options;
+    const table = this.gradientsByName.has(EMBED) && options.from === undefined;
+    const wantInput = table || options.inputGradient === true;
+    const traces = await this.#forward(batch, options, wantInput);
+    const last = traces.at(-1)?.post ?? this.#start(batch, options);
 
-    const table = this.config.tied ? EMBED : HEAD;
-    const tableGradient = this.#target(table, accumulate);
-    const gainGradient = this.#target(FINAL_NORM, accumulate);
-    const head = await this.#runHead(residuals[n - from] as Float32Array, batch, {
+    const tableTarget = this.#target(this.config.tied ? EMBED : HEAD, accumulate, 'table');
+    const gainTarget = this.#target(FINAL_NORM, accumulate, 'gain');
+    const head = await this.#runHead(last, batch, {
       scale,
-      ...(tableGradient === undefined ? {} : { table: tableGradient.write }),
-      ...(gainGradient === undefined ? {} : { gain: gainGradient.write }),
+      ...(tableTarget === undefined ? {} : { table: tableTarget.write }),
+      ...(gainTarget === undefined ? {} : { gain: gainTarget.write }),
     });
-    tableGradient?.settle();
-    gainGradient?.settle();
+    tableTarget?.settle();
+    gainTarget?.settle();
 
-    const embedTrains = options.from === undefined && this.gradientsByName.has(EMBED);
-    const wantInput = embedTrains || options.inputGradient === true;
-    const lowest = wantInput ? from : this.#lowestTrained(from);
-    const d = this.config.dModel;
-    let dx = new Float32Array(batch.segments.length * batch.columns * d);
-    const { at } = batch.targets;
-    for (let i = 0; i < at.length; i++) {
-      const to = (at[i] as number) * d;
-      for (let j = 0; j < d; j++)
-        dx[to + j] = (dx[to + j] as number) + ((head.rows as Float32Array)[i * d + j] as number);
+    let dx = this.#scatter(head.rows as Float32Array, batch);
+    const lowest = wantInput ? (options.from ?? 0) : this.#lowestTrained();
+    for (const trace of traces.toReversed()) {
+      if (trace.layer < lowest) break;
+      const into =
+        trace.layer > lowest || wantInput
+          ? this.#workspace.take(`back.${trace.layer % 2}`, dx.dims)
+          : undefined;
+      await this.#blockBack(trace, dx, accumulate, into);
+      if (into !== undefined) dx = into;
     }
-    for (let i = n - 1; i >= lowest; i--) {
-      dx = await this.#blockBack(
-        i,
-        residuals[i - from] as Float32Array,
-        dx,
-        batch,
-        around,
-        accumulate,
-        i > lowest || wantInput,
-      );
-    }
-    if (embedTrains) this.#embedBack(batch, dx, accumulate || this.config.tied);
+    if (table) this.#embedBack(batch, valuesOf(dx), accumulate || this.config.tied);
     return {
       loss: head.loss,
       weight: batch.totalWeight,
-      ...(options.inputGradient ? { inputGradient: dx } : {}),
+      ...(options.inputGradient ? { inputGradient: valuesOf(dx).slice() } : {}),
     };
   }
 
-  #lowestTrained(from: number): number {
-    for (let i = from; i < this.config.blocks.length; i++) if (this.#trainedRoles(i).length > 0) return i;
-    return this.config.blocks.length;
+  async #forward(batch: Batch, options: GradientOptions, wantInput: boolean): Promise<Trace[]> {
+    const from = options.from ?? 0;
+    const around = this.#surroundings.of(batch);
+    const lowest = wantInput ? from : this.#lowestTrained();
+    let x = this.#start(batch, options);
+    let left = this.#keepBytes;
+    const traces: Trace[] = [];
+    for (let i = from; i < around.length; i++) {
+      const wrt = this.#wrt(i, i > lowest || wantInput);
+      const bytes =
+        i < lowest
+          ? Number.POSITIVE_INFINITY
+          : await this.#blocks.keptBytes(wrt, batch.segments.length, batch.columns);
+      const keep = bytes <= left;
+      if (keep) left -= bytes;
+      const surroundings = around[i] as NonNullable<(typeof around)[number]>;
+      const trace = await this.#blocks.forward(i, x, surroundings, `resid.${i}`, keep ? wrt : undefined);
+      traces.push(trace);
+      x = trace.post;
+    }
+    return traces;
   }
 
-  /** Where a gradient is written: straight into its buffer, or aside and then added. */
-  #target(name: string, accumulate: boolean): { write: Float32Array; settle: () => void } | undefined {
+  #start(batch: Batch, { from, residual }: GradientOptions): Handle {
+    if (from === undefined) return this.#embed(batch);
+    const shape = [batch.segments.length, batch.columns, this.config.dModel];
+    if (residual?.length !== batch.ids.length * this.config.dModel) {
+      throw new CrosspatchError(
+        `gradients from block ${from}: wanted a residual [${shape.join(',')}], got ${residual?.length ?? 'no'} values`,
+      );
+    }
+    const x = this.#workspace.take('start', shape);
+    valuesOf(x).set(residual);
+    return x;
+  }
+
+  #trained(layer: number): BlockInput[] {
+    return this.#blocks.inputs(layer).filter((t) => this.gradientsByName.has(t.name));
+  }
+
+  /** Inputs of block `layer` that gradients are taken towards. */
+  #wrt(layer: number, input: boolean): string[] {
+    return [...(input ? ['x'] : []), ...this.#trained(layer).map((t) => t.input)];
+  }
+
+  #lowestTrained(): number {
+    const lowest = this.config.blocks.findIndex((_, i) => this.#trained(i).length > 0);
+    return lowest < 0 ? this.config.blocks.length : lowest;
+  }
+
+  async #blockBack(trace: Trace, dPost: Handle, accumulate: boolean, dx: Handle | undefined): Promise<void> {
+    const targets = this.#trained(trace.layer).map((t) => {
+      const target = this.#target(t.name, accumulate, t.input) as Target;
+      return { input: t.input, handle: this.#workspace.lasting(target.write, t.shape), ...target };
+    });
+    await this.#blocks.backward(trace, dPost, targets, dx);
+    for (const t of targets) t.settle();
+  }
+
+  /** Where a gradient is written: straight into its buffer, or into the scratch buffer of its role and then added. */
+  #target(name: string, accumulate: boolean, role: string): Target | undefined {
     const own = this.gradientsByName.get(name);
     if (own === undefined) return undefined;
     if (!accumulate) return { write: own, settle: () => {} };
-    const write = new Float32Array(own.length);
+    const write = this.#scratch(role, own.length);
     return { write, settle: () => addTo(own, write) };
   }
 
-  #surroundings(batch: Batch): Surroundings {
-    const { columns, segments } = batch;
-    const rows = segments.length;
-    const positions = new Int32Array(rows * columns);
-    segments.forEach((row, b) => {
-      for (const [start, end] of row)
-        for (let t = start; t < end; t++) positions[b * columns + t] = t - start;
-    });
-    const ropes = new Map<RopeConfig, { cos: Handle; sin: Handle }>();
-    for (const [rope, table] of this.#ropes) {
-      const cos = zeros('f32', [rows, columns, this.config.headDim / 2]);
-      const sin = zeros('f32', [rows, columns, this.config.headDim / 2]);
-      table.fill(positions, cos.data, sin.data);
-      ropes.set(rope, { cos: handle(cos), sin: handle(sin) });
-    }
-    const packed = segments.some((row) => row.length > 1);
-    const masks = new Map<number | undefined, Handle>();
-    for (const { window } of this.config.blocks) {
-      if (masks.has(window)) continue;
-      const mask = zeros('f32', [rows, 1, columns, columns]);
-      fillMask(
-        mask.data,
-        segments.map(() => 0),
-        columns,
-        columns,
-        window,
-      );
-      if (packed) separate(mask.data, segments, columns);
-      masks.set(window, handle(mask));
-    }
-    return { masks, ropes };
+  readonly #scratches = new Map<string, Float32Array>();
+
+  #scratch(role: string, length: number): Float32Array {
+    const known = this.#scratches.get(role);
+    if (known?.length === length) return known;
+    const made = new Float32Array(length);
+    this.#scratches.set(role, made);
+    return made;
   }
 
   /** [B,T,D], zero at padding. */
-  #embed(batch: Batch): Float32Array {
+  #embed(batch: Batch): Handle {
     const d = this.config.dModel;
     const table = parameter(this.parameters, EMBED);
-    const x = new Float32Array(batch.ids.length * d);
+    const handle = this.#workspace.take('start', [batch.segments.length, batch.columns, d]);
+    const x = valuesOf(handle).fill(0);
+    const s = Math.fround(this.config.embedScale);
     eachToken(batch, (at) => {
       const id = batch.ids[at] as number;
       if (id >= this.config.vocabSize)
         throw new CrosspatchError(
           `training batch: token ${id} is outside the vocabulary of ${this.config.vocabSize}`,
         );
-      x.set(table.subarray(id * d, (id + 1) * d), at * d);
+      for (let j = 0; j < d; j++) x[at * d + j] = (table[id * d + j] as number) * s;
     });
-    const s = Math.fround(this.config.embedScale);
-    if (s !== 1) for (let i = 0; i < x.length; i++) x[i] = (x[i] as number) * s;
-    return x;
+    return handle;
   }
 
   #embedBack(batch: Batch, dx: Float32Array, keep: boolean): void {
@@ -277,96 +261,21 @@ export class TrainableModel implements Owned {
     });
   }
 
-  async #block(i: number, x: Float32Array, batch: Batch, around: Surroundings): Promise<Float32Array> {
-    const { post } = await this.#forward.runHandles(this.#blockFeeds(i, x, batch, around));
-    return (post as Handle).data as Float32Array;
-  }
-
-  /** Gradients of block i into their buffers; returns the one towards its input (empty when not wanted). */
-  async #blockBack(
-    i: number,
-    x: Float32Array,
-    dPost: Float32Array,
-    batch: Batch,
-    around: Surroundings,
-    accumulate: boolean,
-    wantInput: boolean,
-  ): Promise<Float32Array<ArrayBuffer>> {
-    const roles = this.#trainedRoles(i);
-    const wrt = [...(wantInput ? ['x'] : []), ...roles.map((r) => r.input)];
-    const session = await this.#backwardFor(wrt);
-    const targets = roles.map((r) => ({
-      ...r,
-      ...(this.#target(r.name, accumulate) as { write: Float32Array; settle: () => void }),
-    }));
-    const into = Object.fromEntries(
-      targets.map((t) => [`grad.${t.input}`, this.#handle(t.write, t.shape, !accumulate)]),
-    );
-    const seeds = {
-      d_post: handle({
-        dtype: 'f32',
-        shape: [batch.segments.length, batch.columns, this.config.dModel],
-        data: dPost,
-      }),
-    };
-    const out = await session.runHandles({ ...this.#blockFeeds(i, x, batch, around), ...seeds }, into);
-    for (const t of targets) t.settle();
-    return wantInput ? ((out['grad.x'] as Handle).data as Float32Array<ArrayBuffer>) : new Float32Array(0);
-  }
-
-  #blockFeeds(i: number, x: Float32Array, batch: Batch, around: Surroundings): Record<string, Handle> {
-    const { window, rope } = this.config.blocks[i] as ModelConfig['blocks'][number];
-    const feeds: Record<string, Handle> = {
-      x: handle({ dtype: 'f32', shape: [batch.segments.length, batch.columns, this.config.dModel], data: x }),
-      mask: around.masks.get(window) as Handle,
-      ...(around.ropes.get(rope) as { cos: Handle; sin: Handle }),
-    };
-    for (const t of blockInputs(this.config, i, this.#lora))
-      feeds[t.input] = this.#handle(parameter(this.parameters, t.name), t.shape, true);
-    return feeds;
-  }
-
-  #trainedRoles(i: number): BlockInput[] {
-    return blockInputs(this.config, i, this.#lora).filter((t) => this.gradientsByName.has(t.name));
-  }
-
-  async #backwardFor(wrt: readonly string[]): Promise<Session> {
-    const key = wrt.join(' ');
-    let session = this.#backward.get(key);
-    if (session === undefined) {
-      const { dModel } = this.config;
-      const graph = gradGraph({
-        name: 'block.back',
-        forward: this.#forwardGraph,
-        seeds: { post: input('d_post', 'f32', ['B', 'T', dModel]) },
-        wrt,
-      });
-      session = await compile(graph, this.#compile);
-      this.#backward.set(key, session);
-    }
-    return session;
-  }
-
-  /** Handles of lasting buffers are made once. */
-  #handle(data: Float32Array, shape: readonly number[], lasting: boolean): Handle {
-    const known = this.#handles.get(data);
-    if (known !== undefined) return known;
-    const made = handle({ dtype: 'f32', shape, data });
-    if (lasting) this.#handles.set(data, made);
-    return made;
-  }
-
+  /** The head on the rows whose prediction counts. */
   async #runHead(
-    x: Float32Array,
+    x: Handle,
     batch: Batch,
     back?: { scale: number; table?: Float32Array; gain?: Float32Array },
   ) {
     const d = this.config.dModel;
+    const residual = valuesOf(x);
     const { at, id, weight } = batch.targets;
     if (at.length === 0) throw new CrosspatchError('training batch: no token counts towards the loss');
-    const rows = new Float32Array(at.length * d);
-    for (let i = 0; i < at.length; i++)
-      rows.set(x.subarray((at[i] as number) * d, ((at[i] as number) + 1) * d), i * d);
+    const rows = valuesOf(this.#workspace.take('head.rows', [at.length, d]));
+    for (let i = 0; i < at.length; i++) {
+      const from = (at[i] as number) * d;
+      rows.set(residual.subarray(from, from + d), i * d);
+    }
     const tensors = {
       table: parameter(this.parameters, this.config.tied ? EMBED : HEAD),
       gain: parameter(this.parameters, FINAL_NORM),
@@ -374,89 +283,27 @@ export class TrainableModel implements Owned {
     return this.#head.run(rows, id, weight, tensors, back);
   }
 
+  /** Gradients of the head's rows [N,D] at their places in [B,T,D]; a place may occur once only. */
+  #scatter(rows: Float32Array, batch: Batch): Handle {
+    const d = this.config.dModel;
+    const handle = this.#workspace.take('back.head', [batch.segments.length, batch.columns, d]);
+    const dx = valuesOf(handle).fill(0);
+    batch.targets.at.forEach((at, i) => {
+      dx.set(rows.subarray(i * d, (i + 1) * d), at * d);
+    });
+    return handle;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#handles.clear();
-    await disposeAll([this.#forward, this.#head, ...this.#backward.values()]);
+    this.#workspace.clear();
+    this.#scratches.clear();
+    await disposeAll([this.#blocks, this.#head]);
   }
 }
 
-/** A weight of a block as an input of its graph. */
-interface BlockInput {
-  /** Name in the graph. */
-  readonly input: string;
-  /** Full parameter name. */
-  readonly name: string;
-  readonly shape: readonly number[];
-}
-
-function blockInputs(c: ModelConfig, layer: number, lora: LoraOptions | undefined): BlockInput[] {
-  return Object.entries(blockTensors(c)).flatMap(([role, t]): BlockInput[] => {
-    const name = blockTensorName(layer, t.name);
-    const own = { input: role, name, shape: t.shape };
-    if (lora === undefined || !carriesAdapter(role, lora)) return [own];
-    const [out, inner] = t.shape as [number, number];
-    return [
-      own,
-      { input: factorName(role as BlockRole, 'A'), name: `${name}.lora_A`, shape: [lora.rank, inner] },
-      { input: factorName(role as BlockRole, 'B'), name: `${name}.lora_B`, shape: [out, lora.rank] },
-    ];
-  });
-}
-
-function carriesAdapter(role: string, lora: LoraOptions): role is LoraTarget {
-  const targets: readonly string[] = lora.targets ?? ['q', 'k', 'v', 'o', 'gate', 'up', 'down'];
-  return targets.includes(role);
-}
-
-/** One block with its weights as inputs: x [B,T,D], mask [B,1,T,T] → post [B,T,D]. */
-function blockGraph(c: ModelConfig, lora: LoraOptions | undefined): Graph {
-  const tensors = blockTensors(c);
-  const made = new Map<string, Node>();
-  const once = (name: string, shape: readonly number[]): Node => {
-    const node = made.get(name) ?? input(name, 'f32', shape);
-    made.set(name, node);
-    return node;
-  };
-  const tensor = (role: BlockRole): Node => {
-    const t = tensors[role];
-    if (t === undefined) throw new CrosspatchError(`block graph: this family has no ${role}`);
-    return once(role, t.shape);
-  };
-  const weights: BlockWeights = {
-    tensor,
-    project: (x, role) => {
-      const w = tensor(role);
-      if (lora === undefined || !carriesAdapter(role, lora)) return linear(x, w);
-      const [out, inner] = w.shape as [number, number];
-      return adapted(
-        x,
-        w,
-        once(factorName(role, 'A'), [lora.rank, inner]),
-        once(factorName(role, 'B'), [out, lora.rank]),
-        lora,
-      );
-    },
-  };
-  const half = c.headDim / 2;
-  const { post } = wholeBlock(
-    c,
-    weights,
-    input('x', 'f32', ['B', 'T', c.dModel]),
-    input('cos', 'f32', ['B', 'T', half]),
-    input('sin', 'f32', ['B', 'T', half]),
-    input('mask', 'f32', ['B', 1, 'T', 'T']),
-  );
-  return { name: 'block', outputs: { post } };
-}
-
-/** Hide from every segment what is not its own. */
-function separate(mask: Float32Array, segments: Batch['segments'], columns: number): void {
-  segments.forEach((row, b) => {
-    for (const [start, end] of row) {
-      for (let t = start; t < end; t++)
-        mask.fill(-1e9, (b * columns + t) * columns, (b * columns + t) * columns + start);
-    }
-  });
+interface Target {
+  readonly write: Float32Array;
+  readonly settle: () => void;
 }
 
 function eachToken(batch: Batch, visit: (at: number) => void): void {
