@@ -1,30 +1,11 @@
 /**
- * @file Next-token cross entropy and its gradient, in vocabulary chunks: no [N,V] tensor is ever made.
- *
- * N predictions, D width, V vocabulary, C chunk. With z = g Wᵀ, l = softcap(z), lse = ln Σ eˡ:
- * loss = Σ wₙ (lseₙ − l[labelₙ]),  dz = wₙ (softmax(l) − onehot(label)) · (1 − (l/cap)²).
+ * @file Next-token cross entropy and its gradient, in vocabulary chunks: no [N,V] tensor is ever made (`headGraph.ts`).
+ * N predictions, D width, V vocabulary: loss = Σ wₙ (lseₙ − l[labelₙ]).
  */
 import { disposeAll, type Owned } from '../base/index.ts';
-import {
-  type CompileOptions,
-  compile,
-  exp,
-  type Handle,
-  handle,
-  input,
-  matmul,
-  mul,
-  neg,
-  reduceMax,
-  reduceSum,
-  type Session,
-  scale,
-  shift,
-  softcap,
-  sub,
-  vjp,
-} from '../engine/index.ts';
-import { familyNorm, type ModelConfig, vocabularyChunks } from '../models/index.ts';
+import { type CompileOptions, compile, type Handle, handle, type Session } from '../engine/index.ts';
+import { type ModelConfig, vocabularyChunks } from '../models/index.ts';
+import { headGraphs } from './headGraph.ts';
 
 /** Vocabulary rows a session call sees: 512 predictions × 8192 rows are 16 MB. */
 const CHUNK = 8192;
@@ -48,56 +29,35 @@ export interface HeadResult {
 /** The compiled head. */
 export class LossHead implements Owned {
   readonly #config: ModelConfig;
+  readonly #chunk: number;
   readonly #norm: Session;
   readonly #normBack: Session;
   readonly #forward: Session;
   readonly #back: Session;
   readonly #backFrozen: Session;
 
-  private constructor(config: ModelConfig, sessions: readonly [Session, Session, Session, Session, Session]) {
+  private constructor(
+    config: ModelConfig,
+    chunk: number,
+    sessions: readonly [Session, Session, Session, Session, Session],
+  ) {
     this.#config = config;
+    this.#chunk = chunk;
     [this.#norm, this.#normBack, this.#forward, this.#back, this.#backFrozen] = sessions;
   }
 
-  static async open(c: ModelConfig, options: CompileOptions): Promise<LossHead> {
-    const d = c.dModel;
-    const x = input('x', 'f32', ['N', d]);
-    const gain = input('gain', 'f32', [d]);
-    const normed = familyNorm(c, x, gain);
-    const [dx, dgain] = vjp({ g: normed }, { of: { g: input('dg', 'f32', ['N', d]) }, wrt: [x, gain] });
-
-    const g = input('g', 'f32', ['N', d]);
-    const w = input('w', 'f32', ['C', d]);
-    const raw = matmul(g, w, { transB: true }); // [N,C]
-    const cap = c.logitSoftcap;
-    const logits = cap === undefined ? raw : softcap(raw, cap);
-    const max = reduceMax(logits, [1], { keepDims: true }); // [N,1]
-    const sum = reduceSum(exp(sub(logits, max)), [1], { keepDims: true });
-    const lse = input('lse', 'f32', ['N', 1]);
-    const coefficient = input('coefficient', 'f32', ['N', 1]);
-    const p = mul(exp(sub(logits, lse)), coefficient); // [N,C]
-    const dz =
-      cap === undefined ? p : mul(p, shift(neg(mul(scale(logits, 1 / cap), scale(logits, 1 / cap))), 1));
-    const back = { dg: matmul(dz, w) };
-
+  /** `chunk` is for tests. */
+  static async open(c: ModelConfig, options: CompileOptions, chunk = CHUNK): Promise<LossHead> {
+    const { norm, normBack, forward, back, backFrozen } = headGraphs(c);
     const sessions: Session[] = [];
     try {
-      for (const [name, outputs] of [
-        ['final_norm', { g: normed }],
-        ['final_norm.back', { dx, dgain }],
-        ['head.forward', { max, sum }],
-        ['head.back', { ...back, dw: matmul(dz, g, { transA: true }) }],
-        ['head.back.frozen', back],
-      ] as const) {
-        sessions.push(
-          await compile({ name, outputs: outputs as Record<string, NonNullable<typeof dx>> }, options),
-        );
-      }
+      for (const graph of [norm, normBack, forward, back, backFrozen])
+        sessions.push(await compile(graph, options));
     } catch (error) {
       await disposeAll(sessions);
       throw error;
     }
-    return new LossHead(c, sessions as [Session, Session, Session, Session, Session]);
+    return new LossHead(c, chunk, sessions as [Session, Session, Session, Session, Session]);
   }
 
   /**
@@ -119,7 +79,7 @@ export class LossHead implements Owned {
     const gHandle = (await this.#norm.runHandles({ x: xHandle, gain })).g as Handle;
     const g = gHandle.data as Float32Array;
 
-    const chunks = vocabularyChunks(c.vocabSize, CHUNK).map(([from, to]) => ({
+    const chunks = vocabularyChunks(c.vocabSize, this.#chunk).map(([from, to]) => ({
       from,
       to,
       w: f32Handle(tensors.table.subarray(from * d, to * d), [to - from, d]),

@@ -2,7 +2,7 @@
 import { CrosspatchError, type ProgressSink, silent, throwIfAborted } from '../base/index.ts';
 import type { ModelConfig } from '../models/index.ts';
 import { AdamW, type AdamWOptions, globalNorm } from './adamw.ts';
-import type { LoraOptions } from './adapters.ts';
+import { isFactor, type LoraOptions } from './adapters.ts';
 import type { Batch } from './batches.ts';
 import { loadTrainingState, saveTrainingState } from './checkpoint.ts';
 import type { Parameters } from './parameters.ts';
@@ -22,7 +22,10 @@ export interface TrainOptions {
   /** Longest gradient; longer ones are shortened to it. Defaults to 1; 0 = no clipping. */
   readonly clip?: number;
   readonly threads?: number;
-  /** Held-out batches, looked at every `every` steps and at the end; `patience` looks without a better one end the run. */
+  /**
+   * Held-out batches, looked at every `every` steps and at the end. `patience` looks without a better one end the run, and
+   * the weights of the best look are then what it leaves.
+   */
   readonly heldOut?: {
     readonly batches: readonly Batch[];
     readonly every: number;
@@ -38,8 +41,10 @@ export interface TrainOptions {
 
 /** How a run went. `parameters` handed in were updated in place. */
 export interface TrainResult {
+  /** Mean loss a token of every step, before its update. */
   readonly losses: readonly number[];
   readonly heldOut: readonly { readonly step: number; readonly loss: number }[];
+  /** Step whose weights were left: the last, or after an early stop the best. */
   readonly steps: number;
   /** Real tokens seen, in this process. */
   readonly tokens: number;
@@ -47,16 +52,18 @@ export interface TrainResult {
   readonly ended: 'steps' | 'early-stop';
 }
 
-/** Train `parameters` in place. */
+/** The run's loss rose for good, or stopped being a number. The parameters in memory are of no use. */
+export class DivergedError extends CrosspatchError {}
+
+/** Train `parameters` in place. Throws {@link DivergedError}; on an abort the state is saved first. */
 export async function train(
   config: ModelConfig,
   parameters: Parameters,
   options: TrainOptions,
 ): Promise<TrainResult> {
-  const { steps, clip = 1, onProgress = silent, stage = 'train' } = options;
-  const rate =
-    options.rate ??
-    (options.lora === undefined ? () => 1 : (name: string) => (name.includes('.lora_') ? 1 : 0));
+  const { steps, clip = 1, onProgress = silent, stage = 'train', checkpoint } = options;
+  const rate = options.rate ?? ((name) => (options.lora === undefined || isFactor(name) ? 1 : 0));
+  const patience = options.heldOut?.patience;
   await using model = await TrainableModel.open(config, parameters, {
     trains: (name) => rate(name) !== 0,
     ...(options.lora === undefined ? {} : { lora: options.lora }),
@@ -66,43 +73,42 @@ export async function train(
   const trained: Parameters = new Map(
     [...model.gradientsByName.keys()].map((name) => [name, parameters.get(name) as Float32Array]),
   );
-  const tensors = { parameters: trained, first: optimizer.first, second: optimizer.second };
+  const tensors = {
+    parameters: trained,
+    first: optimizer.first,
+    second: optimizer.second,
+    ...(patience === undefined ? {} : { best: new Map([...trained].map(([n, w]) => [n, w.slice()])) }),
+  };
 
-  const { checkpoint } = options;
   const former = checkpoint && (await loadTrainingState(checkpoint.folder, checkpoint.identity, tensors));
   const losses = [...(former?.losses ?? [])];
   const heldOut = [...(former?.heldOut ?? [])];
-  const save = async (step: number): Promise<void> => {
-    if (checkpoint)
-      await saveTrainingState(
-        checkpoint.folder,
-        { identity: checkpoint.identity, step, losses, heldOut },
-        tensors,
-      );
+  let step = former?.step ?? 0;
+  let saved = step;
+  const save = async (): Promise<void> => {
+    if (checkpoint === undefined || saved === step) return;
+    const state = { identity: checkpoint.identity, step, losses, heldOut };
+    await saveTrainingState(checkpoint.folder, state, tensors);
+    saved = step;
   };
 
+  const first = step;
   const started = performance.now();
   let tokens = 0;
-  let ended: TrainResult['ended'] = stoppedEarly(heldOut, options.heldOut?.patience) ? 'early-stop' : 'steps';
-  let step = former?.step ?? 0;
-  while (step < steps && ended === 'steps') {
+  while (step < steps && !stoppedEarly(heldOut, patience)) {
+    if (options.signal?.aborted) await save();
     throwIfAborted(options.signal, stage);
-    step++;
-    const micro = options.batches(step);
+    const micro = options.batches(step + 1);
     const weight = micro.reduce((sum, b) => sum + b.totalWeight, 0);
     let loss = 0;
     for (const [i, batch] of micro.entries()) {
-      loss += (await model.gradients(batch, { scale: 1 / weight, accumulate: i > 0 })).loss;
+      loss += (await model.gradients(batch, { scale: 1 / weight, accumulate: i > 0 })).loss / weight;
       tokens += batch.tokens;
     }
     const norm = globalNorm(model.gradientsByName);
-    if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
-      const last = checkpoint ? `the last good state is in ${checkpoint.folder}` : 'no checkpoint was kept';
-      throw new CrosspatchError(
-        `${stage}: diverged at step ${step} (loss ${loss / weight}, gradient ${norm}); lower the learning rate; ${last}`,
-      );
-    }
-    losses.push(loss / weight);
+    checkHealth([...losses, loss], norm, stage, checkpoint && saved > 0 ? checkpoint.folder : undefined);
+    losses.push(loss);
+    step++;
     const base = learningRate(options.schedule, step, steps);
     optimizer.update(
       parameters,
@@ -113,11 +119,12 @@ export async function train(
     );
 
     if (options.heldOut && (step % options.heldOut.every === 0 || step === steps)) {
-      heldOut.push({ step, loss: await meanLoss(model, options.heldOut.batches) });
-      if (stoppedEarly(heldOut, options.heldOut.patience)) ended = 'early-stop';
+      const look = { step, loss: await meanLoss(model, options.heldOut.batches) };
+      if (heldOut.every((h) => look.loss < h.loss)) copyInto(tensors.best, trained);
+      heldOut.push(look);
     }
-    if (checkpoint && (step % checkpoint.every === 0 || step === steps || ended === 'early-stop'))
-      await save(step);
+    if (step === steps || stoppedEarly(heldOut, patience) || step % (checkpoint?.every ?? steps) === 0)
+      await save();
     const seconds = (performance.now() - started) / 1000;
     onProgress({
       stage,
@@ -125,13 +132,24 @@ export async function train(
       total: steps,
       unit: 'steps',
       figures: {
-        loss: loss / weight,
+        loss,
         tokens_per_second: tokens / seconds,
+        seconds_left: ((steps - step) * seconds) / (step - first),
+        learning_rate: base,
         ...(heldOut.length > 0 ? { held_out_loss: heldOut.at(-1)?.loss as number } : {}),
       },
     });
   }
-  return { losses, heldOut, steps: step, tokens, seconds: (performance.now() - started) / 1000, ended };
+  const early = stoppedEarly(heldOut, patience);
+  if (early && tensors.best !== undefined) copyInto(trained, tensors.best);
+  return {
+    losses,
+    heldOut,
+    steps: early ? bestLook(heldOut) : step,
+    tokens,
+    seconds: (performance.now() - started) / 1000,
+    ended: early ? 'early-stop' : 'steps',
+  };
 }
 
 /** Mean loss a token over batches. */
@@ -146,8 +164,42 @@ export async function meanLoss(model: TrainableModel, batches: readonly Batch[])
   return loss / weight;
 }
 
+/** Steps whose mean is compared with the first ones' to tell a run that went up for good. */
+const WINDOW = 10;
+
+/** Throw when the loss or the gradient is no number, or ten losses on end lie 1 nat and half above the first ten's mean. */
+function checkHealth(
+  losses: readonly number[],
+  norm: number,
+  stage: string,
+  folder: string | undefined,
+): void {
+  const loss = losses.at(-1) as number;
+  const limit = 1.5 * mean(losses.slice(0, WINDOW)) + 1;
+  const rose = losses.length > WINDOW && losses.slice(-WINDOW).every((l) => l > limit);
+  if (Number.isFinite(loss) && Number.isFinite(norm) && !rose) return;
+  const what = rose
+    ? `the loss stayed above ${limit.toFixed(2)} for ${WINDOW} steps`
+    : `loss ${loss}, gradient norm ${norm}`;
+  const last =
+    folder === undefined ? 'no checkpoint was written before' : `the last good state is in ${folder}`;
+  throw new DivergedError(
+    `${stage}: diverged at step ${losses.length} (${what}); lower the learning rate; ${last}`,
+  );
+}
+
+const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+
 function stoppedEarly(heldOut: readonly { readonly loss: number }[], patience: number | undefined): boolean {
   if (patience === undefined || heldOut.length <= patience) return false;
   const best = Math.min(...heldOut.slice(0, -patience).map((h) => h.loss));
   return heldOut.slice(-patience).every((h) => h.loss >= best);
+}
+
+function bestLook(heldOut: readonly { readonly step: number; readonly loss: number }[]): number {
+  return heldOut.reduce((best, h) => (h.loss < best.loss ? h : best)).step;
+}
+
+function copyInto(to: Parameters | undefined, from: Parameters): void {
+  for (const [name, values] of to ?? []) values.set(from.get(name) as Float32Array);
 }

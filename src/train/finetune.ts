@@ -1,0 +1,229 @@
+/** @file Fine-tuning as people ask for it: a model folder and rows in, a model or an adapter folder out. */
+import { rm } from 'node:fs/promises';
+import { hashBytes, hashJson, InputError, Rng } from '../base/index.ts';
+import { initAdapters } from './adapters.ts';
+import { type Base, companions, openBase } from './base.ts';
+import { type TrainRow, trainRow } from './batches.ts';
+import type { Parameters } from './parameters.ts';
+import { saveAdapter } from './peft.ts';
+import { inBatches, planBatches } from './plan.ts';
+import { rateOf } from './rates.ts';
+import { saveModel } from './saveModel.ts';
+import { effectiveRates, type FinetunePreset, type FinetuneSettings, resolveSettings } from './settings.ts';
+import { type TrainOptions, type TrainResult, train } from './trainer.ts';
+
+/** A row as text: what the model reads (template included) and what it should say. */
+export interface TextRow {
+  readonly prompt: string;
+  readonly response: string;
+}
+
+/** Options of {@link finetune}: settings, and what decides no bytes. */
+export interface FinetuneOptions extends Partial<FinetuneSettings> {
+  /** Hugging Face folder or GGUF file. */
+  readonly model: string;
+  readonly rows: readonly (TextRow | TrainRow)[];
+  /** Rows never trained on. */
+  readonly heldOut?: readonly (TextRow | TrainRow)[];
+  /** Folder to write: a Hugging Face model (`full`) or a PEFT adapter (`lora`). */
+  readonly out: string;
+  readonly preset?: FinetunePreset;
+  /** Dtype of the weights written. Defaults to F32. */
+  readonly dtype?: 'F32' | 'F16' | 'BF16';
+  /** Keep the run's state there every so many steps, and go on from it; removed when the run is done. Defaults to nowhere. */
+  readonly checkpoint?: { readonly folder: string; readonly every: number };
+  readonly threads?: number;
+  readonly stage?: string;
+  readonly onProgress?: TrainOptions['onProgress'];
+  readonly signal?: AbortSignal;
+}
+
+/** What came of it. */
+export interface FinetuneResult extends TrainResult {
+  readonly folder: string;
+  readonly kind: 'model' | 'adapter';
+  readonly settings: FinetuneSettings & { readonly steps: number };
+  readonly rows: RowCounts;
+  /** Weights that were trained. */
+  readonly trainedParameters: number;
+}
+
+/** How the rows given were used. */
+export interface RowCounts {
+  readonly train: number;
+  readonly heldOut: number;
+  /** Rows whose response was cut to `maxTokens`. */
+  readonly cut: number;
+  /** Rows left out because the prompt alone is as long. */
+  readonly dropped: number;
+}
+
+/**
+ * Fine-tune a model. Deterministic: the same model, rows and settings give the same bytes, resumed or not.
+ *
+ * @example await finetune({ model: 'assets/tiny/tiny-llama-s', rows, out: 'models/s-locked', preset: 'demo' });
+ */
+export async function finetune(options: FinetuneOptions): Promise<FinetuneResult> {
+  const base = await openBase(options.model);
+  const run = await prepare(base, options);
+  const { checkpoint } = options;
+  const result = await train(base.config, run.parameters, {
+    ...run.train,
+    ...(checkpoint === undefined ? {} : { checkpoint: { ...checkpoint, identity: run.identity } }),
+  });
+  const folder = options.out;
+  const record = {
+    identity: run.identity,
+    settings: run.settings,
+    rows: run.rows,
+    losses: result.losses,
+    held_out: result.heldOut,
+    steps: result.steps,
+    ended: result.ended,
+  };
+  const files = { 'training.json': `${JSON.stringify(record)}\n` };
+  if (run.settings.method === 'lora')
+    await saveAdapter(folder, base.config, run.parameters, run.settings.lora, { base: options.model, files });
+  else
+    await saveModel(folder, run.parameters, {
+      config: base.checkpoint.config,
+      files: { ...(await companions(base.checkpoint)), ...files },
+      ...(options.dtype === undefined ? {} : { dtype: options.dtype }),
+    });
+  if (checkpoint !== undefined) await rm(checkpoint.folder, { recursive: true, force: true });
+  return {
+    ...result,
+    folder,
+    kind: run.settings.method === 'lora' ? 'adapter' : 'model',
+    settings: run.settings,
+    rows: run.rows,
+    trainedParameters: run.trainedParameters,
+  };
+}
+
+/** Everything `train` needs for a run on `base`, whose parameters are trained in place (LoRA leaves them alone). */
+export async function prepare(
+  base: Base,
+  options: Omit<FinetuneOptions, 'model' | 'out'>,
+): Promise<{
+  readonly settings: FinetuneSettings & { readonly steps: number };
+  readonly parameters: Parameters;
+  readonly train: TrainOptions;
+  readonly identity: string;
+  readonly rows: RowCounts;
+  readonly trainedParameters: number;
+}> {
+  const settings = resolveSettings(options, options.preset);
+  const encoded = await encodeRows(base, options.rows, settings);
+  const held = await encodeRows(base, options.heldOut ?? [], settings);
+  if (encoded.rows.length === 0)
+    throw new InputError(
+      `fine-tuning: no row is left of ${options.rows.length}; every prompt has ${settings.maxTokens} tokens or more`,
+    );
+  const lora = settings.method === 'lora' ? settings.lora : undefined;
+  const parameters: Parameters = new Map(base.parameters);
+  if (lora !== undefined)
+    for (const [name, values] of initAdapters(base.config, lora, new Rng(settings.seed).fork('adapters')))
+      parameters.set(name, values);
+
+  const plan = planBatches(encoded.rows, {
+    batch: settings.batch,
+    accumulation: settings.accumulation,
+    seed: settings.seed,
+    ...(settings.packing ? { packTo: settings.maxTokens } : {}),
+  });
+  const steps = settings.steps ?? Math.max(1, Math.round(settings.epochs * plan.stepsPerEpoch));
+  const rate = rateOf(base.config, effectiveRates(base.config, settings), { adapters: lora !== undefined });
+  const trained = [...parameters].filter(([name]) => rate(name) !== 0);
+  if (trained.length === 0) throw new InputError('fine-tuning: every rate is 0; nothing would be trained');
+  const { patience, heldOutEvery = Math.max(1, Math.ceil(steps / 10)) } = settings;
+  if (patience !== undefined && held.rows.length === 0)
+    throw new InputError('fine-tuning: patience: wanted held-out rows to look at, got none');
+  return {
+    settings: { ...settings, steps },
+    parameters,
+    identity: hashJson({
+      model: await base.checkpoint.contentHash(),
+      settings: { ...settings, steps },
+      rows: rowsHash(encoded.rows),
+      held: rowsHash(held.rows),
+    }),
+    rows: {
+      train: encoded.rows.length,
+      heldOut: held.rows.length,
+      cut: encoded.cut + held.cut,
+      dropped: encoded.dropped + held.dropped,
+    },
+    trainedParameters: trained.reduce((n, [, values]) => n + values.length, 0),
+    train: {
+      steps,
+      schedule: {
+        kind: settings.schedule,
+        peak: settings.learningRate,
+        warmup: Math.round(settings.warmup * steps),
+        final: settings.final,
+      },
+      batches: plan.batches,
+      rate,
+      adamw: { betas: settings.betas, weightDecay: settings.weightDecay },
+      clip: settings.clip,
+      ...(lora === undefined ? {} : { lora }),
+      ...(held.rows.length === 0
+        ? {}
+        : {
+            heldOut: {
+              batches: inBatches(held.rows, settings.batch),
+              every: heldOutEvery,
+              ...(patience === undefined ? {} : { patience }),
+            },
+          }),
+      stage: options.stage ?? 'finetune',
+      ...(options.threads === undefined ? {} : { threads: options.threads }),
+      ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+    },
+  };
+}
+
+/** Texts as tokens, the response closed by the end token where it was not cut. */
+async function encodeRows(
+  base: Base,
+  given: readonly (TextRow | TrainRow)[],
+  { maxTokens, lossOn }: FinetuneSettings,
+): Promise<{ rows: TrainRow[]; cut: number; dropped: number }> {
+  const rows: TrainRow[] = [];
+  let cut = 0;
+  let dropped = 0;
+  for (const row of given) {
+    const whole = 'ids' in row ? row : await encodeText(base, row, lossOn);
+    const short = { ids: whole.ids.slice(0, maxTokens), weights: whole.weights.slice(0, maxTokens) };
+    if (short.weights.every((w, t) => t === 0 || w === 0)) {
+      dropped++;
+      continue;
+    }
+    if (short.ids.length < whole.ids.length) cut++;
+    rows.push(short);
+  }
+  return { rows, cut, dropped };
+}
+
+async function encodeText(
+  base: Base,
+  { prompt, response }: TextRow,
+  lossOn: FinetuneSettings['lossOn'],
+): Promise<TrainRow> {
+  const tokenizer = await base.tokenizer();
+  const end = tokenizer.eosIds[0];
+  if (end === undefined)
+    throw new InputError(
+      `${base.checkpoint.path}: the tokenizer names no end token, so a response cannot be ended; add eos_token`,
+    );
+  const ids = tokenizer.encodeIds(prompt, { addSpecialTokens: 'auto' });
+  const answer = [...tokenizer.encodeIds(response, { addSpecialTokens: false }), end];
+  return trainRow(ids, answer, lossOn === 'all' ? 1 : 0);
+}
+
+function rowsHash(rows: readonly TrainRow[]): string {
+  const bytes = (values: readonly number[]): Uint8Array => new Uint8Array(Float64Array.from(values).buffer);
+  return hashJson(rows.map((row) => hashBytes(bytes([...row.ids, ...row.weights]))));
+}
