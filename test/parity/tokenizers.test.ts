@@ -80,9 +80,9 @@ describe.each(sources)('%s', (title, goldenName, path, load) => {
     const started = performance.now();
     const { ids, offsets } = tokenizer.encode(text, { addSpecialTokens: false });
     // About one second on an idle core; the bound only has to tell linear from quadratic.
-    expect(performance.now() - started).toBeLessThan(20_000);
-    expect(ids).toEqual(tokenizer.encodeIds(text, { addSpecialTokens: false }));
-    for (let i = 1; i < offsets.length; i++)
-      expect(offsets[i]?.[0]).toBeGreaterThanOrEqual(offsets[i - 1]?.[0] as number);
+    expect(performance.now() - started).toBeLessThan(60_000);
+    expect(String(ids)).toBe(String(tokenizer.encodeIds(text, { addSpecialTokens: false })));
+    const disorder = offsets.findIndex(([start], i) => i > 0 && start < (offsets[i - 1]?.[0] as number));
+    expect(disorder).toBe(-1);
   });
 });

@@ -24,15 +24,24 @@ export function parsePattern(value: unknown, where: string): RegExp {
   throw badTokenizer(where, '{"String": …} or {"Regex": …}', value);
 }
 
+/** Patterns by source: the Unicode classes make compiling one cost milliseconds. Users of a shared RegExp reset its `lastIndex`. */
+const compiled = new Map<string, RegExp>();
+const MAX_COMPILED = 256;
+
 /** Oniguruma source → RegExp with flags `gu`. */
 export function compilePattern(source: string, where: string): RegExp {
+  const known = compiled.get(source);
+  if (known) return known;
   const refuse = (what: string): InputError =>
     new InputError(
       `tokenizer at ${where}: pattern uses ${what}, which is not supported: ${JSON.stringify(source.slice(0, 80))}`,
     );
   const translated = translate(source, refuse);
   try {
-    return new RegExp(translated, 'gu');
+    const pattern = new RegExp(translated, 'gu');
+    if (compiled.size >= MAX_COMPILED) compiled.clear();
+    compiled.set(source, pattern);
+    return pattern;
   } catch (cause) {
     throw new InputError(
       `tokenizer at ${where}: not a usable pattern: ${JSON.stringify(source.slice(0, 80))}`,

@@ -33,20 +33,18 @@ describe('offsets', () => {
           expect(tokens).toHaveLength(ids.length);
           expect(offsets).toHaveLength(ids.length);
           const covered = new Set<number>();
-          let [lastStart, lastEnd] = [0, 0];
-          for (const [start, end] of offsets) {
-            expect(start).toBeGreaterThanOrEqual(lastStart);
-            expect(end).toBeGreaterThanOrEqual(Math.max(lastEnd, start));
-            expect(end).toBeLessThanOrEqual(text.length);
-            for (let i = start; i < end; i++) covered.add(i);
-            [lastStart, lastEnd] = [start, end];
-          }
+          const misplaced = offsets.filter(([start, end], i) => {
+            for (let at = start; at < end; at++) covered.add(at);
+            const [lastStart, lastEnd] = offsets[i - 1] ?? [0, 0];
+            return start < lastStart || end < lastEnd || end < start || end > text.length;
+          });
+          expect(misplaced).toEqual([]);
           const missed = [...text.split('').keys()].filter(
             (i) => /\S/u.test(text[i] as string) && !covered.has(i),
           );
           expect(missed).toEqual([]);
         }),
-        { numRuns: 300, seed: 11 },
+        { numRuns: 150, seed: 11 },
       );
     },
   );
@@ -100,7 +98,7 @@ describe('encode and decode', () => {
           tokenizer === byteBpe ? wellFormed.normalize('NFC') : wellFormed.replaceAll('▁', ' '),
         );
       }),
-      { numRuns: 300, seed: 5 },
+      { numRuns: 150, seed: 5 },
     );
   });
 
@@ -157,7 +155,7 @@ describe('decodeStream', () => {
           for (const piece of pieces) expect(piece).not.toMatch(/\p{Surrogate}/u);
           expect(pieces.join('') + stream.flush()).toBe(tokenizer.decode(ids, { skipSpecialTokens: true }));
         }),
-        { numRuns: 200, seed: 3 },
+        { numRuns: 80, seed: 3 },
       );
     },
   );
