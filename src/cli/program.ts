@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { CrosspatchError, errorLine, InputError } from '../base/index.ts';
 import { nearest } from '../contracts/index.ts';
 import type { Cli, RunCli } from './cli.ts';
+import { addCapture } from './commands/capture.ts';
 import { addCompare } from './commands/compare.ts';
 import { addDemo } from './commands/demo.ts';
 import { addGenerate } from './commands/generate.ts';
@@ -27,6 +28,7 @@ const COMMANDS = [
   addModels,
   addGenerate,
   addLogits,
+  addCapture,
 ] satisfies ((program: Command, cli: Cli) => void)[];
 const RUN_COMMANDS = [addDemo, addRun] satisfies ((program: Command, cli: RunCli) => void)[];
 
