@@ -44,7 +44,6 @@ describe.each(['llama', 'gemma3_text', 'qwen3'])('verified drafts on a random %s
       prompts.map((ids, i) => ({ ids, positions: [from[i]!, from[i]! + 2] })),
       blocks,
     );
-    const d = decoder.config.dModel;
     const runs = new Map<string, PatchedRun>();
     const runsOf = (row: number, block: number): PatchedRun[] => {
       const positions = [from[row]!, from[row]! + 2];

@@ -120,6 +120,46 @@ export async function runDrafted(
   return stats;
 }
 
+/**
+ * Only the probes of patched runs, nothing decided or decoded: `take(row, block, k, value)` receives the logit difference of the
+ * k-th run. Every run needs a probe; rows need no drafts.
+ */
+export async function runProbes(
+  decoder: Decoder,
+  rows: readonly Omit<DraftRow, 'drafts'>[],
+  blocks: readonly number[],
+  runsOf: (row: number, block: number) => readonly (PatchedRun & { readonly probe: Probe })[],
+  take: (row: number, block: number, k: number, value: number) => void,
+  options: Omit<DraftOptions, 'maxNewTokens' | 'stopTokens'> = {},
+): Promise<void> {
+  const { progress = silent, stage = 'probes', batch = 128, signal } = options;
+  const sorted = [...new Set(blocks)].sort((a, b) => a - b);
+  const most = 32;
+  const total = Math.ceil(rows.length / most) * sorted.length;
+  let done = 0;
+  for (let at = 0; at < rows.length; at += most) {
+    const members = rows.map((_, i) => i).slice(at, at + most);
+    const drafted = members.map((i): DraftRow => {
+      const prefix = runsOf(i, sorted[0]!)[0]?.probe.prefix ?? [];
+      return { ...rows[i]!, drafts: [{ ids: prefix, finish: 'length' }] };
+    });
+    const maxNewTokens = 1 + Math.max(...drafted.map((row) => row.drafts[0]!.ids.length));
+    const base = await Base.start(decoder, drafted, { maxNewTokens, stopTokens: [], signal });
+    for (const block of sorted) {
+      await base.advance(block);
+      const runs = waves(members.map((i) => runsOf(i, block)));
+      for (let from = 0; from < runs.length; from += batch) {
+        throwIfAborted(signal, stage);
+        const part = runs.slice(from, from + batch);
+        (await base.probe(part)).forEach((value, j) => {
+          take(members[part[j]!.row]!, block, part[j]!.k, value);
+        });
+      }
+      progress({ stage, done: ++done, total, unit: 'blocks' });
+    }
+  }
+}
+
 /** Share of checked draft tokens that were the greedy choice; 1 when none was checked. */
 export function draftAcceptance(stats: Pick<DraftStats, 'offeredTokens' | 'acceptedTokens'>): number {
   return stats.offeredTokens === 0 ? 1 : stats.acceptedTokens / stats.offeredTokens;
@@ -230,9 +270,21 @@ class Base {
     this.#next = block + 1;
   }
 
-  /** Patch and finish some runs at the block just passed; outcomes in their order. */
-  async branch(runs: readonly PlacedRun[], stats: DraftStats): Promise<PatchedOutcome[]> {
-    const decoder = this.#decoder;
+  /** The probes of some runs at the block just passed, without deciding how the runs end. */
+  async probe(runs: readonly PlacedRun[]): Promise<number[]> {
+    const { out, checks } = await this.#pass(runs);
+    const verdicts = await verify(
+      this.#decoder,
+      out.tensor,
+      checks.map((check) => ({ ...check, steps: 0 })),
+    );
+    return verdicts.map((verdict) => verdict.probe!);
+  }
+
+  /** Patch some runs at the block just passed and take them through the other blocks. */
+  async #pass(
+    runs: readonly PlacedRun[],
+  ): Promise<{ chosen: number[]; cache: KvCache; out: Residual; checks: Check[] }> {
     const block = this.#next - 1;
     const chosen = runs.map((run) => this.#choose(run));
     const tensor = this.#patched(runs, chosen, block);
@@ -241,7 +293,7 @@ class Base {
       runs.map((r) => r.row),
       block + 1,
     );
-    const out = await decoder.run({ tensor, counts }, { from: block + 1, cache });
+    const out = await this.#decoder.run({ tensor, counts }, { from: block + 1, cache });
     const checks = runs.map(({ row, run }, i): Check => {
       const { draft, fed } = this.#sequences[chosen[i]!]!;
       const { ids, from } = this.#rows[row]!;
@@ -254,6 +306,14 @@ class Base {
         ...(probed ? { probe: run.probe } : {}),
       };
     });
+    return { chosen, cache, out, checks };
+  }
+
+  /** Patch and finish some runs at the block just passed; outcomes in their order. */
+  async branch(runs: readonly PlacedRun[], stats: DraftStats): Promise<PatchedOutcome[]> {
+    const decoder = this.#decoder;
+    const block = this.#next - 1;
+    const { chosen, cache, out, checks } = await this.#pass(runs);
     const verdicts = await verify(decoder, out.tensor, checks);
 
     const lives = verdicts.map(({ accepted, next, gap }, i): Live => {

@@ -58,7 +58,7 @@ export async function verify(
     gap: Number.POSITIVE_INFINITY,
     probe: undefined as number | undefined,
   }));
-  const longest = Math.max(0, ...checks.map((c) => c.steps));
+  const longest = Math.max(0, ...checks.map((c) => (c.probe === undefined ? c.steps : Math.max(1, c.steps))));
   for (let from = 0, wave = 1; from < longest; from += wave, wave *= 2) {
     const wanted: { row: number; step: number; probing: boolean }[] = [];
     checks.forEach((check, row) => {
@@ -87,6 +87,27 @@ export async function verify(
     }
   }
   return states.map(({ probe, ...rest }) => (probe === undefined ? rest : { ...rest, probe }));
+}
+
+/** The probe of every row in a plain pass over prompt + prefix. Rows of like length share a batch of at most `batch` (defaults to 32). */
+export async function probeUnpatched(
+  decoder: Decoder,
+  rows: readonly { readonly ids: readonly number[]; readonly probe: Probe }[],
+  options: { readonly batch?: number; readonly signal?: AbortSignal | undefined } = {},
+): Promise<number[]> {
+  const { batch = 32, signal } = options;
+  const out: number[] = [];
+  const order = rows.map((_, i) => i).sort((a, b) => rows[a]!.ids.length - rows[b]!.ids.length || a - b);
+  for (let at = 0; at < order.length; at += batch) {
+    const part = order.slice(at, at + batch).map((i) => rows[i]!);
+    const embedded = decoder.embed(part.map(({ ids, probe }) => [...ids, ...probe.prefix]));
+    const { tensor } = await decoder.run(embedded, signal === undefined ? {} : { signal });
+    const checks = part.map(({ ids, probe }) => ({ column: ids.length - 1, expected: [], steps: 0, probe }));
+    (await verify(decoder, tensor, checks)).forEach((verdict, j) => {
+      out[order[at + j]!] = verdict.probe!;
+    });
+  }
+  return out;
 }
 
 /** Logits [V] behind single columns of `data` (flat column numbers), in that order, a view that the next one overwrites. */
