@@ -48,6 +48,7 @@ export {
   sourceTokenMean,
   swapTexts,
 } from './inverse.ts';
+export * from './judges/index.ts';
 export {
   LIKELIHOOD_METRIC,
   type LikelihoodCase,
