@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** @file Entry of the `crosspatch` command: the process's streams and signals around {@link runCli}. */
 import { text } from 'node:stream/consumers';
-import { packageVersions } from '../pipeline/index.ts';
+import { expandExperiment, packageVersions } from '../pipeline/index.ts';
 import { runCli } from './program.ts';
 
 const stop = new AbortController();
@@ -26,6 +26,7 @@ process.exitCode = await runCli(
     stdin: () => text(process.stdin),
     signal: stop.signal,
     exitCode: 0,
+    expand: expandExperiment,
   },
   versions.crosspatch ?? '0.0.0',
 );

@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { CrosspatchError, errorLine, InputError } from '../base/index.ts';
 import { nearest } from '../contracts/index.ts';
 import type { Cli, RunCli } from './cli.ts';
+import { addBench } from './commands/bench.ts';
 import { addCapture } from './commands/capture.ts';
 import { addCompare } from './commands/compare.ts';
 import { addDemo } from './commands/demo.ts';
@@ -16,6 +17,7 @@ import { addRun } from './commands/run.ts';
 import { addShow } from './commands/show.ts';
 import { addStatus } from './commands/status.ts';
 import { addValidate } from './commands/validate.ts';
+import { addView } from './commands/view.ts';
 
 const COMMANDS = [
   addInit,
@@ -25,10 +27,12 @@ const COMMANDS = [
   addShow,
   addCompare,
   addReport,
+  addView,
   addModels,
   addGenerate,
   addLogits,
   addCapture,
+  addBench,
 ] satisfies ((program: Command, cli: Cli) => void)[];
 const RUN_COMMANDS = [addDemo, addRun] satisfies ((program: Command, cli: RunCli) => void)[];
 

@@ -1,0 +1,134 @@
+/** @file Speed of running a model: prefill, decoding, capture, loading, memory; each as a share of the limit measured beside it. */
+import type { Rng } from '../../base/index.ts';
+import {
+  allTensors,
+  decodeSteps,
+  EMBED,
+  HEAD,
+  HookTable,
+  LanguageModel,
+  nextLogits,
+} from '../../models/index.ts';
+import { bestProduct, bestRead } from './roofline.ts';
+import { interleaved } from './timing.ts';
+
+/** Rows and tokens of the prefill that is timed. */
+export const PREFILL = { rows: 16, tokens: 64 } as const;
+
+/** Figures of {@link benchInference}; rates a second, sizes in bytes. */
+export interface InferenceFigures {
+  readonly gemm: { readonly probe: string; readonly flops: number };
+  readonly read: { readonly probe: string; readonly bytes: number };
+  readonly prefill: { readonly tokens: number; readonly flops: number; readonly share: number };
+  readonly decode_1: { readonly tokens: number; readonly bytes: number; readonly share: number };
+  readonly decode_16: { readonly tokens: number; readonly times_decode_1: number };
+  /** Capturing the residual stream behind every block, over plain prefill, less 1. */
+  readonly capture_overhead: number;
+  readonly load_seconds: number;
+  readonly memory: {
+    readonly high_water: number;
+    readonly weights_f32: number;
+    readonly kv: number;
+    readonly ratio: number;
+  };
+}
+
+/** Measure a model on disk, alone in a fresh process: the high-water mark is the process's. `rounds` turns a comparison. */
+export async function benchInference(
+  path: string,
+  options: { readonly rounds: number; readonly rng: Rng; readonly signal: AbortSignal },
+): Promise<InferenceFigures> {
+  const { rounds, rng, signal } = options;
+  const memory = await highWater(path, rng);
+  const loading = performance.now();
+  await using model = await LanguageModel.load(path);
+  const load_seconds = (performance.now() - loading) / 1000;
+  const { config, decoder } = model;
+  const head = config.vocabSize * config.dModel;
+  const body = weightsOf(model) - head;
+  const prompts = randomPrompts(model, PREFILL.rows, rng);
+  const plain = { rows: prompts.map((_, b) => b), phase: 'prompt' as const };
+
+  const prefill = async (): Promise<number> => {
+    await nextLogits(decoder, await decoder.run(decoder.embed(prompts)), undefined, plain);
+    return PREFILL.rows * PREFILL.tokens;
+  };
+  const capture = async (): Promise<number> => {
+    const kept: Float32Array[] = [];
+    const names = model.hookNames.filter((name) => name.endsWith('hook_resid_post'));
+    const hooks = new HookTable(
+      names.map((name) => [name, (x) => void kept.push(x.data.slice())] as const),
+      model.nLayers,
+    );
+    await nextLogits(decoder, await decoder.run(decoder.embed(prompts), { hooks }), undefined, plain);
+    return PREFILL.rows * PREFILL.tokens;
+  };
+  await prefill();
+  await using product = await bestProduct();
+  const compute = await interleaved({ gemm: product.task, prefill, capture }, rounds, signal);
+  const flopsOfPrefill = 2 * (body * PREFILL.rows * PREFILL.tokens + head * PREFILL.rows);
+  const prefillFlops = (compute.prefill * flopsOfPrefill) / (PREFILL.rows * PREFILL.tokens);
+
+  await using read = await bestRead(Math.max(256 * 2 ** 20, 4 * (body + head)));
+  const decode = (rows: number) => () => decodeColumns(model, prompts.slice(0, rows));
+  const memoryBound = await interleaved(
+    { read: read.task, one: decode(1), sixteen: decode(16) },
+    rounds,
+    signal,
+  );
+  const decodeBytes = memoryBound.one * 4 * (body + head);
+  return {
+    gemm: { probe: product.name, flops: compute.gemm },
+    read: { probe: read.name, bytes: memoryBound.read },
+    prefill: { tokens: compute.prefill, flops: prefillFlops, share: prefillFlops / compute.gemm },
+    decode_1: { tokens: memoryBound.one, bytes: decodeBytes, share: decodeBytes / memoryBound.read },
+    decode_16: { tokens: memoryBound.sixteen, times_decode_1: memoryBound.sixteen / memoryBound.one },
+    capture_overhead: compute.prefill / compute.capture - 1,
+    load_seconds,
+    memory,
+  };
+}
+
+/** Tokens decoded a call, the prompt's own apart. */
+const NEW_TOKENS = 16;
+
+/** Tokens decoded a second × the seconds of the call: prefill is left out of the time by counting only what comes after it. */
+async function decodeColumns(model: LanguageModel, prompts: readonly (readonly number[])[]): Promise<number> {
+  const started = performance.now();
+  let first = 0;
+  let count = 0;
+  for await (const _ of decodeSteps(model.decoder, prompts, { maxNewTokens: NEW_TOKENS + 1 })) {
+    count++;
+    if (count === prompts.length) first = performance.now();
+  }
+  const ended = performance.now();
+  return ((count - prompts.length) / (ended - first)) * (ended - started);
+}
+
+/** Load, prefill and decode once; what the process has needed until then. */
+async function highWater(path: string, rng: Rng): Promise<InferenceFigures['memory']> {
+  await using model = await LanguageModel.load(path);
+  const prompts = randomPrompts(model, PREFILL.rows, rng);
+  await decodeColumns(model, prompts);
+  const { config } = model;
+  const weights_f32 = 4 * weightsOf(model);
+  const positions = PREFILL.rows * (PREFILL.tokens + NEW_TOKENS + 1);
+  const kv = 8 * positions * config.blocks.length * config.nKvHeads * config.headDim;
+  const high_water = process.resourceUsage().maxRSS * 1024;
+  return { high_water, weights_f32, kv, ratio: high_water / (weights_f32 + kv) };
+}
+
+/** Numbers a token passes through: all matrices and gains, the head once, the embedding table only where it is the head. */
+function weightsOf({ config }: LanguageModel): number {
+  const tensors = allTensors(config);
+  let total = 0;
+  for (const [name, shape] of tensors)
+    if (name !== EMBED || !tensors.has(HEAD)) total += shape.reduce((a, b) => a * b, 1);
+  return total;
+}
+
+function randomPrompts({ config }: LanguageModel, rows: number, rng: Rng): number[][] {
+  return Array.from({ length: rows }, () =>
+    Array.from({ length: PREFILL.tokens }, () => rng.int(config.vocabSize)),
+  );
+}

@@ -1,0 +1,41 @@
+/** @file `view [DIR]`: the local web app over a folder of runs, until Ctrl-C. */
+import type { Command } from 'commander';
+import { packageVersions } from '../../pipeline/index.ts';
+import { startViewServer } from '../../server/index.ts';
+import { type Cli, type CommonOptions, collect, declare, printJson, wholeNumber } from '../cli.ts';
+import { openInBrowser } from '../open.ts';
+
+interface ViewOptions extends CommonOptions {
+  readonly port?: number;
+  readonly open: boolean;
+  readonly model?: string[];
+}
+
+export function addView(program: Command, cli: Cli): void {
+  declare(
+    program,
+    'view [dir]',
+    'Look at runs in the browser: live progress, samples, playground.',
+    'view runs',
+  )
+    .option('--port <n>', 'port on 127.0.0.1; 4517, or a free one, by default', wholeNumber('--port', 0))
+    .option('--model <path>', 'a model for the playground; may be repeated', collect)
+    .option('--no-open', 'only print the address')
+    .action(async (folder: string | undefined, options: ViewOptions) => {
+      await using server = await startViewServer({
+        folder: folder ?? 'runs',
+        version: (await packageVersions()).crosspatch ?? '',
+        ...(options.port === undefined ? {} : { port: options.port }),
+        ...(options.model === undefined ? {} : { models: options.model }),
+      });
+      if (options.json) printJson(cli, { url: server.url, port: server.port });
+      else cli.out(`${server.url}\n`);
+      if (!options.quiet && !options.json)
+        cli.err('The address holds a key to this folder: keep it to yourself. Ctrl-C stops.\n');
+      if (options.open && !options.json) openInBrowser(server.url);
+      if (!cli.signal.aborted)
+        await new Promise<void>((resolve) =>
+          cli.signal.addEventListener('abort', () => resolve(), { once: true }),
+        );
+    });
+}
