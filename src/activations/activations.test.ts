@@ -376,8 +376,8 @@ describe('tables', () => {
         rng: new Rng(seed),
         windowRows,
       })) {
-        expect(n).toBe(16);
-        for (let i = 0; i < n; i++) expect(y[2 * i + 1]).toBe(-x[i]!);
+        if (n !== 16 || x.some((v, i) => y[2 * i + 1] !== -v))
+          throw new Error('x and y do not belong together');
         seen.push(...x);
         if (seen.length >= 5000) break;
       }

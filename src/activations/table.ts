@@ -178,6 +178,7 @@ export function takeRows(
 }
 
 function joinRows(blocks: readonly PairRows[], { dx, dy }: PairSource): PairRows {
+  if (blocks.length === 1) return blocks[0] as PairRows;
   const n = blocks.reduce((sum, b) => sum + b.n, 0);
   const floats = (key: 'x' | 'y', d: number): Float32Array => {
     const out = new Float32Array(n * d);

@@ -55,6 +55,7 @@ export {
   likelihoodDifferences,
 } from './judges/likelihood.ts';
 export { type MapFiguresOptions, mapFigures } from './mapFigures.ts';
+export { type CurveEvaluatorOptions, curveEvaluator } from './mapFiguresCurves.ts';
 export { restorationThreshold } from './outcomes.ts';
 export { type BlockChoice, chooseBlock, type SweepOptions, type SweepResult, sweep } from './sweep.ts';
 export {

@@ -7,6 +7,7 @@ import { type ActivationMap, type FitContext, type FitData, fitMap } from '../ma
 import type { LanguageModel } from '../models/index.ts';
 import { inverseFigures, inverseMaps, sourceTokenMean, swapTexts } from './inverse.ts';
 import { mapFigures } from './mapFigures.ts';
+import { curveEvaluator } from './mapFiguresCurves.ts';
 import { ratioFigures } from './mapFiguresSums.ts';
 
 type Fixture = Awaited<ReturnType<typeof randomModel>>;
@@ -185,6 +186,28 @@ describe('mapFigures', () => {
     expect(value('top1_agreement')).toBeCloseTo(agree / positions, 9);
     expect(value('ce_delta')).toBeCloseTo(ce / predictions, 5);
     expect(figures.kl_div).toMatchObject({ n: 4 });
+  });
+
+  it('the evaluator of curves gives the same kl_div, and fits take it', async () => {
+    const list = texts(6, 6);
+    const evaluate = await curveEvaluator({
+      source: a.model,
+      target: b.model,
+      texts: list,
+      ends: { source: context.source, target: context.target },
+    });
+    const figures = (await mapFigures(options(list, { affine: maps.affine! }))).affine!;
+    const got = await evaluate(maps.affine!.body);
+    expect(got.kl_div).toBeCloseTo((figures.kl_div as { value: number }).value, 6);
+    expect(got.top1_agreement).toBeCloseTo((figures.top1_agreement as { value: number }).value, 9);
+    const trained = await fitMap({ kind: 'affine-sgd', steps: 30, batch: 128, learning_rate: 0.02 }, data, {
+      ...context,
+      evaluate,
+      curvePoints: 3,
+    });
+    const column = trained.record.curves!.kl_div as number[];
+    expect(column.length).toBe(3);
+    expect(column[2]).toBeLessThan(column[0]!);
   });
 
   it('without forced texts those figures are left out; the same seed gives the same intervals', async () => {

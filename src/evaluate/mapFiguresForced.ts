@@ -3,7 +3,8 @@
  * them, and the next-token distributions compared with those of B's own run.
  */
 import { type Decoder, logSumExp, type Residual } from '../models/index.ts';
-import { eachLogitRow, replaceRows } from './judges/likelihood.ts';
+import { logitRows } from './draftsVerify.ts';
+import { replaceRows } from './judges/likelihood.ts';
 import { increase } from './mapFiguresSums.ts';
 
 /** Sums over the replaced positions of each text. */
@@ -66,12 +67,14 @@ export async function addForced(
     const members = places.slice(from, from + group);
     const rows = members.map((m) => m.at);
     const truth: Distribution[] = [];
-    await eachLogitRow(decoder, own, rows, (logits) => void truth.push(distribution(logits)));
-    for (const [name, into] of Object.entries(sums))
-      await eachLogitRow(decoder, patched[name] as Residual, rows, (logits, i) => {
+    for await (const logits of logitRows(decoder, own.tensor.data, rows)) truth.push(distribution(logits));
+    for (const [name, into] of Object.entries(sums)) {
+      let i = 0;
+      for await (const logits of logitRows(decoder, (patched[name] as Residual).tensor.data, rows)) {
         const { text, t } = members[i] as (typeof members)[number];
-        compare(truth[i] as Distribution, logits, text.ids[t + 1], into, text.index);
-      });
+        compare(truth[i++] as Distribution, logits, text.ids[t + 1], into, text.index);
+      }
+    }
   }
 }
 

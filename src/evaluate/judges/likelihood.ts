@@ -4,6 +4,7 @@
  */
 import { InputError } from '../../base/index.ts';
 import { type Decoder, logSumExp, type Residual } from '../../models/index.ts';
+import { logitRows } from '../draftsVerify.ts';
 
 /** Name of the metric: nats a token, 0 = nothing lost, lower = worse. */
 export const LIKELIHOOD_METRIC = 'logprob_difference';
@@ -62,29 +63,6 @@ export function replaceRows(base: Residual, rows: readonly Float32Array[]): Resi
   return { ...base, tensor: { ...base.tensor, data } };
 }
 
-/** Logits of the rows (flat indexes b·T+t) of a final residual, `visit`ed one by one in order; chunks keep memory small for wide vocabularies. */
-export async function eachLogitRow(
-  decoder: Decoder,
-  residual: Residual,
-  rows: readonly number[],
-  visit: (logits: Float32Array, i: number) => void,
-): Promise<void> {
-  const d = decoder.config.dModel;
-  const vocab = decoder.config.vocabSize;
-  const chunk = Math.max(1, Math.floor(2 ** 23 / vocab));
-  for (let at = 0; at < rows.length; at += chunk) {
-    const members = rows.slice(at, at + chunk);
-    const data = new Float32Array(members.length * d);
-    members.forEach((row, i) => {
-      data.set(residual.tensor.data.subarray(row * d, (row + 1) * d), i * d);
-    });
-    const logits = await decoder.unembed({ dtype: 'f32', shape: [members.length, d], data });
-    members.forEach((_, i) => {
-      visit(logits.data.subarray(i * vocab, (i + 1) * vocab), at + i);
-    });
-  }
-}
-
 async function meanLogprobs(
   decoder: Decoder,
   residual: Residual,
@@ -100,10 +78,11 @@ async function meanLogprobs(
     });
   });
   const sums = cases.map(() => 0);
-  await eachLogitRow(decoder, residual, rows, (logits, i) => {
-    const { b, token } = wanted[i] as (typeof wanted)[number];
+  let i = 0;
+  for await (const logits of logitRows(decoder, residual.tensor.data, rows)) {
+    const { b, token } = wanted[i++] as (typeof wanted)[number];
     sums[b] = (sums[b] as number) + (logits[token] as number) - logSumExp(logits);
-  });
+  }
   return sums.map((sum, b) => {
     const n = (cases[b] as LikelihoodCase).completion.length;
     return n === 0 ? null : sum / n;
