@@ -68,6 +68,8 @@ export class Session implements Owned {
   readonly provider: Provider;
   readonly #inputs: ReadonlyMap<string, Node>;
   #shared: SharedOrt | undefined;
+  #running = 0;
+  #idle: (() => void) | undefined;
 
   constructor(graph: Graph, provider: Provider, shared: SharedOrt) {
     this.graph = graph;
@@ -116,6 +118,7 @@ export class Session implements Owned {
         );
       fetches[name] = h;
     }
+    this.#running++;
     try {
       return await this.#shared.ort.run(ready, fetches);
     } catch (error) {
@@ -123,6 +126,8 @@ export class Session implements Owned {
         ([name, h]) => `${name} ${engineType[h.type]}${shapeText(h.dims)}`,
       );
       throw this.#error(`failed on ${this.provider} with ${fed.join(', ')}: ${errorLine(error)}`, error);
+    } finally {
+      if (--this.#running === 0) this.#idle?.();
     }
   }
 
@@ -148,9 +153,11 @@ export class Session implements Owned {
     );
   }
 
+  /** Refuses further runs, lets those under way end, then frees. */
   async [Symbol.asyncDispose](): Promise<void> {
     const shared = this.#shared;
     this.#shared = undefined;
+    if (this.#running > 0) await new Promise<void>((resolve) => void (this.#idle = resolve));
     await shared?.release();
   }
 }

@@ -1,10 +1,14 @@
 /** @file Token-by-token generation over a batch: prefill once, then one column at a time; rows leave the batch when they end. */
-import { InputError, Rng, throwIfAborted } from '../base/index.ts';
-import type { Tensor } from '../engine/index.ts';
-import { KvCache } from './decoder/cache.ts';
+import { CrosspatchError, InputError, Rng, throwIfAborted } from '../base/index.ts';
+import { type Tensor, zeros } from '../engine/index.ts';
+import type { ModelConfig } from './config.ts';
+import { KvCache, withoutRows } from './decoder/cache.ts';
 import type { Decoder, Residual } from './decoder/decoder.ts';
 import type { HookTable } from './hooks.ts';
-import { argmaxWithGap, checkSampling, logSumExp, type SamplingOptions, sampleToken } from './sampling.ts';
+import { argmaxWithGap, checkSampling, logSumExp, Sampler, type SamplingOptions } from './sampling.ts';
+
+/** New tokens when nobody says how many. */
+const DEFAULT_NEW_TOKENS = 64;
 
 /** Options of {@link decodeSteps}. */
 export interface DecodeOptions extends SamplingOptions {
@@ -37,78 +41,147 @@ export interface Step {
   readonly finish?: 'stop' | 'length';
 }
 
+/**
+ * Refuse prompts and settings that generation would fail on, before any work. `rows` are the prompts' indices in messages.
+ *
+ * @throws InputError
+ */
+export function checkDecode(
+  config: ModelConfig,
+  prompts: readonly (readonly number[])[],
+  options: DecodeOptions,
+): void {
+  const { maxNewTokens = DEFAULT_NEW_TOKENS, seed = 0, rows } = options;
+  checkSampling(options);
+  if (!Number.isInteger(maxNewTokens) || maxNewTokens < 1)
+    throw new InputError(`max new tokens: wanted an integer ≥ 1, got ${maxNewTokens}`);
+  if (!Number.isInteger(seed)) throw new InputError(`seed: wanted an integer, got ${seed}`);
+  prompts.forEach(({ length }, b) => {
+    const where = `generate: prompt ${rows?.[b] ?? b}`;
+    if (length === 0) throw new InputError(`${where} has no tokens`);
+    if (length + maxNewTokens > config.contextLength)
+      throw new InputError(
+        `${where}: ${length} tokens + ${maxNewTokens} new ones exceed the model's context of ${config.contextLength}; shorten it or ask for fewer`,
+      );
+  });
+}
+
 /** Generate for all prompts at once; yields every token of every live row, a column at a time. */
 export async function* decodeSteps(
   decoder: Decoder,
   prompts: readonly (readonly number[])[],
   options: DecodeOptions = {},
 ): AsyncGenerator<Step, void, undefined> {
-  const { maxNewTokens = 64, hooks, signal } = options;
-  checkSampling(options);
-  if (!Number.isInteger(maxNewTokens) || maxNewTokens < 1)
-    throw new InputError(`max new tokens: wanted an integer ≥ 1, got ${maxNewTokens}`);
+  const { maxNewTokens = DEFAULT_NEW_TOKENS, hooks, signal, ended } = options;
+  checkDecode(decoder.config, prompts, options);
   if (prompts.length === 0) return;
-  const longest = Math.max(...prompts.map((p) => p.length));
-  if (longest + maxNewTokens > decoder.config.contextLength) {
-    throw new InputError(
-      `generate: ${longest} prompt tokens + ${maxNewTokens} new ones exceed the model's context of ${decoder.config.contextLength}`,
-    );
-  }
   const stops = new Set(options.stopTokens ?? []);
+  const sampler = new Sampler(options);
   const base = new Rng(options.seed ?? 0);
   const names = options.rows ?? prompts.map((_, b) => b);
   const draws = names.map((name) => base.fork(`row ${name}`));
 
-  const cache = new KvCache(decoder.config, prompts.length, longest + 1);
+  const cache = new KvCache(decoder.config, prompts.length, Math.max(...prompts.map((p) => p.length)) + 1);
+  const buffers = new StepBuffers(decoder.config, prompts.length);
+  /** Row of the call in each row of the batch. */
   let alive = prompts.map((_, b) => b);
-  const run = async (
-    ids: readonly (readonly number[])[],
-    phase: 'prompt' | 'generation',
-  ): Promise<Tensor<'f32'>> => {
-    const shared = {
+  let ids: readonly (readonly number[])[] = prompts;
+  for (let n = 1; ; n++) {
+    throwIfAborted(signal, 'generate');
+    const context = {
       cache,
       rows: alive.map((b) => names[b] as number),
-      phase,
+      phase: n === 1 ? ('prompt' as const) : ('generation' as const),
       ...(hooks === undefined ? {} : { hooks }),
       ...(signal === undefined ? {} : { signal }),
     };
-    return nextLogits(decoder, await decoder.run(decoder.embed(ids, shared), shared), hooks, shared);
-  };
+    const step = n === 1 ? undefined : buffers;
+    const embedded = decoder.embed(ids, {
+      ...context,
+      ...(step === undefined ? {} : { into: step.embedded }),
+    });
+    const residual = await decoder.run(embedded, {
+      ...context,
+      ...(step === undefined ? {} : { into: step.residual }),
+    });
+    const { data } = await nextLogits(decoder, residual, hooks, context, buffers);
 
-  let logits = await run(prompts, 'prompt');
-  for (let n = 1; ; n++) {
-    throwIfAborted(signal, 'generate');
     const vocab = decoder.config.vocabSize;
-    const next: number[][] = [];
-    const kept: number[] = [];
+    const chosen: (number | undefined)[] = [];
     for (let i = 0; i < alive.length; i++) {
       const row = alive[i] as number;
-      const scores = logits.data.subarray(i * vocab, (i + 1) * vocab);
+      const scores = data.subarray(i * vocab, (i + 1) * vocab);
       const best = argmaxWithGap(scores);
-      const id = options.temperature ? sampleToken(scores, options, draws[row] as Rng) : best.index;
+      if (Number.isNaN(best.gap))
+        throw new CrosspatchError(
+          `generate: row ${names[row]}: no logit is a number at new token ${n}; a hook or the weights hold NaN or infinity`,
+        );
+      const id = sampler.greedy ? best.index : sampler.draw(scores, draws[row] as Rng);
       const finish = stops.has(id) ? 'stop' : n === maxNewTokens ? 'length' : undefined;
-      const step = {
+      yield {
         row,
         id,
         gap: best.gap,
         ...(options.logprobs ? { logprob: (scores[id] as number) - logSumExp(scores) } : {}),
+        ...(finish === undefined ? {} : { finish }),
       };
-      yield finish === undefined ? step : { ...step, finish };
-      if (finish === undefined && !options.ended?.has(row)) {
-        next.push([id]);
-        kept.push(i);
-      }
+      chosen.push(finish === undefined && !ended?.has(row) ? id : undefined);
     }
+    // Rows that have ended leave; the last ones take their places.
+    const kept = withoutRows(alive.length, (i) => chosen[i] !== undefined);
     if (kept.length === 0) return;
     if (kept.length < alive.length) {
       cache.keep(kept);
+      buffers.shrink(kept.length);
       alive = kept.map((i) => alive[i] as number);
     }
-    logits = await run(next, 'generation');
+    ids = kept.map((i) => [chosen[i] as number]);
   }
 }
 
-/** Logits [B,V] behind the last real column of every row. Fires `ln_final.hook_normalized` on those rows, shape [B,1,D]. */
+/** What a decode step writes, kept from step to step; rows that leave make it shorter. B rows, D model width, V vocabulary. */
+class StepBuffers {
+  readonly #d: number;
+  readonly #v: number;
+  /** [B,1,D] */
+  embedded: Tensor<'f32'>;
+  /** [B,1,D] */
+  residual: Tensor<'f32'>;
+  /** [B,D] */
+  rows: Tensor<'f32'>;
+  /** [B,D] */
+  normalized: Tensor<'f32'>;
+  /** [B,V] */
+  logits: Tensor<'f32'>;
+
+  constructor({ dModel, vocabSize }: ModelConfig, batch: number) {
+    this.#d = dModel;
+    this.#v = vocabSize;
+    this.embedded = zeros('f32', [batch, 1, dModel]);
+    this.residual = zeros('f32', [batch, 1, dModel]);
+    this.rows = zeros('f32', [batch, dModel]);
+    this.normalized = zeros('f32', [batch, dModel]);
+    this.logits = zeros('f32', [batch, vocabSize]);
+  }
+
+  shrink(batch: number): void {
+    const front = ({ data }: Tensor<'f32'>, ...shape: number[]): Tensor<'f32'> => ({
+      dtype: 'f32',
+      shape: [batch, ...shape],
+      data: data.subarray(0, batch * (shape.at(-1) as number)),
+    });
+    this.embedded = front(this.embedded, 1, this.#d);
+    this.residual = front(this.residual, 1, this.#d);
+    this.rows = front(this.rows, this.#d);
+    this.normalized = front(this.normalized, this.#d);
+    this.logits = front(this.logits, this.#v);
+  }
+}
+
+/**
+ * Logits [B,V] behind the last real column of every row. Fires `ln_final.hook_normalized` on those rows, shape [B,1,D].
+ * `buffers`, if given, hold the results until the next call.
+ */
 export async function nextLogits(
   decoder: Decoder,
   residual: Residual,
@@ -116,26 +189,30 @@ export async function nextLogits(
   context: {
     readonly rows: readonly number[];
     readonly phase: 'prompt' | 'generation';
+    /** The cache the rows were run with; says where they stand. */
     readonly cache?: KvCache;
+  },
+  buffers?: {
+    readonly rows: Tensor<'f32'>;
+    readonly normalized: Tensor<'f32'>;
+    readonly logits: Tensor<'f32'>;
   },
 ): Promise<Tensor<'f32'>> {
   const d = decoder.config.dModel;
+  const batch = residual.counts.length;
   const columns = residual.tensor.shape[1] as number;
-  const rows = new Float32Array(residual.counts.length * d);
+  const rows = buffers?.rows ?? zeros('f32', [batch, d]);
   residual.counts.forEach((n, b) => {
     if (n === 0) throw new InputError(`generate: prompt ${context.rows[b]} has no tokens`);
     const from = (b * columns + n - 1) * d;
-    rows.set(residual.tensor.data.subarray(from, from + d), b * d);
+    rows.data.set(residual.tensor.data.subarray(from, from + d), b * d);
   });
-  const normalized = await decoder.normalise({
-    dtype: 'f32',
-    shape: [residual.counts.length, d],
-    data: rows,
-  });
+  const normalized = await decoder.normalise(rows, buffers?.normalized);
   if (hooks !== undefined) {
-    const starts = (context.cache?.lengths ?? residual.counts).map((n) => n - 1);
-    const column = { ...normalized, shape: [residual.counts.length, 1, d] };
-    hooks.fire('normalized', -1, column, { ...context, starts, counts: starts.map(() => 1) });
+    const { rows: names, phase, cache } = context;
+    const starts = residual.counts.map((n, b) => (cache?.lengths[b] ?? n) - 1);
+    const column = { ...normalized, shape: [batch, 1, d] };
+    hooks.fire('normalized', -1, column, { rows: names, phase, starts, counts: starts.map(() => 1) });
   }
-  return decoder.logits(normalized);
+  return decoder.logits(normalized, buffers?.logits);
 }

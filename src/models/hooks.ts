@@ -6,7 +6,7 @@
  * `ln_final.hook_normalized` is without the norm's gain.
  */
 import { InputError } from '../base/index.ts';
-import type { Tensor } from '../engine/index.ts';
+import { shapeText, type Tensor } from '../engine/index.ts';
 
 /** Where a hook sits; `layer` is the 0-based block, −1 outside the blocks. */
 export interface HookPoint {
@@ -38,7 +38,11 @@ export interface HookContext {
   readonly phase: 'prompt' | 'generation';
 }
 
-/** Reads, changes in place, or returns a replacement of the same shape. */
+/**
+ * Reads, changes in place, or returns a replacement of the same shape. The activation's buffer is used again after the hook has
+ * returned: copy what you keep.
+ */
+// biome-ignore lint/suspicious/noConfusingVoidType: a hook that returns nothing is the common one
 export type HookFn = (activation: Tensor<'f32'>, context: HookContext) => Tensor<'f32'> | void;
 
 /** A hook and where it goes. */
@@ -156,14 +160,23 @@ export class HookTable {
     const fns = this.#byName.get(name);
     if (fns === undefined) return;
     for (const fn of fns) {
-      const replacement = fn(activation, { ...context, name, layer });
-      if (replacement === undefined || replacement.data === activation.data) continue;
-      if (replacement.data.length !== activation.data.length) {
+      const replacement: unknown = fn(activation, { ...context, name, layer });
+      if (replacement === undefined) continue;
+      if (!isTensorLike(replacement))
         throw new InputError(
-          `hook at ${name}: wanted a replacement of shape [${activation.shape.join(',')}], got [${replacement.shape.join(',')}]`,
+          `hook at ${name}: wanted nothing or a tensor back, got ${replacement instanceof Promise ? 'a promise; hooks are synchronous' : typeof replacement}`,
+        );
+      if (replacement.data === activation.data) continue;
+      if (shapeText(replacement.shape) !== shapeText(activation.shape)) {
+        throw new InputError(
+          `hook at ${name}: wanted a replacement of shape ${shapeText(activation.shape)}, got ${shapeText(replacement.shape)}`,
         );
       }
       activation.data.set(replacement.data);
     }
   }
+}
+
+function isTensorLike(value: unknown): value is Tensor<'f32'> {
+  return typeof value === 'object' && value !== null && 'data' in value && 'shape' in value;
 }

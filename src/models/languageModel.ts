@@ -7,7 +7,7 @@ import type { Tensor } from '../engine/index.ts';
 import { type Checkpoint, openCheckpoint } from './checkpoint/index.ts';
 import type { ModelConfig } from './config.ts';
 import { Decoder, type DecoderOptions } from './decoder/decoder.ts';
-import { type DecodeOptions, decodeSteps } from './generate.ts';
+import { checkDecode, type DecodeOptions, decodeSteps } from './generate.ts';
 import { type FwdHook, type HookFn, HookTable, hookNames, parseHookName } from './hooks.ts';
 import { StopText } from './stopText.ts';
 import { type ChatMessage, loadTokenizer, type Tokenizer } from './tokenizer/index.ts';
@@ -140,8 +140,9 @@ export class LanguageModel implements Owned {
     { fwdHooks }: { readonly fwdHooks: readonly FwdHook[] },
     body: () => Promise<T>,
   ): Promise<T> {
-    const removers = fwdHooks.map(([name, fn]) => this.addHook(name, fn));
+    const removers: (() => void)[] = [];
     try {
+      for (const [name, fn] of fwdHooks) removers.push(this.addHook(name, fn));
       return await body();
     } finally {
       for (const remove of removers) remove();
@@ -180,7 +181,10 @@ export class LanguageModel implements Owned {
     return (await this.forward(input, fwdHooks)).logits;
   }
 
-  /** Logits and a copy of every activation whose canonical name passes the filter, [B,T,D]. Defaults to the residual stream after every block. */
+  /**
+   * Logits, and a copy of every activation asked for, [B,T,D]: by a test of its canonical name, or as a list of names in any
+   * spelling (found in `cache` under that spelling and the canonical one). Defaults to the residual stream after every block.
+   */
   async runWithCache(
     input: ModelInput,
     {
@@ -198,7 +202,10 @@ export class LanguageModel implements Owned {
     const fwdHooks = names.map(
       (name): FwdHook => [
         name,
-        (a, { name: canonical }) => void cache.set(canonical, { ...a, data: a.data.slice() }),
+        (a, { name: canonical }) => {
+          const copy = cache.get(canonical) ?? { ...a, data: a.data.slice() };
+          cache.set(canonical, copy).set(name, copy);
+        },
       ],
     );
     return { ...(await this.forward(input, fwdHooks)), cache };
@@ -258,6 +265,9 @@ export class LanguageModel implements Owned {
       ...decode
     } = options;
     const prompts = this.toTokens(input);
+    if (!Number.isInteger(maxBatch) || maxBatch < 1)
+      throw new InputError(`max batch: wanted an integer ≥ 1, got ${maxBatch}`);
+    checkDecode(this.config, prompts, decode);
     // Rows of like length share a batch, so that little is padding.
     const order = prompts
       .map((_, i) => i)
@@ -284,13 +294,13 @@ export class LanguageModel implements Owned {
           yield { ...place, id: -1, text: text.push(stream.flush()) + text.flush(), finish };
           continue;
         }
-        const piece = text.push(stream.push(id));
+        let piece = text.push(stream.push(id));
+        if (finish === 'length') piece += text.push(stream.flush());
         if (text.stopped) {
           ended.add(row);
           yield { ...place, id: -1, text: piece, finish: 'stop' };
-        } else if (finish === 'length') {
-          yield { ...place, id, text: piece + text.push(stream.flush()) + text.flush(), finish };
-        } else yield { ...place, id, text: piece };
+        } else if (finish === 'length') yield { ...place, id, text: piece + text.flush(), finish };
+        else yield { ...place, id, text: piece };
       }
     }
   }

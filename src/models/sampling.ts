@@ -45,22 +45,79 @@ export function logSumExp(row: Float32Array): number {
   return max + Math.log(sum);
 }
 
-/** Draw a token id from one row of logits [V]. */
-export function sampleToken(row: Float32Array, options: SamplingOptions, rng: Rng): number {
-  const { temperature = 0, topK = row.length, topP = 1 } = options;
-  if (temperature === 0) return argmaxWithGap(row).index;
-  const order = Array.from(row.keys()).sort((a, b) => (row[b] as number) - (row[a] as number) || a - b);
-  const kept = order.slice(0, topK);
-  const top = row[kept[0] as number] as number;
-  const weights = kept.map((i) => Math.exp(((row[i] as number) - top) / temperature));
-  const total = weights.reduce((a, b) => a + b, 0);
-  let count = 0;
-  let mass = 0;
-  while (count < kept.length && mass < topP * total) mass += weights[count++] as number;
-  let point = rng.next() * mass;
-  for (let i = 0; i < count; i++) {
-    point -= weights[i] as number;
-    if (point < 0) return kept[i] as number;
+/** Draws tokens; keeps its scratch memory from one draw to the next. */
+export class Sampler {
+  readonly #temperature: number;
+  readonly #topK: number;
+  readonly #topP: number;
+  #sorted = new Float32Array(0);
+
+  constructor({ temperature = 0, topK = Number.POSITIVE_INFINITY, topP = 1 }: SamplingOptions) {
+    checkSampling({ temperature, topP, ...(topK === Number.POSITIVE_INFINITY ? {} : { topK }) });
+    this.#temperature = temperature;
+    this.#topK = topK;
+    this.#topP = topP;
   }
-  return kept[count - 1] as number;
+
+  /** Whether {@link draw} takes the best token and needs no random number. */
+  get greedy(): boolean {
+    return this.#temperature === 0;
+  }
+
+  /**
+   * A token id from one row of logits [V]: softmax(row / temperature) cut to the k most likely, then to the fewest whose share
+   * of what is left reaches p (arXiv 1904.09751 §3.1). Of equal logits at the cut the first are kept. Uses one random number.
+   */
+  draw(row: Float32Array, rng: Rng): number {
+    if (this.greedy) return argmaxWithGap(row).index;
+    const top = row[argmaxWithGap(row).index] as number;
+    const { limit, equals } = this.#cut(row, top);
+    let mass = 0;
+    let spare = equals;
+    for (let i = 0; i < row.length; i++) {
+      const v = row[i] as number;
+      if (v > limit || (v === limit && spare-- > 0)) mass += Math.exp((v - top) / this.#temperature);
+    }
+    let point = rng.next() * mass;
+    let last = 0;
+    spare = equals;
+    for (let i = 0; i < row.length; i++) {
+      const v = row[i] as number;
+      if (!(v > limit || (v === limit && spare-- > 0))) continue;
+      last = i;
+      point -= Math.exp((v - top) / this.#temperature);
+      if (point < 0) break;
+    }
+    return last;
+  }
+
+  /** What is kept: every logit above `limit`, and the first `equals` of those equal to it. */
+  #cut(row: Float32Array, top: number): { limit: number; equals: number } {
+    if (this.#topK >= row.length && this.#topP === 1)
+      return { limit: Number.NEGATIVE_INFINITY, equals: row.length };
+    if (this.#sorted.length !== row.length) this.#sorted = new Float32Array(row.length);
+    const sorted = this.#sorted;
+    sorted.set(row);
+    sorted.sort(); // ascending
+    const weight = (i: number): number =>
+      Math.exp(((sorted[sorted.length - 1 - i] as number) - top) / this.#temperature);
+    let count = Math.min(this.#topK, row.length);
+    if (this.#topP < 1) {
+      let total = 0;
+      for (let i = 0; i < count; i++) total += weight(i);
+      let mass = 0;
+      let n = 0;
+      while (n < count && mass < this.#topP * total) mass += weight(n++);
+      count = n;
+    }
+    const limit = sorted[sorted.length - count] as number;
+    let above = 0;
+    while (above < count && (sorted[sorted.length - 1 - above] as number) > limit) above++;
+    return { limit, equals: count - above };
+  }
+}
+
+/** Draw a token id from one row of logits [V]; a loop keeps a {@link Sampler} instead. */
+export function sampleToken(row: Float32Array, options: SamplingOptions, rng: Rng): number {
+  return new Sampler(options).draw(row, rng);
 }

@@ -33,7 +33,7 @@ export class BlockRunner implements Owned {
   readonly #options: Omit<CompileOptions, 'weights' | 'weightsFolder'>;
   readonly #first: Session;
   #second: Session | undefined;
-  #pieces: Pieces | undefined;
+  #pieces: Promise<Pieces> | undefined;
 
   static async open(
     config: ModelConfig,
@@ -148,17 +148,19 @@ export class BlockRunner implements Owned {
     });
   }
 
-  /** The second half in pieces; the fused session is dropped so that no weight is held twice. */
+  /** The second half in pieces; then the fused session is dropped, so that no weight is held twice. */
   async pieces(): Promise<Pieces> {
-    if (this.#pieces !== undefined) return this.#pieces;
+    this.#pieces ??= this.#cut();
+    return this.#pieces;
+  }
+
+  async #cut(): Promise<Pieces> {
     const c = this.#config;
     const build = builder(c, this.#layer, this.#weights, this.#options);
-    await this.#second?.[Symbol.asyncDispose]();
-    this.#second = undefined;
     const plain: ModelConfig = { ...c, sandwichNorms: false };
     const normOnly = async (name: string, role: BlockRole): Promise<Session | undefined> =>
       c.sandwichNorms ? build(name, (w) => ({ out: postNorm(c, w, role) })) : undefined;
-    this.#pieces = {
+    const pieces = {
       attention: await build('attention', (w) => {
         const { q, k, v, mask } = attentionInputs(c);
         return { inner: attentionOut(plain, w, q, k, v, mask).inner };
@@ -169,23 +171,16 @@ export class BlockRunner implements Owned {
       })),
       mlpNorm: await normOnly('postMlpNorm', 'postMlpNorm'),
     };
-    return this.#pieces;
+    const fused = this.#second;
+    this.#second = undefined;
+    await fused?.[Symbol.asyncDispose]();
+    return pieces;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const pieces = this.#pieces;
-    await disposeAll(
-      [
-        this.#first,
-        this.#second,
-        pieces?.attention,
-        pieces?.attentionNorm,
-        pieces?.mlp,
-        pieces?.mlpNorm,
-      ].filter((s) => s !== undefined),
-    );
-    this.#second = undefined;
-    this.#pieces = undefined;
+    const pieces = await this.#pieces?.catch(() => undefined);
+    const held = [this.#first, this.#second, ...Object.values<Session | undefined>({ ...pieces })];
+    await disposeAll(held.filter((s) => s !== undefined));
   }
 }
 

@@ -1,6 +1,6 @@
 /** @file Keys and values of past tokens, one preallocated pair a block, written in place. */
 import { CrosspatchError } from '../../base/index.ts';
-import { type Handle, handle, zeros } from '../../engine/index.ts';
+import { type Handle, handle } from '../../engine/index.ts';
 import type { ModelConfig } from '../config.ts';
 
 /** Columns are added in steps of this many positions, so shapes (and ONNX Runtime's plans) change seldom. */
@@ -44,9 +44,18 @@ export class KvCache {
   }
 
   #allocate(): Store {
-    const k = zeros('f32', [this.batch, this.#capacity, this.#width]);
-    const v = zeros('f32', [this.batch, this.#capacity, this.#width]);
-    return { k: k.data, v: v.data, kHandle: handle(k), vHandle: handle(v) };
+    const size = this.batch * this.#capacity * this.#width;
+    return this.#storeOf(new Float32Array(size), new Float32Array(size), this.batch);
+  }
+
+  #storeOf(k: Float32Array, v: Float32Array, batch: number): Store {
+    const shape = [batch, this.#capacity, this.#width];
+    return {
+      k,
+      v,
+      kHandle: handle({ dtype: 'f32', shape, data: k }),
+      vHandle: handle({ dtype: 'f32', shape, data: v }),
+    };
   }
 
   /** Room for `more` further tokens in every row. */
@@ -89,10 +98,29 @@ export class KvCache {
     return this.#store(layer).vHandle;
   }
 
-  /** Keep only these rows, in this order. */
+  /**
+   * Keep only these rows, in this order. In place, where no row moves to a higher index (rows that leave are best replaced by
+   * the last ones, see {@link withoutRows}): only rows that move are copied.
+   */
   keep(rows: readonly number[]): void {
     const lengths = rows.map((b) => this.#lengths[b] as number);
-    this.#replace(this.#capacity, rows, lengths);
+    if (rows.some((from, to) => from < to)) {
+      this.#replace(this.#capacity, rows, lengths);
+      return;
+    }
+    const stride = this.#capacity * this.#width;
+    const size = rows.length * stride;
+    this.#stores.forEach((store, i) => {
+      if (store === undefined) return;
+      rows.forEach((from, to) => {
+        if (from === to) return;
+        const end = from * stride + (lengths[to] as number) * this.#width;
+        store.k.copyWithin(to * stride, from * stride, end);
+        store.v.copyWithin(to * stride, from * stride, end);
+      });
+      this.#stores[i] = this.#storeOf(store.k.subarray(0, size), store.v.subarray(0, size), rows.length);
+    });
+    this.#lengths.splice(0, this.#lengths.length, ...lengths);
   }
 
   /**
@@ -157,4 +185,16 @@ export class KvCache {
       this.#stores[i] = next;
     });
   }
+}
+
+/** The rows 0…n−1 that `stays` keeps, the last ones filling the places of those that leave, so that fewest rows move. */
+export function withoutRows(n: number, stays: (row: number) => boolean): number[] {
+  const rows: number[] = [];
+  let last = n - 1;
+  for (let i = 0; i <= last; i++) {
+    while (last > i && !stays(last)) last--;
+    if (stays(i)) rows.push(i);
+    else if (last > i) rows.push(last--);
+  }
+  return rows;
 }

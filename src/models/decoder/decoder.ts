@@ -7,7 +7,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { CrosspatchError, disposeAll, InputError, type Owned, throwIfAborted } from '../../base/index.ts';
-import { type Handle, handle, type Provider, type Tensor, zeros } from '../../engine/index.ts';
+import { type Handle, type Provider, type Tensor, zeros } from '../../engine/index.ts';
 import type { Checkpoint } from '../checkpoint/index.ts';
 import type { ModelConfig, RopeConfig } from '../config.ts';
 import { parseModelConfig } from '../families/index.ts';
@@ -15,9 +15,9 @@ import type { HookContext, HookTable } from '../hooks.ts';
 import { addInto, BlockRunner } from './blockRunner.ts';
 import type { KvCache } from './cache.ts';
 import { Head } from './head.ts';
-import { fillMask } from './mask.ts';
 import { RopeTable } from './rope.ts';
 import { checkTensors, EMBED, WeightFiles } from './weights.ts';
+import { type Workspace, WorkspacePool } from './workspace.ts';
 
 /** Options of {@link Decoder.open}. */
 export interface DecoderOptions {
@@ -46,16 +46,8 @@ export interface RunOptions {
   readonly rows?: readonly number[];
   readonly phase?: HookContext['phase'];
   readonly signal?: AbortSignal;
-}
-
-/** Buffers of one batch shape, kept until the shape changes. */
-interface Workspace {
-  readonly key: string;
-  readonly x: readonly [Handle, Handle];
-  readonly q: Handle;
-  readonly k: Handle;
-  readonly v: Handle;
-  readonly ropes: ReadonlyMap<RopeConfig, { readonly cos: Handle; readonly sin: Handle }>;
+  /** Buffer [B,T,D] for the result; must not be the input's. Defaults to a fresh one. */
+  readonly into?: Tensor<'f32'>;
 }
 
 /** A loaded decoder. Dispose of it to free its weights. */
@@ -65,14 +57,14 @@ export class Decoder implements Owned {
   readonly #blocks: readonly BlockRunner[];
   readonly #head: Head;
   readonly #ropes = new Map<RopeConfig, RopeTable>();
-  /** One for prefill, one for decoding. */
-  #workspaces: Workspace[] = [];
+  readonly #workspaces: WorkspacePool;
 
   private constructor(config: ModelConfig, weights: WeightFiles, blocks: readonly BlockRunner[], head: Head) {
     this.config = config;
     this.#weights = weights;
     this.#blocks = blocks;
     this.#head = head;
+    this.#workspaces = new WorkspacePool(config);
     for (const { rope } of config.blocks)
       if (!this.#ropes.has(rope)) this.#ropes.set(rope, new RopeTable(rope, config.headDim));
   }
@@ -94,7 +86,8 @@ export class Decoder implements Owned {
         blocks.push(block);
         opened.push(block);
       }
-      return new Decoder(config, weights, blocks, await Head.open(config, weights, compileOptions));
+      const head = await Head.open(config, weights, compileOptions);
+      return new Decoder(config, weights, blocks, head);
     } catch (error) {
       await disposeAll(opened);
       throw error;
@@ -105,22 +98,27 @@ export class Decoder implements Owned {
     return this.#blocks.length;
   }
 
-  /** Token ids, a list a row → what enters block 0, right-padded with zeros. Fires `hook_embed`. */
+  /**
+   * Token ids, a list a row → what enters block 0, right-padded with zeros. Fires `hook_embed`. `into` is a buffer [B,T,D]
+   * for the result; defaults to a fresh one.
+   */
   embed(
     ids: readonly (readonly number[])[],
-    options: Pick<RunOptions, 'hooks' | 'cache' | 'rows' | 'phase'> = {},
+    options: Pick<RunOptions, 'hooks' | 'cache' | 'rows' | 'phase' | 'into'> = {},
   ): Residual {
     const { dModel, vocabSize, embedScale } = this.config;
     const counts = ids.map((row) => row.length);
-    const columns = Math.max(0, ...counts);
-    if (ids.length === 0 || columns === 0) throw new InputError('embed: no tokens were given');
-    const tensor = zeros('f32', [ids.length, columns, dModel]);
+    const columns = counts.reduce((a, b) => Math.max(a, b), 0);
+    if (columns === 0) throw new InputError('embed: no tokens were given');
+    const tensor = this.#target([ids.length, columns, dModel], options.into);
     ids.forEach((row, b) => {
       row.forEach((id, t) => {
         if (!Number.isInteger(id) || id < 0 || id >= vocabSize)
           throw new InputError(`embed: token id ${id} is outside 0…${vocabSize - 1}`);
         this.#weights.readRow(EMBED, id, tensor.data, (b * columns + t) * dModel);
       });
+      if (options.into !== undefined)
+        tensor.data.fill(0, (b * columns + row.length) * dModel, (b + 1) * columns * dModel);
     });
     if (embedScale !== 1) {
       // transformers rounds √d to the weights' dtype before multiplying
@@ -131,51 +129,90 @@ export class Decoder implements Owned {
     return { tensor, counts };
   }
 
+  /** `into` when it has this shape, else an error; a fresh tensor when there is none. */
+  #target(shape: readonly number[], into: Tensor<'f32'> | undefined): Tensor<'f32'> {
+    if (into === undefined) return zeros('f32', shape);
+    if (into.shape.length !== shape.length || into.shape.some((n, i) => n !== shape[i]))
+      throw new CrosspatchError(
+        `decoder: wanted a buffer [${shape.join(',')}], got [${into.shape.join(',')}]`,
+      );
+    return into;
+  }
+
   /**
    * Run blocks `from`…`to`−1. The residual given is not changed; the one returned is the caller's to keep.
-   * Hooks fire in the order of the forward pass.
+   * Hooks fire in the order of the forward pass. Passes may overlap in time.
+   *
+   * @throws InputError when a row would grow beyond the model's context, or the blocks are not the model's
    */
   async run(residual: Residual, options: RunOptions = {}): Promise<Residual> {
-    const { from = 0, to = this.nLayers, hooks, cache } = options;
+    const { from = 0, to = this.nLayers, cache } = options;
     const { counts } = residual;
-    const [batch, columns, width] = residual.tensor.shape as [number, number, number];
+    const { shape } = residual.tensor;
+    const [batch, columns, width] = shape as [number, number, number];
     if (from < 0 || to > this.nLayers || from > to)
       throw new InputError(`run: blocks ${from}…${to} are outside 0…${this.nLayers}`);
     if (width !== this.config.dModel)
       throw new InputError(`run: residual of width ${width}, the model has ${this.config.dModel}`);
-    if (cache !== undefined && cache.batch !== batch)
-      throw new CrosspatchError(`run: cache of ${cache.batch} rows, batch of ${batch}`);
-    if (from === to) return { tensor: { ...residual.tensor, data: residual.tensor.data.slice() }, counts };
-
-    cache?.reserve(columns);
+    if (counts.length !== batch || (cache !== undefined && cache.batch !== batch))
+      throw new CrosspatchError(
+        `run: ${counts.length} counts and a cache of ${cache?.batch ?? 'no'} rows for a batch of ${batch}`,
+      );
     const context = this.#context(counts, options);
-    const space = this.#workspace(batch, columns);
-    this.#fillRopes(space, context.starts, columns);
+    const longest = counts.reduce((most, n, b) => Math.max(most, n + (context.starts[b] as number)), 0);
+    if (longest > this.config.contextLength)
+      throw new InputError(
+        `run: ${longest} tokens exceed the model's context of ${this.config.contextLength}; shorten the text`,
+      );
+    if (options.into?.data === residual.tensor.data)
+      throw new CrosspatchError('run: the result would overwrite the residual it is computed from');
+    const out = this.#target(shape, options.into);
+    if (from === to) out.data.set(residual.tensor.data);
+    else
+      await this.#workspaces.borrow(batch, columns, (space) =>
+        this.#pass(space, residual, out, { ...options, from, to }, context),
+      );
+    return { tensor: out, counts };
+  }
+
+  async #pass(
+    space: Workspace,
+    { tensor, counts }: Residual,
+    out: Tensor<'f32'>,
+    { from, to, hooks, cache, signal }: RunOptions & { readonly from: number; readonly to: number },
+    context: Omit<HookContext, 'name' | 'layer'>,
+  ): Promise<void> {
+    const columns = tensor.shape[1] as number;
+    cache?.reserve(columns);
+    space.fillRopes(this.#ropes, context.starts);
     // With nothing in the past, the chunk attends to itself and the cache is only written.
     const fresh = cache === undefined || context.starts.every((s) => s === 0);
-    const masks = this.#masks(context.starts, columns, fresh ? columns : cache.capacity);
+    const mask = space.masks(context.starts, fresh ? columns : cache.capacity);
 
-    let [x, next] = space.x;
-    (x.data as Float32Array).set(residual.tensor.data);
+    let x = space.wrap(tensor);
+    if (hooks?.has('resid_pre', from)) {
+      // a hook may write into what is the caller's
+      (space.x[1].data as Float32Array).set(tensor.data);
+      x = space.x[1];
+    }
     for (let i = from; i < to; i++) {
-      throwIfAborted(options.signal, 'forward pass');
+      throwIfAborted(signal, 'forward pass');
       const block = this.#blocks[i] as BlockRunner;
       const { rope, window } = this.config.blocks[i] as ModelConfig['blocks'][number];
+      const post = i === to - 1 ? space.wrap(out) : (space.x[(i - from) % 2] as Handle);
       hooks?.fire('resid_pre', i, view(x), context);
       const { cos, sin } = space.ropes.get(rope) as { cos: Handle; sin: Handle };
       await block.qkv({ x, cos, sin }, space);
       cache?.write(i, space.k.data as Float32Array, space.v.data as Float32Array, columns, counts);
-      const mask = masks.get(window) as Handle;
       const k = fresh ? space.k : cache.keys(i);
       const v = fresh ? space.v : cache.values(i);
-      if (hooks?.inside(i))
-        await this.#inPieces(block, i, { x, q: space.q, k, v, mask }, next, hooks, context);
-      else await block.finish({ x, q: space.q, k, v, mask }, { post: next });
-      hooks?.fire('resid_post', i, view(next), context);
-      [x, next] = [next, x];
+      const feeds = { x, q: space.q, k, v, mask: mask(window) };
+      if (hooks?.inside(i)) await this.#inPieces(block, i, feeds, post, hooks, context);
+      else await block.finish(feeds, { post });
+      hooks?.fire('resid_post', i, view(post), context);
+      x = post;
     }
     cache?.advance(counts);
-    return { tensor: { ...view(x), data: (x.data as Float32Array).slice() }, counts };
   }
 
   async #inPieces(
@@ -199,14 +236,14 @@ export class Decoder implements Owned {
     addInto(out, mixed.out, out);
   }
 
-  /** Rows of the residual stream after the last block, [N,D] → normalised rows; then {@link logits}. */
-  normalise(rows: Tensor<'f32'>): Promise<Tensor<'f32'>> {
-    return this.#head.normalise(rows);
+  /** Rows of the residual stream after the last block, [N,D] → normalised rows; then {@link logits}. `into`: a buffer [N,D]. */
+  normalise(rows: Tensor<'f32'>, into?: Tensor<'f32'>): Promise<Tensor<'f32'>> {
+    return this.#head.normalise(rows, into);
   }
 
-  /** Normalised rows [N,D] → logits [N,V]. */
-  logits(normalized: Tensor<'f32'>): Promise<Tensor<'f32'>> {
-    return this.#head.logits(normalized);
+  /** Normalised rows [N,D] → logits [N,V]. `into`: a buffer [N,V]. */
+  logits(normalized: Tensor<'f32'>, into?: Tensor<'f32'>): Promise<Tensor<'f32'>> {
+    return this.#head.logits(normalized, into);
   }
 
   /** Rows of the residual stream after the last block [N,D] → logits [N,V]. */
@@ -226,51 +263,8 @@ export class Decoder implements Owned {
     };
   }
 
-  #workspace(batch: number, columns: number): Workspace {
-    const key = `${batch}×${columns}`;
-    const found = this.#workspaces.find((w) => w.key === key);
-    if (found !== undefined) return found;
-    const c = this.config;
-    const buffer = (width: number): Handle => handle(zeros('f32', [batch, columns, width]));
-    const space: Workspace = {
-      key,
-      x: [buffer(c.dModel), buffer(c.dModel)],
-      q: buffer(c.nHeads * c.headDim),
-      k: buffer(c.nKvHeads * c.headDim),
-      v: buffer(c.nKvHeads * c.headDim),
-      ropes: new Map(
-        [...this.#ropes.keys()].map((rope) => [
-          rope,
-          { cos: buffer(c.headDim / 2), sin: buffer(c.headDim / 2) },
-        ]),
-      ),
-    };
-    this.#workspaces = [space, ...this.#workspaces].slice(0, 2);
-    return space;
-  }
-
-  #fillRopes(space: Workspace, starts: readonly number[], columns: number): void {
-    const positions = starts.flatMap((s) => Array.from({ length: columns }, (_, t) => s + t));
-    for (const [rope, table] of this.#ropes) {
-      const { cos, sin } = space.ropes.get(rope) as { cos: Handle; sin: Handle };
-      table.fill(positions, cos.data as Float32Array, sin.data as Float32Array);
-    }
-  }
-
-  /** One mask a distinct window. */
-  #masks(starts: readonly number[], columns: number, keys: number): Map<number | undefined, Handle> {
-    const masks = new Map<number | undefined, Handle>();
-    for (const { window } of this.config.blocks) {
-      if (masks.has(window)) continue;
-      const mask = zeros('f32', [starts.length, 1, columns, keys]);
-      fillMask(mask.data, starts, columns, keys, window);
-      masks.set(window, handle(mask));
-    }
-    return masks;
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#workspaces = [];
+    this.#workspaces.clear();
     await disposeAll([this.#weights, ...this.#blocks, this.#head]);
   }
 }

@@ -13,6 +13,7 @@ import {
   shift,
   softcap,
   type Tensor,
+  zeros,
 } from '../../engine/index.ts';
 import type { ModelConfig } from '../config.ts';
 import { EMBED, FINAL_NORM, HEAD, type WeightFiles } from './weights.ts';
@@ -67,23 +68,29 @@ export class Head implements Owned {
   }
 
   /** Rows of the residual stream [N,D] → normalised rows [N,D], without the norm's gain (`ln_final.hook_normalized`). */
-  async normalise(rows: Tensor<'f32'>): Promise<Tensor<'f32'>> {
-    return (await this.#normalise.run({ x: rows })).normalized as Tensor<'f32'>;
+  async normalise(rows: Tensor<'f32'>, into?: Tensor<'f32'>): Promise<Tensor<'f32'>> {
+    const target = into === undefined ? {} : { normalized: into };
+    return (await this.#normalise.run({ x: rows }, target)).normalized as Tensor<'f32'>;
   }
 
   /** Normalised rows [N,D] → logits [N,V]. */
-  async logits(normalized: Tensor<'f32'>): Promise<Tensor<'f32'>> {
+  async logits(normalized: Tensor<'f32'>, into?: Tensor<'f32'>): Promise<Tensor<'f32'>> {
     const n = normalized.shape[0] as number;
     const v = this.#config.vocabSize;
-    const only = this.#chunks.length === 1 ? this.#chunks[0] : undefined;
-    if (only !== undefined) return (await only.session.run({ normalized })).logits as Tensor<'f32'>;
-    const all = new Float32Array(n * v);
+    const all = into ?? zeros('f32', [n, v]);
     for (const { session, from, to } of this.#chunks) {
-      const part = ((await session.run({ normalized })).logits as Tensor<'f32'>).data;
+      const width = to - from;
+      // What lies together in the result is written in place: one chunk, or one row.
+      const inPlace = n === 1 || width === v;
+      const target: Tensor<'f32'> = inPlace
+        ? { dtype: 'f32', shape: [n, width], data: all.data.subarray(n * from, n * to) }
+        : zeros('f32', [n, width]);
+      await session.run({ normalized }, { logits: target });
+      if (inPlace) continue;
       for (let i = 0; i < n; i++)
-        all.set(part.subarray(i * (to - from), (i + 1) * (to - from)), i * v + from);
+        all.data.set(target.data.subarray(i * width, (i + 1) * width), i * v + from);
     }
-    return { dtype: 'f32', shape: [n, v], data: all };
+    return all;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -4,7 +4,7 @@ import { relative } from 'node:path';
 import { CrosspatchError, InputError, type Owned } from '../../base/index.ts';
 import { cast, type DType, type ExternalData, type Node, weight } from '../../engine/index.ts';
 import type { Checkpoint, TensorInfo } from '../checkpoint/index.ts';
-import { decodeToFloat32 } from '../checkpoint/index.ts';
+import { decodeFloats } from '../checkpoint/index.ts';
 import type { ModelConfig } from '../config.ts';
 
 /** One tensor of a block, by role. */
@@ -128,6 +128,9 @@ const storedAs: Readonly<Record<string, DType>> = { F32: 'f32', F16: 'f16', BF16
 export class WeightFiles implements Owned {
   readonly checkpoint: Checkpoint;
   readonly #open = new Map<string, number>();
+  /** Bytes of the row being read. */
+  #row = new Uint8Array(0);
+  #disposed = false;
 
   constructor(checkpoint: Checkpoint) {
     this.checkpoint = checkpoint;
@@ -159,20 +162,22 @@ export class WeightFiles implements Owned {
   /** Write row `index` of a [R, D] tensor, as float32, at `at` of `out`. */
   readRow(name: string, index: number, out: Float32Array, at: number): void {
     const { file, offset, byteLength, shape, dtype } = this.#info(name);
-    const rowBytes = byteLength / (shape[0] as number);
+    const [rows, width] = shape as [number, number];
+    const rowBytes = byteLength / rows;
     let fd = this.#open.get(file);
     if (fd === undefined) {
+      if (this.#disposed) throw new CrosspatchError(`weights: ${this.checkpoint.path} was already disposed`);
       fd = openSync(file, 'r');
       this.#open.set(file, fd);
     }
-    const bytes = new Uint8Array(rowBytes);
-    if (readSync(fd, bytes, 0, rowBytes, offset + index * rowBytes) !== rowBytes) {
+    if (this.#row.length !== rowBytes) this.#row = new Uint8Array(rowBytes);
+    if (readSync(fd, this.#row, 0, rowBytes, offset + index * rowBytes) !== rowBytes)
       throw new InputError(`${file}: ended inside ${name}; the file changed while it was in use`);
-    }
-    out.set(decodeToFloat32(dtype, bytes), at);
+    decodeFloats(dtype, this.#row, out.subarray(at, at + width));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed = true;
     for (const fd of this.#open.values()) closeSync(fd);
     this.#open.clear();
   }
