@@ -73,6 +73,15 @@ const defaults: Omit<FinetuneSettings, 'learningRate'> = {
   seed: 0,
 };
 
+const settingNames: ReadonlySet<string> = new Set([
+  ...Object.keys(defaults),
+  'learningRate',
+  'steps',
+  'trainBlocks',
+  'heldOutEvery',
+  'patience',
+]);
+
 /** The presets' differences from the defaults. */
 export const finetunePresets: Readonly<Record<FinetunePreset, Partial<FinetuneSettings>>> = {
   // The authors: trl's SFTTrainer, 8 × 16 rows, one epoch, 1e-5, loss on prompt and response (design/METHOD.md §2); the rest are
@@ -101,7 +110,10 @@ export const finetunePresets: Readonly<Record<FinetunePreset, Partial<FinetuneSe
 
 /** Settings with every default in place. What is given wins over the preset. */
 export function resolveSettings(given: Partial<FinetuneSettings>, preset?: FinetunePreset): FinetuneSettings {
-  const known = Object.fromEntries(Object.entries(given).filter(([, v]) => v !== undefined));
+  // Options beside the settings (rows, callbacks, a folder) decide no bytes and stay out of them.
+  const known = Object.fromEntries(
+    Object.entries(given).filter(([key, v]) => settingNames.has(key) && v !== undefined),
+  );
   const merged = { ...defaults, ...(preset === undefined ? {} : finetunePresets[preset]), ...known };
   const settings = { learningRate: merged.method === 'lora' ? 2e-4 : 2e-5, ...merged };
   const wrong = (key: keyof FinetuneSettings, wanted: string): never => {

@@ -164,10 +164,10 @@ export async function meanLoss(model: TrainableModel, batches: readonly Batch[])
   return loss / weight;
 }
 
-/** Steps whose mean is compared with the first ones' to tell a run that went up for good. */
+/** Steps the loss must stay high for, to tell a run that went up for good from a hard batch. */
 const WINDOW = 10;
 
-/** Throw when the loss or the gradient is no number, or ten losses on end lie 1 nat and half above the first ten's mean. */
+/** Throw when the loss or the gradient is no number, or ten losses on end lie half above the first one and 1 nat more. */
 function checkHealth(
   losses: readonly number[],
   norm: number,
@@ -175,7 +175,7 @@ function checkHealth(
   folder: string | undefined,
 ): void {
   const loss = losses.at(-1) as number;
-  const limit = 1.5 * mean(losses.slice(0, WINDOW)) + 1;
+  const limit = 1.5 * (losses[0] as number) + 1;
   const rose = losses.length > WINDOW && losses.slice(-WINDOW).every((l) => l > limit);
   if (Number.isFinite(loss) && Number.isFinite(norm) && !rose) return;
   const what = rose
@@ -187,8 +187,6 @@ function checkHealth(
     `${stage}: diverged at step ${losses.length} (${what}); lower the learning rate; ${last}`,
   );
 }
-
-const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
 
 function stoppedEarly(heldOut: readonly { readonly loss: number }[], patience: number | undefined): boolean {
   if (patience === undefined || heldOut.length <= patience) return false;
