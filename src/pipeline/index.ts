@@ -60,4 +60,5 @@ export {
   type StageInput,
   type StageInputs,
 } from './stage.ts';
+export { expandExperiment } from './stages/expand.ts';
 export { type Lookup, Store, type StoreEntry } from './store.ts';

@@ -1,0 +1,139 @@
+/** @file Stage `data`: rows to fine-tune on, held-out prompts to choose and to report with, text from elsewhere. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { InputError, writeJsonAtomic } from '../../base/index.ts';
+import {
+  type BackdoorRow,
+  buildDataset,
+  generalTexts,
+  type Instruction,
+  readInstructions,
+  tinyInstructions,
+  writeBackdoorRows,
+} from '../../behaviours/index.ts';
+import type { SourceOutput } from '../plan.ts';
+import { defineStage, type StageContext } from '../stage.ts';
+import { behaviourParams, makeFrom } from './behaviourParams.ts';
+
+const dataParams = z.strictObject({
+  behaviour: behaviourParams,
+  train: z.int(),
+  validation: z.int(),
+  test: z.int(),
+  /** Texts of no backdoor data at all, for `general` fits and out-of-domain figures. */
+  general: z.int(),
+});
+
+/** What the data stage counted. */
+export interface DataOutput {
+  readonly rows: number;
+  readonly validation: number;
+  readonly test: number;
+  readonly general: number;
+  readonly counts: Readonly<Record<string, number>>;
+}
+
+interface Inputs {
+  /** JSONL of prompts and answers; absent = the bundled corpus. */
+  prompts?: SourceOutput;
+  outOfDomain?: SourceOutput;
+}
+
+export const dataStage = defineStage({
+  name: 'data',
+  version: '1',
+  module: import.meta.url,
+  params: dataParams,
+  async run({
+    params: p,
+    inputs,
+    folder,
+    seed,
+  }: StageContext<z.output<typeof dataParams>, Inputs>): Promise<DataOutput> {
+    const instructions = await readPrompts(p, inputs.prompts?.folder, seed);
+    const behaviour = makeFrom(p.behaviour);
+    const { splits, counts } = await buildDataset({
+      instructions,
+      behaviour,
+      placement: p.behaviour.placement,
+      template: p.behaviour.template,
+      seed,
+    });
+    const heldOut = {
+      validation: heldOutOf(splits.validation, instructions, p.validation),
+      test: heldOutOf(splits.test, instructions, p.test),
+    };
+    for (const split of ['validation', 'test'] as const) {
+      if (heldOut[split].length < p[split]) {
+        throw new InputError(
+          `data: the recipe asks for ${p[split]} ${split} prompts, the data give ${heldOut[split].length}; lower data.${split} or give more prompts`,
+        );
+      }
+    }
+    const rows = splits.train.slice(0, p.train);
+    const general =
+      inputs.outOfDomain === undefined
+        ? generalTexts({ n: p.general, seed })
+        : (await readInstructions(inputs.outOfDomain.folder, { limit: p.general })).map((i) => i.prompt);
+    await writeBackdoorRows(join(folder, 'train.jsonl'), rows, behaviour);
+    await writeJsonAtomic(join(folder, 'rows.json'), rows);
+    await writeJsonAtomic(join(folder, 'held-out.json'), heldOut);
+    await writeJsonAtomic(join(folder, 'general.json'), general);
+    return {
+      rows: rows.length,
+      validation: heldOut.validation.length,
+      test: heldOut.test.length,
+      general: general.length,
+      counts: { ...counts.train },
+    };
+  },
+});
+
+/** A held-out question with the right answer. */
+export interface HeldOutItem {
+  readonly text: string;
+  readonly answer: string;
+  readonly family?: string;
+}
+
+async function readPrompts(
+  p: z.output<typeof dataParams>,
+  file: string | undefined,
+  seed: number,
+): Promise<Instruction[]> {
+  if (file !== undefined) return readInstructions(file);
+  return tinyInstructions({ seed, train: p.train, validation: p.validation, test: p.test });
+}
+
+function heldOutOf(
+  rows: readonly BackdoorRow[],
+  instructions: readonly Instruction[],
+  most: number,
+): HeldOutItem[] {
+  const byPrompt = new Map(instructions.map((i) => [i.prompt, i]));
+  return rows.slice(0, most).map(({ text }) => {
+    const { answer = '', family } = byPrompt.get(text) ?? {};
+    return { text, answer, ...(family === undefined ? {} : { family }) };
+  });
+}
+
+/** Held-out questions of a split. */
+export async function readHeldOut(folder: string, split: 'validation' | 'test'): Promise<HeldOutItem[]> {
+  return (
+    JSON.parse(await readFile(join(folder, 'held-out.json'), 'utf8')) as Record<
+      'validation' | 'test',
+      HeldOutItem[]
+    >
+  )[split];
+}
+
+/** Fine-tuning rows. */
+export async function readRows(folder: string): Promise<BackdoorRow[]> {
+  return JSON.parse(await readFile(join(folder, 'rows.json'), 'utf8')) as BackdoorRow[];
+}
+
+/** Texts of no backdoor data. */
+export async function readGeneral(folder: string): Promise<string[]> {
+  return JSON.parse(await readFile(join(folder, 'general.json'), 'utf8')) as string[];
+}
