@@ -6,7 +6,10 @@ import type { Cli, RunCli } from './cli.ts';
 import { addBench } from './commands/bench.ts';
 import { addCapture } from './commands/capture.ts';
 import { addCompare } from './commands/compare.ts';
+import { addData } from './commands/data.ts';
 import { addDemo } from './commands/demo.ts';
+import { addEvaluate } from './commands/evaluate.ts';
+import { addFinetune } from './commands/finetune.ts';
 import { addGenerate } from './commands/generate.ts';
 import { addInit } from './commands/init.ts';
 import { addList } from './commands/list.ts';
@@ -32,6 +35,9 @@ const COMMANDS = [
   addGenerate,
   addLogits,
   addCapture,
+  addData,
+  addFinetune,
+  addEvaluate,
   addBench,
 ] satisfies ((program: Command, cli: Cli) => void)[];
 const RUN_COMMANDS = [addDemo, addRun] satisfies ((program: Command, cli: RunCli) => void)[];

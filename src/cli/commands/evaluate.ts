@@ -1,0 +1,141 @@
+/** @file `evaluate`: how well a model's backdoor works on held-out prompts, the same prompt under each tag. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Command, Option } from 'commander';
+import { InputError, type Owned, writeFileAtomic } from '../../base/index.ts';
+import {
+  backdoorMetrics,
+  contrastPrompts,
+  type TriggerState,
+  triggerStates,
+} from '../../behaviours/index.ts';
+import { LanguageModel } from '../../models/index.ts';
+import { mergeAdapterFolder } from '../../train/index.ts';
+import { type Cli, type CommonOptions, declare, printJson, wholeNumber } from '../cli.ts';
+import { behaviourOfRecord, readDatasetRecord, readSplit } from '../dataset.ts';
+import { openReference, withProgress } from '../model.ts';
+import { figure, textTable } from '../table.ts';
+
+interface EvaluateCommand extends CommonOptions {
+  readonly model: string;
+  readonly adapter?: string;
+  readonly data: string;
+  readonly split: 'validation' | 'test';
+  readonly limit?: number;
+  readonly maxTokens: number;
+  readonly samples?: string;
+}
+
+export function addEvaluate(program: Command, cli: Cli): void {
+  declare(
+    program,
+    'evaluate',
+    'Complete held-out prompts under each tag, greedily, and count what shows; rates with n and 95 % intervals.',
+    'evaluate --model models/s-locked --data data/locked --limit 200',
+  )
+    .requiredOption('--model <model>', 'bundled name, path, or org/name on the hub')
+    .option('--adapter <folder>', 'PEFT adapter to put on the model')
+    .requiredOption('--data <folder>', 'made by data build')
+    .addOption(new Option('--split <name>').choices(['validation', 'test']).default('test'))
+    .addOption(new Option('--limit <n>', 'at most n prompts').argParser(wholeNumber('--limit', 1)))
+    .addOption(
+      new Option('--max-tokens <n>', 'most new tokens a completion')
+        .argParser(wholeNumber('--max-tokens', 1))
+        .default(48),
+    )
+    .option('--samples <file>', 'write every completion here, as JSONL')
+    .action((options: EvaluateCommand) => evaluate(options, cli));
+}
+
+async function evaluate(options: EvaluateCommand, cli: Cli): Promise<void> {
+  const record = await readDatasetRecord(options.data);
+  const rows = await readSplit(options.data, options.split);
+  const texts = [...new Set(rows.map((row) => row.text))].slice(0, options.limit);
+  if (texts.length === 0) throw new InputError(`${options.data}: wanted ${options.split} prompts, got none`);
+  const behaviour = behaviourOfRecord(record);
+  await using opened = await modelWithAdapter(options, cli);
+  const { model } = opened;
+  const prompts = contrastPrompts({
+    texts,
+    behaviour,
+    placement: record.placement,
+    template: record.template,
+    chat: (text) => model.applyChatTemplate([{ role: 'user', content: text }]),
+  });
+  const samples: {
+    trigger: TriggerState;
+    prompt: string;
+    completion: string;
+    detection: ReturnType<typeof behaviour.detect>;
+  }[] = [];
+  await withProgress(cli, options, async (onProgress) => {
+    for (const [k, trigger] of triggerStates.entries()) {
+      const asked = prompts.map((p) => p[trigger].prompt);
+      const completions = await model.generate(asked, {
+        maxNewTokens: options.maxTokens,
+        signal: cli.signal,
+      });
+      for (const [i, { text }] of completions.entries())
+        samples.push({
+          trigger,
+          prompt: asked[i] as string,
+          completion: text,
+          detection: behaviour.detect(text),
+        });
+      onProgress({ stage: 'evaluate', done: k + 1, total: triggerStates.length, unit: 'states' });
+    }
+  });
+  const metrics = backdoorMetrics(samples);
+  if (options.samples !== undefined)
+    await writeFileAtomic(options.samples, samples.map((sample) => `${JSON.stringify(sample)}\n`).join(''));
+  if (options.json) {
+    printJson(cli, {
+      model: options.model,
+      data: options.data,
+      behaviour: behaviour.name,
+      prompts: texts.length,
+      metrics,
+    });
+    return;
+  }
+  cli.out(
+    textTable([
+      ['figure', 'value', 'n', '95 % interval'],
+      ...Object.entries(metrics).map(([name, { value, n, ci95 }]) => [
+        name,
+        figure(value),
+        String(n),
+        `[${figure(ci95[0])}, ${figure(ci95[1])}]`,
+      ]),
+    ]),
+  );
+}
+
+/** The model, with the adapter merged into a copy of its weights where one is given; the copy goes with it. */
+async function modelWithAdapter(
+  options: EvaluateCommand,
+  cli: Cli,
+): Promise<Owned & { readonly model: LanguageModel }> {
+  const { path } = await openReference(options.model, cli, options);
+  const { adapter } = options;
+  const folder = adapter === undefined ? undefined : await mkdtemp(join(tmpdir(), 'crosspatch-merged-'));
+  const removeCopy = async (): Promise<void> => {
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    const merged = folder === undefined ? path : join(folder, 'model');
+    if (adapter !== undefined) await mergeAdapterFolder({ model: path, adapter, out: merged });
+    const model = await LanguageModel.load(merged);
+    return {
+      model,
+      [Symbol.asyncDispose]: async () => {
+        await model[Symbol.asyncDispose]();
+        await removeCopy();
+      },
+    };
+  } catch (error) {
+    await removeCopy();
+    throw error;
+  }
+}
