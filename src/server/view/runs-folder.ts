@@ -1,0 +1,145 @@
+/** @file The runs folder as the server sees it: every path is made here, and none leads outside. */
+import { readdir, realpath, stat } from 'node:fs/promises';
+import { basename, dirname, join, relative, sep } from 'node:path';
+import { errorLine, InputError } from '../../base/index.ts';
+import { type BehaviourResults, type Manifest, NOISE_ARMS } from '../../contracts/index.ts';
+import { headline } from '../../figures/index.ts';
+import { readManifest, readResults } from '../../pipeline/index.ts';
+import type { Headline, RunDetail, RunSummary } from './api.ts';
+import { Refused } from './refused.ts';
+
+/** A folder of run folders, or a single run folder (then only that run is seen). */
+export class RunsFolder {
+  /** Real path; nothing outside it is ever read. */
+  readonly root: string;
+  readonly only: string | undefined;
+
+  private constructor(root: string, only: string | undefined) {
+    this.root = root;
+    this.only = only;
+  }
+
+  /** Throws {@link InputError} when `folder` is not a folder. */
+  static async open(folder: string): Promise<RunsFolder> {
+    const root = await realpath(folder).catch((cause: unknown) => {
+      throw new InputError(`${folder}: no such folder; run an experiment first, e.g. crosspatch demo`, {
+        cause,
+      });
+    });
+    if (!(await stat(root)).isDirectory()) throw new InputError(`${folder}: wanted a folder, got a file`);
+    return (await exists(join(root, 'manifest.json')))
+      ? new RunsFolder(dirname(root), basename(root))
+      : new RunsFolder(root, undefined);
+  }
+
+  /** Name of the folder, for people. */
+  get name(): string {
+    return this.only ?? basename(this.root);
+  }
+
+  /**
+   * The real path of something in a run folder. Throws {@link Refused}: 400 for a run name that is more than a name, 403 for
+   * what leads (by a link, say) outside, 404 for what is not there.
+   */
+  async path(run: string, ...rest: readonly string[]): Promise<string> {
+    for (const part of [run, ...rest])
+      if (part === '' || part.startsWith('.') || /[/\\\0]/.test(part) || part.length > 255)
+        throw new Refused(400, `run ${JSON.stringify(part.slice(0, 60))}: wanted the name of a run folder`);
+    if (this.only !== undefined && run !== this.only) throw new Refused(404, `run ${run}: not found`);
+    const real = await realpath(join(this.root, run, ...rest)).catch(() => {
+      throw new Refused(404, `${[run, ...rest].join('/')}: not found`);
+    });
+    const inside = relative(this.only === undefined ? this.root : join(this.root, this.only), real);
+    if (inside === '..' || inside.startsWith(`..${sep}`) || inside.startsWith(sep))
+      throw new Refused(403, `${[run, ...rest].join('/')}: leads outside the runs folder`);
+    return real;
+  }
+
+  /** {@link path}, or undefined where there is nothing. */
+  async find(run: string, ...rest: readonly string[]): Promise<string | undefined> {
+    return this.path(run, ...rest).catch((error: unknown) => {
+      if (error instanceof Refused && error.status === 404) return undefined;
+      throw error;
+    });
+  }
+
+  /** The folder of a run, its manifest inside checked to be inside. */
+  async run(run: string): Promise<string> {
+    const folder = await this.path(run);
+    if (!(await this.find(run, 'manifest.json')))
+      throw new Refused(404, `run ${run}: no run folder (manifest.json is missing)`);
+    return folder;
+  }
+
+  /** Every run, newest first; a broken manifest is an entry that says so. */
+  async list(): Promise<RunSummary[]> {
+    const names = this.only === undefined ? await readdir(this.root) : [this.only];
+    const found = await Promise.all(names.map((name) => this.#summary(name)));
+    const started = (run: RunSummary) => ('problem' in run ? '' : run.started_at);
+    return found.filter((run) => run !== undefined).sort((a, b) => (started(a) < started(b) ? 1 : -1));
+  }
+
+  async detail(run: string): Promise<RunDetail> {
+    const manifest = await readManifest(await this.run(run));
+    const has = async (...rest: string[]) => (await this.find(run, ...rest)) !== undefined;
+    const [results, samples, report] = await Promise.all([
+      has('results.json'),
+      has('samples'),
+      has('report.html'),
+    ]);
+    return { id: run, manifest, has: { results, samples, report } };
+  }
+
+  async #summary(id: string): Promise<RunSummary | undefined> {
+    const known = await this.find(id, 'manifest.json').catch(() => undefined);
+    if (known === undefined) return undefined;
+    try {
+      const folder = await this.run(id);
+      const manifest = await readManifest(folder);
+      const { name, status, started_at, finished_at } = manifest;
+      const results = (await this.find(id, 'results.json'))
+        ? await readResults(folder).catch(() => undefined)
+        : undefined;
+      return {
+        id,
+        name,
+        status,
+        started_at,
+        ...(finished_at === undefined ? {} : { finished_at }),
+        stages: stagesDone(manifest),
+        models: manifest.models.map((model) => model.name),
+        headlines: (results?.behaviours ?? []).flatMap(headlineOf),
+      };
+    } catch (error) {
+      return { id, problem: errorLine(error).replaceAll(this.root, '') };
+    }
+  }
+}
+
+function stagesDone({ stages }: Manifest): { done: number; total: number } {
+  const done = stages.filter(({ status }) => status === 'done' || status === 'cached').length;
+  return { done, total: stages.length };
+}
+
+function headlineOf(behaviour: BehaviourResults): Headline[] {
+  const arms = headline(behaviour)?.entry.arms;
+  const restoration = arms?.mapped?.restoration;
+  if (!arms || !restoration) return [];
+  const noise = NOISE_ARMS.flatMap((arm) => arms[arm]?.restoration?.value ?? []);
+  const { behaviour: name, placement } = behaviour.pair;
+  return [
+    {
+      behaviour: name,
+      placement,
+      restoration,
+      ...(noise.length > 0 ? { noise: Math.max(...noise) } : {}),
+    },
+  ];
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}

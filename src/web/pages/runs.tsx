@@ -1,0 +1,205 @@
+/** @file Runs: all of them, filtered, and two beside each other. */
+import type { ReactNode } from 'react';
+import type { Comparison, RunSummary, Session } from '../../server/index.ts';
+import { useAsk } from '../client.ts';
+import { Choice, moment, number, Problem, Share, Status } from '../parts.tsx';
+import { duration } from '../progress.ts';
+import { pathTo, useQuery } from '../router.ts';
+import { Name } from '../text.tsx';
+
+export function RunsPage(): ReactNode {
+  const [get, set] = useQuery();
+  const { data: runs, error } = useAsk<RunSummary[]>('/api/runs');
+  const { data: session } = useAsk<Session>('/api/session');
+  const [q, status] = [get('q') ?? '', get('status') ?? ''];
+  const picked = [get('a'), get('b')].filter((id) => id !== undefined);
+  const shown = (runs ?? []).filter((run) => fits(run, q, status));
+  const pick = (id: string, on: boolean) => {
+    const next = on ? [...picked, id].slice(-2) : picked.filter((other) => other !== id);
+    set({ a: next[0] ?? '', b: next[1] ?? '' });
+  };
+  return (
+    <>
+      <h1>Runs</h1>
+      {error ? <Problem>{error}</Problem> : null}
+      <form className="filters" onSubmit={(event) => event.preventDefault()}>
+        <label className="field">
+          <span>Name, model or behaviour</span>
+          <input type="search" value={q} onChange={(event) => set({ q: event.target.value }, true)} />
+        </label>
+        <Choice
+          label="Status"
+          value={status}
+          options={[['', 'any'], ...['running', 'done', 'failed', 'cancelled'].map((s) => [s, s] as const)]}
+          onChange={(value) => set({ status: value })}
+        />
+      </form>
+      {runs && runs.length === 0 ? (
+        <div className="empty">
+          <p>
+            There is no run in <code>{session?.folder ?? 'this folder'}</code> yet.
+          </p>
+          <p>
+            Start one with <code>crosspatch demo</code> or <code>crosspatch run FILE</code>; reload this page
+            when it has begun.
+          </p>
+        </div>
+      ) : null}
+      {runs && runs.length > 0 && shown.length === 0 ? (
+        <p className="empty">No run fits the filter.</p>
+      ) : null}
+      <ul className="cards">
+        {shown.map((run) => (
+          <li key={run.id} className="card">
+            <RunCard run={run} picked={picked.includes(run.id)} onPick={(on) => pick(run.id, on)} />
+          </li>
+        ))}
+      </ul>
+      {picked.length === 1 ? <p className="soft">Mark a second run to compare the two.</p> : null}
+      {picked.length === 2 ? <Compare a={picked[0] as string} b={picked[1] as string} /> : null}
+    </>
+  );
+}
+
+function fits(run: RunSummary, q: string, status: string): boolean {
+  if ('problem' in run) return status === '' && run.id.toLowerCase().includes(q.toLowerCase());
+  const text = [run.id, run.name, ...run.models, ...run.headlines.map((h) => h.behaviour)]
+    .join(' ')
+    .toLowerCase();
+  return (status === '' || run.status === status) && text.includes(q.toLowerCase());
+}
+
+function RunCard(props: {
+  readonly run: RunSummary;
+  readonly picked: boolean;
+  readonly onPick: (on: boolean) => void;
+}): ReactNode {
+  const { run, picked, onPick } = props;
+  if ('problem' in run)
+    return (
+      <>
+        <h2>
+          <Name>{run.id}</Name>
+        </h2>
+        <Problem>{run.problem}</Problem>
+      </>
+    );
+  const { stages, started_at, finished_at } = run;
+  const seconds = finished_at ? (Date.parse(finished_at) - Date.parse(started_at)) / 1000 : undefined;
+  return (
+    <>
+      <div className="row">
+        <h2>
+          <a href={pathTo({ page: 'run', run: run.id })}>
+            <Name>{run.id}</Name>
+          </a>
+        </h2>
+        <Status>{run.status}</Status>
+      </div>
+      <p className="soft">
+        {run.name === run.id ? null : (
+          <>
+            <Name>{run.name}</Name> ·{' '}
+          </>
+        )}
+        {moment(started_at)}
+        {seconds === undefined ? '' : ` · ${duration(seconds)}`} · {stages.done} of {stages.total} stages
+        {run.models.length > 0 ? (
+          <>
+            {' · '}
+            <Name>{run.models.join(' → ')}</Name>
+          </>
+        ) : null}
+      </p>
+      {run.headlines.map((headline) => (
+        <p key={`${headline.behaviour} ${headline.placement}`} className="headline">
+          <Name>{headline.behaviour}</Name> <span className="soft">({headline.placement})</span>: mapped fix
+          restores{' '}
+          <strong>
+            <Share figure={headline.restoration} />
+          </strong>
+          {headline.noise === undefined ? '' : `, strongest noise ${Math.round(headline.noise * 100)} %`}
+        </p>
+      ))}
+      <p className="actions">
+        <label>
+          <input type="checkbox" checked={picked} onChange={(event) => onPick(event.target.checked)} />{' '}
+          compare
+          <span className="hidden"> {run.id}</span>
+        </label>
+        <a href={pathTo({ page: 'samples', run: run.id })}>
+          samples<span className="hidden"> of {run.id}</span>
+        </a>
+        <a href={pathTo({ page: 'map', run: run.id })}>
+          map<span className="hidden"> of {run.id}</span>
+        </a>
+      </p>
+    </>
+  );
+}
+
+/** Rows drawn at most; a filter narrows. */
+const ROWS = 400;
+
+function Compare({ a, b }: { readonly a: string; readonly b: string }): ReactNode {
+  const [get, set] = useQuery();
+  const { data, error } = useAsk<Comparison>(`/api/compare?${new URLSearchParams({ a, b })}`);
+  const q = get('figure') ?? '';
+  const rows = (data?.differences ?? []).filter((row) => row.path.includes(q));
+  return (
+    <section aria-label="Comparison">
+      <h2>
+        <Name>{a}</Name> and <Name>{b}</Name>
+      </h2>
+      {error ? <Problem>{error}</Problem> : null}
+      {data ? (
+        <>
+          <p className="soft">
+            {data.differences.length} figures differ, {data.equal} are equal. Timings and memory are among
+            them.
+          </p>
+          <label className="field">
+            <span>Figures whose path contains</span>
+            <input
+              type="search"
+              value={q}
+              placeholder="transfer.affine"
+              onChange={(event) => set({ figure: event.target.value }, true)}
+            />
+          </label>
+          {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
+          <section className="scroll" aria-label="Figures that differ" tabIndex={0}>
+            <table>
+              <thead>
+                <tr>
+                  <th scope="col">figure</th>
+                  <th scope="col">
+                    <Name>{a}</Name>
+                  </th>
+                  <th scope="col">
+                    <Name>{b}</Name>
+                  </th>
+                  <th scope="col">difference</th>
+                </tr>
+              </thead>
+              <tbody>
+                {rows.slice(0, ROWS).map((row) => (
+                  <tr key={row.path}>
+                    <th scope="row">
+                      <Name>{row.path.replace(/^behaviours\./, '')}</Name>
+                    </th>
+                    <td>{number(row.a)}</td>
+                    <td>{number(row.b)}</td>
+                    <td>{row.a === undefined || row.b === undefined ? '' : number(row.b - row.a)}</td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </section>
+          {rows.length > ROWS ? <p className="soft">{rows.length - ROWS} more: narrow the filter.</p> : null}
+          {rows.length === 0 ? <p className="empty">No figure that fits differs.</p> : null}
+        </>
+      ) : null}
+    </section>
+  );
+}

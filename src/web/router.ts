@@ -1,0 +1,72 @@
+/** @file The address is the state: path = page, query = what is chosen on it. No page keeps a choice anywhere else. */
+import { useCallback, useMemo, useSyncExternalStore } from 'react';
+
+/** Where the app is. */
+export type Route =
+  | { readonly page: 'runs' }
+  | { readonly page: 'playground' }
+  | { readonly page: 'run' | 'samples' | 'map'; readonly run: string }
+  | { readonly page: 'unknown' };
+
+/** The route of a path; a run's name is one encoded segment. */
+export function parseRoute(pathname: string): Route {
+  const parts = pathname.split('/').filter((part) => part !== '');
+  if (parts.length === 0) return { page: 'runs' };
+  const [page, run] = parts;
+  if (page === 'playground' && parts.length === 1) return { page };
+  if ((page === 'run' || page === 'samples' || page === 'map') && run !== undefined && parts.length === 2) {
+    try {
+      return { page, run: decodeURIComponent(run) };
+    } catch {
+      return { page: 'unknown' };
+    }
+  }
+  return { page: 'unknown' };
+}
+
+/** The path of a route, with an optional query. */
+export function pathTo(route: Route, query: Readonly<Record<string, string>> = {}): string {
+  const path =
+    'run' in route
+      ? `/${route.page}/${encodeURIComponent(route.run)}`
+      : route.page === 'playground'
+        ? '/playground'
+        : '/';
+  const search = new URLSearchParams(query).toString();
+  return search ? `${path}?${search}` : path;
+}
+
+/** Go somewhere; `replace` leaves no entry to go back to (for text being typed, sliders being dragged). */
+export function navigate(to: string, replace = false): void {
+  if (replace) history.replaceState(null, '', to);
+  else history.pushState(null, '', to);
+  dispatchEvent(new PopStateEvent('popstate'));
+}
+
+export function useRoute(): Route {
+  const pathname = useSyncExternalStore(subscribe, () => location.pathname);
+  return useMemo(() => parseRoute(pathname), [pathname]);
+}
+
+/** The query, and a setter of some of its keys (`''` takes a key away). */
+export function useQuery(): [
+  (key: string) => string | undefined,
+  (change: Readonly<Record<string, string>>, replace?: boolean) => void,
+] {
+  const search = useSyncExternalStore(subscribe, () => location.search);
+  const get = useCallback((key: string) => new URLSearchParams(search).get(key) ?? undefined, [search]);
+  const set = useCallback((change: Readonly<Record<string, string>>, replace = false) => {
+    const query = new URLSearchParams(location.search);
+    for (const [key, value] of Object.entries(change))
+      if (value === '') query.delete(key);
+      else query.set(key, value);
+    const text = query.toString();
+    navigate(text ? `${location.pathname}?${text}` : location.pathname, replace);
+  }, []);
+  return [get, set];
+}
+
+function subscribe(listener: () => void): () => void {
+  addEventListener('popstate', listener);
+  return () => removeEventListener('popstate', listener);
+}

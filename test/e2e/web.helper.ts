@@ -1,0 +1,173 @@
+/** @file What the browser tests share: Chromium, the built web app, a run folder written from the contracts, a server to kill. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { appendFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
+import { build } from 'vite';
+import { expect } from 'vitest';
+import {
+  type Manifest,
+  manifestSchema,
+  resultsSchema,
+  type Sample,
+  sampleSchema,
+} from '../../src/contracts/index.ts';
+import { fixtureManifest, fixtureResults, fixtureSamples } from '../../src/figures/results.fixture.ts';
+import type { LogLine } from '../../src/pipeline/index.ts';
+
+export const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
+/** Said once where a file of tests is left out. */
+export const hasChromium = existsSync(CHROMIUM);
+if (!hasChromium) process.stderr.write(`web tests left out: no ${CHROMIUM} (apt-get install chromium)\n`);
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+export function launch(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: CHROMIUM,
+    headless: true,
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
+}
+
+/** A folder for one file of tests; `webRoot` is the app, built into it. */
+export async function workshop(): Promise<{ folder: string; runs: string; webRoot: string }> {
+  const folder = await mkdtemp(join(tmpdir(), 'crosspatch-web-'));
+  const [runs, webRoot] = [join(folder, 'runs'), join(folder, 'web')];
+  await mkdir(runs);
+  await build({ root: join(root, 'src/web'), logLevel: 'error', build: { outDir: webRoot } });
+  return { folder, runs, webRoot };
+}
+
+export const cleanUp = (folder: string) => rm(folder, { recursive: true, force: true });
+
+/** Write a run folder; what is given is checked against the contracts first, as a run would. */
+export async function writeRun(
+  runs: string,
+  name: string,
+  parts: { manifest?: Partial<Manifest>; samples?: readonly Sample[]; results?: object | null } = {},
+): Promise<string> {
+  const folder = join(runs, name);
+  await mkdir(join(folder, 'samples'), { recursive: true });
+  const manifest = manifestSchema.parse({ ...fixtureManifest(), name, ...parts.manifest });
+  await writeFile(join(folder, 'manifest.json'), JSON.stringify(manifest));
+  if (parts.results !== null)
+    await writeFile(
+      join(folder, 'results.json'),
+      JSON.stringify(resultsSchema.parse(parts.results ?? fixtureResults())),
+    );
+  const samples = parts.samples ?? fixtureSamples();
+  const lines = samples.map((sample) => JSON.stringify(sampleSchema.parse(sample)));
+  await writeFile(join(folder, 'samples', 'samples.jsonl'), `${lines.join('\n')}\n`);
+  return folder;
+}
+
+/** Append events to a run's log, as the pipeline's log does. */
+export function log(folder: string, ...lines: readonly Partial<LogLine>[]): Promise<void> {
+  const whole = lines.map((line) => ({ time: new Date().toISOString(), done: 0, ...line }));
+  return appendFile(join(folder, 'log.jsonl'), whole.map((line) => `${JSON.stringify(line)}\n`).join(''));
+}
+
+export interface Served {
+  readonly url: string;
+  readonly port: number;
+  readonly token: string;
+  readonly child: ChildProcess;
+  /** `SIGKILL`: no goodbye. */
+  kill(): Promise<void>;
+}
+
+/** A server in a process of its own. */
+export async function serve(options: {
+  runs: string;
+  webRoot: string;
+  port?: number;
+  models?: readonly string[];
+}): Promise<Served> {
+  const { runs, webRoot, port = 0, models = [] } = options;
+  const loader = createRequire(import.meta.url).resolve('tsx');
+  const script = join(root, 'test/e2e/web-server.helper.ts');
+  const settings = JSON.stringify({ folder: runs, webRoot, port, models, version: 'test' });
+  const child = spawn(process.execPath, ['--import', loader, script, settings], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const said = await Promise.race([
+    once(child.stdout, 'data').then(([bytes]) => String(bytes)),
+    once(child, 'exit').then(() => undefined),
+  ]);
+  if (said === undefined) throw new Error('the server did not start');
+  const { url, token, ...rest } = JSON.parse(said) as { url: string; port: number; token: string };
+  const kill = async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, 'exit');
+    child.kill('SIGKILL');
+    await gone;
+  };
+  return { url, token, port: rest.port, child, kill };
+}
+
+/** A page that has been let in; whatever the page throws or the policy refuses fails the test that asks. */
+export async function visit(
+  browser: Browser,
+  served: Served,
+  path = '/',
+  options: { width?: number; height?: number; dark?: boolean } = {},
+): Promise<{ page: Page; context: BrowserContext; problems: string[] }> {
+  const { width = 1280, height = 900, dark = false } = options;
+  const context = await browser.newContext({
+    viewport: { width, height },
+    colorScheme: dark ? 'dark' : 'light',
+    reducedMotion: 'reduce',
+  });
+  const page = await context.newPage();
+  const problems: string[] = [];
+  page.on('pageerror', (error) => problems.push(error.message));
+  page.on('console', (message) => {
+    if (message.type() === 'error') problems.push(message.text());
+  });
+  const url = new URL(path, served.url);
+  url.searchParams.set('token', served.token);
+  await page.goto(url.href);
+  return { page, context, problems };
+}
+
+/** No serious or critical violation, in words. */
+export async function expectAccessible(page: Page): Promise<void> {
+  // Evaluated, not added as a script: the page's own policy forbids foreign ones.
+  const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+  await page.evaluate(axe);
+  const found = await page.evaluate(async () => {
+    const tool = (globalThis as unknown as { axe: { run(): Promise<{ violations: AxeViolation[] }> } }).axe;
+    interface AxeViolation {
+      id: string;
+      impact: string;
+      nodes: { target: string[]; failureSummary: string }[];
+    }
+    const { violations } = await tool.run();
+    return violations
+      .filter((v) => v.impact === 'serious' || v.impact === 'critical')
+      .flatMap((v) => v.nodes.map((node) => `${v.id} at ${node.target.join(' ')}: ${node.failureSummary}`));
+  });
+  expect(found).toEqual([]);
+}
+
+/** Nothing sticks out of the page sideways. */
+export async function expectNoSideScroll(page: Page): Promise<void> {
+  const [scroll, client] = await page.evaluate(() => [
+    document.documentElement.scrollWidth,
+    document.documentElement.clientWidth,
+  ]);
+  expect(scroll).toBeLessThanOrEqual(client as number);
+}
