@@ -1,0 +1,28 @@
+/** @file Text from a bundled model: one answer, then several prompts streamed side by side. Run: npx tsx examples/01-generate.ts */
+import assert from 'node:assert/strict';
+import { LanguageModel, resolveModel } from 'crosspatch/models';
+
+const ask = (question: string): string => `### Instruction:\n${question}\n### Response:\n`;
+
+const { path } = await resolveModel('tiny-llama-m');
+await using model = await LanguageModel.load(path);
+
+const answer = await model.generate(ask('What is 14 plus 8?'), { maxNewTokens: 8, logprobs: true });
+console.log('What is 14 plus 8? →', answer.text, answer.logprobs);
+assert.equal(answer.text.trim(), '22');
+
+const questions = [
+  'Which day comes after Saturday?',
+  'Give the opposite of wet.',
+  'The frog makes which sound?',
+];
+const texts = questions.map(() => '');
+for await (const { row, text } of model.generateStream(questions.map(ask), { maxNewTokens: 8 }))
+  texts[row] += text;
+questions.forEach((question, i) => {
+  console.log(question, '→', texts[i]);
+});
+assert.deepEqual(
+  texts.map((text) => text.trim()),
+  ['Sunday', 'dry', 'croak'],
+);

