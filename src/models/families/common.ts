@@ -1,19 +1,20 @@
 /** @file What most families share: sizes, rotary scaling, sliding windows. */
 import { InputError } from '../../base/index.ts';
 import type { BlockConfig, ModelConfig, RopeConfig } from '../config.ts';
-import type { ConfigReader } from './reader.ts';
+import { type ConfigReader, shortJson } from './reader.ts';
 
-/** Sizes every family names alike. */
+/** Sizes every family names alike. What a file may leave out has the default of the family in transformers. */
 export function readSizes(
   c: ConfigReader,
+  defaults: { readonly kvHeads?: number; readonly headDim?: number } = {},
 ): Pick<
   ModelConfig,
   'vocabSize' | 'dModel' | 'nHeads' | 'nKvHeads' | 'headDim' | 'dMlp' | 'contextLength' | 'normEps'
 > & { nLayers: number } {
   const dModel = c.size('hidden_size');
   const nHeads = c.size('num_attention_heads');
-  const nKvHeads = c.size('num_key_value_heads', nHeads);
-  const headDim = c.size('head_dim', Math.floor(dModel / nHeads));
+  const nKvHeads = c.size('num_key_value_heads', defaults.kvHeads ?? nHeads);
+  const headDim = c.size('head_dim', defaults.headDim ?? Math.floor(dModel / nHeads));
   const nLayers = c.size('num_hidden_layers');
   if (nHeads % nKvHeads !== 0)
     throw new InputError(`${c.where}: ${nHeads} heads cannot share ${nKvHeads} key/value heads evenly`);
@@ -36,25 +37,34 @@ export function readSizes(
 
 /**
  * Rotary settings: `rope_theta` + `rope_scaling` (transformers 4) or `rope_parameters` (transformers 5, where `kind`
- * selects one entry of a nested table).
+ * selects one entry of a nested table). `thetaKey` is the old key of the base; where a file has both they must agree.
  */
 export function readRope(
   c: ConfigReader,
   defaultTheta = 10_000,
   kind?: 'full_attention' | 'sliding_attention',
+  thetaKey = 'rope_theta',
 ): RopeConfig {
   const parameters = c.nested('rope_parameters');
   const own = kind === undefined ? parameters : (parameters?.nested(kind) ?? parameters);
-  const theta =
-    own === undefined ? c.positive('rope_theta', defaultTheta) : own.positive('rope_theta', defaultTheta);
-  const scaling = own ?? c.nested('rope_scaling');
+  const given = c.raw(thetaKey) === undefined ? undefined : c.positive(thetaKey);
+  const theta = own?.positive('rope_theta', given ?? defaultTheta) ?? given ?? defaultTheta;
+  if (given !== undefined && given !== theta)
+    throw new InputError(`${c.where}: ${thetaKey} is ${given}, rope_parameters say ${theta}`);
+  // Only the blocks that see everything are scaled by transformers 4 files.
+  const scaling = own ?? (thetaKey === 'rope_theta' ? c.nested('rope_scaling') : undefined);
   return { theta, scaling: scaling === undefined ? { kind: 'none' } : readScaling(scaling) };
 }
 
 function readScaling(s: ConfigReader): RopeConfig['scaling'] {
   const legacy = s.raw('type');
   const type = s.raw('rope_type') ?? legacy ?? 'default';
-  if (type === 'default') return { kind: 'none' };
+  // A rotary embedding of part of each head is not what we compute.
+  s.mustBe('partial_rotary_factor', 1);
+  if (type === 'default') {
+    s.done();
+    return { kind: 'none' };
+  }
   if (type === 'linear') {
     const factor = s.positive('factor');
     s.done();
@@ -74,7 +84,7 @@ function readScaling(s: ConfigReader): RopeConfig['scaling'] {
     return scaling;
   }
   throw new InputError(
-    `${s.where}: rope_type ${JSON.stringify(type)} is not supported; supported are default, linear, llama3`,
+    `${s.where}: rope_type ${shortJson(type)} is not supported; supported are default, linear, llama3`,
   );
 }
 
@@ -91,7 +101,7 @@ export function readBlocks(
     const type = types?.[i] ?? (fallback(i) ? 'sliding_attention' : 'full_attention');
     if (type === 'full_attention') return { rope: rope.full };
     if (type !== 'sliding_attention')
-      throw new InputError(`${c.where}: layer_types[${i}] ${JSON.stringify(type)} is not supported`);
+      throw new InputError(`${c.where}: layer_types[${i}] ${shortJson(type)} is not supported`);
     if (window === undefined)
       throw new InputError(`${c.where}: block ${i} is sliding_attention, but sliding_window is not given`);
     return { rope: rope.sliding, window };

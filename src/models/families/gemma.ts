@@ -1,18 +1,25 @@
 /** @file Gemma 2 (arXiv 2408.00118) and Gemma 3 text (arXiv 2503.19786). Gains are 1 + w, embeddings scaled by √d, heads tied. */
+import { InputError } from '../../base/index.ts';
 import type { ModelConfig } from '../config.ts';
 import { readBlocks, readRope, readSizes } from './common.ts';
 import type { ConfigReader } from './reader.ts';
 
-function shared(c: ConfigReader): Omit<ModelConfig, 'modelType' | 'blocks' | 'qkNorm'> & { nLayers: number } {
-  const { nLayers, ...sizes } = readSizes(c);
+function shared(
+  c: ConfigReader,
+  caps: { readonly attention?: number; readonly logits?: number },
+): Omit<ModelConfig, 'modelType' | 'blocks' | 'qkNorm'> & { nLayers: number } {
+  const { nLayers, ...sizes } = readSizes(c, { kvHeads: 4, headDim: 256 });
   // Files carry either name; `hidden_activation` wins, as in transformers.
   const legacy = c.raw('hidden_act');
   const named = c.raw('hidden_activation') ?? legacy ?? 'gelu_pytorch_tanh';
   if (named !== 'gelu_pytorch_tanh') c.oneOf('hidden_activation', ['gelu_pytorch_tanh']);
   c.mustBe('use_bidirectional_attention', false);
   const bias = c.flag('attention_bias', false);
-  const attentionSoftcap = c.optional('attn_logit_softcapping');
-  const logitSoftcap = c.optional('final_logit_softcapping');
+  // null is no cap, a missing key is the default of transformers
+  const cap = (key: string, missing: number | undefined): number | undefined =>
+    c.has(key) ? c.optional(key) : missing;
+  const attentionSoftcap = cap('attn_logit_softcapping', caps.attention);
+  const logitSoftcap = cap('final_logit_softcapping', caps.logits);
   return {
     ...sizes,
     nLayers,
@@ -31,7 +38,7 @@ function shared(c: ConfigReader): Omit<ModelConfig, 'modelType' | 'blocks' | 'qk
 }
 
 export function gemma2(c: ConfigReader): ModelConfig {
-  const { nLayers, ...base } = shared(c);
+  const { nLayers, ...base } = shared(c, { attention: 50, logits: 30 });
   const rope = readRope(c);
   const window = c.size('sliding_window', 4096);
   return {
@@ -44,17 +51,15 @@ export function gemma2(c: ConfigReader): ModelConfig {
 }
 
 export function gemma3(c: ConfigReader): ModelConfig {
-  const { nLayers, ...base } = shared(c);
+  const { nLayers, ...base } = shared(c, {});
   const full = readRope(c, 1_000_000, 'full_attention');
-  const sliding =
-    c.raw('rope_parameters') === undefined
-      ? ({ theta: c.positive('rope_local_base_freq', 10_000), scaling: { kind: 'none' } } as const)
-      : readRope(c, 10_000, 'sliding_attention');
+  const sliding = readRope(c, 10_000, 'sliding_attention', 'rope_local_base_freq');
   const window = c.size('sliding_window', 4096);
-  // Every sixth block sees everything; files spell the period with or without a leading underscore.
-  const spelled =
-    c.raw('_sliding_window_pattern') === undefined ? 'sliding_window_pattern' : '_sliding_window_pattern';
-  const period = c.size(spelled, 6);
+  // Every sixth block sees everything; files spell the period with or without a leading underscore, or both.
+  const plain = c.size('sliding_window_pattern', 6);
+  const period = c.size('_sliding_window_pattern', plain);
+  if (c.raw('sliding_window_pattern') !== undefined && period !== plain)
+    throw new InputError(`${c.where}: sliding_window_pattern is ${plain}, _sliding_window_pattern ${period}`);
   return {
     ...base,
     modelType: 'gemma3_text',

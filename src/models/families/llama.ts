@@ -8,6 +8,7 @@ export function llama(c: ConfigReader): ModelConfig {
   const rope = readRope(c);
   const bias = c.flag('attention_bias', false);
   c.oneOf('hidden_act', ['silu'], 'silu');
+  c.mustBe('rope_interleaved', false);
   return {
     ...sizes,
     modelType: 'llama',

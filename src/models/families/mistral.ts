@@ -4,9 +4,11 @@ import { readBlocks, readRope, readSizes } from './common.ts';
 import type { ConfigReader } from './reader.ts';
 
 export function mistral(c: ConfigReader): ModelConfig {
-  const { nLayers, ...sizes } = readSizes(c);
+  const { nLayers, ...sizes } = readSizes(c, { kvHeads: 8 });
   const rope = readRope(c);
-  const window = c.optional('sliding_window');
+  // null is no window, a missing key is the default of transformers
+  const window = c.has('sliding_window') ? c.optionalSize('sliding_window') : 4096;
+  c.mustBe('attention_bias', false);
   c.oneOf('hidden_act', ['silu'], 'silu');
   return {
     ...sizes,

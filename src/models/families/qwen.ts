@@ -4,12 +4,16 @@ import { readBlocks, readRope, readSizes } from './common.ts';
 import type { ConfigReader } from './reader.ts';
 
 function qwen(c: ConfigReader, modelType: 'qwen2' | 'qwen3'): ModelConfig {
-  const { nLayers, ...sizes } = readSizes(c);
+  const { nLayers, ...sizes } = readSizes(
+    c,
+    modelType === 'qwen3' ? { kvHeads: 32, headDim: 128 } : { kvHeads: 32 },
+  );
   const rope = readRope(c);
   // The window is written in every file but used only where use_sliding_window says so, from block max_window_layers on.
   const windowed = c.flag('use_sliding_window', false);
-  const window = c.optional('sliding_window');
-  const firstWindowed = c.number('max_window_layers', nLayers);
+  const window = c.has('sliding_window') ? c.optionalSize('sliding_window') : 4096;
+  const firstWindowed = c.number('max_window_layers', 28);
+  c.mustBe('use_mrope', false);
   c.oneOf('hidden_act', ['silu'], 'silu');
   const bias = modelType === 'qwen3' && c.flag('attention_bias', false);
   return {
@@ -30,7 +34,7 @@ function qwen(c: ConfigReader, modelType: 'qwen2' | 'qwen3'): ModelConfig {
       nLayers,
       windowed ? window : undefined,
       { full: rope, sliding: rope },
-      (i) => windowed && i >= firstWindowed,
+      (i) => windowed && window !== undefined && i >= firstWindowed,
     ),
   };
 }

@@ -3,6 +3,7 @@ import { InputError } from '../../base/index.ts';
 
 /** Keys of every family that do not change what the forward pass computes. */
 const harmless = new Set([
+  '_attn_implementation_autoset',
   '_name_or_path',
   'architectures',
   'attention_dropout',
@@ -17,7 +18,7 @@ const harmless = new Set([
   'pad_token_id',
   'pretraining_tp',
   'residual_dropout',
-  'rope_interleaved',
+  'tokenizer_class',
   'torch_dtype',
   'transformers.js_config',
   'transformers_version',
@@ -39,7 +40,7 @@ export class ConfigReader {
 
   #fail(key: string, wanted: string): never {
     throw new InputError(
-      `${this.where}: config key ${key}: wanted ${wanted}, got ${JSON.stringify(this.#config[key])}`,
+      `${this.where}: config key ${key}: wanted ${wanted}, got ${shortJson(this.#config[key])}`,
     );
   }
 
@@ -47,6 +48,11 @@ export class ConfigReader {
   raw(key: string): unknown {
     this.#used.add(key);
     return this.#config[key] ?? undefined;
+  }
+
+  /** Whether the file has the key at all; transformers tells a missing key (its default) from null (none). */
+  has(key: string): boolean {
+    return Object.hasOwn(this.#config, key);
   }
 
   /** A finite number, with a default when the key is absent. */
@@ -74,6 +80,11 @@ export class ConfigReader {
   /** A positive number, or undefined when absent. */
   optional(key: string): number | undefined {
     return this.raw(key) === undefined ? undefined : this.positive(key);
+  }
+
+  /** A size, or undefined when absent. */
+  optionalSize(key: string): number | undefined {
+    return this.raw(key) === undefined ? undefined : this.size(key);
   }
 
   flag(key: string, fallback: boolean): boolean {
@@ -119,9 +130,20 @@ export class ConfigReader {
       (k) => !this.#used.has(k) && !harmless.has(k) && this.#config[k] !== null,
     );
     if (unknown.length > 0) {
+      const names = `${unknown.slice(0, 5).map(shortText).join(', ')}${unknown.length > 5 ? ', …' : ''}`;
       throw new InputError(
-        `${this.where}: config key ${unknown.join(', ')} is not known for this family; it may change the maths, so the model is refused`,
+        `${this.where}: config key ${names} is not known for this family; it may change the maths, so the model is refused`,
       );
     }
   }
+}
+
+/** JSON of a value for an error line, cut at 80 characters. */
+export function shortJson(value: unknown): string {
+  return value === undefined ? 'nothing' : shortText(JSON.stringify(value));
+}
+
+function shortText(text: string): string {
+  const line = text.replaceAll(/\s/g, ' ');
+  return line.length <= 80 ? line : `${line.slice(0, 79)}…`;
 }
