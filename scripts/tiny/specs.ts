@@ -56,7 +56,7 @@ export const specs: readonly TinySpec[] = [
     heads: 4,
     kvHeads: 4,
     dMlp: 352,
-    steps: 2500,
+    steps: 1600,
     learningRate: 3e-3,
     seed: 12,
     embeddingOf: 'tiny-llama-m',

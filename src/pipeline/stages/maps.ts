@@ -22,7 +22,14 @@ import {
   mapLabel,
   mapSettingsSchema,
 } from '../../contracts/index.ts';
-import { inverseFigures, inverseMaps, mapFigures, sourceTokenMean, swapTexts } from '../../evaluate/index.ts';
+import {
+  curveEvaluator,
+  inverseFigures,
+  inverseMaps,
+  mapFigures,
+  sourceTokenMean,
+  swapTexts,
+} from '../../evaluate/index.ts';
 import {
   type ActivationMap,
   type FitContext,
@@ -77,6 +84,9 @@ interface Inputs {
   sweepSource: SweepOutput;
   sweepTarget: SweepOutput;
 }
+
+/** Validation texts behind a point of a kl_div curve. */
+const CURVE_TEXTS = 16;
 
 /** Bytes of activation rows held while fitting; more is refused rather than swapped. */
 const MOST_BYTES = 3 * 2 ** 30;
@@ -233,6 +243,21 @@ export const mapsStage = defineStage({
       threads,
       signal,
     });
+    /** kl_div over steps, for the kinds that have steps. */
+    const curves = async (fit: MapFit, kind: MapSettings['kind']): Promise<Pick<FitContext, 'evaluate'>> => {
+      if (kind !== 'affine-sgd' && kind !== 'autoencoder') return {};
+      const from = fit === 'clean_a' ? clean : source;
+      const { source: sourceEnd, target: targetEnd } = context(fit, kind);
+      return {
+        evaluate: await curveEvaluator({
+          source: from,
+          target,
+          texts: split.validation.slice(0, CURVE_TEXTS),
+          ends: { source: sourceEnd, target: targetEnd },
+          signal,
+        }),
+      };
+    };
     const fitted: { label: string; fit: MapFit; map: ActivationMap }[] = [];
     const jobs = p.maps.flatMap((settings) =>
       settings.fits.map((fit) => ({ settings, fit, label: mapLabel(settings) })),
@@ -248,7 +273,10 @@ export const mapsStage = defineStage({
       fitted.push({
         label,
         fit,
-        map: await fitMap(fitSettings(settings), data[fit] as FitData, context(fit, label)),
+        map: await fitMap(fitSettings(settings), data[fit] as FitData, {
+          ...context(fit, label),
+          ...(await curves(fit, settings.kind)),
+        }),
       });
     }
     const tokenMean =

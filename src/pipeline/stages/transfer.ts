@@ -218,7 +218,7 @@ export const transferStage = defineStage({
       const map = mapFn(
         await open((main as NonNullable<typeof main>).label, (main as NonNullable<typeof main>).fit),
       );
-      return capabilities(
+      return await capabilities(
         {
           source: { model: source, block: source_block },
           target: into,
