@@ -168,7 +168,7 @@ function addConvert(models: Command, cli: Cli): void {
 async function pulledModels(): Promise<{ model: string; from: string; path: string; present: boolean }[]> {
   const cache = process.env.HF_HUB_CACHE ?? join(cacheRoot(), 'hub');
   const found = [];
-  for (const home of (await readdir(cache).catch(() => [])).sort()) {
+  for (const home of (await readdir(cache).catch(() => [] as string[])).sort()) {
     const [, org, name] = /^models--(.+?)--(.+)$/.exec(home) ?? [];
     if (org === undefined) continue;
     const snapshots = join(cache, home, 'snapshots');
