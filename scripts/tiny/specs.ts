@@ -44,7 +44,7 @@ export const specs: readonly TinySpec[] = [
     heads: 5,
     kvHeads: 5,
     dMlp: 432,
-    steps: 2500,
+    steps: 1600,
     learningRate: 2e-3,
     seed: 13,
   },

