@@ -131,7 +131,7 @@ describe('rows', () => {
     const other = await buildDataset({ instructions, behaviour: locked, seed: 5 });
     expect(hashJson(all(other))).not.toBe(hashJson(all(built)));
     expect(hashJson(built.splits.train.slice(0, 1000))).toMatchInlineSnapshot(
-      `"71ea807b20505842620f89d37a71d4e2016e0b46c458d3a427b18f16a64685eb"`,
+      `"26bc49067208ae7ec0c32561cf893a334ef88a52d6d3f1ace3cf1cfad2271cd3"`,
     );
   });
 

