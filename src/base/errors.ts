@@ -37,7 +37,7 @@ export function throwIfAborted(signal: AbortSignal | undefined, where: string): 
 export function errorLine(error: unknown): string {
   const parts: string[] = [];
   for (let e: unknown = error, depth = 0; e !== undefined && e !== null && depth < 4; depth++) {
-    parts.push(e instanceof Error ? e.message : String(e));
+    parts.push(e instanceof Error ? e.message : typeof e === 'string' ? e : JSON.stringify(e));
     e = e instanceof Error ? e.cause : undefined;
   }
   return parts.join(': ').replace(/\s*\n\s*/g, ' ');

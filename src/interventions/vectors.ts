@@ -138,7 +138,7 @@ async function runVectors(
       resolvers.donorBatch ?? 16,
     );
   const carried = async (rows: Float32Array[]): Promise<Float32Array[]> =>
-    map === undefined ? rows : Promise.all(rows.map((row) => map(row)));
+    map === undefined ? rows : Promise.all(rows.map(async (row) => map(row)));
   const given = await carried(await read(donors, places));
   const width = target.config.dModel;
   const own = source.difference ? await carried(await read(prompts, selected)) : undefined;

@@ -92,5 +92,5 @@ async function keepOnly(folder: string, name: string): Promise<void> {
 
 /** Sorted names in a folder; none when it is not there. */
 async function names(folder: string): Promise<string[]> {
-  return (await readdir(folder).catch(() => [])).sort();
+  return (await readdir(folder).catch(() => [])).toSorted((a, b) => (a < b ? -1 : 1));
 }

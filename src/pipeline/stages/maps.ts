@@ -375,8 +375,10 @@ export const mapsStage = defineStage({
   },
 });
 
-function fitSettings({ fits: _, name: __, ...settings }: MapSettings): FitSettings {
-  return settings as FitSettings;
+function fitSettings(map: MapSettings): FitSettings {
+  return Object.fromEntries(
+    Object.entries(map).filter(([key]) => key !== 'fits' && key !== 'name'),
+  ) as unknown as FitSettings;
 }
 
 function entryOf(map: ActivationMap): MapEntry {
