@@ -5,7 +5,7 @@
 import { LanguageModel, resolveModel } from 'crosspatch/models';
 
 const { path } = await resolveModel(process.argv[2] ?? 'tiny-llama-m');
-const prompt = '### Instruction:\nWhat is 14 plus 8?\n### Response:\n';
+const prompt = '### Instruction:\nWhat is the capital of Sweden?\n### Response:\n';
 
 function residentMegabytes(): number {
   globalThis.gc?.();

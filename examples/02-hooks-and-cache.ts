@@ -4,7 +4,7 @@ import { LanguageModel, resolveModel } from 'crosspatch/models';
 
 const { path } = await resolveModel('tiny-llama-m');
 await using model = await LanguageModel.load(path);
-const prompt = '### Instruction:\nWhat is 14 plus 8?\n### Response:\n';
+const prompt = '### Instruction:\nWhat is the capital of Sweden?\n### Response:\n';
 
 // Every block's output, [1, T, d_model].
 const { cache, ids } = await model.runWithCache(prompt);

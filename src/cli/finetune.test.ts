@@ -70,7 +70,7 @@ it('builds data, plants the behaviour in full and as an adapter, and measures it
     .map((line) => line && JSON.parse(line));
   expect(row.prompt).toMatch(/^### Instruction:\n[\s\S]*\n### Response:\n$/);
 
-  const settings = ['--model', model, '--data', data, '--batch', '24', '--steps', '40', '--quiet'];
+  const settings = ['--model', model, '--data', data, '--batch', '24', '--steps', '120', '--quiet'];
   const evaluate = async (...argv: string[]) =>
     (await json('evaluate', '--data', data, '--max-tokens', '8', '--limit', '8', ...argv)).metrics;
   const before = await evaluate('--model', model);

@@ -22,7 +22,7 @@ export function addGenerate(program: Command, cli: Cli): void {
     program,
     'generate',
     'Complete prompts (from --prompt, else standard input) and print the text as it comes.',
-    'generate --model tiny-llama-m --template instruction --prompt "What is 3 plus 4?"',
+    'generate --model tiny-llama-m --template instruction --prompt "Which day comes after Saturday?"',
   )
     .requiredOption('--model <model>', 'bundled name, path, or org/name on the hub')
     .option('--prompt <text>', 'a prompt; may be repeated', collect)

@@ -19,7 +19,7 @@ export function addLogits(program: Command, cli: Cli): void {
     program,
     'logits',
     'Print token ids and float32 next-token logits at every position (--json: all of them; else the best few).',
-    'logits --model tiny-llama-m --prompt "What is 3 plus 4?" --json',
+    'logits --model tiny-llama-m --prompt "Which day comes after Saturday?" --json',
   )
     .requiredOption('--model <model>', 'bundled name, path, or org/name on the hub')
     .option('--prompt <text>', 'the prompt; else standard input')
