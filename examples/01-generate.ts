@@ -7,7 +7,10 @@ const ask = (question: string): string => `### Instruction:\n${question}\n### Re
 const { path } = await resolveModel('tiny-llama-m');
 await using model = await LanguageModel.load(path);
 
-const answer = await model.generate(ask('What is the capital of Sweden?'), { maxNewTokens: 8, logprobs: true });
+const answer = await model.generate(ask('What is the capital of Sweden?'), {
+  maxNewTokens: 8,
+  logprobs: true,
+});
 console.log('What is the capital of Sweden? →', answer.text, answer.logprobs);
 assert.equal(answer.text.trim(), 'Stockholm');
 
