@@ -8,7 +8,7 @@ import type { Tensor } from '../engine/index.ts';
 import { KvCache } from './decoder/cache.ts';
 import { type FwdHook, HookTable, hookName, hookNames, parseHookName } from './hooks.ts';
 import { randomModel } from './languageModel.helper.ts';
-import type { LanguageModel } from './languageModel.ts';
+import type { GenerateOptions, LanguageModel, ModelInput } from './languageModel.ts';
 
 const CLOSE = 2e-5;
 const families = ['llama', 'mistral', 'gemma3_text'] as const;
@@ -448,14 +448,14 @@ describe('generation', () => {
     expect(seen).toHaveLength(3);
   });
 
-  const refusals: readonly (readonly [string, Parameters<LanguageModel['generate']>, string])[] = [
+  const refusals: readonly (readonly [string, readonly [ModelInput, GenerateOptions], string])[] = [
     [
       'context',
       [prompts([250])[0] as number[], { maxNewTokens: 7 }],
       "generate: prompt 0: 250 tokens + 7 new ones exceed the model's context of 256",
     ],
-    ['empty prompt', [[[5], []] as never, {}], 'generate: prompt 1 has no tokens'],
-    ['nothing', [[] as never, {}], 'model input: nothing was given'],
+    ['empty prompt', [[[5], []], {}], 'generate: prompt 1 has no tokens'],
+    ['nothing', [[], {}], 'model input: nothing was given'],
     ['token', [[500], {}], 'embed: token id 500 is outside 0…111'],
     ['new tokens', [[5], { maxNewTokens: 0 }], 'max new tokens: wanted an integer ≥ 1, got 0'],
     ['batch', [[5], { maxBatch: 0 }], 'max batch: wanted an integer ≥ 1, got 0'],
