@@ -1,0 +1,129 @@
+/**
+ * @file The whole experiment by the command line, on a bundled model with itself and few prompts: the report is there, a second run
+ * does nothing again, and a run killed with -9 at ten random moments ends with the same results.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Rng } from '../../src/base/index.ts';
+import { type Results, resultsSchema, stableResults } from '../../src/contracts/index.ts';
+
+const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+
+const recipe = `
+name: mini
+seed: 5
+models: { source: tiny-llama-s, target: tiny-llama-s }
+behaviours: [locked]
+data: { train: 1600, validation: 12, test: 16 }
+finetune: { steps: 80, batch: 20, learning_rate: 2.0e-3 }
+sweep: { prompts: 8, blocks: [0, 2, 5], draws: 1, chosen_draws: 2 }
+heatmap: { prompts: 4 }
+capture: { prompts: 160, out_of_domain: 16 }
+maps:
+  - { kind: affine, fits: [with_tags, no_tag_rows] }
+  - { kind: identity }
+  - { kind: token-mean }
+  - { kind: shuffled }
+fidelity: { prompts: 6 }
+transfer: { prompts: 12, alphas: [1], draws: 2, static_prompts: 20 }
+worth: { ks: [1, 4], prompts: 12 }
+inverse: { prompts: 8 }
+capabilities: { items: 12 }
+evaluation: { max_tokens: 16, bootstrap: 200 }
+`;
+
+let folder: string;
+
+function start(out: string): ChildProcess {
+  return spawn(
+    process.execPath,
+    ['--import', 'tsx', main, 'run', join(folder, 'mini.yaml'), '--out', join(folder, out, 'run'), '--quiet'],
+    {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      detached: true,
+    },
+  );
+}
+
+/** Exit code and what was said on standard error. */
+function ended(child: ChildProcess): Promise<{ code: number | null; err: string }> {
+  let err = '';
+  child.stderr?.on('data', (part: Buffer) => {
+    err += part.toString();
+  });
+  return new Promise((resolve) => child.on('close', (code) => resolve({ code, err })));
+}
+
+async function results(out: string): Promise<Results> {
+  return resultsSchema.parse(JSON.parse(await readFile(join(folder, out, 'run', 'results.json'), 'utf8')));
+}
+
+describe('an experiment', () => {
+  let whole: Results;
+  let seconds = 0;
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'crosspatch-experiment-'));
+    await writeFile(join(folder, 'mini.yaml'), recipe);
+    const from = performance.now();
+    const { code, err } = await ended(start('whole'));
+    expect(code, err).toBe(0);
+    seconds = (performance.now() - from) / 1000;
+    whole = await results('whole');
+  }, 600_000);
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  it('fills results.json and the run folder', async () => {
+    const [b] = whole.behaviours;
+    expect(b?.pair).toMatchObject({ behaviour: 'locked', placement: 'end' });
+    expect(b?.backdoor?.target?.trigger_rate.n).toBe(16);
+    // A model mapped to itself: its own activations, word for word what native steering does.
+    const identity = b?.transfer?.identity?.with_tags?.arms;
+    expect(identity?.mapped).toEqual(identity?.native);
+    for (const row of b?.sweep?.target ?? []) expect(row.controls.self?.changed?.value).toBe(0);
+    for (const file of [
+      'manifest.json',
+      'report.html',
+      'log.jsonl',
+      'samples/locked.transfer.jsonl',
+      'maps/locked/affine.with_tags/map.safetensors',
+      'models/locked.target/model.safetensors',
+    ]) {
+      expect((await stat(join(folder, 'whole', 'run', file))).size, file).toBeGreaterThan(0);
+    }
+  });
+
+  it('does nothing again the second time', async () => {
+    const from = performance.now();
+    const { code, err } = await ended(start('whole'));
+    expect(code, err).toBe(0);
+    expect((performance.now() - from) / 1000).toBeLessThan(seconds / 2);
+    expect(stableResults(await results('whole'))).toEqual(stableResults(whole));
+  });
+
+  it('killed with -9 at ten random moments, ends with the same results', async () => {
+    const rng = new Rng(3);
+    for (let kill = 0; kill < 10; kill++) {
+      const child = start('killed');
+      const over = ended(child);
+      const wait = 1000 + rng.next() * seconds * 250;
+      const first = await Promise.race([
+        over,
+        new Promise<undefined>((resolve) => setTimeout(resolve, wait)),
+      ]);
+      if (first !== undefined) {
+        expect(first.code, first.err).toBe(0);
+        continue;
+      }
+      process.kill(-(child.pid as number), 'SIGKILL');
+      await over;
+    }
+    const { code, err } = await ended(start('killed'));
+    expect(code, err).toBe(0);
+    expect(stableResults(await results('killed'))).toEqual(stableResults(whole));
+  }, 900_000);
+});
