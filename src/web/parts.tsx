@@ -72,6 +72,12 @@ export function Choice(props: {
   );
 }
 
+/** `10:00:05`, in the reader's time zone. */
+export function clock(iso: string): string {
+  const time = new Date(iso);
+  return Number.isNaN(time.getTime()) ? '' : time.toTimeString().slice(0, 8);
+}
+
 /** `2026-11-22 10:00`, in the reader's time zone. */
 export function moment(iso: string): string {
   const time = new Date(iso);

@@ -1,5 +1,5 @@
 /** @file A small live line chart, drawn by hand: two kilobytes instead of the drawing library. */
-import { type ReactNode, useId } from 'react';
+import type { ReactNode } from 'react';
 import { brief } from './progress.ts';
 
 export interface LinePoint {
@@ -26,7 +26,6 @@ export function LineChart(props: {
   readonly at?: number;
 }): ReactNode {
   const { title, xLabel, lines, at } = props;
-  const id = useId();
   const all = lines
     .flatMap((line) => line.points)
     .filter((p) => Number.isFinite(p.x) && Number.isFinite(p.y));
@@ -38,7 +37,7 @@ export function LineChart(props: {
   const last = lines.map((line) => `${line.label} ${brief(line.points.at(-1)?.y ?? 0)}`).join(', ');
   return (
     <div className="chart">
-      <h4 id={id}>{title}</h4>
+      <p className="title">{title}</p>
       <svg viewBox={`0 0 ${W} ${H}`} role="img" aria-label={`${title}: ${last}`}>
         {[y0, (y0 + y1) / 2, y1].map((y) => (
           <g key={y}>

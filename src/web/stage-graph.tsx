@@ -66,6 +66,7 @@ export function StageGraph(props: {
         {views.map((view) => {
           const at = spot.get(view.id);
           const percent = view.share === undefined ? '' : `, ${Math.round(view.share * 100)} %`;
+          const shown = tail(view.id);
           return (
             <button
               key={view.id}
@@ -73,13 +74,18 @@ export function StageGraph(props: {
               className={`stage ${view.status}`}
               style={{ left: at?.x, top: at?.y, width: BOX.width, height: BOX.height }}
               aria-pressed={view.id === chosen}
-              aria-label={`${view.id}: ${view.status}${percent}${view.text === view.status ? '' : `, ${view.text}`}`}
               title={`${view.id}\n${view.text}`}
               onClick={() => onChoose(view.id === chosen ? '' : view.id)}
             >
               <span className="fill" style={{ width: `${(view.share ?? 0) * 100}%` }} />
-              <span className="id">{tail(view.id)}</span>
-              <span className="state">{view.text}</span>
+              <span className="id">
+                {shown}
+                <span className="hidden">
+                  {shown === view.id ? '' : ` ${view.id}`} {view.status}
+                  {percent},
+                </span>
+              </span>
+              <span className="count">{view.text}</span>
             </button>
           );
         })}

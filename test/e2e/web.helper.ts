@@ -9,7 +9,6 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 import { build } from 'vite';
-import { expect } from 'vitest';
 import {
   type Manifest,
   manifestSchema,
@@ -143,12 +142,12 @@ export async function visit(
   return { page, context, problems };
 }
 
-/** No serious or critical violation, in words. */
-export async function expectAccessible(page: Page): Promise<void> {
+/** Serious and critical violations that axe finds, in words. */
+export async function axeProblems(page: Page): Promise<string[]> {
   // Evaluated, not added as a script: the page's own policy forbids foreign ones.
   const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
   await page.evaluate(axe);
-  const found = await page.evaluate(async () => {
+  return page.evaluate(async () => {
     const tool = (globalThis as unknown as { axe: { run(): Promise<{ violations: AxeViolation[] }> } }).axe;
     interface AxeViolation {
       id: string;
@@ -160,14 +159,9 @@ export async function expectAccessible(page: Page): Promise<void> {
       .filter((v) => v.impact === 'serious' || v.impact === 'critical')
       .flatMap((v) => v.nodes.map((node) => `${v.id} at ${node.target.join(' ')}: ${node.failureSummary}`));
   });
-  expect(found).toEqual([]);
 }
 
-/** Nothing sticks out of the page sideways. */
-export async function expectNoSideScroll(page: Page): Promise<void> {
-  const [scroll, client] = await page.evaluate(() => [
-    document.documentElement.scrollWidth,
-    document.documentElement.clientWidth,
-  ]);
-  expect(scroll).toBeLessThanOrEqual(client as number);
+/** Pixels by which the page is wider than its window. */
+export function sideScroll(page: Page): Promise<number> {
+  return page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 }

@@ -3,9 +3,7 @@
  * The browser names models by id; only bundled ones, those of the runs and those given on the command line exist.
  */
 import { readdir, readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { basename, join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { z } from 'zod';
 import { CrosspatchError, InputError, type Owned } from '../../base/index.ts';
@@ -163,13 +161,7 @@ export class Playground implements Owned {
   }
 
   #start(): Worker {
-    const fromSource = import.meta.url.endsWith('.ts');
-    const worker = new Worker(new URL(`./worker.${fromSource ? 'ts' : 'js'}`, import.meta.url), {
-      // From source the thread needs the same TypeScript loader as the developer commands.
-      execArgv: fromSource
-        ? ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href]
-        : [],
-    });
+    const worker = startThread();
     worker.on('error', (error) => process.stderr.write(`view: model thread: ${String(error)}\n`));
     worker.once('exit', () => {
       if (this.#worker === worker) this.#worker = undefined;
@@ -221,6 +213,16 @@ export class Playground implements Owned {
     await walk([]);
     return found.sort((a, b) => (a.rest < b.rest ? -1 : 1));
   }
+}
+
+/** From source the thread needs a TypeScript loader of its own, which it can only get once it runs. */
+function startThread(): Worker {
+  if (!import.meta.url.endsWith('.ts')) return new Worker(new URL('./worker.js', import.meta.url));
+  const [loader, thread] = ['tsx/esm/api', './worker.ts'].map((name) =>
+    JSON.stringify(import.meta.resolve(name)),
+  );
+  const code = `import(${loader}).then(({ register }) => { register(); return import(${thread}); })`;
+  return new Worker(code, { eval: true, execArgv: [] });
 }
 
 /** What a page shows of a map: the ends of its record. */

@@ -1,7 +1,7 @@
 /** @file Map: which pair of blocks to map, as a heat map one can walk; a cell opens the curves through it. */
 import { type KeyboardEvent, lazy, type ReactNode, Suspense, useRef } from 'react';
 import type { BehaviourResults, BlockPairs } from '../../contracts/index.ts';
-import type { RunResults } from '../../server/index.ts';
+import type { RunDetail, RunResults } from '../../server/index.ts';
 import { useAsk } from '../client.ts';
 import { Choice, number, Problem, Share } from '../parts.tsx';
 import { LineChart } from '../plot.tsx';
@@ -23,7 +23,12 @@ const STYLE: Record<Score, { color: string; dash?: string }> = {
 };
 
 export default function MapPage({ run }: { readonly run: string }): ReactNode {
-  const { data, error } = useAsk<RunResults>(`/api/runs/${encodeURIComponent(run)}/results`);
+  const path = `/api/runs/${encodeURIComponent(run)}`;
+  const detail = useAsk<RunDetail>(path);
+  const results = useAsk<RunResults>(detail.data?.has.results ? `${path}/results` : undefined);
+  const { data } = results;
+  const error =
+    detail.error ?? results.error ?? (detail.data?.has.results === false ? 'no results yet' : undefined);
   const [get, set] = useQuery();
   const behaviours = data?.results.behaviours ?? [];
   const at = Math.max(0, Math.min(Number(get('behaviour') ?? 0) || 0, behaviours.length - 1));
@@ -91,7 +96,7 @@ function Pairs({ behaviour }: { readonly behaviour: BehaviourResults }): ReactNo
         <MapCurves behaviour={behaviour} />
       </>
     );
-  const cell = parseCell(get('cell'), pairs) ?? best(pairs, score);
+  const cell = parseCell(get('cell'), pairs) ?? used(behaviour, pairs) ?? best(pairs, score);
   return (
     <>
       <p>
@@ -123,6 +128,11 @@ function parseCell(text: string | undefined, pairs: BlockPairs): Cell | undefine
   const [source, target] = (text ?? '').split('-').map(Number);
   const cell: Cell = [pairs.source_blocks.indexOf(source ?? -1), pairs.target_blocks.indexOf(target ?? -1)];
   return cell[0] < 0 || cell[1] < 0 ? undefined : cell;
+}
+
+/** The pair this run used, where it is among those compared. */
+function used({ pair }: BehaviourResults, pairs: BlockPairs): Cell | undefined {
+  return parseCell(`${pair.source_block}-${pair.target_block}`, pairs);
 }
 
 function best(pairs: BlockPairs, score: Score): Cell {
@@ -175,7 +185,7 @@ function HeatMap(props: {
         <thead>
           <tr>
             <th scope="col">
-              <span className="hidden">source block</span>
+              <span className="hidden">source block, then target blocks</span>
             </th>
             {pairs.target_blocks.map((target) => (
               <th key={target} scope="col">

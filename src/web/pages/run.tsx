@@ -3,7 +3,7 @@ import { lazy, type ReactNode, Suspense, useEffect, useMemo, useRef, useState } 
 import type { BehaviourResults, Manifest } from '../../contracts/index.ts';
 import type { RunDetail, RunEvents, RunResults } from '../../server/index.ts';
 import { useAsk, useEvents } from '../client.ts';
-import { moment, Problem, Status } from '../parts.tsx';
+import { clock, moment, Problem, Status } from '../parts.tsx';
 import { LineChart } from '../plot.tsx';
 import { brief, duration, fold, NOTHING, type RunProgress, type StageView, stageViews } from '../progress.ts';
 import { pathTo, useQuery } from '../router.ts';
@@ -229,7 +229,7 @@ function StageDetail(props: {
       <Curves view={view} />
       {lines.map((line) => (
         <p key={line.key} className="soft">
-          {line.time.slice(11, 19)} <Name>{line.text}</Name>
+          {clock(line.time)} <Name>{line.text}</Name>
         </p>
       ))}
     </section>
@@ -281,7 +281,7 @@ function Log({ progress }: { readonly progress: RunProgress }): ReactNode {
         <section ref={box} className="log" tabIndex={0} aria-label="Log lines">
           {progress.lines.slice(-500).map((line) => (
             <div key={line.key} className={line.failed ? 'failed' : ''}>
-              <time dateTime={line.time}>{line.time.slice(11, 19)}</time> <Name>{line.stage}</Name>:{' '}
+              <time dateTime={line.time}>{clock(line.time)}</time> <Name>{line.stage}</Name>:{' '}
               <Name>{line.text.slice(0, 2000)}</Name>
             </div>
           ))}
