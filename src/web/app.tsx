@@ -1,14 +1,5 @@
 /** @file The frame around every page: where one can go, light or dark, and what to do when the server is gone. */
-import {
-  type FormEvent,
-  lazy,
-  type MouseEvent,
-  type ReactNode,
-  Suspense,
-  useEffect,
-  useRef,
-  useState,
-} from 'react';
+import { type FormEvent, lazy, type MouseEvent, type ReactNode, Suspense, useEffect, useState } from 'react';
 import { useLink } from './client.ts';
 import { RunsPage } from './pages/runs.tsx';
 import { navigate, pathTo, type Route, useRoute } from './router.ts';

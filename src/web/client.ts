@@ -7,6 +7,7 @@ export type Link = 'fine' | 'refused' | 'lost';
 
 let link: Link = 'fine';
 let round = 0;
+let probing = false;
 const listeners = new Set<() => void>();
 const subscribe = (listener: () => void) => {
   listeners.add(listener);
@@ -23,19 +24,21 @@ export function useLink(): Link {
 
 function setLink(next: Link): void {
   if (next === link) return;
-  const back = link !== 'fine' && next === 'fine';
+  if (next === 'fine') round++;
   link = next;
-  if (back) round++;
   if (next !== 'fine') void probe();
   tell();
 }
 
 /** Ask until the server answers and knows us; every hook then asks anew. */
 async function probe(): Promise<void> {
+  if (probing) return;
+  probing = true;
   while (link !== 'fine') {
     await new Promise((resolve) => setTimeout(resolve, 700));
     await ask('/api/session').catch(() => undefined);
   }
+  probing = false;
 }
 
 /** What a failed request said. */
@@ -131,8 +134,8 @@ export function useEvents(path: string, onEvent: (name: string, data: unknown) =
     source.onopen = () => setConnected(true);
     source.onerror = () => {
       setConnected(false);
-      // A refusal closes the source for good; asking tells why, and the answer starts it anew.
-      if (source.readyState === EventSource.CLOSED) setLink('lost');
+      // The source does not say why: asking does. A refusal closes it for good; when the server knows us again it starts anew.
+      ask('/api/session').catch(() => undefined);
     };
     return () => source.close();
   }, [path, turn]);

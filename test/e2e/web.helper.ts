@@ -46,7 +46,11 @@ export async function workshop(): Promise<{ folder: string; runs: string; webRoo
   const folder = await mkdtemp(join(tmpdir(), 'crosspatch-web-'));
   const [runs, webRoot] = [join(folder, 'runs'), join(folder, 'web')];
   await mkdir(runs);
+  // As it is shipped: the test runner's NODE_ENV would build a React for developers.
+  const { NODE_ENV } = process.env;
+  process.env.NODE_ENV = 'production';
   await build({ root: join(root, 'src/web'), logLevel: 'error', build: { outDir: webRoot } });
+  process.env.NODE_ENV = NODE_ENV;
   return { folder, runs, webRoot };
 }
 

@@ -77,7 +77,9 @@ describe.each(['llama', 'qwen2', 'gemma3_text'])('training %s equals PyTorch', (
     for (const [tensor, gradient] of model.gradientsByName)
       expect(worstRelative(gradient, tensors.get(`f64.grad.${tensor}`)!), tensor).toBeLessThan(1e-4);
     const losses = await train(model, batches, json.settings);
-    losses.forEach((l, i) => expect(Math.abs(l - json.f64.adamw_losses[i]), `step ${i}`).toBeLessThan(1e-3));
+    losses.forEach((l, i) => {
+      expect(Math.abs(l - json.f64.adamw_losses[i]), `step ${i}`).toBeLessThan(1e-3);
+    });
   });
 
   it('LoRA', async () => {
@@ -103,8 +105,8 @@ describe.each(['llama', 'qwen2', 'gemma3_text'])('training %s equals PyTorch', (
     // The run starts where adapters start: B at zero.
     for (const [key, values] of parameters) if (key.endsWith('.lora_B')) values.fill(0);
     const losses = await train(model, batches, json.settings);
-    losses.forEach((l, i) =>
-      expect(Math.abs(l - json.f64.lora_adamw_losses[i]), `step ${i}`).toBeLessThan(1e-3),
-    );
+    losses.forEach((l, i) => {
+      expect(Math.abs(l - json.f64.lora_adamw_losses[i]), `step ${i}`).toBeLessThan(1e-3);
+    });
   });
 });

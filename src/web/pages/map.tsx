@@ -56,7 +56,7 @@ export default function MapPage({ run }: { readonly run: string }): ReactNode {
           <legend className="hidden">Behaviour</legend>
           {behaviours.map(({ pair }, i) => (
             <button
-              key={`${pair.behaviour} ${pair.placement}`}
+              key={`${i} ${pair.behaviour}`}
               type="button"
               aria-pressed={i === at}
               onClick={() => set({ behaviour: String(i), cell: '' })}
@@ -177,7 +177,6 @@ function HeatMap(props: {
   };
   return (
     <section className="scroll" aria-label="Heat map">
-      {/* biome-ignore lint/a11y/noNoninteractiveElementInteractions: keys of the cells bubble up here */}
       <table ref={table} className="heat" onKeyDown={onKeyDown}>
         <caption className="hidden">
           {SCORES[score]} of every source block (rows) and target block (columns)

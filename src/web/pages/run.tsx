@@ -156,8 +156,8 @@ function useNow(on: boolean): number {
 function Verdict({ paragraphs }: { readonly paragraphs: readonly string[] }): ReactNode {
   return (
     <section className="verdict" aria-label="Verdict">
-      {paragraphs.map((paragraph) => (
-        <p key={paragraph}>
+      {paragraphs.map((paragraph, i) => (
+        <p key={`${i} ${paragraph}`}>
           <Name>{paragraph}</Name>
         </p>
       ))}
@@ -306,7 +306,7 @@ function Figures({ behaviours }: { readonly behaviours: readonly BehaviourResult
               <legend className="hidden">Behaviour</legend>
               {behaviours.map((_, i) => (
                 <button
-                  key={label(i)}
+                  key={`${i} ${label(i)}`}
                   type="button"
                   aria-pressed={i === chosen}
                   onClick={() => set({ behaviour: String(i) })}

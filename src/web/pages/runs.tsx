@@ -111,8 +111,8 @@ function RunCard(props: {
           </>
         ) : null}
       </p>
-      {run.headlines.map((headline) => (
-        <p key={`${headline.behaviour} ${headline.placement}`} className="headline">
+      {run.headlines.map((headline, i) => (
+        <p key={`${i} ${headline.behaviour}`} className="headline">
           <Name>{headline.behaviour}</Name> <span className="soft">({headline.placement})</span>: mapped fix
           restores{' '}
           <strong>
