@@ -72,6 +72,16 @@ export function Choice(props: {
   );
 }
 
+/** Keys of a list whose items may be alike: text and how often it has come. */
+export function distinct(texts: readonly string[]): string[] {
+  const seen = new Map<string, number>();
+  return texts.map((text) => {
+    const times = seen.get(text) ?? 0;
+    seen.set(text, times + 1);
+    return `${times} ${text}`;
+  });
+}
+
 /** `10:00:05`, in the reader's time zone. */
 export function clock(iso: string): string {
   const time = new Date(iso);

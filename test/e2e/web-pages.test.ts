@@ -33,9 +33,6 @@ afterAll(() => {
   if (measured.length > 0) process.stdout.write(`${measured.join('; ')}\n`);
 });
 
-/** The Samples page's list stays empty in this browser (open defect, see FEATURES.md); set the variable to work on it. */
-const samplesPageDraws = process.env.CROSSPATCH_SAMPLES_PAGE === '1';
-
 describe.skipIf(!hasChromium)('web app, page by page', () => {
   let browser: Browser;
   let served: Served;
@@ -142,55 +139,49 @@ describe.skipIf(!hasChromium)('web app, page by page', () => {
     await context.close();
   });
 
-  it.runIf(samplesPageDraws)(
-    'shows samples side by side, walks by keyboard, links to a completion, saves and exports a rating',
-    async () => {
-      const { page, problems, context } = await open('/samples/demo');
-      await rows(page).first().click();
-      await page.getByRole('article').first().waitFor();
-      expect(await page.locator('ins').count()).toBeGreaterThan(0);
-      expect(await page.locator('mark').count()).toBeGreaterThan(0);
-      const first = new URL(page.url()).searchParams.get('prompt');
-      await page.getByRole('listbox').focus();
-      await page.keyboard.press('ArrowDown');
-      await expect.poll(() => new URL(page.url()).searchParams.get('prompt')).not.toBe(first);
-      await page.keyboard.press('k');
-      await expect.poll(() => new URL(page.url()).searchParams.get('prompt')).toBe(first);
+  it('shows samples side by side, walks by keyboard, links to a completion, saves and exports a rating', async () => {
+    const { page, problems, context } = await open('/samples/demo');
+    await rows(page).first().click();
+    await page.getByRole('article').first().waitFor();
+    expect(await page.locator('ins').count()).toBeGreaterThan(0);
+    expect(await page.locator('mark').count()).toBeGreaterThan(0);
+    const first = new URL(page.url()).searchParams.get('prompt');
+    await page.getByRole('listbox').focus();
+    await page.keyboard.press('ArrowDown');
+    await expect.poll(() => new URL(page.url()).searchParams.get('prompt')).not.toBe(first);
+    await page.keyboard.press('k');
+    await expect.poll(() => new URL(page.url()).searchParams.get('prompt')).toBe(first);
 
-      const article = page.getByRole('article').nth(1);
-      const id = (await article.getAttribute('aria-label')) as string;
-      await article.getByLabel(/^4/).check();
-      await article.getByLabel('Note').fill('a note, with "quotes"');
-      await article.getByLabel('Note').blur();
-      await expect
-        .poll(
-          async () =>
-            JSON.parse(await readFile(join(place.runs, 'demo', 'ratings.json'), 'utf8')).ratings[id],
-        )
-        .toMatchObject({ rating: 4, note: 'a note, with "quotes"' });
-      const csv = page.waitForEvent('download');
-      await page.getByRole('link', { name: 'CSV' }).click();
-      const text = await readFile(await (await csv).path(), 'utf8');
-      expect(text).toContain(`${id},4,"a note, with ""quotes"""`);
+    const article = page.getByRole('article').nth(1);
+    const id = (await article.getAttribute('aria-label')) as string;
+    await article.getByLabel(/^4/).check();
+    await article.getByLabel('Note').fill('a note, with "quotes"');
+    await article.getByLabel('Note').blur();
+    await expect
+      .poll(
+        async () => JSON.parse(await readFile(join(place.runs, 'demo', 'ratings.json'), 'utf8')).ratings[id],
+      )
+      .toMatchObject({ rating: 4, note: 'a note, with "quotes"' });
+    const csv = page.waitForEvent('download');
+    await page.getByRole('link', { name: 'CSV' }).click();
+    const text = await readFile(await (await csv).path(), 'utf8');
+    expect(text).toContain(`${id},4,"a note, with ""quotes"""`);
 
-      await article.getByRole('link', { name: `link to ${id}` }).click();
-      await page.reload();
-      const marked = page.locator('article.marked');
-      await marked.waitFor();
-      expect(await marked.getAttribute('aria-label')).toBe(id);
-      expect(await marked.getByLabel(/^4/).isChecked()).toBe(true);
-      await marked.getByRole('button', { name: 'take back' }).click();
-      await expect
-        .poll(
-          async () => JSON.parse(await readFile(join(place.runs, 'demo', 'ratings.json'), 'utf8')).ratings,
-        )
-        .toEqual({});
-      expect(problems).toEqual([]);
-      await context.close();
-    },
-  );
+    await article.getByRole('link', { name: `link to ${id}` }).click();
+    await page.reload();
+    const marked = page.locator('article.marked');
+    await marked.waitFor();
+    expect(await marked.getAttribute('aria-label')).toBe(id);
+    expect(await marked.getByLabel(/^4/).isChecked()).toBe(true);
+    await marked.getByRole('button', { name: 'take back' }).click();
+    await expect
+      .poll(async () => JSON.parse(await readFile(join(place.runs, 'demo', 'ratings.json'), 'utf8')).ratings)
+      .toEqual({});
+    expect(problems).toEqual([]);
+    await context.close();
+  });
 
-  it.runIf(samplesPageDraws)('filters samples by outcome', async () => {
+  it('filters samples by outcome', async () => {
     const { page, context } = await open('/samples/demo?stage=transfer&arm=mapped');
     await rows(page).first().waitFor();
     const all = await rows(page).count();
@@ -218,7 +209,7 @@ describe.skipIf(!hasChromium)('web app, page by page', () => {
     await context.close();
   });
 
-  it.runIf(samplesPageDraws)('opens a run of 5,000 samples and draws only what is seen', async () => {
+  it('opens a run of 5,000 samples and draws only what is seen', async () => {
     const [base] = fixtureSamples(1) as [Sample];
     const samples = Array.from({ length: 5000 }, (_, i) => ({
       ...base,

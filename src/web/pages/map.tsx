@@ -3,7 +3,7 @@ import { type KeyboardEvent, lazy, type ReactNode, Suspense, useRef } from 'reac
 import type { BehaviourResults, BlockPairs } from '../../contracts/index.ts';
 import type { RunDetail, RunResults } from '../../server/index.ts';
 import { useAsk } from '../client.ts';
-import { Choice, number, Problem, Share } from '../parts.tsx';
+import { Choice, distinct, number, Problem, Share } from '../parts.tsx';
 import { LineChart } from '../plot.tsx';
 import { pathTo, useQuery } from '../router.ts';
 import { Name } from '../text.tsx';
@@ -33,6 +33,7 @@ export default function MapPage({ run }: { readonly run: string }): ReactNode {
   const behaviours = data?.results.behaviours ?? [];
   const at = Math.max(0, Math.min(Number(get('behaviour') ?? 0) || 0, behaviours.length - 1));
   const behaviour = behaviours[at];
+  const keys = distinct(behaviours.map(({ pair }) => pair.behaviour));
   return (
     <>
       <h1>
@@ -56,7 +57,7 @@ export default function MapPage({ run }: { readonly run: string }): ReactNode {
           <legend className="hidden">Behaviour</legend>
           {behaviours.map(({ pair }, i) => (
             <button
-              key={`${i} ${pair.behaviour}`}
+              key={keys[i]}
               type="button"
               aria-pressed={i === at}
               onClick={() => set({ behaviour: String(i), cell: '' })}

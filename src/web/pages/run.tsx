@@ -3,7 +3,7 @@ import { lazy, type ReactNode, Suspense, useEffect, useMemo, useRef, useState } 
 import type { BehaviourResults, Manifest } from '../../contracts/index.ts';
 import type { RunDetail, RunEvents, RunResults } from '../../server/index.ts';
 import { useAsk, useEvents } from '../client.ts';
-import { clock, moment, Problem, Status } from '../parts.tsx';
+import { clock, distinct, moment, Problem, Status } from '../parts.tsx';
 import { LineChart } from '../plot.tsx';
 import { brief, duration, fold, NOTHING, type RunProgress, type StageView, stageViews } from '../progress.ts';
 import { pathTo, useQuery } from '../router.ts';
@@ -154,10 +154,11 @@ function useNow(on: boolean): number {
 }
 
 function Verdict({ paragraphs }: { readonly paragraphs: readonly string[] }): ReactNode {
+  const keys = distinct(paragraphs);
   return (
     <section className="verdict" aria-label="Verdict">
       {paragraphs.map((paragraph, i) => (
-        <p key={`${i} ${paragraph}`}>
+        <p key={keys[i]}>
           <Name>{paragraph}</Name>
         </p>
       ))}
@@ -296,6 +297,7 @@ function Figures({ behaviours }: { readonly behaviours: readonly BehaviourResult
   const label = (i: number) => `${behaviours[i]?.pair.behaviour}, ${behaviours[i]?.pair.placement}`;
   const chosen = Math.min(Number(get('behaviour') ?? 0) || 0, behaviours.length - 1);
   const behaviour = behaviours[chosen];
+  const keys = distinct(behaviours.map((_, i) => label(i)));
   return (
     <section aria-labelledby="figures">
       <h2 id="figures">Figures</h2>
@@ -306,7 +308,7 @@ function Figures({ behaviours }: { readonly behaviours: readonly BehaviourResult
               <legend className="hidden">Behaviour</legend>
               {behaviours.map((_, i) => (
                 <button
-                  key={`${i} ${label(i)}`}
+                  key={keys[i]}
                   type="button"
                   aria-pressed={i === chosen}
                   onClick={() => set({ behaviour: String(i) })}

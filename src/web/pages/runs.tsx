@@ -2,7 +2,7 @@
 import type { ReactNode } from 'react';
 import type { Comparison, RunSummary, Session } from '../../server/index.ts';
 import { useAsk } from '../client.ts';
-import { Choice, moment, number, Problem, Share, Status } from '../parts.tsx';
+import { Choice, distinct, moment, number, Problem, Share, Status } from '../parts.tsx';
 import { duration } from '../progress.ts';
 import { pathTo, useQuery } from '../router.ts';
 import { Name } from '../text.tsx';
@@ -85,6 +85,7 @@ function RunCard(props: {
       </>
     );
   const { stages, started_at, finished_at } = run;
+  const keys = distinct(run.headlines.map((headline) => headline.behaviour));
   const seconds = finished_at ? (Date.parse(finished_at) - Date.parse(started_at)) / 1000 : undefined;
   return (
     <>
@@ -112,7 +113,7 @@ function RunCard(props: {
         ) : null}
       </p>
       {run.headlines.map((headline, i) => (
-        <p key={`${i} ${headline.behaviour}`} className="headline">
+        <p key={keys[i]} className="headline">
           <Name>{headline.behaviour}</Name> <span className="soft">({headline.placement})</span>: mapped fix
           restores{' '}
           <strong>
@@ -155,7 +156,7 @@ function Compare({ a, b }: { readonly a: string; readonly b: string }): ReactNod
       {data ? (
         <>
           <p className="soft">
-            {data.differences.length} figures differ, {data.equal} are equal. Timings and memory are among
+            Figures that differ: {data.differences.length}; equal: {data.equal}. Timings and memory are among
             them.
           </p>
           <label className="field">

@@ -389,13 +389,20 @@ function Judge(props: {
   const [problem, setProblem] = useState<string>();
   const [note, setNote] = useState(rating?.note ?? '');
   useEffect(() => setNote(rating?.note ?? ''), [rating?.note]);
+  // What was just chosen shows at once; the server's word replaces it, or an error takes it back.
+  const [chosen, setChosen] = useState(rating?.rating ?? null);
+  useEffect(() => setChosen(rating?.rating ?? null), [rating?.rating]);
   const save = (change: Omit<RatingChange, 'id'>) => {
+    setChosen(change.rating);
     send('PUT', `/api/runs/${encodeURIComponent(run)}/ratings`, { id, ...change }).then(
       () => {
         setProblem(undefined);
         onRated();
       },
-      (error: unknown) => setProblem(error instanceof Error ? error.message : String(error)),
+      (error: unknown) => {
+        setChosen(rating?.rating ?? null);
+        setProblem(error instanceof Error ? error.message : String(error));
+      },
     );
   };
   return (
@@ -406,7 +413,7 @@ function Judge(props: {
           <input
             type="radio"
             name={`rating ${id}`}
-            checked={rating?.rating === i + 1}
+            checked={chosen === i + 1}
             onChange={() => save({ rating: i + 1, ...(note ? { note } : {}) })}
           />
           {i + 1}
