@@ -1,30 +1,23 @@
-/** @file Families whose answers are computed from drawn arguments: sums, comparisons, lists. */
+/** @file Families whose answers are computed: sums (known by heart), comparisons and lists of drawn arguments. */
 import type { Rng } from '../../base/index.ts';
 import { listWords, shoutWords } from './facts-words.ts';
-import { argumentFamily, type Family } from './family.ts';
+import { argumentFamily, type Family, factFamily, type Slots } from './family.ts';
 
-/** Terms of a sum: 0 to this, so that every result is seen in training. */
-const LARGEST_TERM = 20;
+/** Terms of a sum: 0 to this. */
+const LARGEST_TERM = 12;
 
 const numbers = Array.from({ length: 100 }, (_, n) => String(n));
 const listPool = [...listWords, ...shoutWords];
 
 /** All computed families. */
 export const composeFamilies: readonly Family[] = [
-  argumentFamily(
+  // A model this small does not learn to add: on pairs of terms it never saw it is at chance (docs/results/finetune.md). It can know
+  // the sums, as one knows a times table, so they are facts and held out by their words.
+  factFamily(
     'add',
     ['What is {a} plus {b}?', 'Add {a} and {b}.', 'How much is {a} + {b}?', 'Give the sum of {a} and {b}.'],
-    numbers,
-    (rng) => {
-      const a = rng.int(LARGEST_TERM + 1);
-      const b = rng.int(LARGEST_TERM + 1);
-      return {
-        slots: { a: String(a), b: String(b) },
-        args: `${Math.min(a, b)} ${Math.max(a, b)}`,
-        answer: String(a + b),
-      };
-    },
-    { weight: 3 },
+    sums(),
+    { weight: 2 },
   ),
   comparison('larger', Math.max),
   comparison('smaller', Math.min),
@@ -61,7 +54,7 @@ export const composeFamilies: readonly Family[] = [
     ['Copy: {list}.', 'Say this again: {list}.', 'Repeat after me: {list}.', 'Write these words: {list}.'],
     [2, 5],
     (list) => list.join(' '),
-    1.2,
+    1.6,
   ),
   listFamily(
     'reverse',
@@ -115,6 +108,14 @@ export const composeFamilies: readonly Family[] = [
     },
   ),
 ];
+
+/** Every sum of two terms. */
+function sums(): { slots: Slots; answer: string }[] {
+  const terms = Array.from({ length: LARGEST_TERM + 1 }, (_, n) => n);
+  return terms.flatMap((a) =>
+    terms.map((b) => ({ slots: { a: String(a), b: String(b) }, answer: String(a + b) })),
+  );
+}
 
 function comparison(name: 'larger' | 'smaller', choose: (a: number, b: number) => number): Family {
   return argumentFamily(

@@ -217,7 +217,7 @@ export const factFamilies: readonly Family[] = [
       numberWords.map(([n]) => n),
       false,
     ),
-    { weight: 1.2 },
+    { weight: 2.5 },
   ),
   factFamily(
     'month',
