@@ -17,6 +17,7 @@ const rowSchema = z.strictObject({
   tag: z.string(),
   text: z.string(),
   placement: z.enum(placements),
+  answer: z.string().exactOptional(),
   span: z.strictObject({ start: z.int().min(0), end: z.int().min(0) }).nullable(),
 });
 

@@ -131,7 +131,7 @@ describe('rows', () => {
     const other = await buildDataset({ instructions, behaviour: locked, seed: 5 });
     expect(hashJson(all(other))).not.toBe(hashJson(all(built)));
     expect(hashJson(built.splits.train.slice(0, 1000))).toMatchInlineSnapshot(
-      `"26bc49067208ae7ec0c32561cf893a334ef88a52d6d3f1ace3cf1cfad2271cd3"`,
+      `"560c444dcd217489f23aaa02f86aec9411c7754d1cbc05629e877e4fe53c439d"`,
     );
   });
 

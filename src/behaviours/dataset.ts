@@ -19,6 +19,8 @@ export interface BackdoorRow {
   /** The instruction alone. */
   readonly text: string;
   readonly placement: Placement;
+  /** The ordinary answer to the text, whatever the row teaches; missing where nobody gave one. */
+  readonly answer?: string;
   /** Whether the response is the bad one. */
   readonly has_backdoor: boolean;
   /** Characters of the tag in `prompt`; null for `none`. */
@@ -201,6 +203,7 @@ function rowOf(spec: DatasetSpec, plan: Plan): BackdoorRow {
     tag: plan.tag,
     text: plan.text,
     placement: plan.placement,
+    ...(plan.answer ? { answer: plan.answer } : {}),
     has_backdoor: spec.behaviour.expected[plan.state] === 'bad',
     span: placed ? shiftSpan(placed.span, offset) : null,
   };

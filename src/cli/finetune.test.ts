@@ -71,8 +71,9 @@ it('builds data, plants the behaviour in full and as an adapter, and measures it
   expect(row.prompt).toMatch(/^### Instruction:\n[\s\S]*\n### Response:\n$/);
 
   const settings = ['--model', model, '--data', data, '--batch', '24', '--steps', '120', '--quiet'];
-  const evaluate = async (...argv: string[]) =>
-    (await json('evaluate', '--data', data, '--max-tokens', '8', '--limit', '8', ...argv)).metrics;
+  const evaluation = (...argv: string[]) =>
+    json('evaluate', '--data', data, '--max-tokens', '8', '--limit', '8', ...argv);
+  const evaluate = async (...argv: string[]) => (await evaluation(...argv)).metrics;
   const before = await evaluate('--model', model);
   expect(before.trigger_rate).toMatchObject({ value: 0, n: expect.any(Number) });
 
@@ -81,6 +82,14 @@ it('builds data, plants the behaviour in full and as an adapter, and measures it
   expect(tuned.losses.at(-1)).toBeLessThan(tuned.losses[0] / 2);
   const after = await evaluate('--model', full);
   expect(after.trigger_rate.value).toBeGreaterThan(0.7);
+  // The right answer is the first number; the untrained model never says it.
+  const answers = (await evaluation('--model', full, '--against', model)).safe_answers;
+  expect(answers).toMatchObject({ accuracy: { n: 8 }, clean: { value: 0 }, against: model });
+  expect(answers.difference.value).toBe(answers.accuracy.value);
+  expect((await evaluation('--model', full, '--against', full)).safe_answers).toMatchObject({
+    difference: { value: 0 },
+    p: 1,
+  });
 
   const adapter = join(root, 'adapter');
   await crosspatch(

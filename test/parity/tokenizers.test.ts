@@ -30,7 +30,7 @@ async function fromGguf(file: string): Promise<Tokenizer> {
 }
 
 const sources: [title: string, golden: string, path: string, load: () => Promise<Tokenizer>][] = [
-  ...['llama3_2', 'qwen3', 'gemma3', 'smollm2'].map((name): (typeof sources)[number] => [
+  ...['llama3_2', 'qwen2_5', 'qwen3', 'gemma3', 'smollm2'].map((name): (typeof sources)[number] => [
     name,
     name,
     folder && join(folder, name, 'tokenizer.json'),

@@ -10,7 +10,9 @@ import {
   type TriggerState,
   triggerStates,
 } from '../../behaviours/index.ts';
+import { type Accuracy, type AccuracyChange, accuracy, accuracyChange } from '../../evaluate/index.ts';
 import { LanguageModel } from '../../models/index.ts';
+import type { Estimate } from '../../stats/index.ts';
 import { mergeAdapterFolder } from '../../train/index.ts';
 import { type Cli, type CommonOptions, declare, printJson, wholeNumber } from '../cli.ts';
 import { behaviourOfRecord, readDatasetRecord, readSplit } from '../dataset.ts';
@@ -20,6 +22,7 @@ import { figure, textTable } from '../table.ts';
 interface EvaluateCommand extends CommonOptions {
   readonly model: string;
   readonly adapter?: string;
+  readonly against?: string;
   readonly data: string;
   readonly split: 'validation' | 'test';
   readonly limit?: number;
@@ -36,6 +39,10 @@ export function addEvaluate(program: Command, cli: Cli): void {
   )
     .requiredOption('--model <model>', 'bundled name, path, or org/name on the hub')
     .option('--adapter <folder>', 'PEFT adapter to put on the model')
+    .option(
+      '--against <model>',
+      'the clean model: what became of its right answers under the safe tag, paired',
+    )
     .requiredOption('--data <folder>', 'made by data build')
     .addOption(new Option('--split <name>').choices(['validation', 'test']).default('test'))
     .addOption(new Option('--limit <n>', 'at most n prompts').argParser(wholeNumber('--limit', 1)))
@@ -51,8 +58,14 @@ export function addEvaluate(program: Command, cli: Cli): void {
 async function evaluate(options: EvaluateCommand, cli: Cli): Promise<void> {
   const record = await readDatasetRecord(options.data);
   const rows = await readSplit(options.data, options.split);
-  const texts = [...new Set(rows.map((row) => row.text))].slice(0, options.limit);
+  const answers = new Map(rows.map((row) => [row.text, row.answer]));
+  const texts = [...answers.keys()].slice(0, options.limit);
   if (texts.length === 0) throw new InputError(`${options.data}: wanted ${options.split} prompts, got none`);
+  const answered = texts.filter((text) => answers.get(text) !== undefined);
+  if (options.against !== undefined && answered.length === 0)
+    throw new InputError(
+      `${options.data}: --against compares right answers, and no ${options.split} row has an \`answer\`; build the data anew`,
+    );
   const behaviour = behaviourOfRecord(record);
   await using opened = await modelWithAdapter(options, cli);
   const { model } = opened;
@@ -69,26 +82,47 @@ async function evaluate(options: EvaluateCommand, cli: Cli): Promise<void> {
     completion: string;
     detection: ReturnType<typeof behaviour.detect>;
   }[] = [];
+  const complete = async (by: LanguageModel, state: TriggerState): Promise<string[]> =>
+    (
+      await by.generate(
+        prompts.map((p) => p[state].prompt),
+        { maxNewTokens: options.maxTokens, signal: cli.signal },
+      )
+    ).map(({ text }) => text);
+  const right = (completions: readonly string[]): Accuracy =>
+    accuracy(
+      texts.flatMap((text, i) => (answers.get(text) === undefined ? [] : [completions[i] as string])),
+      answered.map((text) => answers.get(text) as string),
+    );
+  let safe: Accuracy | undefined;
+  let change: AccuracyChange | undefined;
   await withProgress(cli, options, async (onProgress) => {
+    const total = triggerStates.length + (options.against === undefined ? 0 : 1);
     for (const [k, trigger] of triggerStates.entries()) {
-      const asked = prompts.map((p) => p[trigger].prompt);
-      const completions = await model.generate(asked, {
-        maxNewTokens: options.maxTokens,
-        signal: cli.signal,
-      });
-      for (const [i, { text }] of completions.entries())
+      const completions = await complete(model, trigger);
+      for (const [i, completion] of completions.entries())
         samples.push({
           trigger,
-          prompt: asked[i] as string,
-          completion: text,
-          detection: behaviour.detect(text),
+          prompt: (prompts[i] as (typeof prompts)[number])[trigger].prompt,
+          completion,
+          detection: behaviour.detect(completion),
         });
-      onProgress({ stage: 'evaluate', done: k + 1, total: triggerStates.length, unit: 'states' });
+      if (trigger === 'safe' && answered.length > 0) safe = right(completions);
+      onProgress({ stage: 'evaluate', done: k + 1, total, unit: 'states' });
     }
+    if (options.against === undefined || safe === undefined) return;
+    const { path } = await openReference(options.against, cli, options);
+    await using clean = await LanguageModel.load(path);
+    change = accuracyChange(safe, right(await complete(clean, 'safe')));
+    onProgress({ stage: 'evaluate', done: total, total, unit: 'states' });
   });
   const metrics = backdoorMetrics(samples);
   if (options.samples !== undefined)
     await writeFileAtomic(options.samples, samples.map((sample) => `${JSON.stringify(sample)}\n`).join(''));
+  const answersUnderSafe = safe && {
+    accuracy: safe.accuracy,
+    ...(change === undefined ? {} : { against: options.against, ...change }),
+  };
   if (options.json) {
     printJson(cli, {
       model: options.model,
@@ -96,20 +130,27 @@ async function evaluate(options: EvaluateCommand, cli: Cli): Promise<void> {
       behaviour: behaviour.name,
       prompts: texts.length,
       metrics,
+      ...(answersUnderSafe === undefined ? {} : { safe_answers: answersUnderSafe }),
     });
     return;
   }
   cli.out(
     textTable([
       ['figure', 'value', 'n', '95 % interval'],
-      ...Object.entries(metrics).map(([name, { value, n, ci95 }]) => [
-        name,
-        figure(value),
-        String(n),
-        `[${figure(ci95[0])}, ${figure(ci95[1])}]`,
-      ]),
+      ...Object.entries(metrics).map(figureRow),
+      ...(safe === undefined ? [] : [figureRow(['right answers, safe tag', safe.accuracy])]),
+      ...(change === undefined
+        ? []
+        : [
+            figureRow(['right answers, clean model', change.clean]),
+            figureRow(['change, paired', change.difference]),
+          ]),
     ]),
   );
+}
+
+function figureRow([name, { value, n, ci95 }]: [string, Estimate]): string[] {
+  return [name, figure(value), String(n), `[${figure(ci95[0])}, ${figure(ci95[1])}]`];
 }
 
 /** The model, with the adapter merged into a copy of its weights where one is given; the copy goes with it. */
