@@ -7,7 +7,7 @@ import {
   mapLabel,
   type Recipe,
 } from '../../contracts/index.ts';
-import { resolveModel } from '../../models/index.ts';
+import { openModelFiles, resolveModel } from '../../models/index.ts';
 import type { Expand } from '../experiment.ts';
 import type { NodeRef, Plan, SourceOutput } from '../plan.ts';
 import { type BehaviourParams, behaviourOf } from './behaviourParams.ts';
@@ -29,6 +29,8 @@ const ARMS_ONLY: ReadonlySet<string> = new Set(['mean', 'random', 'shuffled', 't
 
 /** The stages of an experiment. */
 export const expandExperiment: Expand = async (recipe, plan) => {
+  await checkModel('source', recipe);
+  await checkModel('target', recipe);
   const base = {
     source: await modelSource(plan, 'source', recipe.models.source),
     target: await modelSource(plan, 'target', recipe.models.target),
@@ -60,6 +62,22 @@ type Source = NodeRef<SourceOutput>;
 async function modelSource(plan: Plan, role: 'source' | 'target', name: string): Promise<Source> {
   const { path } = await resolveModel(name);
   return plan.source(`model.${role}`, path, { model: { role, name } });
+}
+
+/** Refuse what no stage could run, before anything is trained: a model whose files do not fit together, blocks it does not have. */
+async function checkModel(role: 'source' | 'target', { blocks, models, sweep }: Recipe): Promise<void> {
+  const { path } = await resolveModel(models[role]);
+  const layers = (await openModelFiles(path)).config.blocks.length;
+  const wanted = [
+    [`blocks.${role}`, blocks[role] === 'auto' ? [] : [blocks[role]]],
+    ['sweep.blocks', sweep.blocks === 'all' ? [] : sweep.blocks],
+  ] as const;
+  for (const [key, list] of wanted)
+    for (const block of list)
+      if (block >= layers)
+        throw new InputError(
+          `recipe: ${key}: ${block}; ${models[role]} has blocks 0…${layers - 1}: write one of them, or leave the key out`,
+        );
 }
 
 function expandBehaviour(
