@@ -220,6 +220,7 @@ function expandBehaviour(
             ...measured,
             prompts: f ? f.prompts : 0,
             likelihood: f ? f.judges.includes('likelihood') : false,
+            replace: f ? f.replace : 'prefill',
             maps: f ? wanted(f.maps).map((m) => ({ label: mapLabel(m), fit: m.fits[0] as string })) : [],
             inverses: inv ? inv.methods : [],
             inverse_prompts: inv ? inv.prompts : 0,

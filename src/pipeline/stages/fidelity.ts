@@ -29,6 +29,7 @@ const fidelityParams = z.strictObject({
   bootstrap: z.int(),
   prompts: z.int(),
   likelihood: z.boolean(),
+  replace: z.enum(['prefill', 'all']),
   maps: z.array(z.strictObject({ label: z.string(), fit: z.string() })),
   /** Inverse methods whose steering of the source is measured. */
   inverses: z.array(z.string()),
@@ -131,6 +132,7 @@ export const fidelityStage = defineStage({
               ...(random && { random }),
             },
             likelihood: p.likelihood,
+            replace: p.replace,
             behaviour: p.behaviour.name,
             generation: { maxNewTokens: p.max_tokens },
             rng: rng.fork('fidelity'),
