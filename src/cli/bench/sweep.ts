@@ -46,10 +46,13 @@ export interface SweepFigures {
   /** Completions whose safe and bad run differ: on a clean model the tag may change little. */
   readonly contrasting_prompts: number;
   readonly plain: Spent;
-  /** The unpatched completions that serve as drafts included. */
   readonly drafts: Spent;
+  /** The unpatched completions (bad, safe, no tag): what outcomes are judged by in either way, and here the drafts too. */
+  readonly unpatched: Spent;
   readonly times_faster: number;
   readonly times_faster_cpu: number;
+  /** The same with the unpatched completions counted as the drafts' alone. */
+  readonly times_faster_with_unpatched: number;
   /** Completions that agree token for token. */
   readonly same: number;
   /** Those that do not, each with two logits within 1e-4 on its way (and therefore decided anew by ordinary generation). */
@@ -77,10 +80,12 @@ export async function benchSweep(path: string, options: SweepBench): Promise<Swe
   const middle = Math.ceil(blocks.length / 2);
   await warmUp(model, setting);
 
+  const unpatched = await measured(() => unpatchedRuns(model, cases, setting.rules, ['bad', 'safe', 'none']));
+  const runs = unpatched.value;
   const first = await measured(() =>
     plainWay(model, setting, blocks.slice(0, middle), 'plain way, first half', options),
   );
-  const drafted = await measured(() => draftedWay(model, setting, options));
+  const drafted = await measured(() => draftedWay(model, setting, runs, options));
   const second = await measured(() =>
     plainWay(model, setting, blocks.slice(middle), 'plain way, second half', options),
   );
@@ -89,7 +94,7 @@ export async function benchSweep(path: string, options: SweepBench): Promise<Swe
     cpu_seconds: first.spent.cpu_seconds + second.spent.cpu_seconds,
     high_water: Math.max(first.spent.high_water, second.spent.high_water),
   };
-  const { stats, outcomes, runs } = drafted.value;
+  const { stats, outcomes } = drafted.value;
   return {
     blocks: blocks.length,
     prompts: cases.length,
@@ -98,8 +103,10 @@ export async function benchSweep(path: string, options: SweepBench): Promise<Swe
     contrasting_prompts: cases.filter((_, i) => runs.bad![i]!.text !== runs.safe![i]!.text).length,
     plain,
     drafts: drafted.spent,
+    unpatched: unpatched.spent,
     times_faster: plain.seconds / drafted.spent.seconds,
     times_faster_cpu: plain.cpu_seconds / drafted.spent.cpu_seconds,
+    times_faster_with_unpatched: plain.seconds / (drafted.spent.seconds + unpatched.spent.seconds),
     ...compare([...first.value, ...second.value], outcomes),
     acceptance: draftAcceptance(stats),
     ended: { accepted: stats.accepted, continued: stats.continued, anew: stats.anew },
@@ -193,17 +200,16 @@ async function plainWay(
 
 interface Drafted {
   readonly stats: DraftStats;
-  readonly runs: StateRuns;
   readonly outcomes: ReadonlyMap<string, PatchedOutcome>;
 }
 
-/** As the sweep does it: unpatched completions under the bad, the safe and no tag, then every block on these drafts. */
+/** As the sweep does it: every block on the unpatched completions as drafts. */
 async function draftedWay(
   model: LanguageModel,
   { cases, blocks, rules, patch }: Setting,
+  runs: StateRuns,
   { onProgress = silent }: SweepBench,
 ): Promise<Drafted> {
-  const runs = await unpatchedRuns(model, cases, rules, ['bad', 'safe', 'none']);
   const drafts = cases.map((_, i) => draftsOf(runs, 'bad', i));
   const outcomes = new Map<string, PatchedOutcome>();
   const stats = await runDrafted(
@@ -214,7 +220,7 @@ async function draftedWay(
     (row, block, _k, outcome) => void outcomes.set(`${block}/${row}`, outcome),
     { ...rules, progress: onProgress, stage: 'verified drafts' },
   );
-  return { stats, runs, outcomes };
+  return { stats, outcomes };
 }
 
 /** Count agreement; a difference that no near tie excuses is a defect, and an error. */
