@@ -2,16 +2,57 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { InputError } from './errors.ts';
 
 function aside(path: string): string {
   return join(dirname(path), `.${basename(path)}.${process.pid}.${randomBytes(4).toString('hex')}.part`);
 }
 
+/** What the system says where a file cannot be written: no right, no room, no folder. */
+const UNWRITABLE: ReadonlySet<unknown> = new Set([
+  'EACCES',
+  'EPERM',
+  'EROFS',
+  'ENOSPC',
+  'EDQUOT',
+  'ENOTDIR',
+  'EEXIST',
+  'ENAMETOOLONG',
+]);
+
+/** The code of the first such error among `error` and its causes. */
+export function unwritable(error: unknown): string | undefined {
+  for (let e: unknown = error, depth = 0; e instanceof Error && depth < 4; e = e.cause, depth++) {
+    const { code } = e as NodeJS.ErrnoException;
+    if (UNWRITABLE.has(code)) return code;
+  }
+  return undefined;
+}
+
+/** `error` of writing to `path`: an {@link InputError} where the place is at fault, which the user can mend; else as it is. */
+export function writeError(error: unknown, path: string): unknown {
+  const code = error instanceof InputError ? undefined : unwritable(error);
+  if (code === undefined) return error;
+  const next = code === 'ENOSPC' || code === 'EDQUOT' ? 'free some room, or choose' : 'choose';
+  return new InputError(`${path}: cannot be written (${code}); ${next} another folder`, { cause: error });
+}
+
+/** Make a folder and those above it. Throws the system's own reason: Node's recursive `mkdir` says ENOENT on a read-only disk. */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || dirname(path) === path) throw error;
+    await makeFolder(dirname(path));
+    await mkdir(path);
+  }
+}
+
 /** Write `data` to `path` so that a reader sees the old file or the whole new one, never a part. Makes parent folders. */
 export async function writeFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
   const temporary = aside(path);
   try {
+    await makeFolder(dirname(path));
     const handle = await open(temporary, 'wx');
     try {
       await handle.writeFile(data);
@@ -21,8 +62,8 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array): 
     }
     await rename(temporary, path);
   } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
+    await removed(temporary);
+    throw writeError(error, path);
   }
 }
 
@@ -36,10 +77,10 @@ export async function writeJsonAtomic(path: string, value: unknown): Promise<voi
  * throws, nothing is left behind and the former folder stays. Returns what `fill` returned.
  */
 export async function withAtomicFolder<T>(path: string, fill: (folder: string) => Promise<T>): Promise<T> {
-  await mkdir(dirname(path), { recursive: true });
   const temporary = aside(path);
-  await mkdir(temporary);
   try {
+    await makeFolder(dirname(path));
+    await mkdir(temporary);
     const result = await fill(temporary);
     const former = aside(path);
     const hadFormer = await rename(path, former).then(
@@ -55,7 +96,12 @@ export async function withAtomicFolder<T>(path: string, fill: (folder: string) =
     if (hadFormer) await rm(former, { recursive: true, force: true });
     return result;
   } catch (error) {
-    await rm(temporary, { recursive: true, force: true });
-    throw error;
+    await removed(temporary);
+    throw writeError(error, path);
   }
+}
+
+/** What was begun goes; where nothing can be written (or no folder is), there is nothing. */
+async function removed(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true }).catch(() => {});
 }

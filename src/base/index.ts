@@ -8,7 +8,14 @@ export {
   InputError,
   throwIfAborted,
 } from './errors.ts';
-export { withAtomicFolder, writeFileAtomic, writeJsonAtomic } from './files.ts';
+export {
+  makeFolder,
+  unwritable,
+  withAtomicFolder,
+  writeError,
+  writeFileAtomic,
+  writeJsonAtomic,
+} from './files.ts';
 export { canonicalJson, hashBytes, hashFile, hashJson } from './hash.ts';
 export { type ProgressEvent, type ProgressSink, silent } from './progress.ts';
 export { Rng } from './rng.ts';

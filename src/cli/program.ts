@@ -1,6 +1,6 @@
 /** @file The command line as a function: arguments in, exit code out (0 done, 1 failed, 2 bad usage or input, 100 below a threshold). */
 import { Command, CommanderError } from 'commander';
-import { CrosspatchError, errorLine, InputError } from '../base/index.ts';
+import { CrosspatchError, errorLine, InputError, unwritable } from '../base/index.ts';
 import { nearest } from '../contracts/index.ts';
 import type { Cli, RunCli } from './cli.ts';
 import { addBench } from './commands/bench.ts';
@@ -52,7 +52,8 @@ export async function runCli(argv: readonly string[], cli: Cli, version: string)
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     cli.err(`error: ${errorLine(error)}\n`);
     if (process.env.CROSSPATCH_DEBUG && error instanceof Error) cli.err(`${error.stack}\n`);
-    return error instanceof CrosspatchError ? error.exitCode : 1;
+    if (error instanceof CrosspatchError) return error.exitCode;
+    return unwritable(error) === undefined ? 1 : 2;
   }
 }
 

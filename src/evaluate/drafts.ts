@@ -67,7 +67,7 @@ export interface DraftOptions extends EndRules {
 }
 
 /** Bytes one key-value cache may take. */
-export const CACHE_BYTES = 1 << 28;
+export const CACHE_BYTES = 1 << 29;
 
 /**
  * Every patched run of every row at every block, exactly as hooked generation would end. `runsOf(row, block)` makes a row's runs
@@ -361,8 +361,7 @@ class Base {
       stats.runs++;
       stats[how === 'draft' ? 'accepted' : how]++;
       this.#last[row]!.set(run.arm, end);
-      const known = this.#known[row]!;
-      if (known.length < KNOWN && !known.some((k) => sameDraft(k, end))) known.push(end);
+      remember(this.#known[row]!, end);
       const probe = verdicts[i]!.probe;
       return { ...end, how, ...(probe === undefined ? {} : { probe }) };
     });
@@ -434,6 +433,14 @@ function suffix(row: DraftRow): number {
 
 function sameDraft(a: Draft, b: Draft): boolean {
   return a.finish === b.finish && a.ids.length === b.ids.length && beginsWith(a.ids, b.ids);
+}
+
+/** The completion seen last stands last; those not seen for long are forgotten. */
+function remember(known: Draft[], end: Draft): void {
+  const found = known.findIndex((k) => sameDraft(k, end));
+  if (found >= 0) known.splice(found, 1);
+  else if (known.length >= KNOWN) known.shift();
+  known.push(end);
 }
 
 /** Tokens in common from the start; the end counts as one. */

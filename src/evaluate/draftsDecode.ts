@@ -55,13 +55,17 @@ export interface Live {
   ids: number[];
   gap: number;
   finish: Draft['finish'] | undefined;
-  /** Completions of the same prompt seen so far: guesses of how it goes on. */
+  /** Completions of the same prompt seen so far, the last one last: guesses of how it goes on. */
   readonly known: readonly Draft[];
 }
 
+/** Tokens of a pass that cost no more than a few: below, reading the weights takes the time, not multiplying by them. */
+const FREE_TOKENS = 24;
+
 /**
  * Decode on until every row has ended; `cache` holds each row's tokens but the last of `ids`. Where a known completion begins with
- * the row's tokens, the rest of it is checked in one pass instead of a token at a time.
+ * the row's tokens, the rest of it is checked in one pass instead of a token at a time; else, where few rows are left, what followed
+ * the row's last tokens in a known completion is offered, which costs nothing. Every token is the greedy choice either way.
  */
 export async function decodeOn(
   decoder: Decoder,
@@ -72,40 +76,53 @@ export async function decodeOn(
   let live = rows.slice();
   while (live.length > 0) {
     throwIfAborted(rules.signal, 'decoding');
-    const guesses = live.map((row) => guess(row, rules.maxNewTokens));
-    const guessed = live.map((_, b) => b).filter((b) => guesses[b]!.length > 0);
+    const whole = live.map((row) => guess(row, rules.maxNewTokens));
+    const guessed = live.flatMap((_, b) => (whole[b]!.length > 0 ? [b] : []));
     if (guessed.length > 0 && guessed.length < live.length) {
-      // Rows without a guess would be padded to the longest one.
-      const rest = live.map((_, b) => b).filter((b) => guesses[b]!.length === 0);
-      await decodeOn(
+      // Rows without a guess would be padded to the longest one: a pass apart, then back among the others.
+      const apart = cache.select(guessed);
+      await step(
         decoder,
-        cache.select(guessed),
+        apart,
         guessed.map((b) => live[b]!),
+        guessed.map((b) => whole[b]!),
         rules,
       );
-      cache.keep(rest);
-      live = rest.map((b) => live[b]!);
-      continue;
+      cache.put(apart, guessed);
+    } else {
+      const room = Math.floor(FREE_TOKENS / live.length) - 1;
+      const guesses = guessed.length > 0 ? whole : live.map((row) => lookUp(row, room, rules.maxNewTokens));
+      await step(decoder, cache, live, guesses, rules);
     }
-    const before = cache.lengths.slice();
-    const tokens = live.map((row, b) => [row.ids.at(-1)!, ...guesses[b]!]);
-    const { tensor } = await decoder.run(decoder.embed(tokens), { cache });
-    const verdicts = await verify(
-      decoder,
-      tensor,
-      guesses.map((expected) => ({ column: 0, expected, steps: expected.length + 1 })),
-    );
-    verdicts.forEach(({ accepted, next, gap }, b) => {
-      const row = live[b]!;
-      row.gap = Math.min(row.gap, gap);
-      row.ids.push(...guesses[b]!.slice(0, accepted));
-      extend(row, next, rules);
-    });
-    cache.rewind(before.map((n, b) => n + 1 + verdicts[b]!.accepted));
-    const kept = live.map((_, b) => b).filter((b) => live[b]!.finish === undefined);
+    const kept = live.flatMap(({ finish }, b) => (finish === undefined ? [b] : []));
     if (kept.length > 0 && kept.length < live.length) cache.keep(kept);
     live = kept.map((b) => live[b]!);
   }
+}
+
+/** One pass over every row's last token and its guess; rows grow by what is right of it and the token behind. */
+async function step(
+  decoder: Decoder,
+  cache: KvCache,
+  live: readonly Live[],
+  guesses: readonly (readonly number[])[],
+  rules: EndRules,
+): Promise<void> {
+  const before = cache.lengths.slice();
+  const tokens = live.map((row, b) => [row.ids.at(-1)!, ...guesses[b]!]);
+  const { tensor } = await decoder.run(decoder.embed(tokens), { cache });
+  const verdicts = await verify(
+    decoder,
+    tensor,
+    guesses.map((expected) => ({ column: 0, expected, steps: expected.length + 1 })),
+  );
+  verdicts.forEach(({ accepted, next, gap }, b) => {
+    const row = live[b]!;
+    row.gap = Math.min(row.gap, gap);
+    row.ids.push(...guesses[b]!.slice(0, accepted));
+    extend(row, next, rules);
+  });
+  cache.rewind(before.map((n, b) => n + 1 + verdicts[b]!.accepted));
 }
 
 /** Take the next greedy token, or end the row. */
@@ -122,11 +139,21 @@ export function extend(
   if (row.ids.length >= maxNewTokens) row.finish = 'length';
 }
 
-/** How the longest known completion that begins with the row's tokens goes on; room is left for the token behind it. */
+/** How the completion seen last that begins with the row's tokens goes on; room is left for the token behind it. */
 function guess({ ids, known }: Live, maxNewTokens: number): readonly number[] {
-  let best: readonly number[] = [];
-  for (const draft of known)
-    if (draft.ids.length > ids.length + best.length && beginsWith(draft.ids, ids))
-      best = draft.ids.slice(ids.length);
-  return best.slice(0, Math.max(0, maxNewTokens - ids.length - 1));
+  const found = known.findLast((draft) => draft.ids.length > ids.length && beginsWith(draft.ids, ids));
+  return found === undefined ? [] : found.ids.slice(ids.length, Math.max(ids.length, maxNewTokens - 1));
+}
+
+/** At most `room` tokens that followed the row's last two in the known completion that was seen last; none where they never stood. */
+function lookUp({ ids, known }: Live, room: number, maxNewTokens: number): readonly number[] {
+  const most = Math.min(room, maxNewTokens - ids.length - 1);
+  const [last, former] = [ids.at(-1), ids.at(-2)];
+  if (most < 1 || former === undefined) return [];
+  for (let k = known.length - 1; k >= 0; k--) {
+    const seen = known[k]!.ids;
+    for (let i = seen.length - 2; i > 0; i--)
+      if (seen[i] === last && seen[i - 1] === former) return seen.slice(i + 1, i + 1 + most);
+  }
+  return [];
 }

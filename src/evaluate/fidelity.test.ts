@@ -6,8 +6,10 @@ import { randomModel } from '../interventions/fixture.helper.ts';
 import { type ActivationMap, type FitContext, fitMap } from '../maps/index.ts';
 import { logSumExp } from '../models/index.ts';
 import { type FidelityOptions, type FidelityPrompt, fidelity } from './fidelity.ts';
-import { completeReplaced, mappedReplacement, meanReplacement } from './fidelityArms.ts';
+import { capturedRows, completeReplaced, mappedReplacement, meanReplacement } from './fidelityArms.ts';
+import { completeLockstep } from './fidelityLockstep.ts';
 import { likelihoodDifferences } from './judges/likelihood.ts';
+import { completionText } from './sweepPrompts.ts';
 
 type Fixture = Awaited<ReturnType<typeof randomModel>>;
 let a: Fixture;
@@ -98,6 +100,72 @@ describe('fidelity', () => {
       expect(Math.abs(likelihood!.mapped.value)).toBeLessThan(1e-5);
       expect(likelihood!.mean_ablated!.value).toBeLessThan(-0.001);
     }
+  });
+
+  it('replace all: a perfect map still changes nothing, any other changes more than at prefill alone', async () => {
+    const same = { source: b.model, maps: [{ label: 'own', map: own }], controls: {} };
+    const all = await run({ ...same, replace: 'all', batch: 5, generation: { maxNewTokens: 12 } });
+    for (const side of ['safe', 'bad'] as const) {
+      const { lexical_exact_match: exact, likelihood } = all.fidelity.own!.with_tags![side]!;
+      expect(exact!.mapped).toEqual({ value: 1, n: 7, ci95: [1, 1] });
+      expect(exact!.ceiling!.value).toBe(1);
+      expect(Math.abs(likelihood!.mapped.value)).toBeLessThan(1e-5);
+      expect(likelihood!.mean_ablated!.value).toBeLessThan(-0.001);
+    }
+    const texts = async (replace: 'prefill' | 'all') => {
+      const { samples } = await run({ replace, generation: { maxNewTokens: 12 }, batch: 6 });
+      return samples.filter((s) => s.arm === 'mapped').map((s) => s.completion);
+    };
+    const [prefill, lockstep] = [await texts('prefill'), await texts('all')];
+    expect(lockstep.filter((text, i) => text !== prefill[i]).length).toBeGreaterThan(5);
+  });
+
+  it('replace all equals replacing every position of prompt and completion in one pass', async () => {
+    const d = 48;
+    const ids = [prompts[0]!.target, prompts[3]!.target, prompts[5]!.target];
+    const through = async (sequences: readonly (readonly number[])[]) => {
+      const x = await capturedRows(
+        a.model,
+        sequences.map((s, i) => ({ id: String(i), ids: s })),
+        hook(L),
+        undefined,
+      );
+      return x.map((rows, i) => affine.apply(rows, sequences[i]!.length));
+    };
+    // Greedy by hand: for each further token, everything anew.
+    const byHand = ids.map((p) => p.slice());
+    for (let step = 0; step < 6; step++) {
+      const rows = await through(byHand);
+      for (const [i, sequence] of byHand.entries()) {
+        const { logits } = await b.model.forward(
+          [sequence],
+          [[hook(M), (h) => h.data.set(rows[i]!.subarray(d), d)]],
+        );
+        const v = b.model.config.vocabSize;
+        const last = logits.data.slice((sequence.length - 1) * v, sequence.length * v);
+        sequence.push(last.indexOf(Math.max(...last)));
+      }
+    }
+    const got = await completeLockstep(
+      b.model,
+      ids,
+      M,
+      await through(ids),
+      { source: a.model, map: affine },
+      { maxNewTokens: 6, stopTokens: [] },
+    );
+    expect(got).toEqual(byHand.map((s, i) => completionText(b.model.tokenizer, s.slice(ids[i]!.length))));
+  });
+
+  it('replace all refuses two tokenizers, and sampling', async () => {
+    const [first] = prompts;
+    const alignment = { sourceOf: new Int32Array(first!.target.length), flags: [] };
+    await expect(run({ replace: 'all', prompts: [{ ...first!, alignment }] })).rejects.toThrow(
+      /different tokenizers; use replace "prefill"/,
+    );
+    await expect(run({ replace: 'all', generation: { temperature: 1 } })).rejects.toThrow(
+      /decodes greedily; leave out temperature/,
+    );
   });
 
   it('gives the section of results.json and samples as the contract wants them, the same for the same seed', async () => {

@@ -10,6 +10,7 @@ import type { ActivationMap } from '../maps/index.ts';
 import type { GenerateOptions, LanguageModel } from '../models/index.ts';
 import { bootstrapMean, pairedT, rate } from '../stats/index.ts';
 import { capturedRows, completeReplaced, mappedReplacement, meanReplacement } from './fidelityArms.ts';
+import { completeLockstep } from './fidelityLockstep.ts';
 import { type Judge, lexicalJudge } from './judges/index.ts';
 import { LIKELIHOOD_METRIC, type LikelihoodCase, likelihoodDifferences } from './judges/likelihood.ts';
 import { oneTargetBlock } from './mapFigures.ts';
@@ -34,6 +35,8 @@ export interface FidelityOptions {
   readonly controls?: Partial<Readonly<Record<ControlArm, ActivationMap>>>;
   /** Judges of texts. Defaults to chrF and exact match. */
   readonly judges?: readonly Judge[];
+  /** `all`: generated tokens are replaced too, greedily and with one tokenizer for both models. Defaults to `prefill`. */
+  readonly replace?: 'prefill' | 'all';
   /** The judge `likelihood` as well. Defaults to true. */
   readonly likelihood?: boolean;
   /** For `samples`. */
@@ -78,6 +81,7 @@ export async function fidelity(options: FidelityOptions): Promise<FidelityResult
   const arms = armsOf(maps, controls);
   const block = oneTargetBlock(arms, options.target.decoder);
   if (prompts.length === 0) throw new InputError('fidelity: no prompts were given');
+  if (options.replace === 'all') checkLockstep(options);
   const rows: Row[] = [];
   for (let at = 0; at < prompts.length; at += batch) {
     throwIfAborted(signal, stage);
@@ -111,7 +115,7 @@ function armsOf(
 const mapArm = (label: string, map: ActivationMap): string => `map:${label}.${map.fit}`;
 
 async function runBatch(
-  { source, target, generation = {}, likelihood = true, signal }: FidelityOptions,
+  { source, target, generation = {}, likelihood = true, replace = 'prefill', signal }: FidelityOptions,
   prompts: readonly FidelityPrompt[],
   maps: Readonly<Record<string, ActivationMap>>,
   block: number,
@@ -123,32 +127,46 @@ async function runBatch(
   };
   const [anyMap] = Object.values(maps) as [ActivationMap];
   const targetIds = prompts.map((p) => p.target);
-  const sourceIds = prompts.map((p) => p.source);
-  const x = await capturedRows(
-    source,
-    prompts.map((p) => ({ id: p.id, ids: p.source })),
-    anyMap.source.hook,
-    signal,
-  );
-  const y = await capturedRows(
-    target,
-    prompts.map((p) => ({ id: p.id, ids: p.target })),
-    anyMap.target.hook,
-    signal,
-  );
-  const d = target.config.dModel;
   const own = await target.generate(targetIds, settings);
-  const foreign = await source.generate(sourceIds, settings);
+  const foreign = await source.generate(
+    prompts.map((p) => p.source),
+    settings,
+  );
+  // Under `all` the rows reach over B's own completion, for the judge `likelihood`; completions take the prompt's.
+  const behind = own.map(({ ids }) => (replace === 'all' ? ids : []));
+  const texts = prompts.map((p, b) => ({
+    ...p,
+    source: [...p.source, ...behind[b]!],
+    target: [...p.target, ...behind[b]!],
+  }));
+  const rowsOf = (model: LanguageModel, side: 'source' | 'target') =>
+    capturedRows(
+      model,
+      texts.map((t) => ({ id: t.id, ids: t[side] })),
+      anyMap[side].hook,
+      signal,
+    );
+  const x = await rowsOf(source, 'source');
+  const y = await rowsOf(target, 'target');
+  const d = target.config.dModel;
   const replacements: Record<string, Float32Array[]> = {
-    mean_ablated: y.map((rows) => meanReplacement(rows, d)),
+    mean_ablated: y.map((rows, b) => meanReplacement(rows, d, targetIds[b]!.length)),
     ceiling: y,
   };
   for (const [arm, map] of Object.entries(maps))
-    replacements[arm] = prompts.map((p, b) => mappedReplacement(map, p, x[b] as Float32Array));
+    replacements[arm] = texts.map((t, b) => mappedReplacement(map, t, x[b] as Float32Array));
   const completions: Record<string, string[]> = {};
   for (const [arm, rows] of Object.entries(replacements)) {
-    const made = await completeReplaced(target, targetIds, block, rows, settings);
-    completions[arm] = made.map((c) => c.text);
+    // B's own activation at a generated token is what stands there already.
+    if (replace === 'prefill' || arm === 'ceiling') {
+      const made = await completeReplaced(target, targetIds, block, rows, settings);
+      completions[arm] = made.map((c) => c.text);
+      continue;
+    }
+    const map = maps[arm];
+    const follow =
+      map === undefined ? { rows: rows.map((all) => all.subarray(all.length - d)) } : { source, map };
+    completions[arm] = await completeLockstep(target, targetIds, block, rows, follow, settings);
   }
   const cases = prompts.map(
     (p, b): LikelihoodCase => ({
@@ -165,6 +183,19 @@ async function runBatch(
     completions: perPrompt(completions, b),
     likelihood: perPrompt(differences, b),
   }));
+}
+
+/** Lockstep needs one tokenizer, and takes the likeliest token. */
+function checkLockstep({ prompts, generation = {} }: FidelityOptions): void {
+  if (prompts.some((p) => p.alignment !== undefined))
+    throw new InputError(
+      'fidelity: replace "all" runs both models over the same tokens, and these have different tokenizers; use replace "prefill"',
+    );
+  const asked = (['temperature', 'topK', 'topP', 'stopStrings'] as const).filter(
+    (key) => generation[key] !== undefined,
+  );
+  if (asked.length > 0)
+    throw new InputError(`fidelity: replace "all" decodes greedily; leave out ${asked.join(', ')}`);
 }
 
 /** Entry b of every arm. */

@@ -35,11 +35,13 @@ export function mappedReplacement(map: ActivationMap, text: PairedText, x: Float
   return out;
 }
 
-/** The mean of the prompt's own activations but the first, everywhere: the blog's baseline without the straw of the first token's norm. */
-export function meanReplacement(own: Float32Array, d: number): Float32Array {
-  const tokens = own.length / d;
+/**
+ * The mean of the prompt's own activations but the first, everywhere: the blog's baseline without the straw of the first token's norm.
+ * The prompt is the first `tokens` rows; defaults to all.
+ */
+export function meanReplacement(own: Float32Array, d: number, tokens = own.length / d): Float32Array {
   const mean = new Float64Array(d);
-  for (let p = d; p < own.length; p++) mean[p % d] = (mean[p % d] as number) + (own[p] as number);
+  for (let p = d; p < tokens * d; p++) mean[p % d] = (mean[p % d] as number) + (own[p] as number);
   return Float32Array.from(own, (_, p) => (mean[p % d] as number) / Math.max(1, tokens - 1));
 }
 

@@ -62,6 +62,7 @@ export { type BlockChoice, chooseBlock, type SweepOptions, type SweepResult, swe
 export {
   type ArmPatch,
   armSample,
+  draftsOf,
   drawRate,
   type EvaluateOptions,
   endRules,

@@ -44,6 +44,7 @@ export {
   type ModelInput,
   type StreamedToken,
 } from './languageModel.ts';
+export { type ModelFiles, openModelFiles } from './modelFiles.ts';
 export { argmaxWithGap, logSumExp, type SamplingOptions, sampleToken } from './sampling.ts';
 export {
   type AddedToken,

@@ -4,13 +4,14 @@
  */
 import { InputError, type Owned } from '../base/index.ts';
 import type { Tensor } from '../engine/index.ts';
-import { type Checkpoint, openCheckpoint } from './checkpoint/index.ts';
+import type { Checkpoint } from './checkpoint/index.ts';
 import type { ModelConfig } from './config.ts';
 import { Decoder, type DecoderOptions } from './decoder/decoder.ts';
 import { checkDecode, type DecodeOptions, decodeSteps } from './generate.ts';
 import { type FwdHook, type HookFn, HookTable, hookNames, parseHookName } from './hooks.ts';
+import { openModelFiles } from './modelFiles.ts';
 import { StopText } from './stopText.ts';
-import { type ChatMessage, loadTokenizer, type Tokenizer } from './tokenizer/index.ts';
+import type { ChatMessage, Tokenizer } from './tokenizer/index.ts';
 
 /** Text (special tokens are added) or token ids (taken as they are); one or many. */
 export type ModelInput = string | readonly string[] | readonly number[] | readonly (readonly number[])[];
@@ -64,13 +65,7 @@ export class LanguageModel implements Owned {
     path: string,
     options: DecoderOptions & { readonly cacheDir?: string } = {},
   ): Promise<LanguageModel> {
-    const checkpoint = await openCheckpoint(
-      path,
-      options.cacheDir === undefined ? {} : { cacheDir: options.cacheDir },
-    );
-    const tokenizer = await loadTokenizer(
-      checkpoint.gguf === undefined ? { folder: checkpoint.path } : { gguf: checkpoint.gguf },
-    );
+    const { checkpoint, tokenizer } = await openModelFiles(path, options);
     return new LanguageModel(checkpoint, await Decoder.open(checkpoint, options), tokenizer);
   }
 

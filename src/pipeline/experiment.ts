@@ -2,9 +2,15 @@
  * @file A run: an experiment file, its plan, and the run folder people look at (CONTRACT.md): manifest, results, samples, log.
  * The store holds the work; the run folder holds copies of what is worth reading.
  */
-import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { AbortedError, errorLine, InputError, writeJsonAtomic } from '../base/index.ts';
+import {
+  AbortedError,
+  errorLine,
+  InputError,
+  makeFolder,
+  unwritable,
+  writeJsonAtomic,
+} from '../base/index.ts';
 import type { Manifest, ManifestStage, ParsedRecipe, Recipe } from '../contracts/index.ts';
 import { acquireLock } from './lock.ts';
 import { logSink } from './log.ts';
@@ -63,7 +69,7 @@ export async function runExperiment(options: ExperimentOptions): Promise<Experim
   try {
     const { plan, results } = await planExperiment(options.parsed.recipe, options.expand);
     plan.select(options.only);
-    await mkdir(out, { recursive: true });
+    await makeFolder(out);
     await using _lock = await acquireLock(join(out, '.lock'), { what: out });
     return await inFolder(options, plan, results);
   } catch (error) {
@@ -192,25 +198,11 @@ class ManifestFile {
   }
 }
 
-const UNWRITABLE = new Set([
-  'EACCES',
-  'EPERM',
-  'EROFS',
-  'ENOSPC',
-  'EDQUOT',
-  'ENOTDIR',
-  'EEXIST',
-  'ENAMETOOLONG',
-]);
-
 /** A folder that cannot be written is the user's to mend: exit code 2 and one line. */
 function asInputError(error: unknown, out: string): unknown {
-  for (let e: unknown = error, depth = 0; e instanceof Error && depth < 4; e = e.cause, depth++) {
-    const { code } = e as NodeJS.ErrnoException;
-    if (code !== undefined && UNWRITABLE.has(code))
-      return new InputError(`${out}: cannot write there (${code}); choose another folder with --out`, {
-        cause: error,
-      });
-  }
-  return error;
+  const code = unwritable(error);
+  if (code === undefined) return error;
+  return new InputError(`${out}: cannot write there (${code}); choose another folder with --out`, {
+    cause: error,
+  });
 }

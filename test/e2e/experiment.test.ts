@@ -38,10 +38,20 @@ evaluation: { max_tokens: 16, bootstrap: 200 }
 
 let folder: string;
 
-function start(out: string): ChildProcess {
+function start(out: string, ...more: string[]): ChildProcess {
   return spawn(
     process.execPath,
-    ['--import', 'tsx', main, 'run', join(folder, 'mini.yaml'), '--out', join(folder, out, 'run'), '--quiet'],
+    [
+      '--import',
+      'tsx',
+      main,
+      'run',
+      join(folder, 'mini.yaml'),
+      '--out',
+      join(folder, out, 'run'),
+      '--quiet',
+      ...more,
+    ],
     {
       stdio: ['ignore', 'ignore', 'pipe'],
       detached: true,
@@ -103,6 +113,21 @@ describe('an experiment', () => {
     expect(code, err).toBe(0);
     expect((performance.now() - from) / 1000).toBeLessThan(seconds / 2);
     expect(stableResults(await results('whole'))).toEqual(stableResults(whole));
+  });
+
+  it('another seed gives other numbers under the same keys', async () => {
+    const { code, err } = await ended(start('other', '--seed', '6'));
+    expect(code, err).toBe(0);
+    const other = await results('other');
+    expect(stableResults(other)).not.toEqual(stableResults(whole));
+    // Not one figure by chance: the data, the training and with them every section moved.
+    const [a, b] = [whole.behaviours[0], other.behaviours[0]];
+    for (const section of ['sweep', 'maps', 'fidelity', 'transfer', 'inverse'] as const) {
+      expect(b?.[section], section).toBeDefined();
+      expect(b?.[section], section).not.toEqual(a?.[section]);
+    }
+    expect(Object.keys(b ?? {})).toEqual(Object.keys(a ?? {}));
+    expect(b?.pair).toMatchObject({ source: a?.pair.source, behaviour: a?.pair.behaviour });
   });
 
   it('killed with -9 at ten random moments, ends with the same results', async () => {

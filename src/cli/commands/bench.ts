@@ -1,17 +1,35 @@
 /** @file `bench`: how near a model runs to the machine's own limits. */
 import { type Command, Option } from 'commander';
-import { Rng } from '../../base/index.ts';
+import { type ProgressSink, Rng } from '../../base/index.ts';
+import { type Instruction, readInstructions, tinyInstructions } from '../../behaviours/index.ts';
 import { describeMachine } from '../../pipeline/index.ts';
-import { benchInference, type InferenceFigures, PREFILL } from '../bench/inference.ts';
-import { benchTraining, TRAINING, type TrainingFigures } from '../bench/training.ts';
+import { benchInference, type InferenceFigures } from '../bench/inference.ts';
+import { benchMaps, MAPS, type MapsFigures } from '../bench/maps.ts';
+import { benchSweep, type SweepFigures } from '../bench/sweep.ts';
+import { inferenceRows, mapsRows, sweepRows, trainingRows } from '../bench/tables.ts';
+import { benchTraining, type TrainingFigures } from '../bench/training.ts';
 import { type Cli, type CommonOptions, declare, printJson, wholeNumber } from '../cli.ts';
-import { openReference } from '../model.ts';
-import { figure, textTable } from '../table.ts';
+import { openReference, withProgress } from '../model.ts';
+import { textTable } from '../table.ts';
+
+/** What is measured: the figures of each part, in the order they are measured and shown. */
+interface Figures {
+  readonly inference: InferenceFigures;
+  readonly training: TrainingFigures;
+  readonly sweep: SweepFigures;
+  readonly maps: MapsFigures;
+}
+type Part = keyof Figures;
 
 interface BenchCommand extends CommonOptions {
   readonly model: string;
-  readonly only?: 'inference' | 'training';
+  readonly only?: Part;
   readonly rounds: number;
+  readonly prompts: number;
+  readonly maxTokens: number;
+  readonly data?: string;
+  readonly template: 'instruction' | 'alpaca' | 'chat';
+  readonly rows: number;
 }
 
 export function addBench(program: Command, cli: Cli): void {
@@ -22,101 +40,92 @@ export function addBench(program: Command, cli: Cli): void {
     'bench --model SmolLM2-135M-Instruct.Q4_1.gguf',
   )
     .option('--model <model>', 'bundled name, path, or org/name on the hub', 'tiny-llama-m')
-    .addOption(new Option('--only <part>', 'one part').choices(['inference', 'training']))
+    .addOption(new Option('--only <part>', 'one part').choices(Object.keys(parts)))
     .addOption(
-      new Option('--rounds <n>', 'turns of each comparison; medians are shown')
+      new Option('--rounds <n>', 'turns of each comparison; medians are shown (inference, training)')
         .argParser(wholeNumber('--rounds', 1))
         .default(9),
+    )
+    .addOption(
+      new Option('--prompts <n>', 'prompts of the sweep').argParser(wholeNumber('--prompts', 1)).default(50),
+    )
+    .addOption(
+      new Option('--max-tokens <n>', 'most new tokens a completion of the sweep')
+        .argParser(wholeNumber('--max-tokens', 1))
+        .default(24),
+    )
+    .option('--data <file>', 'instructions for the sweep, as data build takes them (default: bundled tasks)')
+    .addOption(
+      new Option('--template <name>', 'how the prompts of the sweep are put')
+        .choices(['instruction', 'alpaca', 'chat'])
+        .default('instruction'),
+    )
+    .addOption(
+      new Option('--rows <n>', 'rows of the map').argParser(wholeNumber('--rows', 4096)).default(MAPS.rows),
     )
     .action((options: BenchCommand) => bench(options, cli));
 }
 
+/** How each part is measured, and drawn. */
+const parts: {
+  readonly [K in Part]: {
+    readonly measure: (
+      path: string,
+      options: BenchCommand,
+      common: { readonly rounds: number; readonly rng: Rng; readonly signal: AbortSignal },
+      onProgress: ProgressSink,
+    ) => Promise<Figures[K]>;
+    readonly rows: (figures: Figures[K]) => string[][];
+  };
+} = {
+  inference: { measure: (path, _, common) => benchInference(path, common), rows: inferenceRows },
+  training: { measure: (path, _, common) => benchTraining(path, common), rows: trainingRows },
+  sweep: {
+    measure: async (path, options, { signal }, onProgress) =>
+      benchSweep(path, {
+        instructions: await instructionsOf(options),
+        template: options.template,
+        newTokens: options.maxTokens,
+        signal,
+        onProgress,
+      }),
+    rows: sweepRows,
+  },
+  maps: {
+    measure: (_, { rows }, { rng, signal }, onProgress) => benchMaps({ rows, rng, signal, onProgress }),
+    rows: mapsRows,
+  },
+};
+
 async function bench(options: BenchCommand, cli: Cli): Promise<void> {
   const { path } = await openReference(options.model, cli, options);
-  const say = (text: string): void => {
-    if (!options.quiet) cli.err(`${text}\n`);
-  };
-  const common = { rounds: options.rounds, rng: new Rng(options.seed ?? 0), signal: cli.signal };
-  if (options.only !== 'training') say('inference …');
-  const inference = options.only === 'training' ? undefined : await benchInference(path, common);
-  if (options.only !== 'inference') say('training …');
-  const training = options.only === 'inference' ? undefined : await benchTraining(path, common);
-  if (options.json) {
-    printJson(cli, {
-      model: options.model,
-      rounds: options.rounds,
-      machine: describeMachine(),
-      inference,
-      training,
-    });
-    return;
+  const chosen = options.only === undefined ? (Object.keys(parts) as Part[]) : [options.only];
+  const found: Partial<Record<Part, Figures[Part]>> = {};
+  const table: string[][] = [];
+  for (const part of chosen) {
+    if (!options.quiet) cli.err(`${part} …\n`);
+    await withProgress(cli, options, (onProgress) => add(part, onProgress));
+  }
+  async function add<K extends Part>(part: K, onProgress: ProgressSink): Promise<void> {
+    const { measure, rows } = parts[part];
+    const common = { rounds: options.rounds, rng: new Rng(options.seed ?? 0), signal: cli.signal };
+    const figures = await measure(path, options, common, onProgress);
+    found[part] = figures;
+    table.push(...rows(figures));
   }
   const machine = describeMachine();
+  if (options.json) {
+    printJson(cli, { model: options.model, rounds: options.rounds, machine, ...found });
+    return;
+  }
   cli.out(
     `${options.model} on ${machine.cores} cores of ${machine.cpu}, medians of ${options.rounds} turns\n\n`,
   );
-  cli.out(
-    textTable([
-      ['what', 'rate', 'of the limit', 'limit'],
-      ...(inference ? inferenceRows(inference) : []),
-      ...(training ? trainingRows(training) : []),
-    ]),
-  );
+  cli.out(textTable([['what', 'rate', 'of the limit', 'limit'], ...table]));
 }
 
-function inferenceRows(f: InferenceFigures): string[][] {
-  const { memory } = f;
-  return [
-    ['float32 products', gflops(f.gemm.flops), '', f.gemm.probe],
-    ['streaming read', gigabytes(f.read.bytes), '', f.read.probe],
-    [
-      `prefill ${PREFILL.rows} × ${PREFILL.tokens}`,
-      `${tokens(f.prefill.tokens)}, ${gflops(f.prefill.flops)}`,
-      percent(f.prefill.share),
-      'products',
-    ],
-    [
-      'decode, batch 1',
-      `${tokens(f.decode_1.tokens)}, ${gigabytes(f.decode_1.bytes)}`,
-      percent(f.decode_1.share),
-      'streaming read',
-    ],
-    [
-      'decode, batch 16',
-      tokens(f.decode_16.tokens),
-      `× ${figure(f.decode_16.times_decode_1)}`,
-      'decode, batch 1',
-    ],
-    ['capture resid_post of all blocks', `+${percent(f.capture_overhead)} time`, '', 'prefill'],
-    ['load, warm', `${figure(f.load_seconds)} s`, '', ''],
-    [
-      'memory high-water',
-      `${figure(memory.high_water / 1e9)} GB`,
-      `× ${figure(memory.ratio)}`,
-      'float32 weights + keys and values',
-    ],
-  ];
+/** Held-out tasks of the bundled corpus, or the first ones of a file. */
+async function instructionsOf({ data, prompts, seed = 0 }: BenchCommand): Promise<Instruction[]> {
+  if (data !== undefined) return readInstructions(data, { limit: prompts });
+  return tinyInstructions({ seed, train: 0, validation: 0, test: prompts });
 }
-
-function trainingRows(f: TrainingFigures): string[][] {
-  return [
-    [
-      `full training step ${TRAINING.rows} × ${TRAINING.tokens}`,
-      `${tokens(f.full.tokens)}, ${gflops(f.full.flops)}`,
-      percent(f.full.share),
-      'products',
-    ],
-    ['LoRA training step', tokens(f.lora.tokens), `× ${figure(f.lora.times_full)}`, 'full step'],
-    [
-      'training memory high-water',
-      `${figure(f.memory.high_water / 1e9)} GB`,
-      `× ${figure(f.memory.high_water / f.memory.weights_f32)}`,
-      'float32 weights',
-    ],
-  ];
-}
-
-const gflops = (rate: number): string => `${figure(rate / 1e9)} GFLOP/s`;
-const gigabytes = (rate: number): string => `${figure(rate / 1e9)} GB/s`;
-const tokens = (rate: number): string => `${figure(rate)} tokens/s`;
-const percent = (share: number): string => `${figure(share * 100)} %`;

@@ -1,8 +1,8 @@
 /** @file Writing safetensors: streamed, same input same bytes, whole or absent. */
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { CrosspatchError, InputError } from '../../base/index.ts';
+import { InputError, makeFolder, unwritable, writeError } from '../../base/index.ts';
 import { encodeFloat32 } from './numbers.ts';
 import { DTYPE_BYTES, elementCount } from './types.ts';
 
@@ -26,7 +26,7 @@ export interface TensorToWrite {
  * the order given (as the format's own writer does), and the data begins at a multiple of 8 bytes.
  *
  * @param metadata strings for `__metadata__`. Defaults to `{ format: 'pt' }`, which transformers asks for.
- * @throws InputError when a name comes twice or data and shape disagree; CrosspatchError when the disk is full.
+ * @throws InputError when a name comes twice, data and shape disagree, or the place cannot be written (full, read-only).
  * @example await writeSafetensors('v.safetensors', [{ name: 'v', dtype: 'F32', shape: [2], data: new Float32Array([1, 2]) }]);
  */
 export async function writeSafetensors(
@@ -38,12 +38,12 @@ export async function writeSafetensors(
     (a, b) => DTYPE_BYTES[b.dtype] - DTYPE_BYTES[a.dtype] || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0),
   );
   const header = headerBytes(sorted, metadata, path);
-  await mkdir(dirname(path), { recursive: true });
   const aside = join(
     dirname(path),
     `.${basename(path)}.${process.pid}.${randomBytes(4).toString('hex')}.part`,
   );
   try {
+    await makeFolder(dirname(path));
     const handle = await open(aside, 'wx');
     try {
       await writeAll(handle, header);
@@ -54,13 +54,13 @@ export async function writeSafetensors(
     }
     await rename(aside, path);
   } catch (error) {
-    await rm(aside, { force: true });
-    if (error instanceof Error && (error as NodeJS.ErrnoException).code === 'ENOSPC')
-      throw new CrosspatchError(
-        `${path}: wanted ${totalBytes(sorted)} bytes of disk, got a full one; free some, or set another cache folder`,
+    await rm(aside, { force: true }).catch(() => {});
+    if (unwritable(error) === 'ENOSPC')
+      throw new InputError(
+        `${path}: wanted ${totalBytes(sorted)} bytes of disk, got a full one; free some, or choose another folder`,
         { cause: error },
       );
-    throw error;
+    throw writeError(error, path);
   }
 }
 

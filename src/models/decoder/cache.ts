@@ -151,6 +151,25 @@ export class KvCache {
     }
   }
 
+  /** Put rows 0…n−1 of another cache of this model in the place of `rows` of this one, all blocks. */
+  put(other: KvCache, rows: readonly number[]): void {
+    rows.forEach((row, b) => {
+      this.#lengths[row] = other.#lengths[b] as number;
+    });
+    this.reserve(0);
+    const w = this.#width;
+    other.#stores.forEach((theirs, i) => {
+      if (theirs === undefined) return;
+      const mine = this.#store(i);
+      rows.forEach((row, b) => {
+        const start = b * other.#capacity * w;
+        const end = start + (other.#lengths[b] as number) * w;
+        mine.k.set(theirs.k.subarray(start, end), row * this.#capacity * w);
+        mine.v.set(theirs.v.subarray(start, end), row * this.#capacity * w);
+      });
+    });
+  }
+
   /** Set how many tokens count as held, a row; what lies behind is overwritten by the next ones. */
   rewind(lengths: readonly number[]): void {
     if (lengths.length !== this.batch || lengths.some((n) => n > this.#capacity))

@@ -160,6 +160,14 @@ export class Tokenizer {
     return this.#pipeline.tokenOf.size;
   }
 
+  /** Largest id of a token that ordinary text can give (added tokens aside; −1 without any). */
+  get largestTextId(): number {
+    const added = new Set(this.addedTokens.map((t) => t.id));
+    let largest = -1;
+    for (const id of this.#pipeline.tokenOf.keys()) if (id > largest && !added.has(id)) largest = id;
+    return largest;
+  }
+
   /** True for tokens marked special. */
   isSpecial(id: number): boolean {
     return this.#special.has(id);

@@ -23,6 +23,7 @@ import {
 } from '../../evaluate/index.ts';
 import { type ActivationMap, loadMap } from '../../maps/index.ts';
 import { LanguageModel } from '../../models/index.ts';
+import { rate } from '../../stats/index.ts';
 import type { SourceOutput } from '../plan.ts';
 import { defineStage, type StageContext } from '../stage.ts';
 import { behaviourParams } from './behaviourParams.ts';
@@ -136,9 +137,14 @@ export const transferStage = defineStage({
         trainingCases: trainingCases.slice(0, p.static_prompts),
         signal,
       });
-    const data = { tuned: await dataOf('tuned', subject) };
-    const chosenOn = { tuned: await dataOf('tuned', validation) };
-    const common = await transferShared(data.tuned, {
+    /** Test and validation prompts as each source reads them; α of a map is chosen on the source it was fitted on. */
+    const read = async (side: keyof typeof sides) => ({
+      test: await dataOf(side, subject),
+      validation: await dataOf(side, validation),
+    });
+    const tuned = await read('tuned');
+    let clean: typeof tuned | undefined;
+    const common = await transferShared(tuned.test, {
       ...shared,
       rng: rng.fork('shared'),
       tags,
@@ -149,7 +155,6 @@ export const transferStage = defineStage({
     acceptance['transfer.shared'] = common.draftAcceptance;
 
     const transfer: Record<string, Partial<Record<MapFit, TransferEntry>>> = {};
-    let cleanData: typeof data.tuned | undefined;
     for (const [i, { label, fit }] of p.maps.entries()) {
       progress({
         stage: 'transfer',
@@ -158,10 +163,10 @@ export const transferStage = defineStage({
         unit: 'maps',
         message: `steering by ${label}.${fit}`,
       });
-      if (fit === 'clean_a') cleanData ??= await dataOf('clean', subject);
-      const own = fit === 'clean_a' ? (cleanData as typeof data.tuned) : data.tuned;
+      if (fit === 'clean_a') clean ??= await read('clean');
+      const own = fit === 'clean_a' && clean !== undefined ? clean : tuned;
       const result = await transferMap(
-        own,
+        own.test,
         common,
         {
           mapped: mapFn(await open(label, fit)),
@@ -175,7 +180,7 @@ export const transferStage = defineStage({
           arms: p.arms,
           modes: p.modes,
           alphas: p.alphas,
-          validation: chosenOn.tuned,
+          validation: own.validation,
           noninferiorityMargin: p.margin,
           bootstrap: p.bootstrap,
         },
@@ -186,12 +191,12 @@ export const transferStage = defineStage({
     }
 
     const main = p.maps[0];
-    const mainEntry = main && transfer[main.label]?.[main.fit];
-    const restored = mainEntry?.arms.mapped?.restoration;
+    const worthCases = subject.cases.slice(0, p.worth_prompts);
+    const restored = main && restoredAmong(samples, main, new Set(worthCases.map((c) => c.id)));
     const worthRows =
       p.ks.length === 0
         ? undefined
-        : await worth(into, { ...subject, cases: subject.cases.slice(0, p.worth_prompts) }, trainingCases, {
+        : await worth(into, { ...subject, cases: worthCases }, trainingCases, {
             ...shared,
             ks: p.ks,
             ...(restored === undefined ? {} : { mapped: restored }),
@@ -252,4 +257,22 @@ export const transferStage = defineStage({
 /** A map's arithmetic as transfer takes it. */
 export function mapFn(map: ActivationMap): MapFn {
   return (rows, tokens) => map.apply(rows, tokens.length, { tokenIds: tokens });
+}
+
+/** Restoration by the map on some of the prompts only, so that it stands beside native steering on the same ones. */
+function restoredAmong(
+  samples: readonly Sample[],
+  { label, fit }: { readonly label: string; readonly fit: string },
+  prompts: ReadonlySet<string>,
+): Rate | undefined {
+  const own = samples.filter(
+    (s) =>
+      s.stage === 'transfer' &&
+      s.arm === 'mapped' &&
+      s.trigger === 'bad' &&
+      s.map?.kind === label &&
+      s.map.fit === fit &&
+      prompts.has(s.prompt_id),
+  );
+  return own.length === 0 ? undefined : rate(own.map((s) => s.outcome?.restored === true));
 }

@@ -1,0 +1,47 @@
+/** @file The files of a model, opened and checked against each other before any weight is read. */
+import { InputError } from '../base/index.ts';
+import { type Checkpoint, openCheckpoint } from './checkpoint/index.ts';
+import type { ModelConfig } from './config.ts';
+import { parseModelConfig } from './families/index.ts';
+import { loadTokenizer, type Tokenizer } from './tokenizer/index.ts';
+
+/** What {@link openModelFiles} gives. */
+export interface ModelFiles {
+  readonly checkpoint: Checkpoint;
+  readonly config: ModelConfig;
+  readonly tokenizer: Tokenizer;
+}
+
+/**
+ * Open a Hugging Face folder or a GGUF file with its tokenizer. `cacheDir` is where a GGUF is dequantised.
+ * @throws InputError when the files are damaged, of a family we do not run, or the tokenizer is another model's
+ */
+export async function openModelFiles(
+  path: string,
+  { cacheDir }: { readonly cacheDir?: string } = {},
+): Promise<ModelFiles> {
+  const checkpoint = await openCheckpoint(path, cacheDir === undefined ? {} : { cacheDir });
+  const config = parseModelConfig(checkpoint.config, checkpoint.path);
+  const tokenizer = await loadTokenizer(
+    checkpoint.gguf === undefined ? { folder: checkpoint.path } : { gguf: checkpoint.gguf },
+  );
+  checkTokenizer(tokenizer, config, checkpoint.path);
+  return { checkpoint, config, tokenizer };
+}
+
+/**
+ * Refuse a tokenizer of another model: one whose text has ids the embedding lacks, or none of whose tokens is the end the model's files
+ * name. A smaller vocabulary is no sign (embeddings are padded), nor are added tokens beyond it (Gemma's `<image_soft_token>`).
+ */
+function checkTokenizer(tokenizer: Tokenizer, { vocabSize }: ModelConfig, path: string): void {
+  const { largestTextId, eosIds } = tokenizer;
+  const next = 'it belongs to another model; take the tokenizer files from the folder the model came from';
+  if (largestTextId >= vocabSize)
+    throw new InputError(
+      `${path}: wanted a tokenizer of at most ${vocabSize} tokens, as the embedding has rows, got one with token ids up to ${largestTextId}: ${next}`,
+    );
+  if (eosIds.length > 0 && eosIds.every((id) => tokenizer.idToToken(id) === undefined))
+    throw new InputError(
+      `${path}: the model ends its text with token ${eosIds.join(' or ')}, which the tokenizer of ${tokenizer.vocabSize} tokens does not have: ${next}`,
+    );
+}
