@@ -1,6 +1,6 @@
 /** @file A figure of the results, drawn for the width there is, its data behind one click. Loaded when a page shows one. */
 import { type ReactNode, useEffect, useRef, useState } from 'react';
-import { drawFigure, type FigureSpec, slug, toCsv, visible } from '../figures/index.ts';
+import { drawFigure, type FigureSpec, slug, toCsv, toJson, visible } from '../figures/index.ts';
 
 export default function Figure({ spec }: { readonly spec: FigureSpec }): ReactNode {
   const box = useRef<HTMLDivElement>(null);
@@ -23,11 +23,7 @@ export default function Figure({ spec }: { readonly spec: FigureSpec }): ReactNo
       <figcaption>{visible(spec.caption)}</figcaption>
       <p className="data">
         Data: <Download name={`${slug(spec.id)}.csv`} type="text/csv" text={() => toCsv(spec.rows)} />
-        <Download
-          name={`${slug(spec.id)}.json`}
-          type="application/json"
-          text={() => JSON.stringify(spec.rows, null, 1)}
-        />
+        <Download name={`${slug(spec.id)}.json`} type="application/json" text={() => toJson(spec.rows)} />
       </p>
     </figure>
   );

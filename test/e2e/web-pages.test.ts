@@ -7,7 +7,8 @@ import { gzipSync } from 'node:zlib';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Sample } from '../../src/contracts/index.ts';
-import { fixtureResults, fixtureSamples } from '../../src/figures/results.fixture.ts';
+import { fixtureResults } from '../../src/figures/results.fixture.ts';
+import { fixtureSamples } from '../../src/figures/samples.fixture.ts';
 import {
   axeProblems,
   cleanUp,
