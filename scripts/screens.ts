@@ -2,7 +2,7 @@
  * @file `npm run screens -- RUN…`: pictures of every page of the web app and of the report, at 1280 and 390 px, light and dark.
  * RUN is the folder of a finished run (the first is also shown half way, as it was while it went on); a run of invented figures in
  * the full shape stands beside it, for what a quick run does not have. `--out DIR` (docs/screens), `--png` whole pages to look at,
- * in pieces, `--only NAME` one page.
+ * in pieces, `--only NAME,…` some of them.
  */
 import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
@@ -46,7 +46,8 @@ try {
   served = await serve(place);
   const shots = pages(names);
   for (const [name, shot] of Object.entries(shots))
-    if (values.only === undefined || name === values.only) await take(browser, served, name, shot);
+    if (values.only === undefined || values.only.split(',').includes(name))
+      await take(browser, served, name, shot);
 } finally {
   await browser.close();
   await served?.kill();
@@ -95,8 +96,10 @@ async function half(run: string, to: string): Promise<void> {
 
 function pages(run: string): Record<string, Shot> {
   const figures = async (page: Page) => {
-    await page.locator('figure svg').first().waitFor();
+    await page.locator('figure svg').last().waitFor();
+    await page.getByRole('heading', { name: 'Examples' }).waitFor();
   };
+  const curves = (page: Page) => page.locator('figure svg').first().waitFor();
   const played = async (page: Page) => {
     await page.getByText(/Patched after block \d+ of 0…[1-9]/).waitFor();
     await page.getByRole('button', { name: 'Run', exact: true }).click();
@@ -104,10 +107,20 @@ function pages(run: string): Record<string, Shot> {
   };
   const question = 'What is the capital of France?';
   return {
-    runs: { path: `/?a=${run}&b=full-shape` },
+    runs: {
+      path: `/?a=${run}&b=full-shape`,
+      ready: async (page) => {
+        await page.locator('.cards .card').first().waitFor();
+        await page.getByLabel('Figures that differ').waitFor();
+        await page.getByLabel('Headlines').waitFor();
+      },
+    },
     run: { path: `/run/${run}`, ready: figures },
     'run-full-shape': { path: '/run/full-shape', ready: figures },
-    'run-live': { path: '/run/half-way' },
+    'run-live': {
+      path: '/run/half-way',
+      ready: (page) => page.getByRole('img', { name: /loss/ }).first().waitFor(),
+    },
     samples: {
       path: `/samples/${run}?stage=transfer`,
       ready: (page) => page.locator('[role=option]').first().waitFor(),
@@ -119,13 +132,13 @@ function pages(run: string): Record<string, Shot> {
         await page.getByRole('article').first().waitFor();
       },
     },
-    map: { path: '/map/full-shape', ready: figures },
-    'map-none': { path: `/map/${run}` },
+    map: { path: '/map/full-shape', ready: curves },
+    'map-none': { path: `/map/${run}`, ready: (page) => page.getByText('No pairs of blocks').waitFor() },
     playground: {
-      path: `/playground?${new URLSearchParams({ model: `run/${run}/locked.target`, text: question, map: `${run}/locked.affine.with_tags`, source: `run/${run}/locked.source`, max: '24' })}`,
+      path: `/playground?${new URLSearchParams({ model: `run/${run}/locked.target`, text: question, map: `${run}/locked/affine.with_tags`, block: '0', max: '24' })}`,
       ready: played,
     },
-    'no-results': { path: '/map/empty' },
+    'no-results': { path: '/map/empty', ready: (page) => page.getByText('no results yet').waitFor() },
     'report-full-shape': { path: pathToFileURL(join(place.runs, 'full-shape', 'report.html')).href },
     report: { path: pathToFileURL(join(place.runs, run, 'report.html')).href },
   };

@@ -52,7 +52,7 @@ export function renderFigure(spec: FigureSpec, options: DrawOptions): RenderedFi
 
 /** A rendered figure as an SVG file: namespace, white ground in light, dark ground in dark. */
 export function standaloneSvg(figure: RenderedFigure): string {
-  const style = `<style>${paletteCss('svg')}svg{color:#1b1f24;background:#fff}@media (prefers-color-scheme:dark){svg{color:#e6e8eb;background:#15181c}}</style>`;
+  const style = `<style>${paletteCss('svg')}svg{color:#1b1f24;background:#fff;--cp-bg:#fff}@media (prefers-color-scheme:dark){svg{color:#e6e8eb;background:#15181c;--cp-bg:#15181c}}</style>`;
   return figure.svg.replace(/^<svg\b([^>]*)>/, (_, attributes: string) => {
     return `<svg xmlns="${SVG}"${attributes}>${style}`;
   });

@@ -33,7 +33,7 @@ export default function FiguresOf(props: {
     return ORDER.flatMap((chapter) => (all[chapter].length > 0 ? [{ chapter, specs: all[chapter] }] : []));
   }, [behaviour, data]);
   const examples = data?.examples;
-  if (chapters.length === 0) return <p className="empty">No stage that draws a figure was run.</p>;
+  if (chapters.length === 0) return <p className="empty">No stage that draws a figure is finished.</p>;
   return (
     <>
       <nav className="chapters" aria-label="Figures">

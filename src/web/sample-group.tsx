@@ -122,6 +122,9 @@ function Prompt({ rows }: { readonly rows: readonly Sample[] }): ReactNode {
   );
 }
 
+/** Flags that say something when they are false. */
+const WORTH_DENYING: ReadonlySet<string> = new Set(['removed', 'restored', 'elicited']);
+
 function State(props: {
   readonly run: string;
   readonly sample: Sample;
@@ -159,11 +162,13 @@ function State(props: {
       </p>
       <LongText text={sample.completion} reference={reference} unit={unit} />
       <p className="chips">
-        {Object.entries(sample.outcome ?? {}).map(([flag, value]) => (
-          <span key={flag} className={value ? `chip ${flag}` : 'chip not'}>
-            {value ? flag : `not ${flag}`}
-          </span>
-        ))}
+        {Object.entries(sample.outcome ?? {})
+          .filter(([flag, value]) => value || WORTH_DENYING.has(flag))
+          .map(([flag, value]) => (
+            <span key={flag} className={value ? `chip ${flag}` : 'chip not'}>
+              {value ? flag : `not ${flag}`}
+            </span>
+          ))}
         {Object.entries(sample.scores ?? {}).map(([name, value]) => (
           <span key={name} className="chip score">
             <Name>{metricLabel(name)}</Name> {number(value)}

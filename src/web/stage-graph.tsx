@@ -4,7 +4,7 @@ import { clip } from '../figures/index.ts';
 import { layout, nearNeeds } from './graph.ts';
 import type { StageView } from './progress.ts';
 
-const BOX = { widest: 176, narrowest: 124, height: 46, gapX: 30, gapY: 14, pad: 6 };
+const BOX = { widest: 176, narrowest: 134, height: 46, gapX: 20, gapY: 14, pad: 6 };
 /** Advance of a character of a box's name, px. */
 const CHARACTER = 7.2;
 

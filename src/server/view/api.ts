@@ -49,6 +49,8 @@ export interface RunDetail {
 /** `GET /api/runs/:run/results`. */
 export interface RunResults {
   readonly results: Results;
+  /** The run goes on: these are what its finished stages found. */
+  readonly partial: boolean;
   /** Paragraphs, each as its sentences; the first is the claim. */
   readonly verdict: readonly (readonly string[])[];
 }

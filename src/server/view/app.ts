@@ -5,7 +5,7 @@ import { type Context, Hono } from 'hono';
 import { stream, streamSSE } from 'hono/streaming';
 import { CrosspatchError, errorLine } from '../../base/index.ts';
 import { exampleTable } from '../../figures/index.ts';
-import { compareResults, flattenResults, readResults } from '../../pipeline/index.ts';
+import { compareResults, flattenResults, readResultsSoFar } from '../../pipeline/index.ts';
 import { verdictSentences } from '../../report/index.ts';
 import type { Comparison, DrawnSamples, RunResults, SampleFilter, Session } from './api.ts';
 import type { Guard } from './guard.ts';
@@ -76,8 +76,10 @@ function addRuns(app: Hono, { runs, version }: ViewAppOptions): void {
   app.get('/api/runs', async (context) => context.json(await runs.list()));
   app.get('/api/runs/:run', async (context) => context.json(await runs.detail(context.req.param('run'))));
   app.get('/api/runs/:run/results', async (context) => {
-    const results = await resultsOf(runs, context.req.param('run'));
-    const body: RunResults = { results, verdict: verdictSentences(results) };
+    const run = context.req.param('run');
+    const results = await resultsOf(runs, run);
+    const partial = !(await runs.find(run, 'results.json'));
+    const body: RunResults = { results, partial, verdict: verdictSentences(results) };
     return context.json(body);
   });
   app.get('/api/runs/:run/report', async (context) => {
@@ -209,8 +211,8 @@ function addPlayground(app: Hono, { playground }: ViewAppOptions): void {
 
 async function resultsOf(runs: RunsFolder, run: string) {
   const folder = await runs.run(run);
-  if (!(await runs.find(run, 'results.json'))) throw new Refused(404, `run ${run}: no results yet`);
-  return readResults(folder);
+  if (!(await runs.hasResults(run))) throw new Refused(404, `run ${run}: no results yet`);
+  return readResultsSoFar(folder);
 }
 
 const TYPES: Readonly<Record<string, string>> = {

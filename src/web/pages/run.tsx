@@ -42,7 +42,7 @@ export default function RunPage({ run }: { readonly run: string }): ReactNode {
         progress={live.progress}
       />
       {results.error ? <Problem>{results.error}</Problem> : null}
-      {results.data ? <Verdict paragraphs={results.data.verdict} /> : null}
+      {results.data && !results.data.partial ? <Verdict paragraphs={results.data.verdict} /> : null}
       <Stages manifest={manifest} progress={live.progress} />
       <Log progress={live.progress} />
       <Figures
@@ -358,8 +358,8 @@ function Figures(props: {
         </>
       ) : (
         <p className="empty">
-          Figures come with results.json, when the run has got that far. What a stage reports while it works
-          is drawn above: choose it in the graph.
+          Figures come as the stages finish. What a stage reports while it works is drawn above: choose it in
+          the graph.
         </p>
       )}
     </section>
