@@ -298,6 +298,13 @@ function references(runs: StateRuns, i: number): NonNullable<Sample['references'
   };
 }
 
-function tokenTexts({ prompt, offsets }: ContrastCase['bad']): string[] {
-  return offsets.map(([start, end]) => prompt.slice(start, end));
+/** The prompt cut at its tokens' ends: joined they are the prompt again, white space between tokens included. */
+export function tokenTexts({ prompt, offsets }: Pick<ContrastCase['bad'], 'prompt' | 'offsets'>): string[] {
+  let from = 0;
+  return offsets.map(([start, end], i) => {
+    const to = i === offsets.length - 1 ? prompt.length : start === end ? from : end;
+    const piece = prompt.slice(from, to);
+    from = Math.max(from, to);
+    return piece;
+  });
 }

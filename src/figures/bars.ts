@@ -38,6 +38,8 @@ export interface BarPanelOptions {
 }
 
 const BAR = 20;
+/** Advance of a digit of the 11 px font, px. */
+const DIGIT = 6.8;
 /** Room for names, px; names longer than {@link NAME} characters are cut (the data keeps them whole). */
 export const LABEL_WIDTH = 146;
 const NAME = 24;
@@ -54,12 +56,14 @@ export function barPanel(options: BarPanelOptions): Panel {
   const data = named.flatMap((bar) => (bar.figure === null ? [] : [{ ...bar, ...toPoint(bar.figure) }]));
   const withInterval = data.filter((d) => d.lo !== null && d.hi !== null);
   const isShare = format === percent;
+  const written = (bar: Bar) => (bar.figure === null ? '–' : minus(format(toPoint(bar.figure).value)));
+  const room = 10 + Math.ceil(DIGIT * Math.max(...bars.map((bar) => written(bar).length), 5));
   return {
     width,
     height: 46 + BAR * bars.length,
     options: {
       marginLeft: labels ? LABEL_WIDTH : 10,
-      marginRight: 46,
+      marginRight: room,
       marginTop: 22,
       marginBottom: 24,
       x: {
@@ -122,15 +126,19 @@ export function barPanel(options: BarPanelOptions): Panel {
         Plot.text(named, {
           frameAnchor: 'right',
           y: 'i',
-          text: (d: Bar) => (d.figure === null ? '–' : format(toPoint(d.figure).value)),
+          text: written,
           textAnchor: 'end',
-          dx: 44,
+          dx: room - 2,
           fontVariant: 'tabular-nums',
         }),
         Plot.ruleX([Math.max(domain[0], 0)]),
       ],
     },
   };
+}
+
+function minus(text: string): string {
+  return text.replace(/-/g, '−');
 }
 
 /** Whisker with a halo of the page's colour, so that it shows on any bar. */

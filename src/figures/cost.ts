@@ -2,8 +2,8 @@
 import type { BehaviourResults, CostState, Rate } from '../contracts/index.ts';
 import { type Bar, barPanel, splitWidth } from './bars.ts';
 import { STATE_STYLE } from './palette.ts';
-import { nText, short, toRow } from './records.ts';
-import { type DataRow, type FigureSpec, NARROW, type Panel } from './spec.ts';
+import { chunk, nText, short, toRow } from './records.ts';
+import { type DataRow, type FigureSpec, NARROW } from './spec.ts';
 
 const STATES = Object.keys(STATE_STYLE) as CostState[];
 type States = Partial<Record<CostState, Rate | undefined>>;
@@ -36,9 +36,7 @@ export function capabilitiesFigure({ pair, capabilities }: BehaviourResults): Fi
           fill,
         });
       });
-      const rows: Panel[][] = [];
-      for (let i = 0; i < panels.length; i += perRow) rows.push(panels.slice(i, i + perRow));
-      return { legend: [], rows };
+      return { legend: [], rows: chunk(panels, perRow) };
     },
   };
 }

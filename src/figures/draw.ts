@@ -1,10 +1,10 @@
 /**
  * @file Draws a figure with Observable Plot into any DOM: the browser's, or one made on Node. Same input, same bytes:
- * no clock, no randomness, no counters; numbers in attributes are rounded to 0.01 px.
+ * no clock, no randomness, no counters; numbers in attributes are rounded to 0.1 px.
  */
 import * as Plot from '@observablehq/plot';
 import { PALETTE } from './palette.ts';
-import { toCsv, visible } from './records.ts';
+import { toCsv, toJson, visible } from './records.ts';
 import type { FigureSpec, Layout, LegendItem, PatternFill, RenderedFigure, SeriesStyle } from './spec.ts';
 
 const SVG = 'http://www.w3.org/2000/svg';
@@ -46,13 +46,13 @@ export function renderFigure(spec: FigureSpec, options: DrawOptions): RenderedFi
     title,
     caption,
     svg: escapeName(roundAttributes(drawFigure(spec, options).outerHTML)),
-    data: { csv: toCsv(rows), json: JSON.stringify(rows) },
+    data: { csv: toCsv(rows), json: toJson(rows) },
   };
 }
 
 /** A rendered figure as an SVG file: namespace, white ground in light, dark ground in dark. */
 export function standaloneSvg(figure: RenderedFigure): string {
-  const style = `<style>${paletteCss('svg')}svg{color:#1b1f24;background:#fff}@media (prefers-color-scheme:dark){svg{color:#e6e8eb;background:#15181c}}</style>`;
+  const style = `<style>${paletteCss('svg')}svg{color:#1b1f24;background:#fff;--cp-bg:#fff}@media (prefers-color-scheme:dark){svg{color:#e6e8eb;background:#15181c;--cp-bg:#15181c}}</style>`;
   return figure.svg.replace(/^<svg\b([^>]*)>/, (_, attributes: string) => {
     return `<svg xmlns="${SVG}"${attributes}>${style}`;
   });
@@ -90,12 +90,27 @@ function drawPanels(document: Document, root: SVGSVGElement, layout: Layout, top
       // The whole figure is one image with one name; the parts' names would only be weight.
       for (const part of svg.querySelectorAll('[aria-label]')) part.removeAttribute('aria-label');
       for (const part of svg.querySelectorAll('[aria-hidden]')) part.removeAttribute('aria-hidden');
+      for (const group of svg.querySelectorAll('g')) mergeLines(document, group);
       root.appendChild(svg);
       x += panel.width + GAP;
     }
     y += Math.max(0, ...row.map((panel) => panel.height)) + GAP;
   }
   return y;
+}
+
+/** A group of nothing but lines becomes one path: whiskers and grids are most of a figure's weight. */
+function mergeLines(document: Document, group: Element): void {
+  const lines = [...group.children];
+  if (lines.length < 2 || lines.some((line) => line.nodeName !== 'line' || line.attributes.length !== 4))
+    return;
+  const at = (line: Element, name: string) => tenth(Number(line.getAttribute(name)));
+  const d = lines.map((l) => `M${at(l, 'x1')},${at(l, 'y1')}L${at(l, 'x2')},${at(l, 'y2')}`).join('');
+  group.replaceChildren(element(document, 'path', { d }));
+}
+
+function tenth(value: number): number {
+  return Math.round(value * 10) / 10;
 }
 
 function drawLegend(document: Document, root: SVGSVGElement, layout: Layout, width: number): number {
@@ -218,7 +233,6 @@ function escapeName(svg: string): string {
 function roundAttributes(svg: string): string {
   return svg.replace(
     /\s(?:d|x|y|x1|x2|y1|y2|cx|cy|r|width|height|transform|points)="[^"<>]*"/g,
-    (attribute) =>
-      attribute.replace(/-?\d*\.\d{3,}(?:e-?\d+)?/g, (n) => String(Math.round(Number(n) * 100) / 100)),
+    (attribute) => attribute.replace(/-?\d*\.\d{2,}(?:e-?\d+)?/g, (n) => String(tenth(Number(n)))),
   );
 }

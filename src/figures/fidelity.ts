@@ -1,17 +1,20 @@
 /** @file Does replaced text stay the target's text? Bars with intervals, violins of the samples (the blog's Fig. 4, 5, 11, 12, 14, 16). */
 import type { BehaviourResults, FidelityScores, Figure, MapFit, Sample } from '../contracts/index.ts';
 import { type Bar, barPanel, splitWidth } from './bars.ts';
-import { FIDELITY_STYLE, FIT_LABEL } from './palette.ts';
-import { nText, short, toRow } from './records.ts';
+import { FIDELITY_STYLE, FIT_LABEL, nthStyle } from './palette.ts';
+import { metricLabel, nText, percent, short, toPoint, toRow } from './records.ts';
 import { type DataRow, type FigureSpec, NARROW } from './spec.ts';
 
 const ARMS = Object.keys(FIDELITY_STYLE) as (keyof typeof FIDELITY_STYLE)[];
 const SIDES = ['safe', 'bad'] as const;
 
+/** What a violin needs of a sample. */
+export type ScoredSample = Pick<Sample, 'stage' | 'behaviour' | 'trigger' | 'arm' | 'map' | 'scores'>;
+
 /** One figure per map, fit and judge. `samples` of stage `fidelity` with a score `<judge>` or `<judge>.<metric>` add violins. */
 export function fidelityFigures(
   { pair, fidelity }: BehaviourResults,
-  samples: readonly Sample[] = [],
+  samples: readonly ScoredSample[] = [],
 ): FigureSpec[] {
   return Object.entries(fidelity ?? {}).flatMap(([kind, fits]) =>
     (Object.keys(FIT_LABEL) as MapFit[]).flatMap((fit) => {
@@ -29,6 +32,62 @@ export function fidelityFigures(
   );
 }
 
+/** The mapped bars of every map beside one another, with what they are read against; null with fewer than two maps. */
+export function fidelityMapsFigure({ pair, fidelity }: BehaviourResults): FigureSpec | null {
+  const cases = Object.entries(fidelity ?? {}).flatMap(([kind, fits]) =>
+    (Object.keys(FIT_LABEL) as MapFit[]).flatMap((fit) =>
+      fits[fit] ? [{ kind, fit, sides: fits[fit] }] : [],
+    ),
+  );
+  const kinds = [...new Set(cases.map((c) => c.kind))];
+  const judge = cases[0] && Object.keys(cases[0].sides.safe ?? cases[0].sides.bad ?? {})[0];
+  if (cases.length < 2 || judge === undefined) return null;
+  const scores = (side: Side['side'], i: number) => cases[i]?.sides[side]?.[judge];
+  const metric = metricLabel(scores('safe', 0)?.metric ?? scores('bad', 0)?.metric ?? judge);
+  const against = ARMS.filter((arm) => arm !== 'mapped' && SIDES.some((side) => scores(side, 0)?.[arm]));
+  const entries = (side: Side['side']): Bar[] => [
+    ...cases.map(({ kind, fit }, i) => ({
+      label: fit === 'with_tags' ? kind : `${kind}, ${FIT_LABEL[fit]}`,
+      style: nthStyle(kinds.indexOf(kind)),
+      figure: scores(side, i)?.mapped ?? null,
+    })),
+    ...against.map((arm) => ({
+      label: FIDELITY_STYLE[arm].label,
+      style: FIDELITY_STYLE[arm],
+      figure: scores(side, 0)?.[arm] ?? null,
+    })),
+  ];
+  const values = SIDES.flatMap((side) => entries(side).flatMap((b) => (b.figure ? [toPoint(b.figure)] : [])));
+  const ends = values.flatMap((v) => [v.value, v.lo ?? v.value, v.hi ?? v.value]);
+  const domain: [number, number] = [Math.min(0, ...ends), Math.max(1, ...ends)];
+  return {
+    id: `${pair.behaviour}-${pair.placement}-fidelity-maps`,
+    title: `Fidelity of every map: ${metric}`,
+    caption: `Completion with all positions of the prompt but the first replaced, against the unpatched one: mean ${metric}, ${nText(cases.map((_, i) => scores('safe', i)?.mapped))} prompts a bar; whiskers 95 % (bootstrap). Upper bars: each map. Lower bars: the baseline (mean-ablated), the ceiling and the control maps.`,
+    rows: SIDES.flatMap((side) =>
+      entries(side).flatMap((b): DataRow[] =>
+        b.figure ? [{ side, arm: b.label, judge, metric, ...toRow(b.figure) }] : [],
+      ),
+    ),
+    layout: (width, fill) => {
+      const stacked = width < NARROW;
+      const { first, other } = splitWidth(width, SIDES.length);
+      const panels = SIDES.map((side, i) =>
+        barPanel({
+          title: `${side} prompts`,
+          width: stacked ? width : i === 0 ? first : other,
+          labels: stacked || i === 0,
+          domain,
+          format: short,
+          fill,
+          bars: entries(side),
+        }),
+      );
+      return { legend: [], rows: stacked ? panels.map((p) => [p]) : [panels] };
+    },
+  };
+}
+
 interface Context {
   readonly behaviour: string;
   readonly placement: string;
@@ -38,9 +97,10 @@ interface Context {
 }
 type Side = { readonly side: (typeof SIDES)[number]; readonly scores: FidelityScores };
 
-function figure(context: Context, sides: readonly Side[], samples: readonly Sample[]): FigureSpec {
+function figure(context: Context, sides: readonly Side[], samples: readonly ScoredSample[]): FigureSpec {
   const { behaviour, placement, kind, fit, judge } = context;
   const metric = sides[0]?.scores.metric ?? judge;
+  const label = metricLabel(metric);
   const arms = ARMS.filter((arm) => sides.some(({ scores }) => scores[arm]));
   const scoresOf = (side: string, arm: string) => sampleScores(context, metric, side, arm, samples);
   const all = sides.flatMap(({ side, scores }) =>
@@ -54,15 +114,21 @@ function figure(context: Context, sides: readonly Side[], samples: readonly Samp
   const tests = sides.flatMap(({ side, scores: { test } }) =>
     test ? [`${side}: t = ${short(test.t)}, p = ${short(test.p)}, d_z = ${short(test.dz)}`] : [],
   );
+  const closer = sides.flatMap(({ side, scores: { target_vs_source: share } }) =>
+    share === undefined ? [] : [`${side} ${percent(toPoint(share).value)}`],
+  );
   return {
     id: `${behaviour}-${placement}-fidelity-${kind}-${fit}-${judge}`,
-    title: `Fidelity, ${kind} map (${FIT_LABEL[fit]}), ${judge}: ${metric}`,
+    title: `Fidelity of the ${kind} map (${FIT_LABEL[fit]}): ${label}`,
     caption:
-      `Completion with the prompt’s activations replaced, against the unpatched one. Mean ${metric}, ${nText(sides.map((s) => s.scores.mapped))} prompts a bar; whiskers 95 % (bootstrap)` +
-      `${arms.some((arm) => sides.some(({ side }) => scoresOf(side, arm).length > 0)) ? '; violins: the prompts' : ''}. Baseline: mean-ablated; the ceiling must equal the unpatched text. ` +
+      `Completion with the prompt’s activations replaced, against the unpatched one; ${judge.split('_')[0]} judge. Mean ${label}, ${nText(sides.map((s) => s.scores.mapped))} prompts a bar; whiskers 95 % (bootstrap)` +
+      `${arms.some((arm) => sides.some(({ side }) => hasShape(scoresOf(side, arm)))) ? '; violins: the single prompts' : ''}. Baseline: mean-ablated; the ceiling must equal the unpatched text. ` +
       (tests.length > 0
         ? `Mapped against mean-ablated, paired: ${tests.join('; ')}.`
-        : 'No paired test was run.'),
+        : 'No paired test was run.') +
+      (closer.length > 0
+        ? ` Closer to the target’s own text than to the source’s: ${closer.join(', ')}.`
+        : ''),
     rows: sides.flatMap(({ side, scores }) =>
       [...arms, 'target_vs_source' as const].flatMap((arm): DataRow[] => {
         const value: Figure | undefined = scores[arm];
@@ -85,7 +151,7 @@ function figure(context: Context, sides: readonly Side[], samples: readonly Samp
               label: FIDELITY_STYLE[arm].label,
               style: FIDELITY_STYLE[arm],
               figure: scores[arm] ?? null,
-              samples: scoresOf(side, arm),
+              samples: hasShape(scoresOf(side, arm)) ? scoresOf(side, arm) : [],
             }),
           ),
         }),
@@ -95,12 +161,17 @@ function figure(context: Context, sides: readonly Side[], samples: readonly Samp
   };
 }
 
+/** Yes-or-no scores have no shape to show. */
+function hasShape(scores: readonly number[]): boolean {
+  return scores.some((score) => score !== 0 && score !== 1);
+}
+
 function sampleScores(
   { behaviour, kind, fit, judge }: Context,
   metric: string,
   side: string,
   arm: string,
-  samples: readonly Sample[],
+  samples: readonly ScoredSample[],
 ): number[] {
   return samples.flatMap((sample) => {
     const mine =

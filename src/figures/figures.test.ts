@@ -21,7 +21,8 @@ import {
 } from './index.ts';
 import { SWEEP_STYLE } from './palette.ts';
 import { percent, short } from './records.ts';
-import { fixtureResults, fixtureSamples } from './results.fixture.ts';
+import { fixtureResults } from './results.fixture.ts';
+import { fixtureSamples } from './samples.fixture.ts';
 
 const document = (): Document => parseHTML('<!doctype html><html><body></body></html>').document;
 let results: Results;
@@ -41,8 +42,8 @@ describe('every figure', () => {
       ['sweep', 2],
       ['maps', 2],
       ['pairs', 1],
-      ['fidelity', 2],
-      ['transfer', 2],
+      ['fidelity', 13],
+      ['transfer', 11],
       ['cost', 2],
       ['worth', 1],
     ]);

@@ -1,7 +1,7 @@
 /** @file The two heat maps: block × position (where the information sits), and source block × target block (which pair to map). */
 import type { BehaviourResults } from '../contracts/index.ts';
 import { matrixPanels } from './matrix.ts';
-import { clip, figureNumber, percent, short } from './records.ts';
+import { chunk, clip, figureNumber, percent, short } from './records.ts';
 import { type DataRow, type FigureSpec, NARROW } from './spec.ts';
 
 /** Block × position; null when it was not measured. */
@@ -61,11 +61,11 @@ export function pairsFigure({ pair, block_pairs: pairs }: BehaviourResults): Fig
     typeof pairs.rank_correlation === 'number'
       ? short(pairs.rank_correlation)
       : Object.entries(pairs.rank_correlation ?? {})
-          .map(([score, value]) => `${score} ${short(value)}`)
+          .map(([score, value]) => `${SCORES[score as keyof typeof SCORES] ?? score} ${short(value)}`)
           .join(', ');
   return {
     id: `${pair.behaviour}-${pair.placement}-pairs`,
-    title: 'Which pair of blocks?',
+    title: 'Source block × target block, by cheap scores',
     caption:
       'Cheap scores of every source × target block on validation prompts, without generating a token. Rings: pairs confirmed by generation' +
       (best.length > 0
@@ -100,10 +100,7 @@ export function pairsFigure({ pair, block_pairs: pairs }: BehaviourResults): Fig
           rings: confirmed.map((c) => ({ row: String(c.source_block), column: String(c.target_block) })),
         }),
       );
-      const groups = Array.from({ length: Math.ceil(columns.length / perRow) }, (_, g) =>
-        columns.slice(g * perRow, (g + 1) * perRow),
-      );
-      return { legend: [], rows: groups.flatMap(transpose) };
+      return { legend: [], rows: chunk(columns, perRow).flatMap(transpose) };
     },
   };
 }

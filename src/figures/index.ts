@@ -1,12 +1,12 @@
 /** @file Records → pictures. Every figure is a pure spec; `drawFigure` draws it in any DOM (the browser's, or one made on Node). */
-import type { BehaviourResults, Sample } from '../contracts/index.ts';
+import type { BehaviourResults } from '../contracts/index.ts';
 import { capabilitiesFigure, costKlFigure } from './cost.ts';
-import { fidelityFigures } from './fidelity.ts';
+import { fidelityFigures, fidelityMapsFigure, type ScoredSample } from './fidelity.ts';
 import { pairsFigure, positionFigure } from './heatmaps.ts';
 import { curvesFigure } from './maps.ts';
 import type { FigureSpec } from './spec.ts';
 import { sweepFigure } from './sweep.ts';
-import { transferFigure, transferMapsFigure } from './transfer.ts';
+import { otherTransferFigures, transferFigure, transferMapsFigure } from './transfer.ts';
 import { worthFigure } from './worth.ts';
 
 /** Where a figure belongs in the story of METHOD.md. */
@@ -15,15 +15,19 @@ export type Chapter = 'sweep' | 'maps' | 'pairs' | 'fidelity' | 'transfer' | 'co
 /** All figures a behaviour's results allow, by chapter; chapters without figures are empty lists. */
 export function behaviourFigures(
   behaviour: BehaviourResults,
-  samples: readonly Sample[] = [],
+  samples: readonly ScoredSample[] = [],
 ): Record<Chapter, FigureSpec[]> {
   const some = (...figures: (FigureSpec | null)[]) => figures.filter((f): f is FigureSpec => f !== null);
   return {
     sweep: some(sweepFigure(behaviour), positionFigure(behaviour)),
     maps: some(curvesFigure(behaviour), curvesFigure(behaviour, 'fit_seconds')),
     pairs: some(pairsFigure(behaviour)),
-    fidelity: fidelityFigures(behaviour, samples),
-    transfer: some(transferFigure(behaviour), transferMapsFigure(behaviour)),
+    fidelity: some(fidelityMapsFigure(behaviour), ...fidelityFigures(behaviour, samples)),
+    transfer: some(
+      transferFigure(behaviour),
+      transferMapsFigure(behaviour),
+      ...otherTransferFigures(behaviour),
+    ),
     cost: some(capabilitiesFigure(behaviour), costKlFigure(behaviour)),
     worth: some(worthFigure(behaviour)),
   };
@@ -31,15 +35,23 @@ export function behaviourFigures(
 
 export { capabilitiesFigure, costKlFigure } from './cost.ts';
 export { type DrawOptions, drawFigure, paletteCss, renderFigure, slug, standaloneSvg } from './draw.ts';
-export { fidelityFigures } from './fidelity.ts';
+export {
+  type ExampleCard,
+  type ExampleState,
+  type ExampleTable,
+  exampleGroups,
+  exampleTable,
+} from './examples.ts';
+export { fidelityFigures, fidelityMapsFigure, type ScoredSample } from './fidelity.ts';
 export { pairsFigure, positionFigure } from './heatmaps.ts';
 export { curvesFigure } from './maps.ts';
 export { FIT_LABEL, PALETTE, STATE_STYLE, TRANSFER_STYLE } from './palette.ts';
-export { clip, percent, short, toCsv, visible } from './records.ts';
+export { clip, metricLabel, percent, short, toCsv, toJson, visible } from './records.ts';
 export type { DataRow, FigureSpec, RenderedFigure } from './spec.ts';
 export { sweepFigure } from './sweep.ts';
 export {
   headline,
+  otherTransferFigures,
   type TransferCase,
   transferCases,
   transferFigure,

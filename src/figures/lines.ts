@@ -15,8 +15,8 @@ export interface Line {
   readonly points: readonly LinePoint[];
   /** Draw the symbols. Defaults to true; many points are thinned to about 12 symbols. */
   readonly symbols?: boolean;
-  /** Draw the band between `lo` and `hi`. Defaults to false. */
-  readonly band?: boolean;
+  /** Draw the interval from `lo` to `hi`: a band for what is claimed, whiskers for what it is read against. Defaults to none. */
+  readonly interval?: 'band' | 'whiskers';
 }
 
 export interface LinePanelOptions {
@@ -41,6 +41,7 @@ export interface LinePanelOptions {
 
 export function linePanel(options: LinePanelOptions): Panel {
   const { title, width, height = 170, lines, levels = [], marks = [], percent = false } = options;
+  const left = Math.min(...lines.flatMap((line) => line.points.map((p) => p.x)));
   const dashed = (style: SeriesStyle) => (style.dash ? { strokeDasharray: style.dash } : {});
   return {
     width,
@@ -76,17 +77,32 @@ export function linePanel(options: LinePanelOptions): Panel {
         Plot.text([fitText(title, width)], { frameAnchor: 'top-left', dy: -32, dx: -40, fontWeight: 'bold' }),
         ...marks.flatMap((m) => [
           Plot.ruleX([m.x], { stroke: 'currentColor', strokeOpacity: 0.22, strokeWidth: 8 }),
-          Plot.text([m], { x: 'x', frameAnchor: 'top', text: 'label', dy: -13 }),
+          Plot.text([m], {
+            x: 'x',
+            frameAnchor: 'top',
+            text: 'label',
+            dy: -13,
+            // At the left end the word would run into the axis.
+            ...(m.x === left ? { textAnchor: 'start', dx: -4 } : {}),
+          }),
         ]),
         ...levels.map(({ y, style }) =>
           Plot.ruleY([y], { stroke: style.color, strokeWidth: 1.5, ...dashed(style) }),
         ),
         ...lines
-          .filter((line) => line.band)
+          .filter((line) => line.interval === 'band')
           .map(({ points, style }) =>
             Plot.areaY(
               points.filter((p) => typeof p.lo === 'number' && typeof p.hi === 'number'),
               { x: 'x', y1: 'lo', y2: 'hi', fill: style.color, fillOpacity: 0.18 },
+            ),
+          ),
+        ...lines
+          .filter((line) => line.interval === 'whiskers')
+          .map(({ points, style }) =>
+            Plot.ruleX(
+              points.filter((p) => typeof p.lo === 'number' && typeof p.hi === 'number'),
+              { x: 'x', y1: 'lo', y2: 'hi', stroke: style.color, strokeOpacity: 0.55 },
             ),
           ),
         ...lines.map(({ points, style }) =>

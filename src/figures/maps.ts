@@ -2,8 +2,8 @@
 import type { BehaviourResults, MapEntry, MapFigures } from '../contracts/index.ts';
 import { type LinePanelOptions, linePanel } from './lines.ts';
 import { nthStyle, TRANSFER_STYLE } from './palette.ts';
-import { clip, figureNumber } from './records.ts';
-import { type DataRow, type FigureSpec, NARROW, type Panel, type SeriesStyle } from './spec.ts';
+import { chunk, clip, figureNumber } from './records.ts';
+import { type DataRow, type FigureSpec, NARROW, type SeriesStyle } from './spec.ts';
 
 const METRICS = {
   mse: { label: 'MSE', log: true },
@@ -110,10 +110,4 @@ export function curvesFigure(
       };
     },
   };
-}
-
-function chunk(panels: readonly Panel[], size: number): Panel[][] {
-  return Array.from({ length: Math.ceil(panels.length / size) }, (_, i) =>
-    panels.slice(i * size, (i + 1) * size),
-  );
 }

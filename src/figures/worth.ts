@@ -53,7 +53,7 @@ export function worthFigure(behaviour: BehaviourResults): FigureSpec | null {
                 ? [
                     {
                       style: TRANSFER_STYLE.mapped,
-                      band: true,
+                      interval: 'band' as const,
                       symbols: false,
                       points: ks.map((x) => ({ x, y: mapped.value, lo: mapped.ci95[0], hi: mapped.ci95[1] })),
                     },
@@ -61,7 +61,7 @@ export function worthFigure(behaviour: BehaviourResults): FigureSpec | null {
                 : []),
               {
                 style: TRANSFER_STYLE.native,
-                band: true,
+                interval: 'band' as const,
                 points: rows.map(({ k, native_restoration: r }) => ({
                   x: k,
                   y: r.value,

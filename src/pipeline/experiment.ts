@@ -2,6 +2,7 @@
  * @file A run: an experiment file, its plan, and the run folder people look at (CONTRACT.md): manifest, results, samples, log.
  * The store holds the work; the run folder holds copies of what is worth reading.
  */
+import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import {
   AbortedError,
@@ -16,6 +17,7 @@ import { acquireLock } from './lock.ts';
 import { logSink } from './log.ts';
 import { describeMachine, gitState, packageVersions } from './machine.ts';
 import { type NodeRef, needs, Plan, type PlanNode } from './plan.ts';
+import { PREVIEW, previewOutput } from './preview.ts';
 import { Publisher } from './publish.ts';
 import { type FinishedNode, type RunEvent, type RunSink, runPlan } from './runner.ts';
 import { Store } from './store.ts';
@@ -93,6 +95,17 @@ async function inFolder(
     options.onEvent?.(event);
   };
   let memory = 0;
+  const soFar = new Map<string, FinishedNode>();
+  const preview = async (done: FinishedNode): Promise<void> => {
+    soFar.set(done.id, done);
+    const output = resultsNode && !soFar.has(resultsNode.id) && previewOutput(plan, resultsNode.id, soFar);
+    if (output)
+      await writeJsonAtomic(join(out, PREVIEW), {
+        ...output,
+        timings: timings(soFar),
+        peak_memory_bytes: 0,
+      });
+  };
   try {
     const finished = await runPlan(plan, {
       ...options,
@@ -100,6 +113,7 @@ async function inFolder(
       onEvent,
       onFinish: async (node, done) => {
         await publisher.publish(node, done);
+        await preview(done);
         await manifest.finish(node, done);
       },
       onMemory: (bytes) => {
@@ -109,6 +123,7 @@ async function inFolder(
     const output = resultsNode && finished.get(resultsNode.id)?.output;
     const results = output && { ...output, timings: timings(finished), peak_memory_bytes: memory };
     if (results) await writeJsonAtomic(join(out, 'results.json'), results);
+    await rm(join(out, PREVIEW), { force: true });
     await manifest.end('done');
     return { out, manifest: manifest.value, ...(results ? { results } : {}) };
   } catch (error) {

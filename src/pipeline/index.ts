@@ -21,6 +21,7 @@ export {
   type SourceAbout,
   type SourceOutput,
 } from './plan.ts';
+export { PREVIEW } from './preview.ts';
 export { ProcessPool, type RemoteCall } from './process-pool.ts';
 export {
   InlineQueue,
@@ -50,7 +51,14 @@ export {
   runPlan,
   runStageInChild,
 } from './runner.ts';
-export { listRuns, type RunListing, readManifest, readProgress, readResults } from './runs.ts';
+export {
+  listRuns,
+  type RunListing,
+  readManifest,
+  readProgress,
+  readResults,
+  readResultsSoFar,
+} from './runs.ts';
 export {
   type AnyStage,
   defineStage,

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { InputError } from '../base/index.ts';
 import { dotted, type Manifest, manifestSchema, type Results, resultsSchema } from '../contracts/index.ts';
 import { type LogLine, readLog } from './log.ts';
+import { PREVIEW } from './preview.ts';
 
 /** The manifest of a run folder. Throws {@link InputError} when the folder is none. */
 export async function readManifest(folder: string): Promise<Manifest> {
@@ -17,14 +18,20 @@ export async function readManifest(folder: string): Promise<Manifest> {
 }
 
 /** The results of a run folder. Throws {@link InputError} when there are none yet or they do not fit the contract. */
-export async function readResults(folder: string): Promise<Results> {
-  const json = await readJson(
-    join(folder, 'results.json'),
-    `${folder}: no results.json yet; see \`status ${folder}\``,
-  );
+export async function readResults(folder: string, file = 'results.json'): Promise<Results> {
+  const json = await readJson(join(folder, file), `${folder}: no results.json yet; see \`status ${folder}\``);
   const parsed = resultsSchema.safeParse(json);
   if (parsed.success) return parsed.data;
-  throw new InputError(`${folder}: results.json does not fit: ${firstIssue(parsed.error)}`);
+  throw new InputError(`${folder}: ${file} does not fit: ${firstIssue(parsed.error)}`);
+}
+
+/** The results of a run folder, or, before they are there, what there is of them ({@link PREVIEW}). */
+export async function readResultsSoFar(folder: string): Promise<Results> {
+  const whole = await stat(join(folder, 'results.json')).catch(() => undefined);
+  const partial = await stat(join(folder, PREVIEW)).catch(() => undefined);
+  // An older results.json beside a newer preview is of an earlier run into the same folder.
+  const isPartial = partial !== undefined && (whole === undefined || whole.mtimeMs < partial.mtimeMs);
+  return readResults(folder, isPartial ? PREVIEW : 'results.json');
 }
 
 /** The newest log line of each stage, by stage. */

@@ -18,6 +18,12 @@ type InputOf<T> = T extends undefined
   : T extends readonly (infer E)[]
     ? readonly StageInput<E>[]
     : StageInput<T>;
+/** The same while some are not finished: those are undefined, also within lists. */
+export type InputsSoFar<I> = {
+  readonly [K in keyof I]:
+    | (InputOf<I[K]> extends readonly (infer E)[] ? readonly (E | undefined)[] : InputOf<I[K]>)
+    | undefined;
+};
 /** Names to finished inputs; a list type stands for any number of stages of one kind, `?` for one that may be left out. */
 export type StageInputs<I> = { readonly [K in keyof I]: InputOf<I[K]> };
 
@@ -58,6 +64,8 @@ export interface Stage<P, I, O extends object> {
   /** Run in a child process, so that stages run side by side (a session blocks its event loop). Defaults to false. */
   readonly child?: boolean;
   estimate?(params: P): StageEstimate;
+  /** The output as far as it goes while inputs are missing: quick, no files, shown while a run goes on. */
+  preview?(params: P, inputs: InputsSoFar<I>): O;
   /** Fill `ctx.folder`, return JSON (finite numbers, no typed arrays). The same context must give the same bytes. */
   run(ctx: StageContext<P, I>): Promise<O>;
 }

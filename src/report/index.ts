@@ -2,4 +2,4 @@
 export { nodeDocument } from './document.ts';
 export { figureFiles } from './files.ts';
 export { type ReportInput, renderReport } from './report.ts';
-export { verdict } from './verdict.ts';
+export { verdict, verdictSentences } from './verdict.ts';

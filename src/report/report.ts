@@ -4,21 +4,12 @@
  */
 import type { BehaviourResults, Manifest, Results, Sample } from '../contracts/index.ts';
 import { NOISE_ARMS } from '../contracts/index.ts';
-import { behaviourFigures, type FigureSpec, headline, renderFigure, slug } from '../figures/index.ts';
-import { nodeDocument } from './document.ts';
-import { examples } from './examples.ts';
+import { headline } from '../figures/index.ts';
 import { type Html, html, trusted } from './html.ts';
-import { css, SLIM, WIDE } from './style.ts';
-import {
-  armsTable,
-  backdoorTable,
-  inverseTable,
-  mapsTable,
-  shareCell,
-  table,
-  transferTable,
-} from './tables.ts';
-import { title, verdict } from './verdict.ts';
+import { anchor, chapters, fold, story } from './story.ts';
+import { css } from './style.ts';
+import { shareCell, table } from './tables.ts';
+import { title, verdictSentences } from './verdict.ts';
 
 export interface ReportInput {
   readonly results: Results;
@@ -30,6 +21,7 @@ export interface ReportInput {
 /** The report as one HTML document. Same input, same bytes. */
 export function renderReport({ results, manifest, samples = [] }: ReportInput): string {
   const models = manifest.models.map((m) => `${m.name} (${m.role})`).join(', ');
+  const told = results.behaviours.map((behaviour) => ({ behaviour, parts: chapters(behaviour, samples) }));
   const page = html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
@@ -37,10 +29,10 @@ export function renderReport({ results, manifest, samples = [] }: ReportInput): 
 <body><main>
 <header><p class="soft">crosspatch report · ${manifest.started_at.slice(0, 10)} · ${models}</p><h1>${manifest.name}</h1></header>
 ${manifest.status === 'done' ? null : html`<p class="verdict"><b>This run is ${manifest.status}</b>${manifest.error ? `: ${manifest.error}` : ''}. What follows is what it reached.</p>`}
-<section class="verdict" aria-label="Verdict">${verdict(results).map(verdictParagraph)}</section>
+<section class="verdict" aria-label="Verdict">${verdictSentences(results).map(verdictParagraph)}</section>
 ${headlineTable(results.behaviours)}
-<nav aria-label="Contents"><ul>${results.behaviours.map((b) => html`<li><a href="#${anchor(b)}">${title(b)}</a></li>`)}<li><a href="#manifest">How to repeat this</a></li></ul></nav>
-${results.behaviours.map((behaviour) => story(behaviour, samples))}
+<nav aria-label="Contents"><ul>${told.map(({ behaviour, parts }) => html`<li><a href="#${anchor(behaviour)}">${title(behaviour)}</a><ul>${parts.map((part) => html`<li><a href="#${part.anchor}">${part.heading}</a></li>`)}</ul></li>`)}<li><a href="#manifest">How to repeat this</a></li></ul></nav>
+${told.map(({ behaviour, parts }) => story(behaviour, parts))}
 ${manifestSection(results, manifest)}
 </main></body></html>
 `;
@@ -48,9 +40,9 @@ ${manifestSection(results, manifest)}
 }
 
 /** The first sentence is the claim; it stands out. */
-function verdictParagraph(paragraph: string): Html {
-  const end = paragraph.indexOf('. ') + 1;
-  return html`<p><b>${paragraph.slice(0, end)}</b>${paragraph.slice(end)}</p>`;
+function verdictParagraph([claim, ...rest]: readonly string[]): Html {
+  const points = rest.length === 0 ? null : html`<ul>${rest.map((text) => html`<li>${text}</li>`)}</ul>`;
+  return html`<p class="claim">${claim}</p>${points}`;
 }
 
 /** Both behaviours and their controls side by side: restoration of every arm that matters, and elicitation. */
@@ -96,67 +88,52 @@ function headlineTable(behaviours: readonly BehaviourResults[]): Html | null {
   );
 }
 
-function story(behaviour: BehaviourResults, samples: readonly Sample[]): Html {
-  const mine = samples.filter((sample) => sample.behaviour === behaviour.pair.behaviour);
-  const figures = behaviourFigures(behaviour, mine);
-  const { pair, pairing, notes = [], draft_acceptance: drafts } = behaviour;
-  const chapter = (heading: string, words: string, ...parts: (Html | null | readonly Html[])[]) =>
-    parts.some((part) => part !== null && !(Array.isArray(part) && part.length === 0))
-      ? html`<h3>${heading}</h3><p>${words}</p>${parts.map((part) => part as Html | null)}`
-      : null;
-  const [firstFidelity, ...otherFidelity] = figures.fidelity.map(figure);
-  return html`<section id="${anchor(behaviour)}"><h2>${title(behaviour)}</h2>
-<p>Source <b>${pair.source}</b>${pair.source_block === undefined ? '' : `, block ${pair.source_block}`}; target <b>${pair.target}</b>${pair.target_block === undefined ? '' : `, block ${pair.target_block}`}; span: the trigger and ${pair.span.after} token${pair.span.after === 1 ? '' : 's'} after it.${pair.train_blocks === undefined ? '' : ` Trained: ${JSON.stringify(pair.train_blocks)}.`}</p>
-${notes.map((note) => html`<p class="soft">${note}</p>`)}
-${chapter('The backdoor', 'The same held-out prompts under each tag. Everything after this needs the behaviour to be there, and only there.', backdoorTable(behaviour))}
-${chapter('Where it can be steered', 'The safe run’s activations are set at the trigger’s span of the bad run, one block at a time; then the model goes on by itself.', figures.sweep.map(figure), drafts ? html`<p class="soft">Verified drafts accepted: ${Object.entries(drafts).map(([stage, share]) => `${stage} ${(share * 100).toFixed(0)} % `)}</p>` : null)}
-${chapter('The maps', 'Both models read the same text; the map predicts the target’s activation from the source’s. A good fit is necessary, not sufficient.', figures.maps.map(figure), fold('Figures of every map', mapsTable(behaviour)), pairing ? html`<p class="soft">Token pairs: ${pairing.coinciding} coinciding, ${pairing.approximated} approximated, ${pairing.dropped} dropped; left out: ${pairing.first ?? 0} first positions, ${pairing.sinks ?? 0} sinks.</p>` : null)}
-${chapter('Does the mapped text stay the target’s?', 'All positions of the prompt but the first are replaced by mapped activations; the completion is compared with the unpatched one.', firstFidelity ?? null, otherFidelity.length > 0 ? fold('Other maps and judges', html`${otherFidelity}`) : null)}
-${chapter('Does the map carry the fix?', 'Only the span is replaced, by what the map makes of the source’s safe run. Restoration is the headline: the behaviour is gone and the ordinary answer is back.', figures.transfer.map(figure), transferTable(behaviour), inverseTable(behaviour), fold('Every arm in figures', armsTable(behaviour)))}
-${chapter('What it costs', 'Measured where something is patched.', figures.cost.map(figure))}
-${chapter('Is it worth it?', 'With the target at hand one can compute its own vector from labelled prompts; the map needs none.', figures.worth.map(figure))}
-${chapter('Which pair of blocks?', 'Scores that need no generation, and how well they ranked what generation then showed.', figures.pairs.map(figure))}
-${chapter('Examples', 'Greedy completions of the same prompt in each state.', examples(behaviour, mine))}
-</section>`;
-}
-
-/** A figure, drawn twice: for wide and for narrow screens; with its data one click away. */
-function figure(spec: FigureSpec): Html {
-  const document = nodeDocument();
-  const wide = renderFigure(spec, { document, width: WIDE });
-  const slim = renderFigure(spec, { document, width: SLIM, idSuffix: '-s' });
-  const id = slug(spec.id);
-  const link = (kind: 'csv' | 'json', type: string) =>
-    html`<a download="${id}.${kind}" href="data:${type};base64,${Buffer.from(wide.data[kind]).toString('base64')}">${kind.toUpperCase()}</a>`;
-  return html`<figure id="${id}"><figcaption><h4>${spec.title}</h4>${spec.caption}</figcaption><div class="wide">${trusted(wide.svg)}</div><div class="slim">${trusted(slim.svg)}</div><div class="data">Data: ${link('csv', 'text/csv')}${link('json', 'application/json')}</div></figure>`;
-}
-
-function fold(summary: string, content: Html | null): Html | null {
-  return content === null ? null : html`<details><summary>${summary}</summary>${content}</details>`;
-}
-
 function manifestSection(results: Results, manifest: Manifest): Html {
   const seconds = Object.entries(results.timings).map(([stage, s]) => [stage, s.toFixed(1)]);
+  const { machine, git_commit: commit } = manifest;
+  const experiment = Buffer.from(JSON.stringify(manifest.config.given, null, 2)).toString('base64');
+  const commands = [
+    ...(commit ? [`git checkout ${commit}`] : []),
+    'npm ci',
+    ...(manifest.command ? [manifest.command.map(quoted).join(' ')] : []),
+  ];
   return html`<section id="manifest"><h2>How to repeat this</h2>
-<p>Seed${Object.keys(manifest.seeds).length === 1 ? '' : 's'} ${Object.entries(manifest.seeds).map(([name, seed]) => `${name} ${seed} `)}· commit ${manifest.git_commit ?? 'unknown'}${manifest.git_dirty ? ' (with uncommitted changes)' : ''} · ${manifest.machine.cores} cores, ${manifest.machine.cpu}, Node ${manifest.machine.node} · peak memory ${(results.peak_memory_bytes / 1e9).toFixed(2)} GB.${manifest.command ? html` Command: <code>${manifest.command.join(' ')}</code>` : null}</p>
-${table('Seconds a stage', ['stage', 'seconds'], seconds)}
+<pre>${commands.join('\n')}</pre>
+<p>Or run the experiment as this run resolved it: <a download="experiment.yaml" href="data:application/json;base64,${experiment}">experiment.yaml</a> (JSON is YAML), <code>crosspatch run experiment.yaml</code>. The same seed gives the same bytes.</p>
+<p>Seed${Object.keys(manifest.seeds).length === 1 ? '' : 's'}: ${Object.entries(manifest.seeds)
+    .map(([name, seed]) => `${name} ${seed}`)
+    .join(
+      ', ',
+    )} · commit ${commit ?? 'unknown'}${manifest.git_dirty ? ' (with uncommitted changes)' : ''} · ${machine.cores} cores, ${machine.cpu}, Node ${machine.node} · peak memory ${(results.peak_memory_bytes / 1e9).toFixed(2)} GB.</p>
+${modelsTable(manifest)}
 ${table(
-  'Models',
-  ['model', 'role', 'family', 'parameters', 'blocks', 'width', 'SHA-256'],
-  manifest.models.map((m) => [
-    m.name,
-    m.role,
-    m.family ?? '–',
-    m.parameters ?? '–',
-    m.blocks ?? '–',
-    m.width ?? '–',
-    m.sha256?.slice(0, 16) ?? '–',
-  ]),
+  'Data',
+  ['data', 'rows', 'SHA-256'],
+  manifest.data.map((d) => [d.name, d.rows ?? '–', d.sha256.slice(0, 16)]),
 )}
-${fold('The whole manifest', html`<pre dir="auto">${JSON.stringify(manifest, null, 2)}</pre>`)}
+${fold('Seconds a stage', table('Seconds a stage', ['stage', 'seconds'], seconds))}
+<details class="manifest"><summary>The whole manifest</summary><pre dir="auto">${JSON.stringify(manifest, null, 2)}</pre></details>
 </section>`;
 }
 
-function anchor({ pair }: BehaviourResults): string {
-  return slug(`${pair.behaviour}-${pair.placement}`);
+/** Only the columns that some model has. */
+function modelsTable({ models }: Manifest): Html | null {
+  const columns = (['family', 'parameters', 'blocks', 'width'] as const).filter((key) =>
+    models.some((model) => model[key] !== undefined),
+  );
+  return table(
+    'Models',
+    ['model', 'role', ...columns, 'SHA-256'],
+    models.map((m) => [
+      m.name,
+      m.role,
+      ...columns.map((key) => m[key] ?? '–'),
+      m.sha256?.slice(0, 16) ?? '–',
+    ]),
+  );
+}
+
+/** For a shell. */
+function quoted(word: string): string {
+  return /^[\w./:=@,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

@@ -21,10 +21,12 @@ main{max-width:1040px;margin:0 auto;padding:24px}p,.verdict,.example,nav{max-wid
 h1{font-size:1.9rem;line-height:1.2;margin:.2em 0}h2{font-size:1.45rem;margin:2.2em 0 .4em;padding-top:.6em;border-top:2px solid var(--cp-line)}
 h3{font-size:1.15rem;margin:2em 0 .4em}h4{font-size:1rem;margin:0}.example h4{font-size:.9rem;margin:0 0 .4em}
 a{color:var(--cp-link)}small,.soft{color:var(--cp-soft)}
+.claim{font-weight:650;font-size:1.15rem;line-height:1.4;margin:.7em 0 .3em}.verdict ul{margin:.2em 0 1em;padding-left:1.2em;font-size:.97rem}.verdict li{margin:.25em 0}
 .verdict{background:var(--cp-card);border-left:4px solid var(--cp-mapped);padding:.4em 1.2em;margin:1.2em 0;border-radius:0 6px 6px 0;font-size:1.05rem}
-nav ul{display:flex;flex-wrap:wrap;gap:.3em 1.2em;list-style:none;padding:0;font-size:.92rem}
+nav{max-width:none}nav ul{list-style:none;padding:0;margin:.2em 0;font-size:.92rem}nav li{margin:.3em 0}nav li ul{display:flex;flex-wrap:wrap;gap:0 1.1em;font-size:.88rem}
 figure{margin:1.6em 0;break-inside:avoid}figcaption{font-size:.88rem;color:var(--cp-soft);margin:.2em 0 .8em}figcaption h4{color:var(--cp-ink)}
 figure svg{display:block;max-width:100%;height:auto}.slim{display:none}figure text{white-space:pre}
+.grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,336px),1fr));gap:.4em 2em}.grid figure{min-width:0}
 .data{font-size:.82rem;margin-top:.3em}.data a{margin-right:1em}
 .cap{font-size:.88rem;font-weight:600;margin:1.2em 0 .2em}.scroll{overflow-x:auto;margin:0 0 1.2em}table{border-collapse:collapse;font-size:.84rem;font-variant-numeric:tabular-nums;min-width:100%}
 th,td{padding:.28em .7em .28em 0;text-align:right;vertical-align:top;border-bottom:1px solid var(--cp-line);overflow-wrap:normal;white-space:nowrap}
@@ -39,5 +41,5 @@ pre{background:var(--cp-card);padding:.8em;border-radius:6px;font-size:.78rem;wh
 :focus-visible{outline:2px solid var(--cp-link);outline-offset:2px}
 @media screen and (max-width:640px){main{padding:16px}.wide{display:none!important}.slim{display:block!important}dl>div{grid-template-columns:1fr;gap:0}h1{font-size:1.5rem}}
 @media print{:root:root:root{color-scheme:light;${LIGHT}}${paletteCss(':root:root:root').split('@media')[0]}
-body{font-size:10.5pt}main{padding:0;max-width:none}nav,.data{display:none}.scroll{overflow:visible}table{font-size:7.5pt}h2{break-before:page}h3,h4{break-after:avoid}a{color:inherit;text-decoration:none}}`;
+body{font-size:10.5pt}main{padding:0;max-width:none}nav,.data{display:none}.scroll{overflow:visible}table{font-size:7.5pt}#manifest details::details-content{content-visibility:visible;block-size:auto}h2{break-before:page}h3,h4{break-after:avoid}a{color:inherit;text-decoration:none}}`;
 }

@@ -13,18 +13,23 @@ import { headline, percent, short, TRANSFER_STYLE, type TransferCase } from '../
 
 /** Paragraphs: one a behaviour, then, for several, one line that puts them side by side. Never empty. */
 export function verdict(results: Results): string[] {
-  const paragraphs = results.behaviours.map(behaviourVerdict);
-  const beside = sideBySide(results.behaviours);
-  if (paragraphs.length === 0) return ['Nothing was evaluated.'];
-  return beside ? [...paragraphs, beside] : paragraphs;
+  return verdictSentences(results).map((sentences) => sentences.join(' '));
 }
 
-function behaviourVerdict(behaviour: BehaviourResults): string {
+/** The same, each paragraph as its sentences: the first is the claim, the others are what to hold against it. */
+export function verdictSentences(results: Results): string[][] {
+  const paragraphs = results.behaviours.map(behaviourVerdict);
+  const beside = sideBySide(results.behaviours);
+  if (paragraphs.length === 0) return [['Nothing was evaluated.']];
+  return beside ? [...paragraphs, [beside]] : paragraphs;
+}
+
+function behaviourVerdict(behaviour: BehaviourResults): string[] {
   const { pair } = behaviour;
   const name = title(behaviour);
   const chosen = headline(behaviour);
   if (!chosen)
-    return `${name}: steering transfer was not evaluated in this run. ${trained(behaviour)}`.trim();
+    return [`${name}: steering transfer was not evaluated in this run.`, trained(behaviour)].filter(isSaid);
   const where =
     pair.source_block === undefined || pair.target_block === undefined
       ? `${pair.source} → ${pair.target}`
@@ -37,9 +42,11 @@ function behaviourVerdict(behaviour: BehaviourResults): string {
     cost(behaviour),
     trained(behaviour),
     ...alarms(behaviour),
-  ]
-    .filter((sentence) => sentence !== '')
-    .join(' ');
+  ].filter(isSaid);
+}
+
+function isSaid(sentence: string): boolean {
+  return sentence !== '';
 }
 
 function restores({ kind, fit, entry }: TransferCase, where: string): string {
@@ -132,12 +139,12 @@ function meanings(behaviour: BehaviourResults, { kind, entry }: TransferCase, ma
 function cost({ capabilities, cost_kl: kl }: BehaviourResults): string {
   const changes = Object.entries(capabilities ?? {}).flatMap(([task, states]) =>
     states.safe && states.bad_mapped
-      ? [`${signed(states.bad_mapped.value - states.safe.value)} on ${task}`]
+      ? [`${signed(states.bad_mapped.value - states.safe.value)} on ${taskName(task)}`]
       : [],
   );
   const full = Object.entries(capabilities ?? {}).flatMap(([task, states]) =>
     states.safe && states.full_replacement
-      ? [`${signed(states.full_replacement.value - states.safe.value)} on ${task}`]
+      ? [`${signed(states.full_replacement.value - states.safe.value)} on ${taskName(task)}`]
       : [],
   );
   const text = [
@@ -196,6 +203,11 @@ function sideBySide(behaviours: readonly BehaviourResults[]): string {
     return [`${title(behaviour)} ${withInterval(rate)} (${control})`];
   });
   return cases.length < 2 ? '' : `Side by side, restoration by the mapped vector: ${cases.join('; ')}.`;
+}
+
+/** The bundled tasks are one task to the results. */
+function taskName(task: string): string {
+  return task === 'bundled' ? 'the bundled tasks' : task;
 }
 
 /** `locked, tag at the end`. */

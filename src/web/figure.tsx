@@ -1,6 +1,10 @@
 /** @file A figure of the results, drawn for the width there is, its data behind one click. Loaded when a page shows one. */
 import { type ReactNode, useEffect, useRef, useState } from 'react';
-import { drawFigure, type FigureSpec, slug, toCsv, visible } from '../figures/index.ts';
+import { drawFigure, type FigureSpec, slug, visible } from '../figures/index.ts';
+import { DataLinks } from './data-links.tsx';
+
+/** Wider than this a drawing gains nothing. */
+const WIDEST = 900;
 
 export default function Figure({ spec }: { readonly spec: FigureSpec }): ReactNode {
   const box = useRef<HTMLDivElement>(null);
@@ -14,43 +18,16 @@ export default function Figure({ spec }: { readonly spec: FigureSpec }): ReactNo
   }, []);
   useEffect(() => {
     if (width < 50) return;
-    box.current?.replaceChildren(drawFigure(spec, { document, width: Math.min(width, 900) }));
+    box.current?.replaceChildren(drawFigure(spec, { document, width: Math.min(width, WIDEST) }));
   }, [spec, width]);
   return (
     <figure id={slug(spec.id)}>
-      <h3>{visible(spec.title)}</h3>
+      <h4>{visible(spec.title)}</h4>
       <div ref={box} className="drawing" />
-      <figcaption>{visible(spec.caption)}</figcaption>
-      <p className="data">
-        Data: <Download name={`${slug(spec.id)}.csv`} type="text/csv" text={() => toCsv(spec.rows)} />
-        <Download
-          name={`${slug(spec.id)}.json`}
-          type="application/json"
-          text={() => JSON.stringify(spec.rows, null, 1)}
-        />
-      </p>
+      <figcaption>
+        <p>{visible(spec.caption)}</p>
+        <DataLinks name={slug(spec.id)} rows={spec.rows} />
+      </figcaption>
     </figure>
-  );
-}
-
-/** A file made when it is asked for. */
-function Download(props: {
-  readonly name: string;
-  readonly type: string;
-  readonly text: () => string;
-}): ReactNode {
-  const save = () => {
-    const url = URL.createObjectURL(new Blob([props.text()], { type: props.type }));
-    const link = document.createElement('a');
-    link.href = url;
-    link.download = props.name;
-    link.click();
-    URL.revokeObjectURL(url);
-  };
-  return (
-    <button type="button" className="link" onClick={save}>
-      {props.name.split('.').at(-1)?.toUpperCase()}
-      <span className="hidden"> of {props.name}</span>
-    </button>
   );
 }

@@ -1,14 +1,83 @@
 /** @file All figures that results allow, in the order of the story. Loaded when a page shows them: the drawing library is large. */
-import { type ReactNode, useMemo } from 'react';
+import { type ReactNode, useMemo, useState } from 'react';
 import type { BehaviourResults } from '../contracts/index.ts';
-import { behaviourFigures, curvesFigure } from '../figures/index.ts';
+import { behaviourFigures, type Chapter, curvesFigure, type FigureSpec } from '../figures/index.ts';
+import type { DrawnSamples } from '../server/index.ts';
+import { useAsk } from './client.ts';
+import { Examples } from './examples.tsx';
 import Figure from './figure.tsx';
+import { Problem } from './parts.tsx';
 
-/** Every figure of one behaviour. */
-export default function FiguresOf({ behaviour }: { readonly behaviour: BehaviourResults }): ReactNode {
-  const figures = useMemo(() => Object.values(behaviourFigures(behaviour)).flat(), [behaviour]);
-  if (figures.length === 0) return <p className="empty">No stage that draws a figure was run.</p>;
-  return figures.map((spec) => <Figure key={spec.id} spec={spec} />);
+/** Heading of each chapter, and how many of its figures stand open. */
+const CHAPTERS = {
+  sweep: ['Where it can be steered', 9],
+  maps: ['The maps', 9],
+  fidelity: ['Does the mapped text stay the target’s?', 2],
+  transfer: ['Does the map carry the fix?', 2],
+  cost: ['What it costs', 9],
+  worth: ['Is it worth it?', 9],
+  pairs: ['Which pair of blocks?', 9],
+} as const satisfies Record<Chapter, readonly [string, number]>;
+const ORDER = Object.keys(CHAPTERS) as Chapter[];
+
+/** Every figure of one behaviour, and its example table. `drawn` is where the server says what of the samples is drawn. */
+export default function FiguresOf(props: {
+  readonly behaviour: BehaviourResults;
+  readonly drawn: string | undefined;
+  readonly fresh: number;
+}): ReactNode {
+  const { behaviour, drawn, fresh } = props;
+  const { data, error } = useAsk<DrawnSamples>(drawn, fresh);
+  const chapters = useMemo(() => {
+    const all = behaviourFigures(behaviour, data?.scores ?? []);
+    return ORDER.flatMap((chapter) => (all[chapter].length > 0 ? [{ chapter, specs: all[chapter] }] : []));
+  }, [behaviour, data]);
+  const examples = data?.examples;
+  if (chapters.length === 0) return <p className="empty">No stage that draws a figure is finished.</p>;
+  return (
+    <>
+      <nav className="chapters" aria-label="Figures">
+        {chapters.map(({ chapter }) => (
+          <a key={chapter} href={`#figures-${chapter}`}>
+            {CHAPTERS[chapter][0]}
+          </a>
+        ))}
+        {examples ? <a href="#figures-examples">Examples</a> : null}
+      </nav>
+      {error ? <Problem>{error}</Problem> : null}
+      {chapters.map(({ chapter, specs }) => (
+        <section key={chapter} aria-labelledby={`figures-${chapter}`}>
+          <h3 id={`figures-${chapter}`} className="chapter">
+            {CHAPTERS[chapter][0]}
+          </h3>
+          {specs.slice(0, CHAPTERS[chapter][1]).map((spec) => (
+            <Figure key={spec.id} spec={spec} />
+          ))}
+          <Others specs={specs.slice(CHAPTERS[chapter][1])} />
+        </section>
+      ))}
+      {examples ? (
+        <section aria-labelledby="figures-examples">
+          <h3 id="figures-examples" className="chapter">
+            Examples
+          </h3>
+          <Examples table={examples} />
+        </section>
+      ) : null}
+    </>
+  );
+}
+
+/** Further figures, drawn when they are asked for. */
+function Others({ specs }: { readonly specs: readonly FigureSpec[] }): ReactNode {
+  const [open, setOpen] = useState(false);
+  if (specs.length === 0) return null;
+  return (
+    <details onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary>{specs.length} more: other maps, fits, modes and judges</summary>
+      {open ? specs.map((spec) => <Figure key={spec.id} spec={spec} />) : null}
+    </details>
+  );
 }
 
 /** Training curves of the maps of one behaviour. */

@@ -19,6 +19,22 @@ export interface GraphLayout<N extends GraphNode> {
   readonly rows: number;
 }
 
+/** What a picture needs to draw: needs that another need waits for already are left out. */
+export function nearNeeds<N extends GraphNode>(nodes: readonly N[]): Map<string, string[]> {
+  const byId = new Map(nodes.map((node) => [node.id, node]));
+  const behind = (id: string, seen = new Set<string>()): Set<string> => {
+    for (const need of byId.get(id)?.needs ?? [])
+      if (byId.has(need) && !seen.has(need)) behind(need, seen.add(need));
+    return seen;
+  };
+  return new Map(
+    nodes.map(({ id, needs }) => {
+      const there = needs.filter((need) => byId.has(need) && need !== id);
+      return [id, there.filter((need) => !there.some((other) => other !== need && behind(other).has(need)))];
+    }),
+  );
+}
+
 /** Place nodes; needs that are not among them count as met. Cycles (a damaged manifest) are cut where they are met. */
 export function layout<N extends GraphNode>(nodes: readonly N[]): GraphLayout<N> {
   const byId = new Map(nodes.map((node) => [node.id, node]));

@@ -1,6 +1,7 @@
 /** @file A small live line chart, drawn by hand: two kilobytes instead of the drawing library. */
 import type { ReactNode } from 'react';
 import { brief } from './progress.ts';
+import { ticks } from './ticks.ts';
 
 export interface LinePoint {
   readonly x: number;
@@ -15,7 +16,7 @@ export interface Line {
 
 const W = 320;
 const H = 150;
-const PAD = { left: 46, right: 10, top: 10, bottom: 30 };
+const PAD = { left: 46, right: 14, top: 10, bottom: 30 };
 
 /** Lines over one pair of axes. Says what it shows in words for those who do not see it. */
 export function LineChart(props: {
@@ -31,7 +32,13 @@ export function LineChart(props: {
     .filter((p) => Number.isFinite(p.x) && Number.isFinite(p.y));
   if (all.length === 0) return null;
   const [x0, x1] = span(all.map((p) => p.x));
-  const [y0, y1] = span(all.map((p) => p.y));
+  const [low, high] = span(all.map((p) => p.y));
+  // Blocks and steps are counted in whole ones.
+  const isWhole = all.every((p) => Number.isInteger(p.x));
+  const step = ticks(low, high, 4);
+  // The axis begins and ends at a tick.
+  const width = (step[1] ?? high) - (step[0] ?? low);
+  const [y0, y1] = [Math.floor(low / width) * width, Math.ceil(high / width) * width];
   const px = (x: number) => PAD.left + ((x - x0) / (x1 - x0)) * (W - PAD.left - PAD.right);
   const py = (y: number) => H - PAD.bottom - ((y - y0) / (y1 - y0)) * (H - PAD.top - PAD.bottom);
   const last = lines.map((line) => `${line.label} ${brief(line.points.at(-1)?.y ?? 0)}`).join(', ');
@@ -39,7 +46,7 @@ export function LineChart(props: {
     <div className="chart">
       <p className="title">{title}</p>
       <svg viewBox={`0 0 ${W} ${H}`} role="img" aria-label={`${title}: ${last}`}>
-        {[y0, (y0 + y1) / 2, y1].map((y) => (
+        {ticks(y0, y1, 4).map((y) => (
           <g key={y}>
             <line x1={PAD.left} x2={W - PAD.right} y1={py(y)} y2={py(y)} className="grid" />
             <text x={PAD.left - 5} y={py(y) + 3.5} textAnchor="end">
@@ -47,11 +54,13 @@ export function LineChart(props: {
             </text>
           </g>
         ))}
-        {[x0, x1].map((x, i) => (
-          <text key={x} x={px(x)} y={H - PAD.bottom + 13} textAnchor={i === 0 ? 'start' : 'end'}>
-            {brief(x)}
-          </text>
-        ))}
+        {ticks(x0, x1, 6)
+          .filter(isWhole ? Number.isInteger : Number.isFinite)
+          .map((x) => (
+            <text key={x} x={px(x)} y={H - PAD.bottom + 13} textAnchor="middle">
+              {brief(x)}
+            </text>
+          ))}
         <text x={(PAD.left + W - PAD.right) / 2} y={H - 4} textAnchor="middle">
           {xLabel}
         </text>

@@ -1,12 +1,12 @@
 /** @file The stages as boxes and lines; each box fills up as its stage goes on, and is a button. */
-import { type ReactNode, useEffect, useMemo, useRef } from 'react';
+import { type ReactNode, type RefObject, useEffect, useMemo, useRef, useState } from 'react';
 import { clip } from '../figures/index.ts';
-import { layout } from './graph.ts';
+import { layout, nearNeeds } from './graph.ts';
 import type { StageView } from './progress.ts';
 
-const BOX = { width: 176, height: 46, gapX: 44, gapY: 14, pad: 6 };
-/** Characters that fit a box. */
-const FITS = 25;
+const BOX = { widest: 176, narrowest: 134, height: 46, gapX: 20, gapY: 14, pad: 6 };
+/** Advance of a character of a box's name, px. */
+const CHARACTER = 7.2;
 
 export function StageGraph(props: {
   readonly views: readonly StageView[];
@@ -17,47 +17,55 @@ export function StageGraph(props: {
   const scroller = useRef<HTMLElement>(null);
   const shape = JSON.stringify(views.map((view) => [view.id, view.needs]));
   // The layout hangs on ids and needs alone; filling up must not move a box.
-  const placed = useMemo(
-    () => layout((JSON.parse(shape) as [string, string[]][]).map(([id, needs]) => ({ id, needs }))),
-    [shape],
+  const { placed, near, prefix } = useMemo(() => {
+    const nodes = (JSON.parse(shape) as [string, string[]][]).map(([id, needs]) => ({ id, needs }));
+    return { placed: layout(nodes), near: nearNeeds(nodes), prefix: commonPrefix(nodes.map(({ id }) => id)) };
+  }, [shape]);
+  const room = useWidth(scroller);
+  const boxWidth = Math.max(
+    BOX.narrowest,
+    Math.min(
+      BOX.widest,
+      Math.floor((room - 2 * BOX.pad - 2 + BOX.gapX) / Math.max(1, placed.columns)) - BOX.gapX,
+    ),
   );
   const spot = new Map(
     placed.placed.map(({ node, column, row }) => [
       node.id,
-      { x: BOX.pad + column * (BOX.width + BOX.gapX), y: BOX.pad + row * (BOX.height + BOX.gapY) },
+      { x: BOX.pad + column * (boxWidth + BOX.gapX), y: BOX.pad + row * (BOX.height + BOX.gapY) },
     ]),
   );
-  const width = 2 * BOX.pad + placed.columns * (BOX.width + BOX.gapX) - BOX.gapX;
+  const width = 2 * BOX.pad + placed.columns * (boxWidth + BOX.gapX) - BOX.gapX;
   const height = 2 * BOX.pad + placed.rows * (BOX.height + BOX.gapY) - BOX.gapY;
   const running = views.find((view) => view.status === 'running')?.id;
   const runningX = running === undefined ? undefined : spot.get(running)?.x;
   useEffect(() => {
     const element = scroller.current;
     if (element && runningX !== undefined)
-      element.scrollTo({ left: runningX - element.clientWidth / 2 + BOX.width / 2 });
-  }, [runningX]);
+      element.scrollTo({ left: runningX - element.clientWidth / 2 + boxWidth / 2 });
+  }, [runningX, boxWidth]);
   if (views.length === 0) return <p className="empty">The manifest names no stages.</p>;
   return (
     <section ref={scroller} className="graph" aria-label="Stages and what they wait for">
       <div style={{ width, height }} className="canvas">
         <svg width={width} height={height} aria-hidden="true">
           {views.flatMap((view) =>
-            view.needs.map((need) => {
+            (near.get(view.id) ?? []).map((need) => {
               const [from, to] = [spot.get(need), spot.get(view.id)];
               if (!from || !to) return null;
               const [x0, y0, x1, y1] = [
-                from.x + BOX.width,
+                from.x + boxWidth,
                 from.y + BOX.height / 2,
                 to.x,
                 to.y + BOX.height / 2,
               ];
               const bend = Math.max(20, (x1 - x0) / 2);
-              const near = chosen === undefined || chosen === view.id || chosen === need;
+              const isNear = chosen === undefined || chosen === view.id || chosen === need;
               return (
                 <path
                   key={`${need} ${view.id}`}
                   d={`M${x0} ${y0}C${x0 + bend} ${y0} ${x1 - bend} ${y1} ${x1} ${y1}`}
-                  className={near ? 'edge' : 'edge far'}
+                  className={isNear ? 'edge' : 'edge far'}
                 />
               );
             }),
@@ -66,13 +74,16 @@ export function StageGraph(props: {
         {views.map((view) => {
           const at = spot.get(view.id);
           const percent = view.share === undefined ? '' : `, ${Math.round(view.share * 100)} %`;
-          const shown = tail(view.id);
+          const shown = tail(
+            view.id.startsWith(prefix) ? view.id.slice(prefix.length) : view.id,
+            Math.floor((boxWidth - 18) / CHARACTER),
+          );
           return (
             <button
               key={view.id}
               type="button"
               className={`stage ${view.status}`}
-              style={{ left: at?.x, top: at?.y, width: BOX.width, height: BOX.height }}
+              style={{ left: at?.x, top: at?.y, width: boxWidth, height: BOX.height }}
               aria-pressed={view.id === chosen}
               title={`${view.id}\n${view.text}`}
               onClick={() => onChoose(view.id === chosen ? '' : view.id)}
@@ -95,7 +106,25 @@ export function StageGraph(props: {
 }
 
 /** The end of an id says most. */
-function tail(id: string): string {
+function tail(id: string, fits: number): string {
   const characters = Array.from(id);
-  return characters.length <= FITS ? id : `…${clip(characters.slice(-(FITS - 1)).join(''), FITS)}`;
+  return characters.length <= fits ? id : `…${clip(characters.slice(-(fits - 1)).join(''), fits)}`;
+}
+
+/** `locked.`, when all ids but one (the last, which gathers) begin with it. */
+function commonPrefix(ids: readonly string[]): string {
+  const prefix = ids[0]?.slice(0, ids[0].indexOf('.') + 1) ?? '';
+  return ids.length > 2 && ids.filter((id) => !id.startsWith(prefix)).length <= 1 ? prefix : '';
+}
+
+/** Width of an element, as it changes. */
+function useWidth(box: RefObject<HTMLElement | null>): number {
+  const [width, setWidth] = useState(0);
+  useEffect(() => {
+    if (!box.current) return;
+    const observer = new ResizeObserver(([entry]) => setWidth(entry?.contentRect.width ?? 0));
+    observer.observe(box.current);
+    return () => observer.disconnect();
+  }, [box]);
+  return width;
 }

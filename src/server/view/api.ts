@@ -1,5 +1,6 @@
 /** @file What the web app and its server say to each other: types only, so that the browser bundle carries none of the server. */
 import type { Manifest, Rate, Results, Sample } from '../../contracts/index.ts';
+import type { ExampleTable, ScoredSample } from '../../figures/index.ts';
 import type { FigureDifference, LogLine } from '../../pipeline/index.ts';
 
 /** A failed request: one line saying where, what was wanted, what came, what to do next. */
@@ -48,7 +49,17 @@ export interface RunDetail {
 /** `GET /api/runs/:run/results`. */
 export interface RunResults {
   readonly results: Results;
-  readonly verdict: readonly string[];
+  /** The run goes on: these are what its finished stages found. */
+  readonly partial: boolean;
+  /** Paragraphs, each as its sentences; the first is the claim. */
+  readonly verdict: readonly (readonly string[])[];
+}
+
+/** `GET /api/runs/:run/drawn?behaviour=N`: what figures need of the samples of the N-th behaviour. */
+export interface DrawnSamples {
+  /** Single scores, for violins. */
+  readonly scores: readonly ScoredSample[];
+  readonly examples: ExampleTable | null;
 }
 
 /**
@@ -120,11 +131,13 @@ export interface Rating {
   readonly time: string;
 }
 
-/** `GET /api/runs/:run/group`: every completion of one prompt. */
+/** `GET /api/runs/:run/group`: every completion of one prompt; takes the fields of {@link SampleFilter} too. */
 export interface SampleGroup {
   readonly behaviour: string;
   readonly prompt_id: string;
   readonly samples: readonly Sample[];
+  /** Ids of those that fit the filter asked with. */
+  readonly fits: readonly string[];
   /** By sample id. */
   readonly ratings: Readonly<Record<string, Rating>>;
 }
@@ -151,6 +164,9 @@ export interface PlaygroundMap {
   readonly target: string;
   readonly source_block: number;
   readonly target_block: number;
+  /** Ids of the models it was made for, where they are among those offered. */
+  readonly source_model?: string;
+  readonly target_model?: string;
 }
 
 /** `GET /api/playground`. */
@@ -165,6 +181,13 @@ export interface PlaygroundChoices {
 export const PLAYGROUND_ARMS = ['clean', 'donor', 'native', 'mapped', 'random', 'mean_ablated'] as const;
 export type PlaygroundArm = (typeof PLAYGROUND_ARMS)[number];
 
+/**
+ * What is done at the trigger's tokens, t being the donor's activations, v the difference from the run's own to them: `set` =
+ * x + α (t − x), `add` = x + α v, `project` = x − α (x·v / v·v) v.
+ */
+export const PLAYGROUND_OPS = ['set', 'add', 'project'] as const;
+export type PlaygroundOp = (typeof PLAYGROUND_OPS)[number];
+
 /** `POST /api/playground/run`. */
 export interface PlaygroundRequest {
   readonly model: string;
@@ -178,7 +201,9 @@ export interface PlaygroundRequest {
   /** Tokens after the trigger that are patched too. */
   readonly after: number;
   readonly block: number;
-  /** α: 0 leaves the run as it is, 1 sets the donor's activations. */
+  /** Defaults to `set`. */
+  readonly op?: PlaygroundOp;
+  /** α: 0 leaves the run as it is, 1 does the whole of it. */
   readonly strength: number;
   readonly arms: readonly PlaygroundArm[];
   readonly maxTokens: number;

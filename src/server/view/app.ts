@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { type Context, Hono } from 'hono';
 import { stream, streamSSE } from 'hono/streaming';
 import { CrosspatchError, errorLine } from '../../base/index.ts';
-import { compareResults, flattenResults, readResults } from '../../pipeline/index.ts';
-import { verdict } from '../../report/index.ts';
-import type { Comparison, RunResults, SampleFilter, Session } from './api.ts';
+import { exampleTable } from '../../figures/index.ts';
+import { compareResults, flattenResults, readResultsSoFar } from '../../pipeline/index.ts';
+import { verdictSentences } from '../../report/index.ts';
+import type { Comparison, DrawnSamples, RunResults, SampleFilter, Session } from './api.ts';
 import type { Guard } from './guard.ts';
 import { type Playground, playgroundRequestSchema } from './playground.ts';
 import { RatingStore, ratingChangeSchema, ratingsCsv } from './ratings.ts';
@@ -75,8 +76,10 @@ function addRuns(app: Hono, { runs, version }: ViewAppOptions): void {
   app.get('/api/runs', async (context) => context.json(await runs.list()));
   app.get('/api/runs/:run', async (context) => context.json(await runs.detail(context.req.param('run'))));
   app.get('/api/runs/:run/results', async (context) => {
-    const results = await resultsOf(runs, context.req.param('run'));
-    const body: RunResults = { results, verdict: verdict(results) };
+    const run = context.req.param('run');
+    const results = await resultsOf(runs, run);
+    const partial = !(await runs.find(run, 'results.json'));
+    const body: RunResults = { results, partial, verdict: verdictSentences(results) };
     return context.json(body);
   });
   app.get('/api/runs/:run/report', async (context) => {
@@ -125,25 +128,26 @@ function addSamples(app: Hono, { runs, now = () => new Date() }: ViewAppOptions)
   const ratings = new RatingStore(runs);
   app.get('/api/runs/:run/samples', async (context) => {
     const run = context.req.param('run');
-    const { behaviour, stage, arm, outcome, q, rated } = context.req.query();
-    const filter: SampleFilter = {
-      ...(behaviour ? { behaviour } : {}),
-      ...(stage ? { stage } : {}),
-      ...(arm ? { arm } : {}),
-      ...(outcome ? { outcome } : {}),
-      ...(q ? { q } : {}),
-      ...(rated === 'yes' || rated === 'no' ? { rated } : {}),
-    };
+    const filter = filterOf(context);
     await runs.run(run);
     return context.json(await samples.index(run, filter, await ratings.read(run)));
+  });
+  app.get('/api/runs/:run/drawn', async (context) => {
+    const run = context.req.param('run');
+    const behaviour = (await resultsOf(runs, run)).behaviours[Number(needed(context, 'behaviour'))];
+    if (!behaviour) throw new Refused(404, `run ${run}: no such behaviour`);
+    const all = await samples.ofBehaviour(run, behaviour.pair.behaviour);
+    const scores = all.flatMap(({ stage, behaviour: name, trigger, arm, map, scores: own }) =>
+      stage === 'fidelity' && own ? [{ stage, behaviour: name, trigger, arm, map, scores: own }] : [],
+    );
+    const body: DrawnSamples = { scores, examples: exampleTable(behaviour, all) };
+    return context.json(body);
   });
   app.get('/api/runs/:run/group', async (context) => {
     const run = context.req.param('run');
     const id = context.req.query('id');
-    const which = id
-      ? { id }
-      : { behaviour: needed(context, 'behaviour'), prompt_id: needed(context, 'prompt_id') };
-    return context.json(await samples.group(run, which, await ratings.read(run)));
+    const which = id ? { id } : { behaviour: needed(context, 'in'), prompt_id: needed(context, 'prompt') };
+    return context.json(await samples.group(run, which, filterOf(context), await ratings.read(run)));
   });
   app.put('/api/runs/:run/ratings', async (context) => {
     const run = context.req.param('run');
@@ -166,6 +170,18 @@ function addSamples(app: Hono, { runs, now = () => new Date() }: ViewAppOptions)
     );
     return context.body(ratingsCsv(all, await samples.byId(run)));
   });
+}
+
+function filterOf(context: Context): SampleFilter {
+  const { behaviour, stage, arm, outcome, q, rated } = context.req.query();
+  return {
+    ...(behaviour ? { behaviour } : {}),
+    ...(stage ? { stage } : {}),
+    ...(arm ? { arm } : {}),
+    ...(outcome ? { outcome } : {}),
+    ...(q ? { q } : {}),
+    ...(rated === 'yes' || rated === 'no' ? { rated } : {}),
+  };
 }
 
 function addPlayground(app: Hono, { playground }: ViewAppOptions): void {
@@ -195,8 +211,8 @@ function addPlayground(app: Hono, { playground }: ViewAppOptions): void {
 
 async function resultsOf(runs: RunsFolder, run: string) {
   const folder = await runs.run(run);
-  if (!(await runs.find(run, 'results.json'))) throw new Refused(404, `run ${run}: no results yet`);
-  return readResults(folder);
+  if (!(await runs.hasResults(run))) throw new Refused(404, `run ${run}: no results yet`);
+  return readResultsSoFar(folder);
 }
 
 const TYPES: Readonly<Record<string, string>> = {

@@ -1,6 +1,6 @@
 /**
  * @file One prompt, many ways of changing the run, side by side in one batch (METHOD.md §4): the residual stream x after a block
- * becomes x + α (t − x) at the trigger's tokens, t being the donor's activations (native), the mapped ones, or a control's.
+ * is changed at the trigger's tokens ({@link PLAYGROUND_OPS}), t being the donor's activations (native), the mapped ones, or a control's.
  */
 
 import { pairText } from '../../activations/index.ts';
@@ -16,7 +16,13 @@ import {
   pairSpans,
   spanOfChars,
 } from '../../models/index.ts';
-import type { PlaygroundArm, PlaygroundEvent, PlaygroundProof, PlaygroundRequest } from './api.ts';
+import type {
+  PlaygroundArm,
+  PlaygroundEvent,
+  PlaygroundOp,
+  PlaygroundProof,
+  PlaygroundRequest,
+} from './api.ts';
 import type { WorkerCall } from './playground.ts';
 
 /** What a run needs from the thread it is in. */
@@ -128,7 +134,7 @@ async function makePatches(
   openModel: Opened['model'],
 ): Promise<{ patches: Map<PlaygroundArm, ArmPatch>; missing: Partial<Record<PlaygroundArm, string>> }> {
   const { request } = call;
-  const { block, strength } = request;
+  const { block, strength, op = 'set' } = request;
   const d = model.config.dModel;
   const wanted = new Set(request.arms);
   const missing: Partial<Record<PlaygroundArm, string>> = {};
@@ -138,15 +144,17 @@ async function makePatches(
     at: number,
     positions: readonly number[],
     x: Float32Array,
-    t: Float32Array,
-  ) => patches.set(arm, towards(at, positions, x, t, strength, d));
+    values: Float32Array,
+  ) => patches.set(arm, { patch: { block: at, positions, values }, relative_change: change(x, values, d) });
+  const moved = (x: Float32Array, t: Float32Array, v: Float32Array) => OPS[op](x, t, v, strength, d);
   const { ids } = own.encoding;
   if (wanted.has('mean_ablated')) {
     const positions = ids.map((_, i) => i).slice(1);
     if (positions.length === 0) missing.mean_ablated = 'the prompt is one token long';
     else {
       const x = await residuals(model, ids, positions, block);
-      put('mean_ablated', block, positions, x, repeat(meanRow(x, d), positions.length));
+      const mean = repeat(meanRow(x, d), positions.length);
+      put('mean_ablated', block, positions, x, OPS.set(x, mean, mean, strength));
     }
   }
   if (!donor || !own.span || !donor.span) {
@@ -162,8 +170,10 @@ async function makePatches(
     residuals(model, ids, positions, block),
     residuals(model, donor.encoding.ids, donorPositions, block),
   ]);
-  if (wanted.has('native')) put('native', block, positions, x, safe);
-  if (wanted.has('random')) put('random', block, positions, x, randomRows(safe, d));
+  const v = minus(safe, x);
+  if (wanted.has('native')) put('native', block, positions, x, moved(x, safe, v));
+  if (wanted.has('random'))
+    put('random', block, positions, x, moved(x, randomRows(safe, d), randomRows(v, d)));
   if (wanted.has('mapped')) {
     if (call.map === undefined || call.source === undefined)
       missing.mapped = 'choose a map and the model it starts from';
@@ -179,27 +189,24 @@ async function makePatches(
       });
       map.assertFits(await end(source, map.source), await end(target, map.target));
       const mapped = await mapRows(map, source, target, donor, donorPositions);
-      put(
-        'mapped',
-        map.target.block,
-        positions,
-        await residuals(target, ids, positions, map.target.block),
-        mapped,
-      );
+      // A difference is carried as the difference of what is carried.
+      const from = op === 'set' ? mapped : await mapRows(map, source, target, own, positions);
+      const here = await residuals(target, ids, positions, map.target.block);
+      put('mapped', map.target.block, positions, here, moved(here, mapped, minus(mapped, from)));
     }
   }
   return { patches, missing };
 }
 
-/** The donor prompt's activations in the source model, carried over: [positions, d]. */
+/** A prompt's activations in the source model, carried over: [positions, d]. */
 async function mapRows(
   map: Awaited<ReturnType<typeof loadMap>>,
   source: LanguageModel,
   target: LanguageModel,
-  donor: Prompt,
+  prompt: Prompt,
   positions: readonly number[],
 ): Promise<Float32Array> {
-  const pair = pairText('playground', donor.text, source.tokenizer, target.tokenizer);
+  const pair = pairText('playground', prompt.text, source.tokenizer, target.tokenizer);
   const sourceOf = positions.map((p) => pair.alignment?.sourceOf[p] ?? p);
   const width = map.source.width;
   const there = sourceOf.filter((p) => p >= 0);
@@ -211,29 +218,52 @@ async function mapRows(
     if (p >= 0) k++;
   });
   return map.apply(rows, positions.length, {
-    tokenIds: positions.map((p) => donor.encoding.ids[p] as number),
+    tokenIds: positions.map((p) => prompt.encoding.ids[p] as number),
   });
 }
 
-/** x + α (t − x), row by row, and the mean of ‖Δ‖/‖x‖. */
-function towards(
-  block: number,
-  positions: readonly number[],
+type Op = (
   x: Float32Array,
   t: Float32Array,
+  v: Float32Array,
   alpha: number,
   d: number,
-): ArmPatch {
-  const values = x.map((value, i) => value + alpha * ((t[i] as number) - value));
-  const ratios = positions.map((_, i) => {
-    const before = x.subarray(i * d, (i + 1) * d);
-    const change = before.map((value, j) => (values[i * d + j] as number) - value);
-    return norm(change) / (norm(before) || 1);
-  });
-  return {
-    patch: { block, positions, values },
-    relative_change: ratios.reduce((a, b) => a + b, 0) / ratios.length,
-  };
+) => Float32Array<ArrayBuffer>;
+
+/** Row by row: x [P,D], t [P,D], v [P,D] → [P,D]. */
+const OPS = {
+  // x + α (t − x)
+  set: (x, t, _v, alpha) => x.map((value, i) => value + alpha * ((t[i] as number) - value)),
+  // x + α v
+  add: (x, _t, v, alpha) => x.map((value, i) => value + alpha * (v[i] as number)),
+  // x − α (x·v / v·v) v
+  project: (x, _t, v, alpha, d) => {
+    const out = x.slice();
+    for (let from = 0; from < x.length; from += d) {
+      const [row, along] = [x.subarray(from, from + d), v.subarray(from, from + d)];
+      const share = dot(row, along) / (dot(along, along) || 1);
+      for (let j = 0; j < d; j++) out[from + j]! -= alpha * share * along[j]!;
+    }
+    return out;
+  },
+} as const satisfies Record<PlaygroundOp, Op>;
+
+function dot(a: Float32Array, b: Float32Array): number {
+  return a.reduce((sum, value, i) => sum + value * (b[i] as number), 0);
+}
+
+function minus(a: Float32Array, b: Float32Array): Float32Array {
+  return a.map((value, i) => value - (b[i] as number));
+}
+
+/** Mean of ‖Δ‖/‖x‖ over rows. */
+function change(x: Float32Array, values: Float32Array, d: number): number {
+  const ratios: number[] = [];
+  for (let from = 0; from < x.length; from += d) {
+    const before = x.subarray(from, from + d);
+    ratios.push(norm(minus(values.subarray(from, from + d), before)) / (norm(before) || 1));
+  }
+  return ratios.reduce((a, b) => a + b, 0) / ratios.length;
 }
 
 /** Random directions as long as the rows of `like`. */

@@ -11,6 +11,7 @@ import { tinyInstructions } from '../../behaviours/index.ts';
 import { bundledModels } from '../../models/index.ts';
 import {
   PLAYGROUND_ARMS,
+  PLAYGROUND_OPS,
   type PlaygroundChoices,
   type PlaygroundEvent,
   type PlaygroundMap,
@@ -34,6 +35,7 @@ export const playgroundRequestSchema = z.strictObject({
   template: z.enum(['instruction', 'alpaca', 'chat', 'raw']),
   after: z.int().min(0).max(20),
   block: z.int().min(0),
+  op: z.enum(PLAYGROUND_OPS).exactOptional(),
   strength: z.number().min(-10).max(10),
   arms: z.array(z.enum(PLAYGROUND_ARMS)).min(1),
   maxTokens: z.int().min(1).max(400),
@@ -186,6 +188,7 @@ export class Playground implements Owned {
         if (map)
           maps.set(`${run.id}/${rest}`, {
             ...map,
+            ...madeFor(run.id, rest, map, models),
             id: `${run.id}/${rest}`,
             label: `${rest} (${run.id})`,
             path,
@@ -223,6 +226,26 @@ function startThread(): Worker {
   );
   const code = `import(${loader}).then(({ register }) => { register(); return import(${thread}); })`;
   return new Worker(code, { eval: true, execArgv: [] });
+}
+
+/**
+ * The models of a map, where a run keeps them under the names of CONTRACT.md: `maps/BEHAVIOUR/LABEL.FIT` beside
+ * `models/BEHAVIOUR.source` and `.target`; a map from the clean source starts at the bundled model.
+ */
+function madeFor(
+  run: string,
+  rest: string,
+  { source }: { readonly source: string },
+  models: ReadonlyMap<string, unknown>,
+): Pick<PlaygroundMap, 'source_model' | 'target_model'> {
+  const behaviour = rest.slice(0, Math.max(0, rest.indexOf('/')));
+  const isClean = rest.endsWith('.clean_a');
+  const from = isClean ? `tiny/${source}` : `run/${run}/${behaviour}.source`;
+  const to = `run/${run}/${behaviour}.target`;
+  return {
+    ...(models.has(from) ? { source_model: from } : {}),
+    ...(models.has(to) ? { target_model: to } : {}),
+  };
 }
 
 /** What a page shows of a map: the ends of its record. */

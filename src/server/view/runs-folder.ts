@@ -4,7 +4,7 @@ import { basename, dirname, join, relative, sep } from 'node:path';
 import { errorLine, InputError } from '../../base/index.ts';
 import { type BehaviourResults, type Manifest, NOISE_ARMS } from '../../contracts/index.ts';
 import { headline } from '../../figures/index.ts';
-import { readManifest, readResults } from '../../pipeline/index.ts';
+import { PREVIEW, readManifest, readResults } from '../../pipeline/index.ts';
 import type { Headline, RunDetail, RunSummary } from './api.ts';
 import { Refused } from './refused.ts';
 
@@ -83,11 +83,17 @@ export class RunsFolder {
     const manifest = await readManifest(await this.run(run));
     const has = async (...rest: string[]) => (await this.find(run, ...rest)) !== undefined;
     const [results, samples, report] = await Promise.all([
-      has('results.json'),
+      this.hasResults(run),
       has('samples'),
       has('report.html'),
     ]);
     return { id: run, manifest, has: { results, samples, report } };
+  }
+
+  /** Results, or, while a run goes on, what there is of them. */
+  async hasResults(run: string): Promise<boolean> {
+    const found = await Promise.all(['results.json', PREVIEW].map((file) => this.find(run, file)));
+    return found.some((path) => path !== undefined);
   }
 
   async #summary(id: string): Promise<RunSummary | undefined> {

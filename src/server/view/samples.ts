@@ -20,6 +20,13 @@ interface Loaded {
   readonly samples: number;
   readonly unreadable: number;
   readonly choices: SampleIndex['choices'];
+  readonly frame: Frame;
+}
+
+/** How many characters all prompts begin and end with: the template, which an excerpt leaves out. */
+interface Frame {
+  readonly start: number;
+  readonly end: number;
 }
 
 /** Samples of the run read last stay in memory until its files change. */
@@ -37,7 +44,7 @@ export class SampleStore {
     filter: SampleFilter,
     ratings: Readonly<Record<string, Rating>>,
   ): Promise<SampleIndex> {
-    const { groups, samples, unreadable, choices } = await this.#load(run);
+    const { groups, samples, unreadable, choices, frame } = await this.#load(run);
     const fits = matcher(filter, ratings);
     const entries: SampleGroupEntry[] = [];
     for (const group of groups.values()) {
@@ -45,7 +52,7 @@ export class SampleStore {
       if (count === 0) continue;
       const rated = group.samples.reduce((n, { id }) => n + (Object.hasOwn(ratings, id) ? 1 : 0), 0);
       const { behaviour, prompt_id } = group;
-      const excerpt = (group.samples[0] as Sample).prompt.replace(/\s+/g, ' ').slice(0, EXCERPT);
+      const excerpt = excerptOf((group.samples[0] as Sample).prompt, frame);
       entries.push({ behaviour, prompt_id, excerpt, rows: group.samples.length, fits: count, rated });
     }
     return { groups: entries, samples, unreadable, choices };
@@ -55,6 +62,7 @@ export class SampleStore {
   async group(
     run: string,
     which: { readonly id: string } | { readonly behaviour: string; readonly prompt_id: string },
+    filter: SampleFilter,
     ratings: Readonly<Record<string, Rating>>,
   ): Promise<SampleGroup> {
     const { groups, byId } = await this.#load(run);
@@ -63,7 +71,14 @@ export class SampleStore {
     const own = found.samples.flatMap(({ id }) =>
       Object.hasOwn(ratings, id) ? [[id, ratings[id] as Rating] as const] : [],
     );
-    return { ...found, ratings: Object.fromEntries(own) };
+    const fits = found.samples.filter(matcher(filter, ratings)).map(({ id }) => id);
+    return { ...found, fits, ratings: Object.fromEntries(own) };
+  }
+
+  /** Rows of one behaviour, in the order of the files. */
+  async ofBehaviour(run: string, behaviour: string): Promise<Sample[]> {
+    const { groups } = await this.#load(run);
+    return [...groups.values()].flatMap((group) => (group.behaviour === behaviour ? group.samples : []));
   }
 
   /** Every sample of the run that is called `id`. */
@@ -138,7 +153,35 @@ async function read(files: readonly string[], mark: string): Promise<Loaded> {
     arms: [...seen.arms],
     outcomes: [...seen.outcomes],
   };
-  return { mark, groups, byId, samples, unreadable, choices };
+  const frame = frameOf([...groups.values()].map((group) => (group.samples[0] as Sample).prompt));
+  return { mark, groups, byId, samples, unreadable, choices, frame };
+}
+
+/** What is common to all prompts, cut back to whole lines and words. */
+function frameOf(prompts: readonly string[]): Frame {
+  const [first = '', ...rest] = prompts;
+  if (rest.length === 0) return { start: 0, end: 0 };
+  let [start, end] = [first.length, first.length];
+  for (const prompt of rest) {
+    const limit = Math.min(first.length, prompt.length);
+    let i = 0;
+    while (i < Math.min(start, limit) && first[i] === prompt[i]) i++;
+    let j = 0;
+    while (j < Math.min(end, limit - i) && first.at(-1 - j) === prompt.at(-1 - j)) j++;
+    [start, end] = [i, j];
+  }
+  const tail = first.slice(first.length - end);
+  const word = tail.search(/\s/);
+  return { start: first.slice(0, start).lastIndexOf('\n') + 1, end: word < 0 ? 0 : tail.length - word };
+}
+
+function excerptOf(prompt: string, { start, end }: Frame): string {
+  return prompt
+    .slice(start, prompt.length - end)
+    .trim()
+    .slice(0, 4 * EXCERPT)
+    .replace(/\s+/g, ' ')
+    .slice(0, EXCERPT);
 }
 
 function parse(line: string): Sample | undefined {

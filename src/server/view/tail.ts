@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Manifest } from '../../contracts/index.ts';
-import { type LogLine, readManifest } from '../../pipeline/index.ts';
+import { type LogLine, PREVIEW, readManifest } from '../../pipeline/index.ts';
 
 /** What {@link followRun} yields; `offset` is the byte behind the line. */
 export type Followed =
@@ -36,12 +36,13 @@ export async function* followRun(
   options: { readonly from?: number; readonly signal: AbortSignal; readonly interval?: number },
 ): AsyncGenerator<Followed, void, undefined> {
   const { signal, interval = 200 } = options;
-  const [log, manifest, results] = ['log.jsonl', 'manifest.json', 'results.json'].map((name) =>
-    join(folder, name),
-  ) as [string, string, string];
+  const [log, manifest, results, preview] = ['log.jsonl', 'manifest.json', 'results.json', PREVIEW].map(
+    (name) => join(folder, name),
+  ) as [string, string, string, string];
+  const markOfResults = async () => `${await mark(results)} ${await mark(preview)}`;
   let offset = options.from ?? 0;
   let manifestMark = '';
-  let resultsMark = await mark(results);
+  let resultsMark = await markOfResults();
   let live = false;
   while (!signal.aborted) {
     const nowManifest = await mark(manifest);
@@ -59,7 +60,7 @@ export async function* followRun(
       offset = line.end;
       if (line.data) yield { event: 'log', offset, data: line.data };
     }
-    const nowResults = await mark(results);
+    const nowResults = await markOfResults();
     if (nowResults !== resultsMark) {
       resultsMark = nowResults;
       yield { event: 'results', data: null };

@@ -111,14 +111,25 @@ function Pairs({ behaviour }: { readonly behaviour: BehaviourResults }): ReactNo
         options={measured.map((name) => [name, SCORES[name]] as const)}
         onChange={(value) => set({ score: value })}
       />
-      <HeatMap
-        behaviour={behaviour}
-        pairs={pairs}
-        score={score}
-        cell={cell}
-        onChoose={([i, j]) => set({ cell: `${pairs.source_blocks[i]}-${pairs.target_blocks[j]}` }, true)}
-      />
-      <CellDetail behaviour={behaviour} pairs={pairs} measured={measured} cell={cell} />
+      <div className="map">
+        <HeatMap
+          behaviour={behaviour}
+          pairs={pairs}
+          score={score}
+          cell={cell}
+          onChoose={([i, j]) => set({ cell: `${pairs.source_blocks[i]}-${pairs.target_blocks[j]}` }, true)}
+        />
+        <CellDetail pairs={pairs} measured={measured} cell={cell} />
+      </div>
+      <h2>Training curves</h2>
+      {isUsed(behaviour, pairs, cell) ? (
+        <MapCurves behaviour={behaviour} />
+      ) : (
+        <p className="soft">
+          This run trained its maps at block {pair.source_block ?? '?'} → {pair.target_block ?? '?'} (◆);
+          choose that cell for their curves.
+        </p>
+      )}
     </>
   );
 }
@@ -134,6 +145,10 @@ function parseCell(text: string | undefined, pairs: BlockPairs): Cell | undefine
 /** The pair this run used, where it is among those compared. */
 function used({ pair }: BehaviourResults, pairs: BlockPairs): Cell | undefined {
   return parseCell(`${pair.source_block}-${pair.target_block}`, pairs);
+}
+
+function isUsed({ pair }: BehaviourResults, pairs: BlockPairs, [i, j]: Cell): boolean {
+  return pairs.source_blocks[i] === pair.source_block && pairs.target_blocks[j] === pair.target_block;
 }
 
 function best(pairs: BlockPairs, score: Score): Cell {
@@ -183,6 +198,12 @@ function HeatMap(props: {
           {SCORES[score]} of every source block (rows) and target block (columns)
         </caption>
         <thead>
+          <tr>
+            <td />
+            <th scope="colgroup" colSpan={pairs.target_blocks.length}>
+              block of <Name>{behaviour.pair.target}</Name>
+            </th>
+          </tr>
           <tr>
             <th scope="col">
               <span className="hidden">source block, then target blocks</span>
@@ -234,17 +255,21 @@ function HeatMap(props: {
           ))}
         </tbody>
       </table>
+      <p className="scale soft">
+        {number(lo)}
+        <span className="ramp" aria-hidden="true" />
+        {number(hi)}
+      </p>
     </section>
   );
 }
 
 function CellDetail(props: {
-  readonly behaviour: BehaviourResults;
   readonly pairs: BlockPairs;
   readonly measured: readonly Score[];
   readonly cell: Cell;
 }): ReactNode {
-  const { behaviour, pairs, measured, cell } = props;
+  const { pairs, measured, cell } = props;
   const [i, j] = cell;
   const [source, target] = [pairs.source_blocks[i], pairs.target_blocks[j]];
   const confirmed = pairs.confirmed?.find((c) => c.source_block === source && c.target_block === target);
@@ -253,7 +278,6 @@ function CellDetail(props: {
     points: points.flatMap(({ x, y }) => (y === null || y === undefined ? [] : [{ x, y }])),
     ...STYLE[score],
   });
-  const used = source === behaviour.pair.source_block && target === behaviour.pair.target_block;
   return (
     <section className="card" aria-live="polite" aria-label="The chosen pair">
       <h2>
@@ -296,14 +320,6 @@ function CellDetail(props: {
           )}
         />
       </div>
-      {used ? (
-        <MapCurves behaviour={behaviour} />
-      ) : (
-        <p className="soft">
-          This run trained its maps at block {behaviour.pair.source_block ?? '?'} →{' '}
-          {behaviour.pair.target_block ?? '?'} (◆); training curves are shown there.
-        </p>
-      )}
     </section>
   );
 }

@@ -1,5 +1,5 @@
 /** @file Run: the stages as a graph filling up live, rates and time left, the log, figures as they come, the verdict. */
-import { lazy, type ReactNode, Suspense, useEffect, useMemo, useRef, useState } from 'react';
+import { lazy, type ReactNode, Suspense, type UIEvent, useEffect, useMemo, useRef, useState } from 'react';
 import type { BehaviourResults, Manifest } from '../../contracts/index.ts';
 import type { RunDetail, RunEvents, RunResults } from '../../server/index.ts';
 import { useAsk, useEvents } from '../client.ts';
@@ -42,10 +42,14 @@ export default function RunPage({ run }: { readonly run: string }): ReactNode {
         progress={live.progress}
       />
       {results.error ? <Problem>{results.error}</Problem> : null}
-      {results.data ? <Verdict paragraphs={results.data.verdict} /> : null}
+      {results.data && !results.data.partial ? <Verdict paragraphs={results.data.verdict} /> : null}
       <Stages manifest={manifest} progress={live.progress} />
       <Log progress={live.progress} />
-      <Figures behaviours={results.data?.results.behaviours ?? []} />
+      <Figures
+        path={detail.has.samples ? path : undefined}
+        behaviours={results.data?.results.behaviours ?? []}
+        fresh={fresh}
+      />
     </>
   );
 }
@@ -153,14 +157,26 @@ function useNow(on: boolean): number {
   return now;
 }
 
-function Verdict({ paragraphs }: { readonly paragraphs: readonly string[] }): ReactNode {
-  const keys = distinct(paragraphs);
+/** The claim stands out; under it what is to be held against it. */
+function Verdict({ paragraphs }: { readonly paragraphs: readonly (readonly string[])[] }): ReactNode {
+  const keys = distinct(paragraphs.map(([claim = '']) => claim));
   return (
     <section className="verdict" aria-label="Verdict">
-      {paragraphs.map((paragraph, i) => (
-        <p key={keys[i]}>
-          <Name>{paragraph}</Name>
-        </p>
+      {paragraphs.map(([claim = '', ...rest], i) => (
+        <div key={keys[i]}>
+          <p className="claim">
+            <Name>{claim}</Name>
+          </p>
+          {rest.length > 0 ? (
+            <ul>
+              {rest.map((sentence) => (
+                <li key={sentence}>
+                  <Name>{sentence}</Name>
+                </li>
+              ))}
+            </ul>
+          ) : null}
+        </div>
       ))}
     </section>
   );
@@ -237,10 +253,15 @@ function StageDetail(props: {
   );
 }
 
+/** Rates and time left stand in words beside the stage. */
+const IN_WORDS = /_per_second$|^seconds_left$/;
+
 /** What a stage reports while it works, drawn as it comes. */
 function Curves({ view }: { readonly view: StageView }): ReactNode {
   const curve = view.progress?.curve ?? [];
-  const names = [...new Set(curve.flatMap((point) => Object.keys(point.figures)))];
+  const names = [...new Set(curve.flatMap((point) => Object.keys(point.figures)))].filter(
+    (name) => !IN_WORDS.test(name),
+  );
   if (curve.length < 2 || names.length === 0) return null;
   return (
     <div className="charts">
@@ -265,13 +286,16 @@ function Curves({ view }: { readonly view: StageView }): ReactNode {
 
 function Log({ progress }: { readonly progress: RunProgress }): ReactNode {
   const box = useRef<HTMLElement>(null);
+  const atEnd = useRef(true);
   const { count } = progress;
   useEffect(() => {
     const element = box.current;
     // Stay at the end, unless the reader has scrolled up.
-    if (count > 0 && element && element.scrollHeight - element.scrollTop - element.clientHeight < 120)
-      element.scrollTop = element.scrollHeight;
+    if (count > 0 && element && atEnd.current) element.scrollTop = element.scrollHeight;
   }, [count]);
+  const onScroll = ({ currentTarget: { scrollHeight, scrollTop, clientHeight } }: UIEvent) => {
+    atEnd.current = scrollHeight - scrollTop - clientHeight < 40;
+  };
   return (
     <section aria-labelledby="log">
       <h2 id="log">Log</h2>
@@ -279,7 +303,7 @@ function Log({ progress }: { readonly progress: RunProgress }): ReactNode {
         <p className="empty">Nothing has been logged yet.</p>
       ) : (
         // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
-        <section ref={box} className="log" tabIndex={0} aria-label="Log lines">
+        <section ref={box} className="log" onScroll={onScroll} tabIndex={0} aria-label="Log lines">
           {progress.lines.slice(-500).map((line) => (
             <div key={line.key} className={line.failed ? 'failed' : ''}>
               <time dateTime={line.time}>{clock(line.time)}</time> <Name>{line.stage}</Name>:{' '}
@@ -292,7 +316,13 @@ function Log({ progress }: { readonly progress: RunProgress }): ReactNode {
   );
 }
 
-function Figures({ behaviours }: { readonly behaviours: readonly BehaviourResults[] }): ReactNode {
+function Figures(props: {
+  /** Where the server says what of the samples is drawn; undefined where there are none. */
+  readonly path: string | undefined;
+  readonly behaviours: readonly BehaviourResults[];
+  readonly fresh: number;
+}): ReactNode {
+  const { path, behaviours, fresh } = props;
   const [get, set] = useQuery();
   const label = (i: number) => `${behaviours[i]?.pair.behaviour}, ${behaviours[i]?.pair.placement}`;
   const chosen = Math.min(Number(get('behaviour') ?? 0) || 0, behaviours.length - 1);
@@ -319,13 +349,17 @@ function Figures({ behaviours }: { readonly behaviours: readonly BehaviourResult
             </fieldset>
           ) : null}
           <Suspense fallback={<p className="soft">Loading figures…</p>}>
-            <FiguresOf behaviour={behaviour} />
+            <FiguresOf
+              behaviour={behaviour}
+              drawn={path === undefined ? undefined : `${path}/drawn?behaviour=${chosen}`}
+              fresh={fresh}
+            />
           </Suspense>
         </>
       ) : (
         <p className="empty">
-          Figures come with results.json, when the run has got that far. What a stage reports while it works
-          is drawn above: choose it in the graph.
+          Figures come as the stages finish. What a stage reports while it works is drawn above: choose it in
+          the graph.
         </p>
       )}
     </section>

@@ -1,8 +1,9 @@
 /** @file Runs: all of them, filtered, and two beside each other. */
 import type { ReactNode } from 'react';
-import type { Comparison, RunSummary, Session } from '../../server/index.ts';
+import type { RunSummary, Session } from '../../server/index.ts';
 import { useAsk } from '../client.ts';
-import { Choice, distinct, moment, number, Problem, Share, Status } from '../parts.tsx';
+import { Compare } from '../compare.tsx';
+import { Choice, distinct, moment, Problem, Share, Status } from '../parts.tsx';
 import { duration } from '../progress.ts';
 import { pathTo, useQuery } from '../router.ts';
 import { Name } from '../text.tsx';
@@ -136,71 +137,5 @@ function RunCard(props: {
         </a>
       </p>
     </>
-  );
-}
-
-/** Rows drawn at most; a filter narrows. */
-const ROWS = 400;
-
-function Compare({ a, b }: { readonly a: string; readonly b: string }): ReactNode {
-  const [get, set] = useQuery();
-  const { data, error } = useAsk<Comparison>(`/api/compare?${new URLSearchParams({ a, b })}`);
-  const q = get('figure') ?? '';
-  const rows = (data?.differences ?? []).filter((row) => row.path.includes(q));
-  return (
-    <section aria-label="Comparison">
-      <h2>
-        <Name>{a}</Name> and <Name>{b}</Name>
-      </h2>
-      {error ? <Problem>{error}</Problem> : null}
-      {data ? (
-        <>
-          <p className="soft">
-            Figures that differ: {data.differences.length}; equal: {data.equal}. Timings and memory are among
-            them.
-          </p>
-          <label className="field">
-            <span>Figures whose path contains</span>
-            <input
-              type="search"
-              value={q}
-              placeholder="transfer.affine"
-              onChange={(event) => set({ figure: event.target.value }, true)}
-            />
-          </label>
-          {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
-          <section className="scroll" aria-label="Figures that differ" tabIndex={0}>
-            <table>
-              <thead>
-                <tr>
-                  <th scope="col">figure</th>
-                  <th scope="col">
-                    <Name>{a}</Name>
-                  </th>
-                  <th scope="col">
-                    <Name>{b}</Name>
-                  </th>
-                  <th scope="col">difference</th>
-                </tr>
-              </thead>
-              <tbody>
-                {rows.slice(0, ROWS).map((row) => (
-                  <tr key={row.path}>
-                    <th scope="row">
-                      <Name>{row.path.replace(/^behaviours\./, '')}</Name>
-                    </th>
-                    <td>{number(row.a)}</td>
-                    <td>{number(row.b)}</td>
-                    <td>{row.a === undefined || row.b === undefined ? '' : number(row.b - row.a)}</td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </section>
-          {rows.length > ROWS ? <p className="soft">{rows.length - ROWS} more: narrow the filter.</p> : null}
-          {rows.length === 0 ? <p className="empty">No figure that fits differs.</p> : null}
-        </>
-      ) : null}
-    </section>
   );
 }

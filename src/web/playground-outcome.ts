@@ -1,0 +1,109 @@
+/** @file What has come of a playground request so far, as its events come in; one request at a time. */
+import { useCallback, useEffect, useRef, useState } from 'react';
+import type { PlaygroundArm, PlaygroundEvent, PlaygroundProof, PlaygroundRequest } from '../server/index.ts';
+import { request as askServer } from './client.ts';
+import { duration } from './progress.ts';
+
+/** What has come of a request so far. */
+export interface Outcome {
+  readonly busy: boolean;
+  readonly status: string;
+  readonly error?: string;
+  readonly prompt?: Extract<PlaygroundEvent, { type: 'prompt' }>;
+  readonly proofs: Readonly<Partial<Record<PlaygroundArm, PlaygroundProof>>>;
+  readonly texts: Readonly<Partial<Record<PlaygroundArm, string>>>;
+  readonly ends: Readonly<Partial<Record<PlaygroundArm, 'stop' | 'length'>>>;
+}
+
+const BEGUN: Outcome = { busy: true, status: 'asking', proofs: {}, texts: {}, ends: {} };
+
+function take(outcome: Outcome, event: PlaygroundEvent): Outcome {
+  switch (event.type) {
+    case 'status':
+      return { ...outcome, status: event.message };
+    case 'prompt':
+      return { ...outcome, prompt: event };
+    case 'proof': {
+      const { type: _type, ...proof } = event;
+      return { ...outcome, proofs: { ...outcome.proofs, [event.arm]: proof } };
+    }
+    case 'token':
+      return {
+        ...outcome,
+        texts: { ...outcome.texts, [event.arm]: (outcome.texts[event.arm] ?? '') + event.text },
+      };
+    case 'end':
+      return { ...outcome, ends: { ...outcome.ends, [event.arm]: event.finish } };
+    case 'done':
+      return { ...outcome, busy: false, status: `${event.tokens} tokens in ${duration(event.seconds)}` };
+    case 'error':
+      return { ...outcome, busy: false, status: '', error: event.message };
+  }
+}
+
+/** One request at a time: a new one stops the one under way. */
+export function useOutcome(): {
+  readonly outcome: Outcome | undefined;
+  readonly run: (request: PlaygroundRequest) => void;
+  readonly stop: () => void;
+} {
+  const [outcome, setOutcome] = useState<Outcome>();
+  const under = useRef<AbortController>(undefined);
+  useEffect(() => () => under.current?.abort(), []);
+  const run = useCallback((body: PlaygroundRequest) => {
+    under.current?.abort();
+    const stop = new AbortController();
+    under.current = stop;
+    setOutcome(BEGUN);
+    const put = (event: PlaygroundEvent) => {
+      if (!stop.signal.aborted) setOutcome((before) => take(before ?? BEGUN, event));
+    };
+    stream(body, stop.signal, put).catch((error: unknown) => {
+      put({ type: 'error', message: error instanceof Error ? error.message : String(error) });
+    });
+  }, []);
+  const stop = useCallback(() => {
+    under.current?.abort();
+    setOutcome((before) => before && { ...before, busy: false, status: 'stopped' });
+  }, []);
+  return { outcome, run, stop };
+}
+
+async function stream(
+  body: PlaygroundRequest,
+  signal: AbortSignal,
+  put: (event: PlaygroundEvent) => void,
+): Promise<void> {
+  const response = await askServer('/api/playground/run', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+    signal,
+  });
+  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = '';
+  for (;;) {
+    const { done, value } = (await reader?.read()) ?? { done: true, value: undefined };
+    if (done) break;
+    const lines = (rest + value).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) put(JSON.parse(line) as PlaygroundEvent);
+  }
+}
+
+/** After the first run, a change of anything runs again, when it has settled. */
+export function useRerun(
+  request: PlaygroundRequest | undefined,
+  on: boolean,
+  run: (request: PlaygroundRequest) => void,
+): void {
+  const text = JSON.stringify(request);
+  const before = useRef(text);
+  useEffect(() => {
+    if (text === before.current || text === undefined) return;
+    before.current = text;
+    if (!on) return;
+    const timer = setTimeout(() => run(JSON.parse(text) as PlaygroundRequest), 350);
+    return () => clearTimeout(timer);
+  }, [text, on, run]);
+}
