@@ -1,6 +1,7 @@
 /** @file `bench --only sweep` and `--only maps` on a bundled model and few rows: outcomes and keys. No test judges a time. */
 import { describe, expect, it } from 'vitest';
-import type { MapsFigures } from './bench/maps.ts';
+import { Rng } from '../base/index.ts';
+import { benchMaps } from './bench/maps.ts';
 import type { SweepFigures } from './bench/sweep.ts';
 import { runCli } from './index.ts';
 
@@ -47,10 +48,14 @@ describe('bench', () => {
   });
 
   it('maps: a stream of rows is fitted well', async () => {
-    const { code, out } = await bench('--only', 'maps', '--rows', '8192', '--json');
-    expect(code).toBe(0);
-    const { maps } = JSON.parse(out) as { maps: MapsFigures };
-    expect(maps).toMatchObject({ source_width: 576, target_width: 640, rows_bytes: 4 * 6144 * 1216 });
+    const maps = await benchMaps({
+      rows: 8192,
+      source: 48,
+      target: 40,
+      rng: new Rng(0),
+      signal: new AbortController().signal,
+    });
+    expect(maps).toMatchObject({ source_width: 48, target_width: 40, rows_bytes: 4 * 6144 * 88 });
     expect(maps.quarter.rows).toBe(2048);
     expect(maps.whole.rows).toBe(8192);
     // y is linear in x but for noise of 0.1² / (1 + ¼ + 0.1²) of its variance.

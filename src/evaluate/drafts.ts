@@ -66,8 +66,8 @@ export interface DraftOptions extends EndRules {
   readonly stage?: string;
 }
 
-/** Bytes one key-value cache may take. */
-export const CACHE_BYTES = 1 << 29;
+/** Bytes the keys and values of one batch of patched rows may take; those of their drafts twice that. */
+export const CACHE_BYTES = 1 << 28;
 
 /**
  * Every patched run of every row at every block, exactly as hooked generation would end. `runsOf(row, block)` makes a row's runs
@@ -91,13 +91,11 @@ export async function runDrafted(
     acceptedTokens: 0,
   };
   const batch = options.batch ?? fittingBatch(decoder, rows, options.maxNewTokens);
-  const most = Math.max(1, Math.floor(batch / Math.max(1, ...rows.map((r) => r.drafts.length))));
-  const order = rows.map((_, i) => i).sort((a, b) => suffix(rows[a]!) - suffix(rows[b]!) || a - b);
   const sorted = [...new Set(blocks)].sort((a, b) => a - b);
-  const total = Math.ceil(order.length / most) * sorted.length;
+  const groups = groupsOf(rows, batch);
+  const total = groups.length * sorted.length;
   let done = 0;
-  for (let at = 0; at < order.length; at += most) {
-    const members = order.slice(at, at + most);
+  for (const members of groups) {
     const base = await Base.start(
       decoder,
       members.map((i) => rows[i]!),
@@ -416,6 +414,20 @@ class Base {
       this.#options,
     );
   }
+}
+
+/**
+ * Rows that go through the blocks together: of like suffixes, at most `batch`, with at most twice as many drafts, in groups of like size
+ * (what is decoded on shares the reading of the weights, so few large groups are best).
+ */
+function groupsOf(rows: readonly DraftRow[], batch: number): number[][] {
+  const order = rows.map((_, i) => i).sort((a, b) => suffix(rows[a]!) - suffix(rows[b]!) || a - b);
+  const drafts = Math.max(1, ...rows.map((r) => r.drafts.length));
+  const most = Math.max(1, Math.min(batch, Math.floor((2 * batch) / drafts)));
+  const size = Math.ceil(rows.length / Math.max(1, Math.ceil(rows.length / most)));
+  const groups: number[][] = [];
+  for (let at = 0; at < order.length; at += size) groups.push(order.slice(at, at + size));
+  return groups;
 }
 
 /** Patched rows whose keys and values take at most {@link CACHE_BYTES}, between 4 and 128. */

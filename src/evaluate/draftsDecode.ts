@@ -60,7 +60,7 @@ export interface Live {
 }
 
 /** Tokens of a pass that cost no more than a few: below, reading the weights takes the time, not multiplying by them. */
-const FREE_TOKENS = 24;
+const FREE_TOKENS = 8;
 
 /**
  * Decode on until every row has ended; `cache` holds each row's tokens but the last of `ids`. Where a known completion begins with

@@ -33,30 +33,38 @@ export interface MapsFigures {
   readonly rows_bytes: number;
 }
 
-/** Fit on a quarter of `rows`, then on all. */
+/** Fit on a quarter of `rows`, then on all; widths default to {@link MAPS}. */
 export async function benchMaps(options: {
   readonly rows: number;
+  readonly source?: number;
+  readonly target?: number;
   readonly rng: Rng;
   readonly signal: AbortSignal;
   readonly onProgress?: ProgressSink;
 }): Promise<MapsFigures> {
-  const { rows } = options;
+  const { rows, source = MAPS.source, target = MAPS.target } = options;
   const few = Math.floor(rows / 4);
   const quarter = await fitOn(few, options);
   const whole = await fitOn(rows, options);
   return {
-    source_width: MAPS.source,
-    target_width: MAPS.target,
+    source_width: source,
+    target_width: target,
     quarter,
     whole,
     growth: whole.high_water - quarter.high_water,
-    rows_bytes: 4 * (rows - few) * (MAPS.source + MAPS.target),
+    rows_bytes: 4 * (rows - few) * (source + target),
   };
 }
 
 async function fitOn(
   rows: number,
-  { rng, signal, onProgress }: Parameters<typeof benchMaps>[0],
+  {
+    source = MAPS.source,
+    target = MAPS.target,
+    rng,
+    signal,
+    onProgress,
+  }: Omit<Parameters<typeof benchMaps>[0], 'rows'>,
 ): Promise<FitFigures> {
   const seed = rng.fork('rows').int(2 ** 31);
   const end = (name: string, width: number): MapEnd => ({
@@ -70,13 +78,13 @@ async function fitOn(
   const map = await fitMap(
     { kind: 'affine' },
     {
-      train: madeRows(rows, seed, signal),
-      validation: madeRows(Math.max(64, Math.floor(rows / 10)), seed + 1, signal),
+      train: madeRows(rows, source, target, seed, signal),
+      validation: madeRows(Math.max(64, Math.floor(rows / 10)), source, target, seed + 1, signal),
     },
     {
       fit: 'with_tags',
-      source: end('source', MAPS.source),
-      target: end('target', MAPS.target),
+      source: end('source', source),
+      target: end('target', target),
       sourceTokenizer: 'none',
       targetTokenizer: 'none',
       data: 'made',
@@ -103,8 +111,7 @@ const OFFSET = 3;
 const NOISE = 0.1;
 
 /** n rows in blocks: x uniform about an offset (a residual stream has one), y_j = x_a(j) − x_b(j) / 2 + noise. */
-function madeRows(n: number, seed: number, signal: AbortSignal): PairSource {
-  const { source: dx, target: dy } = MAPS;
+function madeRows(n: number, dx: number, dy: number, seed: number, signal: AbortSignal): PairSource {
   return {
     dx,
     dy,

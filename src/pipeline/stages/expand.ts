@@ -67,11 +67,11 @@ async function modelSource(plan: Plan, role: 'source' | 'target', name: string):
 
 /** Refuse what the schema knows and no stage reads yet: a wish that is passed over in silence would look granted. */
 function refuseUnread({ fidelity, capabilities, capture }: Recipe): void {
-  if (fidelity && fidelity.judges.includes('llm'))
+  if (fidelity ? fidelity.judges.includes('llm') : false)
     throw new InputError(
       'recipe: fidelity.judges: llm is not yet run by recipes; take lexical and likelihood, and judge samples/*.jsonl from the library (openAiJudge)',
     );
-  const task = capabilities && capabilities.tasks.find((name) => name !== 'bundled');
+  const task = capabilities ? capabilities.tasks.find((name) => name !== 'bundled') : undefined;
   if (task)
     throw new InputError(`recipe: capabilities.tasks: ${task} is not yet run by recipes; wanted bundled`);
   if (!capture.exclude_first)
