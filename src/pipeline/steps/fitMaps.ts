@@ -1,5 +1,6 @@
 /** @file Fitting maps on the rows of a {@link MapWork}, and measuring them on texts no fit has seen. */
 import type { PairedText } from '../../activations/index.ts';
+import { InputError } from '../../base/index.ts';
 import {
   type MapEntry,
   type MapFigures,
@@ -37,6 +38,11 @@ export async function fitMaps(work: MapWork, maps: readonly MapSettings[]): Prom
     settings.fits.map((fit) => ({ settings, fit, label: mapLabel(settings) })),
   );
   const shuffled = maps.some((m) => m.kind === 'shuffled');
+  for (const { settings, fit } of jobs)
+    if (settings.kind === 'shuffled' && (fit === 'general' || fit === 'clean_a'))
+      throw new InputError(
+        `map shuffled: this control needs tagged rows, fit with_tags or no_tag_rows; got ${fit}`,
+      );
   for (const { fit } of jobs) await work.data(fit, shuffled);
   const fitted: FittedMap[] = [];
   for (const [i, { settings, fit, label }] of jobs.entries()) {
@@ -49,12 +55,13 @@ export async function fitMaps(work: MapWork, maps: readonly MapSettings[]): Prom
   return fitted;
 }
 
-/** E[y|token] of the rows of `fit`, which figures need: the one fitted, or one made now. */
+/** E[y|token] of the texts of `fit`, tags and all, which figures need: the one fitted, or one made now. */
 export async function tokenMeanOf(
   work: MapWork,
   fitted: readonly FittedMap[],
-  fit: MapFit = 'with_tags',
+  of: MapFit = 'with_tags',
 ): Promise<ActivationMap> {
+  const fit = of === 'no_tag_rows' ? 'with_tags' : of;
   return (
     fitted.find((f) => f.map.kind === 'token-mean' && f.fit === fit)?.map ??
     fitMap({ kind: 'token-mean' }, await work.data(fit), work.context(fit, 'token-mean'))
