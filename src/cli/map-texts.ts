@@ -111,7 +111,7 @@ export function fitOf(given: GivenTexts, asked: MapFit | undefined, path: string
 export function figuresTable({ validation, test, out_of_domain }: MapEntry): string {
   const groups = Object.entries({ validation, test, out_of_domain }).flatMap(([split, bySafety]) =>
     Object.entries(bySafety ?? {}).map(([safety, figures]) => ({
-      name: split === 'out_of_domain' ? 'out of domain' : `${split} ${safety}`,
+      name: `${split.replaceAll('_', ' ')}${Object.keys(bySafety ?? {}).length > 1 ? ` ${safety}` : ''}`,
       figures: figures as Readonly<Record<string, Figure | undefined>>,
     })),
   );

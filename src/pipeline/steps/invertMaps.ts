@@ -61,7 +61,8 @@ export async function invertMaps(
 }
 
 /** An inverse's entry in `results.json`: as a map's, without settings but the rank of a truncated one. */
-export function inverseEntry({ settings, curves: _, ...entry }: MapEntry): InverseEntry {
-  const rank = settings?.rank;
-  return { ...entry, ...(typeof rank === 'number' ? { rank } : {}) };
+export function inverseEntry(entry: MapEntry): InverseEntry {
+  const { settings, ...own } = { ...entry };
+  delete own.curves;
+  return { ...own, ...(typeof settings?.rank === 'number' ? { rank: settings.rank } : {}) };
 }
