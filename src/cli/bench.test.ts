@@ -24,7 +24,15 @@ async function bench(...argv: string[]): Promise<{ code: number; out: string; er
 
 describe('bench', () => {
   it('sweep: both ways give the same completions at every block', async () => {
-    const { code, out, err } = await bench('--only', 'sweep', '--prompts', '6', '--max-tokens', '8', '--json');
+    const { code, out, err } = await bench(
+      '--only',
+      'sweep',
+      '--prompts',
+      '6',
+      '--max-tokens',
+      '8',
+      '--json',
+    );
     expect([code, err]).toEqual([0, '']);
     const { sweep, ...rest } = JSON.parse(out) as { sweep: SweepFigures };
     expect(Object.keys(rest)).toEqual(['model', 'rounds', 'machine']);

