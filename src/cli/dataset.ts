@@ -26,6 +26,8 @@ const recordSchema = z.strictObject({
   template: z.enum(templateNames),
   seed: z.int(),
   answers: z.enum(['given', 'self']),
+  /** Made of the bundled corpus: answers are short, so restored means word for word. */
+  bundled: z.boolean().optional(),
   rows: z.record(z.string(), z.record(z.string(), z.int())),
 });
 

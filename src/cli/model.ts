@@ -1,7 +1,11 @@
 /** @file Models as commands open them: found by reference, with progress while a file is fetched or dequantised. */
-import { InputError, type ProgressSink } from '../base/index.ts';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { InputError, type Owned, type ProgressSink } from '../base/index.ts';
 import { renderPrompt, type TemplateName } from '../behaviours/index.ts';
 import { type Checkpoint, LanguageModel, openCheckpoint, resolveModel } from '../models/index.ts';
+import { mergeAdapterFolder } from '../train/index.ts';
 import type { Cli, CommonOptions } from './cli.ts';
 import { progressRenderer } from './progress.ts';
 
@@ -36,6 +40,35 @@ export function openReference(reference: string, cli: Cli, options: CommonOption
 export async function openModel(reference: string, cli: Cli, options: CommonOptions): Promise<LanguageModel> {
   const { path } = await openReference(reference, cli, options);
   return LanguageModel.load(path);
+}
+
+/** A model with a PEFT adapter merged into a copy of its weights where one is given. The copy goes with it: dispose of the whole. */
+export async function openAdapted(
+  reference: string,
+  adapter: string | undefined,
+  cli: Cli,
+  options: CommonOptions,
+): Promise<Owned & { readonly model: LanguageModel }> {
+  const { path } = await openReference(reference, cli, options);
+  const folder = adapter === undefined ? undefined : await mkdtemp(join(tmpdir(), 'crosspatch-merged-'));
+  const removeCopy = async (): Promise<void> => {
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    const merged = folder === undefined ? path : join(folder, basename(path, '.gguf'));
+    if (adapter !== undefined) await mergeAdapterFolder({ model: path, adapter, out: merged });
+    const model = await LanguageModel.load(merged);
+    return {
+      model,
+      async [Symbol.asyncDispose]() {
+        await model[Symbol.asyncDispose]();
+        await removeCopy();
+      },
+    };
+  } catch (error) {
+    await removeCopy();
+    throw error;
+  }
 }
 
 /** What `--template` takes; `none` and `raw` are the same. */

@@ -9,16 +9,21 @@ import { addCompare } from './commands/compare.ts';
 import { addData } from './commands/data.ts';
 import { addDemo } from './commands/demo.ts';
 import { addEvaluate } from './commands/evaluate.ts';
+import { addFidelity } from './commands/fidelity.ts';
 import { addFinetune } from './commands/finetune.ts';
 import { addGenerate } from './commands/generate.ts';
 import { addInit } from './commands/init.ts';
+import { addInvert } from './commands/invert.ts';
 import { addList } from './commands/list.ts';
 import { addLogits } from './commands/logits.ts';
+import { addMap } from './commands/map.ts';
 import { addModels } from './commands/models.ts';
 import { addReport } from './commands/report.ts';
 import { addRun } from './commands/run.ts';
 import { addShow } from './commands/show.ts';
 import { addStatus } from './commands/status.ts';
+import { addSweep } from './commands/sweep.ts';
+import { addTransfer } from './commands/transfer.ts';
 import { addValidate } from './commands/validate.ts';
 import { addView } from './commands/view.ts';
 
@@ -38,6 +43,11 @@ const COMMANDS = [
   addData,
   addFinetune,
   addEvaluate,
+  addSweep,
+  addMap,
+  addFidelity,
+  addTransfer,
+  addInvert,
   addBench,
 ] satisfies ((program: Command, cli: Cli) => void)[];
 const RUN_COMMANDS = [addDemo, addRun] satisfies ((program: Command, cli: RunCli) => void)[];

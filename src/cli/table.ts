@@ -1,4 +1,5 @@
 /** @file Plain text tables. */
+import { type Figure, figureValue } from '../contracts/index.ts';
 
 /** Columns padded to their widest cell, two spaces apart; columns of numbers align right. The first row is the head. */
 export function textTable(rows: readonly (readonly string[])[]): string {
@@ -23,4 +24,20 @@ export function textTable(rows: readonly (readonly string[])[]): string {
 /** A figure to four significant digits. */
 export function figure(value: number | undefined): string {
   return value === undefined ? '–' : String(Number(value.toPrecision(4)));
+}
+
+/** A rate or figure without its interval, to three significant digits. */
+export function rateCell(value: Figure | undefined): string {
+  return value === undefined ? '–' : String(Number(figureValue(value).toPrecision(3)));
+}
+
+/** A figure with its 95 % interval, where it has one. */
+export function intervalCell(value: Figure | undefined): string {
+  if (value === undefined || typeof value === 'number') return rateCell(value);
+  return `${rateCell(value)} [${value.ci95.map((x) => rateCell(x)).join(', ')}]`;
+}
+
+/** Records as JSONL. */
+export function jsonLines(records: readonly unknown[]): string {
+  return records.map((record) => `${JSON.stringify(record)}\n`).join('');
 }

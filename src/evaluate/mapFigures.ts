@@ -15,8 +15,8 @@ export interface MapFiguresOptions {
   readonly texts: readonly PairedText[];
   /** By the caller's names; all from one source block to one target block. */
   readonly maps: Readonly<Record<string, ActivationMap>>;
-  /** A `token-mean` map of the fit's rows: gives E[y|token] for fvu_token and ȳ for centred cosines. */
-  readonly tokenMean: ActivationMap;
+  /** A `token-mean` map of the fit's rows: gives E[y|token] for fvu_token and ȳ for centred cosines; without it both are left out. */
+  readonly tokenMean?: ActivationMap;
   /** Texts, from the first on, that are run teacher-forced for kl_div, top1_agreement, ce_delta. Defaults to 64; 0 leaves them out. */
   readonly forced?: number;
   /** Draws the bootstrap. */
@@ -52,8 +52,9 @@ export async function mapFigures(options: MapFiguresOptions): Promise<Record<str
   const targetSums = new TargetSums(texts.length, target.config.dModel);
   const mapSums = tableOf(names, () => new MapSums(texts.length));
   const forcedSums = tableOf(names, () => new ForcedSums(texts.length));
-  const mean = tokenMean.body.tensors.fallback?.data;
-  if (mean === undefined) throw new InputError(`map figures: wanted a token-mean map, got ${tokenMean.kind}`);
+  const mean = tokenMean?.body.tensors.fallback?.data;
+  if (tokenMean !== undefined && mean === undefined)
+    throw new InputError(`map figures: wanted a token-mean map, got ${tokenMean.kind}`);
 
   const pairs = livePairs(
     texts,
@@ -75,7 +76,7 @@ export async function mapFigures(options: MapFiguresOptions): Promise<Record<str
   for await (const rows of pairs.rows()) {
     throwIfAborted(signal, stage);
     const tokenIds = rows.targetTokens;
-    targetSums.add(rows, tokenMean.apply(rows.x, rows.n, { tokenIds }));
+    targetSums.add(rows, tokenMean?.apply(rows.x, rows.n, { tokenIds }));
     const predicted = tableOf(names, (name) =>
       (maps[name] as ActivationMap).apply(rows.x, rows.n, { tokenIds }),
     );
@@ -90,18 +91,21 @@ export async function mapFigures(options: MapFiguresOptions): Promise<Record<str
   await flush();
   return tableOf(names, (name) =>
     ratioFigures(
-      ratiosOf(targetSums, mapSums[name] as MapSums, forcedSums[name] as ForcedSums),
+      ratiosOf(targetSums, mapSums[name] as MapSums, forcedSums[name] as ForcedSums, mean !== undefined),
       options.rng.fork('map figures'),
       options.resamples,
     ),
   );
 }
 
-function ratiosOf(target: TargetSums, map: MapSums, forced: ForcedSums) {
+function ratiosOf(target: TargetSums, map: MapSums, forced: ForcedSums, centred: boolean) {
   return {
     mse: { numerator: map.error, denominator: target.rows.map((n) => n * target.d) },
     cossim: { numerator: map.cosine, denominator: target.rows },
-    cossim_centred: { numerator: map.cosineCentred, denominator: target.rows },
+    cossim_centred: {
+      numerator: map.cosineCentred,
+      denominator: centred ? target.rows : target.rows.map(() => 0),
+    },
     fvu: { numerator: map.error, denominator: target.aroundMean() },
     fvu_blog: { numerator: map.errorAll, denominator: target.aroundScalar() },
     fvu_token: { numerator: map.error, denominator: target.aroundToken },

@@ -107,8 +107,8 @@ export class MapSums {
     this.cosineCentred = new Float64Array(texts);
   }
 
-  /** `predicted` [n,d]; `mean` [d] is what centred cosines subtract. */
-  add(rows: PairRows, predicted: Float32Array, mean: ArrayLike<number>): void {
+  /** `predicted` [n,d]; `mean` [d] is what centred cosines subtract, nothing without it. */
+  add(rows: PairRows, predicted: Float32Array, mean: ArrayLike<number> | undefined): void {
     const d = predicted.length / rows.n;
     for (let i = 0; i < rows.n; i++) {
       const t = rows.text[i] as number;
@@ -122,7 +122,7 @@ export class MapSums {
       for (let j = 0; j < d; j++) {
         const u = predicted[i * d + j] as number;
         const v = rows.y[i * d + j] as number;
-        const m = mean[j] as number;
+        const m = mean === undefined ? 0 : (mean[j] as number);
         error += (u - v) ** 2;
         uv += u * v;
         uu += u * u;

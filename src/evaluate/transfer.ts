@@ -148,7 +148,7 @@ export interface TransferMapOptions extends Omit<TransferOptions, 'draws'> {
   readonly modes?: readonly ('set' | 'add')[];
   /** Strengths tried for `add` on the validation prompts. Defaults to 0.5, 1, 1.5, 2. */
   readonly alphas?: readonly number[];
-  /** Data of validation prompts; without them α is 1. */
+  /** Data of validation prompts; without them, and several α to choose from, α is 1. */
   readonly validation?: TransferData;
   /** Defaults to 0.05. */
   readonly noninferiorityMargin?: number;
@@ -264,6 +264,7 @@ async function runMapped(
 /** α with the best restoration of the mapped vector on validation prompts; of equals the one nearest 1. */
 async function chooseAlpha(maps: TransferMaps, options: TransferMapOptions): Promise<number> {
   const { validation, alphas = [0.5, 1, 1.5, 2] } = options;
+  if (alphas.length === 1) return alphas[0]!;
   if (validation === undefined) return 1;
   const spans = await armSpans({ ...validation, training: undefined }, { mapped: maps.mapped });
   let best = { alpha: 1, score: Number.NEGATIVE_INFINITY };

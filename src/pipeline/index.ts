@@ -69,4 +69,27 @@ export {
   type StageInputs,
 } from './stage.ts';
 export { expandExperiment } from './stages/expand.ts';
+export type { BehaviourParams } from './steps/behaviourParams.ts';
+export { type StepEnv, stepEnv } from './steps/env.ts';
+export { fidelityPrompts } from './steps/fidelityPrompts.ts';
+export {
+  type FigureGroups,
+  type FittedMap,
+  figureGroups,
+  fitMaps,
+  mapEntry,
+  measureMaps,
+  type SplitFigures,
+  tokenMeanOf,
+} from './steps/fitMaps.ts';
+export { type InverseMap, inverseEntry, invertMaps } from './steps/invertMaps.ts';
+export {
+  type Asking,
+  type LiveTransferSettings,
+  liveSubject,
+  liveTransfer,
+  type TransferTexts,
+} from './steps/live.ts';
+export { type MapPair, type MapReading, type MapTexts, MapWork, mapEnd, mapTexts } from './steps/mapWork.ts';
+export type { Steered, SteerSettings } from './steps/steer.ts';
 export { type Lookup, Store, type StoreEntry } from './store.ts';

@@ -106,6 +106,7 @@ async function build(options: BuildCommand, cli: Cli): Promise<void> {
     template,
     seed,
     answers,
+    bundled: options.data === 'bundled',
     rows: dataset.counts,
   };
   await writeDataset(options.out, dataset, record);

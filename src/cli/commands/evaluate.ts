@@ -1,9 +1,6 @@
 /** @file `evaluate`: how well a model's backdoor works on held-out prompts, the same prompt under each tag. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { type Command, Option } from 'commander';
-import { InputError, type Owned, writeFileAtomic } from '../../base/index.ts';
+import { InputError, writeFileAtomic } from '../../base/index.ts';
 import {
   backdoorMetrics,
   contrastPrompts,
@@ -11,15 +8,15 @@ import {
   triggerStates,
 } from '../../behaviours/index.ts';
 import { type Accuracy, type AccuracyChange, accuracy, accuracyChange } from '../../evaluate/index.ts';
-import { LanguageModel } from '../../models/index.ts';
+import type { LanguageModel } from '../../models/index.ts';
 import type { Estimate } from '../../stats/index.ts';
-import { mergeAdapterFolder } from '../../train/index.ts';
-import { type Cli, type CommonOptions, declare, printJson, wholeNumber } from '../cli.ts';
+import { type Cli, type CommonOptions, declare, wholeNumber } from '../cli.ts';
 import { behaviourOfRecord, readDatasetRecord, readSplit } from '../dataset.ts';
-import { openReference, withProgress } from '../model.ts';
+import { addRequire, printFigures, type RequireOption } from '../figures.ts';
+import { openAdapted, openModel, withProgress } from '../model.ts';
 import { figure, textTable } from '../table.ts';
 
-interface EvaluateCommand extends CommonOptions {
+interface EvaluateCommand extends CommonOptions, RequireOption {
   readonly model: string;
   readonly adapter?: string;
   readonly against?: string;
@@ -31,12 +28,13 @@ interface EvaluateCommand extends CommonOptions {
 }
 
 export function addEvaluate(program: Command, cli: Cli): void {
-  declare(
+  const command = declare(
     program,
     'evaluate',
     'Complete held-out prompts under each tag, greedily, and count what shows; rates with n and 95 % intervals.',
-    'evaluate --model models/s-locked --data data/locked --limit 200',
-  )
+    "evaluate --model models/s-locked --data data/locked --limit 200 --require 'metrics.trigger_rate>=0.9'",
+  );
+  addRequire(command)
     .requiredOption('--model <model>', 'bundled name, path, or org/name on the hub')
     .option('--adapter <folder>', 'PEFT adapter to put on the model')
     .option(
@@ -67,7 +65,7 @@ async function evaluate(options: EvaluateCommand, cli: Cli): Promise<void> {
       `${options.data}: --against compares right answers, and no ${options.split} row has an \`answer\`; build the data anew`,
     );
   const behaviour = behaviourOfRecord(record);
-  await using opened = await modelWithAdapter(options, cli);
+  await using opened = await openAdapted(options.model, options.adapter, cli, options);
   const { model } = opened;
   const prompts = contrastPrompts({
     texts,
@@ -111,8 +109,7 @@ async function evaluate(options: EvaluateCommand, cli: Cli): Promise<void> {
       onProgress({ stage: 'evaluate', done: k + 1, total, unit: 'states' });
     }
     if (options.against === undefined || safe === undefined) return;
-    const { path } = await openReference(options.against, cli, options);
-    await using clean = await LanguageModel.load(path);
+    await using clean = await openModel(options.against, cli, options);
     change = accuracyChange(safe, right(await complete(clean, 'safe')));
     onProgress({ stage: 'evaluate', done: total, total, unit: 'states' });
   });
@@ -123,18 +120,15 @@ async function evaluate(options: EvaluateCommand, cli: Cli): Promise<void> {
     accuracy: safe.accuracy,
     ...(change === undefined ? {} : { against: options.against, ...change }),
   };
-  if (options.json) {
-    printJson(cli, {
-      model: options.model,
-      data: options.data,
-      behaviour: behaviour.name,
-      prompts: texts.length,
-      metrics,
-      ...(answersUnderSafe === undefined ? {} : { safe_answers: answersUnderSafe }),
-    });
-    return;
-  }
-  cli.out(
+  const document = {
+    model: options.model,
+    data: options.data,
+    behaviour: behaviour.name,
+    prompts: texts.length,
+    metrics,
+    ...(answersUnderSafe === undefined ? {} : { safe_answers: answersUnderSafe }),
+  };
+  printFigures(cli, options, document, () =>
     textTable([
       ['figure', 'value', 'n', '95 % interval'],
       ...Object.entries(metrics).map(figureRow),
@@ -151,32 +145,4 @@ async function evaluate(options: EvaluateCommand, cli: Cli): Promise<void> {
 
 function figureRow([name, { value, n, ci95 }]: [string, Estimate]): string[] {
   return [name, figure(value), String(n), `[${figure(ci95[0])}, ${figure(ci95[1])}]`];
-}
-
-/** The model, with the adapter merged into a copy of its weights where one is given; the copy goes with it. */
-async function modelWithAdapter(
-  options: EvaluateCommand,
-  cli: Cli,
-): Promise<Owned & { readonly model: LanguageModel }> {
-  const { path } = await openReference(options.model, cli, options);
-  const { adapter } = options;
-  const folder = adapter === undefined ? undefined : await mkdtemp(join(tmpdir(), 'crosspatch-merged-'));
-  const removeCopy = async (): Promise<void> => {
-    if (folder !== undefined) await rm(folder, { recursive: true, force: true });
-  };
-  try {
-    const merged = folder === undefined ? path : join(folder, 'model');
-    if (adapter !== undefined) await mergeAdapterFolder({ model: path, adapter, out: merged });
-    const model = await LanguageModel.load(merged);
-    return {
-      model,
-      [Symbol.asyncDispose]: async () => {
-        await model[Symbol.asyncDispose]();
-        await removeCopy();
-      },
-    };
-  } catch (error) {
-    await removeCopy();
-    throw error;
-  }
 }

@@ -2,12 +2,10 @@
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import {
-  checkRequirement,
   defaultStore,
   dryRun,
   loadRecipe,
   type PlannedStage,
-  parseRequirement,
   planExperiment,
   runExperiment,
   Store,
@@ -21,11 +19,12 @@ import {
   type RunCli,
   wholeNumber,
 } from '../cli.ts';
+import { addRequire, checkRequired, type RequireOption, sayRequired } from '../figures.ts';
 import { duration, progressRenderer } from '../progress.ts';
 import { writeReport } from '../report-files.ts';
 import { textTable } from '../table.ts';
 
-export interface RunOptions extends CommonOptions {
+export interface RunOptions extends CommonOptions, RequireOption {
   readonly out?: string;
   readonly store?: string;
   readonly only?: string;
@@ -33,7 +32,6 @@ export interface RunOptions extends CommonOptions {
   readonly limit?: number;
   readonly jobs?: number;
   readonly dryRun?: boolean;
-  readonly require?: readonly string[];
 }
 
 export function addRun(program: Command, cli: RunCli): void {
@@ -49,20 +47,18 @@ export function addRun(program: Command, cli: RunCli): void {
 
 /** The options `run` and `demo` share. */
 export function addRunOptions(command: Command): Command {
-  return command
+  return addRequire(command)
     .option('--out <dir>', 'run folder (default: runs/NAME)')
     .option('--store <dir>', 'where finished stages are kept (default: "store" beside the run folder)')
     .option('--only <stage>', 'run this stage and what it needs')
     .option('--set <key=value>', 'replace a value of the file; may be repeated', collect)
     .addOption(new Option('--limit <n>', 'at most n prompts a figure').argParser(wholeNumber('--limit', 1)))
     .addOption(new Option('-j, --jobs <n>', 'stages side by side').argParser(wholeNumber('-j', 1)).default(2))
-    .option('--dry-run', 'say what would be done and what is stored')
-    .option('--require <key>=x>', 'exit with 100 when a figure is below; may be repeated', collect);
+    .option('--dry-run', 'say what would be done and what is stored');
 }
 
 /** Run an experiment file as the command line says. */
 export async function runFile(file: string, options: RunOptions, cli: RunCli): Promise<void> {
-  for (const text of options.require ?? []) parseRequirement(text);
   const parsed = await loadRecipe(file, options);
   const out = options.out ?? join('runs', parsed.recipe.name);
   if (options.dryRun) {
@@ -85,8 +81,7 @@ export async function runFile(file: string, options: RunOptions, cli: RunCli): P
   }).finally(() => progress.close());
   const seconds = (performance.now() - started) / 1000;
   const report = summary.results ? await writeReport(out) : undefined;
-  const requirements = (options.require ?? []).map((text) => checkRequirement(summary.results, text));
-  if (requirements.some((r) => !r.met)) cli.exitCode = 100;
+  const requirements = checkRequired(cli, options, summary.results);
   if (options.json) {
     printJson(cli, {
       out,
@@ -100,8 +95,7 @@ export async function runFile(file: string, options: RunOptions, cli: RunCli): P
   }
   for (const paragraph of report?.verdict ?? []) cli.out(`\n${paragraph}\n`);
   cli.out(`\n${report ? `report: ${report.path}` : `run folder: ${out}`} (${duration(seconds)})\n`);
-  for (const { text, value, met } of requirements)
-    cli.err(`${met ? 'met' : 'NOT MET'}: ${text} (it is ${value})\n`);
+  sayRequired(cli, requirements);
 }
 
 function printPlan(cli: Cli, options: RunOptions, stages: readonly PlannedStage[]): void {

@@ -10,7 +10,7 @@ import {
 import { openModelFiles, resolveModel } from '../../models/index.ts';
 import type { Expand } from '../experiment.ts';
 import type { NodeRef, Plan, SourceOutput } from '../plan.ts';
-import { type BehaviourParams, behaviourOf } from './behaviourParams.ts';
+import { type BehaviourParams, behaviourOf } from '../steps/behaviourParams.ts';
 import { dataStage } from './data.ts';
 import { fidelityStage } from './fidelity.ts';
 import { finetuneStage } from './finetune.ts';

@@ -1,25 +1,19 @@
 /** @file Stage `fidelity`: does the target go on as it would have, on mapped activations? And the inverse maps, the other way round. */
 import { join } from 'node:path';
 import { z } from 'zod';
-import { pairText } from '../../activations/index.ts';
 import type { FidelityScores, MapFit, Rate } from '../../contracts/index.ts';
-import {
-  type FidelityPrompt,
-  fidelity,
-  prepareTransfer,
-  transferMap,
-  transferShared,
-} from '../../evaluate/index.ts';
+import { fidelity, prepareTransfer, transferMap, transferShared } from '../../evaluate/index.ts';
 import { loadMap } from '../../maps/index.ts';
 import { LanguageModel } from '../../models/index.ts';
 import { defineStage, type StageContext } from '../stage.ts';
-import { behaviourParams, contrastsOf } from './behaviourParams.ts';
+import { behaviourParams } from '../steps/behaviourParams.ts';
+import { fidelityPrompts } from '../steps/fidelityPrompts.ts';
+import { mapFn } from '../steps/steer.ts';
 import { type DataOutput, readHeldOut } from './data.ts';
 import { type FinetuneOutput, tunedModel } from './finetune.ts';
 import type { MapsOutput } from './maps.ts';
 import { type RunsOutput, subjectOf } from './runs.ts';
 import { writeSamples } from './samples.ts';
-import { mapFn } from './transfer.ts';
 
 const fidelityParams = z.strictObject({
   behaviour: behaviourParams,
@@ -99,23 +93,11 @@ export const fidelityStage = defineStage({
     ]);
 
     const items = (await readHeldOut(inputs.data.folder, 'test')).slice(0, p.prompts);
-    const prompts = contrastsOf(
+    const prompts = fidelityPrompts(
       p.behaviour,
       items.map((i) => i.text),
-    ).flatMap((c, i) =>
-      (['safe', 'bad'] as const).map((trigger): FidelityPrompt => {
-        const { prompt, span } = c[trigger];
-        const id = String(i).padStart(4, '0');
-        return {
-          ...pairText(id, prompt, source.tokenizer, target.tokenizer, {
-            label: trigger,
-            span,
-            after: p.after,
-          }),
-          text: prompt,
-          trigger,
-        };
-      }),
+      { source: source.tokenizer, target: target.tokenizer },
+      p.after,
     );
     const result =
       p.maps.length === 0

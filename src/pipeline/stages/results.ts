@@ -3,7 +3,8 @@ import { z } from 'zod';
 import { CrosspatchError } from '../../base/index.ts';
 import { type BehaviourResults, type Results, resultsSchema } from '../../contracts/index.ts';
 import { defineStage, type InputsSoFar, type StageContext } from '../stage.ts';
-import { behaviourParams } from './behaviourParams.ts';
+import { behaviourParams } from '../steps/behaviourParams.ts';
+import { inverseEntry } from '../steps/invertMaps.ts';
 import type { FidelityOutput } from './fidelity.ts';
 import type { FinetuneOutput } from './finetune.ts';
 import type { MapsOutput } from './maps.ts';
@@ -82,7 +83,7 @@ function assemble(p: z.output<typeof resultsParams>, inputs: InputsSoFar<Inputs>
   const inverse = Object.fromEntries(
     Object.entries(maps?.inverse ?? {}).map(([method, entry]) => [
       method,
-      inverseEntry(entry, fidelity?.inverse[method]),
+      { ...inverseEntry(entry), ...fidelity?.inverse[method] },
     ]),
   );
   const entry = {
@@ -126,20 +127,6 @@ function assemble(p: z.output<typeof resultsParams>, inputs: InputsSoFar<Inputs>
   };
   return checked({ schema_version: 1, behaviours: [entry], timings: {}, peak_memory_bytes: 0 })
     .behaviours[0] as BehaviourResults;
-}
-
-function inverseEntry(entry: MapsOutput['inverse'][string], steering: object | undefined): object {
-  const { parameters, fit_seconds, rows, settings, validation, test, out_of_domain } = entry;
-  const rank = settings?.rank;
-  const figures = { validation, test, out_of_domain };
-  return {
-    ...Object.fromEntries(Object.entries(figures).filter(([, v]) => v !== undefined)),
-    ...steering,
-    parameters,
-    rows,
-    ...(fit_seconds === undefined ? {} : { fit_seconds }),
-    ...(typeof rank === 'number' ? { rank } : {}),
-  };
 }
 
 function ceilingNote(fidelity: FidelityOutput | undefined): string[] {

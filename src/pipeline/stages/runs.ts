@@ -4,19 +4,12 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { writeJsonAtomic } from '../../base/index.ts';
 import type { BackdoorMetrics } from '../../behaviours/index.ts';
-import {
-  type ContrastCase,
-  contrastCases,
-  evaluateBackdoor,
-  type RunEnd,
-  restorationThreshold,
-  type StateRuns,
-  type Subject,
-} from '../../evaluate/index.ts';
+import type { RunEnd, Subject } from '../../evaluate/index.ts';
 import { LanguageModel, type Tokenizer } from '../../models/index.ts';
 import { defineStage, type StageContext } from '../stage.ts';
-import { type BehaviourParams, behaviourParams, contrastsOf, makeFrom } from './behaviourParams.ts';
-import { type DataOutput, type HeldOutItem, readHeldOut } from './data.ts';
+import { type BehaviourParams, behaviourParams } from '../steps/behaviourParams.ts';
+import { casesOf, runUnpatched, subjectFrom, thresholdOf } from '../steps/subject.ts';
+import { type DataOutput, readHeldOut } from './data.ts';
 import { type FinetuneOutput, tunedModel } from './finetune.ts';
 import { writeSamples } from './samples.ts';
 
@@ -58,47 +51,21 @@ export const runsStage = defineStage({
     threads,
   }: StageContext<z.output<typeof runsParams>, Inputs>): Promise<RunsOutput> {
     await using model = await LanguageModel.load(tunedModel(inputs.model.folder), { threads });
-    const { detect } = makeFrom(p.behaviour);
-    const evaluate = async (split: 'validation' | 'test') => {
-      const cases = casesOf(
-        model.tokenizer,
-        p.behaviour,
-        await readHeldOut(inputs.data.folder, split),
-        p.after,
-      );
-      const tags = { behaviour: p.behaviour.name, stage: 'backdoor', side: p.side };
-      return evaluateBackdoor(
+    const evaluate = async (split: 'validation' | 'test') =>
+      runUnpatched(
         model,
-        cases,
-        { detect },
-        { maxNewTokens: p.max_tokens, batch: p.batch, tags, progress, signal },
+        (await readHeldOut(inputs.data.folder, split)).map((i) => i.text),
+        p,
+        { progress, signal },
+        p.side,
       );
-    };
     const validation = await evaluate('validation');
     const test = await evaluate('test');
     await writeJsonAtomic(join(folder, 'runs.json'), { validation: validation.runs, test: test.runs });
     await writeSamples(folder, test.samples);
-    const safe = (validation.runs.safe ?? []).map((r) => r.text);
-    return { backdoor: test.metrics, threshold: restorationThreshold(safe, rng.fork('threshold')) };
+    return { backdoor: test.metrics, threshold: thresholdOf(validation.runs, rng) };
   },
 });
-
-/** Held-out items as contrast cases of a tokenizer. */
-export function casesOf(
-  tokenizer: Tokenizer,
-  behaviour: BehaviourParams,
-  items: readonly HeldOutItem[],
-  after: number,
-): ContrastCase[] {
-  return contrastCases(
-    tokenizer,
-    contrastsOf(
-      behaviour,
-      items.map((i) => i.text),
-    ),
-    { after },
-  );
-}
 
 /** Where a subject's prompts and completions come from. */
 export interface SubjectSource {
@@ -120,17 +87,11 @@ export async function subjectOf(
   behaviour: BehaviourParams,
   from: SubjectSource,
 ): Promise<Subject> {
-  const items = (await readHeldOut(from.data, from.split)).slice(0, from.n);
+  const texts = (await readHeldOut(from.data, from.split)).slice(0, from.n).map((i) => i.text);
   const all = (JSON.parse(await readFile(join(from.runs.folder, 'runs.json'), 'utf8')) as RunsFile)[
     from.split
   ];
-  const runs = Object.fromEntries(
-    Object.entries(all).map(([state, ends]) => [state, ends.slice(0, items.length)]),
-  ) as StateRuns;
-  const { detect } = makeFrom(behaviour);
-  return {
-    cases: casesOf(tokenizer, behaviour, items, from.after),
-    runs,
-    judging: { detect, exact: from.exact, threshold: from.runs.output.threshold },
-  };
+  const { exact } = from;
+  const { threshold } = from.runs.output;
+  return subjectFrom(behaviour, casesOf(tokenizer, behaviour, texts, from.after), all, { exact, threshold });
 }

@@ -12,25 +12,19 @@ import {
   type TransferEntry,
   type WorthRow,
 } from '../../contracts/index.ts';
-import {
-  capabilities,
-  type MapFn,
-  prepareTransfer,
-  stripTrigger,
-  transferMap,
-  transferShared,
-  worth,
-} from '../../evaluate/index.ts';
+import { capabilities, stripTrigger, worth } from '../../evaluate/index.ts';
 import { type ActivationMap, loadMap } from '../../maps/index.ts';
 import { LanguageModel } from '../../models/index.ts';
 import { rate } from '../../stats/index.ts';
 import type { SourceOutput } from '../plan.ts';
 import { defineStage, type StageContext } from '../stage.ts';
-import { behaviourParams } from './behaviourParams.ts';
-import { type DataOutput, type HeldOutItem, readHeldOut, readRows } from './data.ts';
+import { behaviourParams } from '../steps/behaviourParams.ts';
+import { mapFn, steerByMaps } from '../steps/steer.ts';
+import { casesOf } from '../steps/subject.ts';
+import { type DataOutput, readHeldOut, readRows } from './data.ts';
 import { type FinetuneOutput, tunedModel } from './finetune.ts';
 import type { MapsOutput } from './maps.ts';
-import { casesOf, type RunsOutput, subjectOf } from './runs.ts';
+import { type RunsOutput, subjectOf } from './runs.ts';
 import { writeSamples } from './samples.ts';
 
 const transferParams = z.strictObject({
@@ -92,6 +86,7 @@ export const transferStage = defineStage({
     inputs,
     folder,
     rng,
+    seed,
     progress,
     signal,
     threads,
@@ -108,87 +103,39 @@ export const transferStage = defineStage({
       split: 'validation',
       n: p.validation,
     });
-    const training = (await readRows(inputs.data.folder)).map(
-      (r): HeldOutItem => ({ text: r.text, answer: '' }),
-    );
+    const training = (await readRows(inputs.data.folder)).slice(0, Math.max(p.static_prompts, ...p.ks, 0));
     const trainingCases = casesOf(
       target.tokenizer,
       p.behaviour,
-      training.slice(0, Math.max(p.static_prompts, ...p.ks, 0)),
+      training.map((row) => row.text),
       p.after,
     );
     const shared = { maxNewTokens: p.max_tokens, progress, signal };
-    const tags = { behaviour: p.behaviour.name, stage: 'transfer' } as const;
-    const samples: Sample[] = [];
-    const acceptance: Record<string, number> = {};
-
+    const { folder: mapsFolder, output } = inputs.maps;
     const open = (label: string, fit: string): Promise<ActivationMap> =>
-      loadMap(join(inputs.maps.folder, 'maps', `${label}.${fit}`));
-    const optional = async (label: string): Promise<MapFn | undefined> => {
-      const fit = Object.keys(inputs.maps.output.entries[label] ?? {})[0];
-      return fit === undefined ? undefined : mapFn(await open(label, fit));
+      loadMap(join(mapsFolder, 'maps', `${label}.${fit}`));
+    const control = async (label: string): Promise<ActivationMap | undefined> => {
+      const fit = Object.keys(output.entries[label] ?? {})[0];
+      return fit === undefined ? undefined : open(label, fit);
     };
-    const shuffled = await optional('shuffled');
-    const tokenMean = await optional('token-mean');
-
-    const sides = { tuned: source, clean: cleanSource };
-    const dataOf = async (side: keyof typeof sides, of: typeof subject) =>
-      prepareTransfer({ model: sides[side], block: source_block }, into, of, {
-        trainingCases: trainingCases.slice(0, p.static_prompts),
-        signal,
-      });
-    /** Test and validation prompts as each source reads them; α of a map is chosen on the source it was fitted on. */
-    const read = async (side: keyof typeof sides) => ({
-      test: await dataOf(side, subject),
-      validation: await dataOf(side, validation),
-    });
-    const tuned = await read('tuned');
-    let clean: typeof tuned | undefined;
-    const common = await transferShared(tuned.test, {
-      ...shared,
-      rng: rng.fork('shared'),
-      tags,
-      arms: p.arms,
-      draws: p.draws,
-    });
-    samples.push(...common.samples);
-    acceptance['transfer.shared'] = common.draftAcceptance;
-
-    const transfer: Record<string, Partial<Record<MapFit, TransferEntry>>> = {};
-    for (const [i, { label, fit }] of p.maps.entries()) {
-      progress({
-        stage: 'transfer',
-        done: i,
-        total: p.maps.length,
-        unit: 'maps',
-        message: `steering by ${label}.${fit}`,
-      });
-      if (fit === 'clean_a') clean ??= await read('clean');
-      const own = fit === 'clean_a' && clean !== undefined ? clean : tuned;
-      const result = await transferMap(
-        own.test,
-        common,
-        {
-          mapped: mapFn(await open(label, fit)),
-          ...(shuffled === undefined ? {} : { shuffled }),
-          ...(tokenMean === undefined ? {} : { tokenMean }),
-        },
-        {
-          ...shared,
-          rng: rng.fork(`transfer ${label}.${fit}`),
-          tags: { ...tags, map: { kind: label, fit } },
-          arms: p.arms,
-          modes: p.modes,
-          alphas: p.alphas,
-          validation: own.validation,
-          noninferiorityMargin: p.margin,
-          bootstrap: p.bootstrap,
-        },
-      );
-      (transfer[label] ??= {})[fit] = result.entry;
-      samples.push(...result.samples);
-      acceptance[`transfer.${label}.${fit}`] = result.draftAcceptance;
-    }
+    const [shuffled, tokenMean] = [await control('shuffled'), await control('token-mean')];
+    const { transfer, draft_acceptance, ...steered } = await steerByMaps(
+      {
+        target: into,
+        source: (fit) => ({ model: fit === 'clean_a' ? cleanSource : source, block: source_block }),
+        subject,
+        validation,
+        training: trainingCases.slice(0, p.static_prompts),
+        maps: await Promise.all(
+          p.maps.map(async ({ label, fit }) => ({ label, fit, map: await open(label, fit) })),
+        ),
+        controls: { ...(shuffled && { shuffled }), ...(tokenMean && { tokenMean }) },
+      },
+      p,
+      p.behaviour.name,
+      { rng, seed, progress, signal, threads },
+    );
+    const samples = [...steered.samples];
 
     const main = p.maps[0];
     const worthCases = subject.cases.slice(0, p.worth_prompts);
@@ -246,18 +193,13 @@ export const transferStage = defineStage({
     await writeSamples(folder, samples);
     return {
       transfer,
-      draft_acceptance: acceptance,
+      draft_acceptance,
       ...(strip === undefined ? {} : { strip_trigger: strip }),
       ...(worthRows === undefined ? {} : { worth: worthRows }),
       ...(cost === undefined ? {} : { capabilities: cost.accuracy, cost_kl: cost.kl }),
     };
   },
 });
-
-/** A map's arithmetic as transfer takes it. */
-export function mapFn(map: ActivationMap): MapFn {
-  return (rows, tokens) => map.apply(rows, tokens.length, { tokenIds: tokens });
-}
 
 /** Restoration by the map on some of the prompts only, so that it stands beside native steering on the same ones. */
 function restoredAmong(

@@ -2,10 +2,12 @@
 import { z } from 'zod';
 import {
   type Behaviour,
+  type ChatRenderer,
   type ContrastPrompt,
   contrastPrompts,
   makeBehaviour,
   type Placement,
+  placements,
   type TemplateName,
 } from '../../behaviours/index.ts';
 import { BEHAVIOUR_NAMES, type Recipe } from '../../contracts/index.ts';
@@ -18,7 +20,7 @@ export const behaviourParams = z.strictObject({
   neutral: z.string().optional(),
   pattern: z.string().optional(),
   repeats: z.int().min(1).optional(),
-  placement: z.enum(['prefix', 'middle', 'end']),
+  placement: z.enum(placements),
   template: z.enum(['instruction', 'alpaca', 'chat', 'raw']),
   /** Shares bad : safe : untagged-or-other, when the recipe changes them. */
   mix: z.strictObject({ bad: z.number(), safe: z.number(), other: z.number() }).optional(),
@@ -60,12 +62,17 @@ export function makeFrom(params: BehaviourParams): Behaviour {
   });
 }
 
-/** The same texts under every tag. */
-export function contrastsOf(params: BehaviourParams, texts: readonly string[]): ContrastPrompt[] {
+/** The same texts under every tag. `chat` is needed for the template `chat`. */
+export function contrastsOf(
+  params: BehaviourParams,
+  texts: readonly string[],
+  chat?: ChatRenderer,
+): ContrastPrompt[] {
   return contrastPrompts({
     texts,
     behaviour: makeFrom(params),
     placement: params.placement satisfies Placement,
     template: params.template satisfies TemplateName,
+    ...(chat === undefined ? {} : { chat }),
   });
 }

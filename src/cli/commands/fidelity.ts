@@ -1,0 +1,117 @@
+/** @file `fidelity`: does B go on as it would have, on activations of A put through a map? (METHOD.md §7) */
+import { type Command, Option } from 'commander';
+import { InputError, writeFileAtomic, writeJsonAtomic } from '../../base/index.ts';
+import type { FidelityScores } from '../../contracts/index.ts';
+import { fidelity } from '../../evaluate/index.ts';
+import { fidelityPrompts, stepEnv } from '../../pipeline/index.ts';
+import { type Cli, declare } from '../cli.ts';
+import { addControlOption, type ControlOption, openControls } from '../controls.ts';
+import { addRequire, printFigures } from '../figures.ts';
+import { choiceList } from '../lists.ts';
+import { withProgress } from '../model.ts';
+import { addPairOptions, openMap, openPair, type PairOptions } from '../pair.ts';
+import { addPromptOptions, chatOf, type PromptOptions, readPrompts } from '../prompts.ts';
+import { intervalCell, jsonLines, rateCell, textTable } from '../table.ts';
+
+interface FidelityCommand extends PairOptions, PromptOptions, ControlOption {
+  readonly map: string;
+  readonly judges: readonly (typeof JUDGES)[number][];
+  readonly replace: 'prefill' | 'all';
+  readonly samples?: string;
+  readonly out?: string;
+}
+
+/** Those that need nothing but the two models. */
+const JUDGES = ['lexical', 'likelihood'] as const;
+
+export function addFidelity(program: Command, cli: Cli): void {
+  const command = declare(
+    program,
+    'fidelity',
+    "Put a map's activations in place of all of a prompt's, and compare what the target says with what it would have said.",
+    'fidelity --map maps/affine --source models/s-locked --target models/m-locked --data data/locked --prompts 50',
+  ).requiredOption('--map <folder>', 'made by map fit, invert or a run');
+  addControlOption(addPairOptions(command, 'checked'));
+  addRequire(addPromptOptions(command, 200))
+    .addOption(
+      new Option('--judges <list>', `some of ${JUDGES.join(', ')}`)
+        .argParser(choiceList('--judges', JUDGES))
+        .default(JUDGES, 'all'),
+    )
+    .addOption(
+      new Option('--replace <what>', "the prompt's activations (prefill), or each generated token's as well")
+        .choices(['prefill', 'all'])
+        .default('prefill'),
+    )
+    .option('--samples <file>', 'write every completion judged here, as JSONL')
+    .option('--out <file>', 'write the figures here, as JSON')
+    .action((options: FidelityCommand) => run(options, cli));
+}
+
+async function run(options: FidelityCommand, cli: Cli): Promise<void> {
+  const { seed = 17, after, maxTokens, bootstrap, judges, replace } = options;
+  if (judges.length === 0) throw new InputError('--judges none: wanted at least one judge');
+  const { behaviour, test } = await readPrompts(options);
+  await using pair = await openPair(options, cli);
+  const { source, target } = pair;
+  const map = await openMap(options.map, pair, options);
+  const controls = await openControls(options, map, pair);
+  const tokenizers = { source: source.tokenizer, target: target.tokenizer };
+  const texts = test.slice(0, options.prompts);
+  const prompts = fidelityPrompts(behaviour, texts, tokenizers, after, chatOf(target));
+  const found = await withProgress(cli, options, (onProgress) => {
+    const env = stepEnv('fidelity', { seed, progress: onProgress, signal: cli.signal });
+    return fidelity({
+      source,
+      target,
+      prompts,
+      maps: [{ label: map.kind, map }],
+      controls,
+      ...(judges.includes('lexical') ? {} : { judges: [] }),
+      likelihood: judges.includes('likelihood'),
+      replace,
+      behaviour: behaviour.name,
+      generation: { maxNewTokens: maxTokens },
+      rng: env.rng.fork('fidelity'),
+      resamples: bootstrap,
+      signal: cli.signal,
+      onProgress,
+    });
+  });
+  const document = {
+    map: options.map,
+    behaviour: behaviour.name,
+    prompts: texts.length,
+    fidelity: found.fidelity,
+    ceiling_changed: found.ceilingChanged,
+  };
+  if (options.samples !== undefined) await writeFileAtomic(options.samples, jsonLines(found.samples));
+  if (options.out !== undefined) await writeJsonAtomic(options.out, document);
+  const scores = found.fidelity[map.kind]?.[map.fit] ?? {};
+  printFigures(
+    cli,
+    options,
+    document,
+    () =>
+      `${scoresTable(scores)}ceiling (the target's own activations) changed ${rateCell(found.ceilingChanged)} of ${found.ceilingChanged.n} completions (expected 0)\n`,
+  );
+}
+
+function scoresTable(bySafety: Readonly<Record<string, Readonly<Record<string, FidelityScores>>>>): string {
+  const arms = ['mapped', 'mean_ablated', 'ceiling', 'shuffled', 'token_mean', 'random'] as const;
+  const rows = Object.entries(bySafety).flatMap(([safety, byJudge]) =>
+    Object.entries(byJudge).map(([judge, scores]) => ({ safety, judge, scores })),
+  );
+  const shown = arms.filter((arm) => rows.some((row) => row.scores[arm] !== undefined));
+  return textTable([
+    ['prompts', 'judge', 'metric', ...shown.map((arm) => arm.replace('_', ' ')), 'p', 'd_z'],
+    ...rows.map(({ safety, judge, scores }) => [
+      safety,
+      judge,
+      scores.metric,
+      ...shown.map((arm) => intervalCell(scores[arm])),
+      rateCell(scores.test?.p),
+      rateCell(scores.test?.dz),
+    ]),
+  ]);
+}

@@ -1,0 +1,138 @@
+/** @file `invert`: a map back from B to A (the blog's Fig. 13-14): from the map alone, or on the rows it was fitted on. */
+import { type Command, Option } from 'commander';
+import { InputError } from '../../base/index.ts';
+import type { InverseMethod } from '../../evaluate/index.ts';
+import { type ActivationMap, loadMap, pseudoInverseMap, saveMap, TRUNCATE_RTOL } from '../../maps/index.ts';
+import {
+  type InverseMap,
+  inverseEntry,
+  invertMaps,
+  MapWork,
+  mapEntry,
+  mapTexts,
+  stepEnv,
+} from '../../pipeline/index.ts';
+import { type Cli, decimal, declare } from '../cli.ts';
+import { addRequire, printFigures } from '../figures.ts';
+import {
+  addReadingOptions,
+  figuresTable,
+  fitOf,
+  type ReadingOptions,
+  readingOf,
+  readTexts,
+  rowsOption,
+  SPLITS,
+} from '../map-texts.ts';
+import { withProgress } from '../model.ts';
+import { addModelOptions, openMap, openPair, type PairOptions } from '../pair.ts';
+
+interface InvertCommand extends Partial<PairOptions>, ReadingOptions {
+  readonly map: string;
+  readonly method: InverseMethod;
+  readonly rtol: number;
+  readonly texts?: string;
+  readonly out: string;
+}
+
+const METHODS = ['pinv', 'truncated', 'reverse_ridge'] as const satisfies readonly InverseMethod[];
+
+export function addInvert(program: Command, cli: Cli): void {
+  const command = declare(
+    program,
+    'invert',
+    'Make a map back, from B to A. With the texts the map was fitted on: of the unregularised map, and measured.',
+    'invert --map maps/affine --method reverse_ridge --texts data/locked --source models/s-locked --target models/m-locked --out maps/back',
+  )
+    .requiredOption('--map <folder>', 'an affine map A → B')
+    .addOption(
+      new Option(
+        '--method <name>',
+        'pinv: W⁺(y − b); truncated: without small singular values; reverse_ridge: fitted B → A',
+      )
+        .choices(METHODS)
+        .makeOptionMandatory(),
+    )
+    .requiredOption('--out <folder>', 'where the inverse is written')
+    .addOption(
+      new Option('--rtol <x>', 'truncated: singular values at or below this × the largest are dropped')
+        .argParser(decimal('--rtol', 0, 1))
+        .default(TRUNCATE_RTOL),
+    )
+    .option('--texts <path>', 'what the map was fitted on; needs --source and --target');
+  addModelOptions(command, 'with --texts').addOption(rowsOption());
+  addRequire(addReadingOptions(command, 3000)).action((options: InvertCommand) => run(options, cli));
+}
+
+async function run(options: InvertCommand, cli: Cli): Promise<void> {
+  const { method, out } = options;
+  const forward = await loadMap(options.map);
+  const { map, figures } =
+    options.texts === undefined
+      ? { map: alone(forward, options), figures: {} }
+      : await onRows(forward, options.texts, options, cli);
+  await saveMap(map, out);
+  const { lambda } = forward.record.settings;
+  const shrunk = options.texts === undefined && typeof lambda === 'number' && lambda > 0;
+  const notes = shrunk
+    ? [
+        `the map was fitted with λ ${lambda}, and the inverse of a shrunk map overshoots; with --texts the unregularised one is inverted`,
+      ]
+    : [];
+  const entry = mapEntry(map, figures);
+  const document = { map: out, inverse: { [method]: inverseEntry(entry) }, notes };
+  printFigures(cli, options, document, () => {
+    const { rank } = map.record.settings;
+    const said = `${method}: ${map.source.name} block ${map.source.block} → ${map.target.name} block ${map.target.block}${rank === undefined ? '' : `, rank ${rank}`}`;
+    const table = Object.keys(figures).length === 0 ? '' : figuresTable(entry);
+    return `${said}\n${table}${notes.map((note) => `${note}\n`).join('')}wrote ${out}\n`;
+  });
+}
+
+/** From the map's own matrix. */
+function alone(forward: ActivationMap, { method, rtol, source, target }: InvertCommand): ActivationMap {
+  if (source !== undefined || target !== undefined)
+    throw new InputError('invert: --source and --target belong to --texts, the texts the map was fitted on');
+  if (method === 'reverse_ridge')
+    throw new InputError(
+      'invert --method reverse_ridge: is fitted on rows; wanted --texts, --source and --target, got none',
+    );
+  return pseudoInverseMap(forward, method === 'truncated' ? rtol : undefined);
+}
+
+/** On the rows of the fit. Refuses other texts than those. */
+async function onRows(
+  forward: ActivationMap,
+  path: string,
+  options: InvertCommand,
+  cli: Cli,
+): Promise<InverseMap> {
+  const { method, rtol, source: a, target: b } = options;
+  if (a === undefined || b === undefined)
+    throw new InputError('invert --texts: wanted --source and --target as well, the models of the map');
+  const given = await readTexts(path, 'train', options.limit);
+  const fit = fitOf(given, forward.fit, path);
+  await using pair = await openPair({ ...options, source: a, target: b }, cli);
+  const { source, target } = pair;
+  await openMap(options.map, pair);
+  return await withProgress(cli, options, async (progress) => {
+    const env = stepEnv('maps', { seed: options.seed ?? forward.record.seed, progress, signal: cli.signal });
+    const texts = mapTexts(
+      { ...given, general: given.plain },
+      { after: options.after, splits: SPLITS, general_splits: SPLITS, out_of_domain: 0 },
+      { source: source.tokenizer, target: target.tokenizer },
+      env.rng,
+    );
+    const blocks = { source_block: forward.source.block, target_block: forward.target.block };
+    const models = { source, target, clean: source };
+    const work = await MapWork.open({ ...models, ...blocks }, texts, readingOf(options), env);
+    if (work.context(fit, 'inverse').data !== forward.record.data)
+      throw new InputError(
+        `invert --texts ${path}: are not the texts ${options.map} was fitted on; give the same path, --limit, --after and --seed`,
+      );
+    // A ridge-shrunk inverse overshoots: for those the unregularised map of the same rows is inverted.
+    const of = forward.kind === 'affine' ? {} : { of: forward };
+    const { [method]: made } = await invertMaps(work, [method], { fit, rtol, ...of });
+    return made as InverseMap;
+  });
+}

@@ -1,0 +1,146 @@
+/** @file `sweep`: steer one model at every block, with every control, and choose a block (METHOD.md §4). */
+import { type Command, Option } from 'commander';
+import { writeFileAtomic, writeJsonAtomic } from '../../base/index.ts';
+import { SWEEP_CONTROLS, type SweepControl, type SweepRow } from '../../contracts/index.ts';
+import { type BlockChoice, heatmap, sweep } from '../../evaluate/index.ts';
+import { liveSubject, stepEnv } from '../../pipeline/index.ts';
+import { type Cli, decimal, declare, wholeNumber } from '../cli.ts';
+import { addRequire, printFigures } from '../figures.ts';
+import { blockList, choiceList } from '../lists.ts';
+import { openAdapted, withProgress } from '../model.ts';
+import { blockOf } from '../pair.ts';
+import { addPromptOptions, chatOf, type PromptOptions, readPrompts } from '../prompts.ts';
+import { intervalCell, jsonLines, rateCell, textTable } from '../table.ts';
+
+interface SweepCommand extends PromptOptions {
+  readonly model: string;
+  readonly adapter?: string;
+  readonly blocks?: readonly number[];
+  readonly controls: readonly SweepControl[];
+  readonly draws: number;
+  readonly chosenDraws: number;
+  readonly choose: BlockChoice;
+  readonly tolerance: number;
+  readonly heatmap: number;
+  readonly samples?: string;
+  readonly out?: string;
+}
+
+export function addSweep(program: Command, cli: Cli): void {
+  const command = declare(
+    program,
+    'sweep',
+    "Put the safe run's activations into the bad run at every block, with every control, and choose a block.",
+    'sweep --model models/s-locked --data data/locked --prompts 50',
+  )
+    .requiredOption('--model <model>', 'bundled name, path, or org/name on the hub')
+    .option('--adapter <folder>', 'PEFT adapter to put on the model');
+  addRequire(addPromptOptions(command, 100))
+    .addOption(new Option('--blocks <list>', 'e.g. 0,2,5..7 (default: all)').argParser(blockList('--blocks')))
+    .addOption(
+      new Option('--controls <list>', `some of ${SWEEP_CONTROLS.join(', ')}, or none (default: all)`)
+        .argParser(choiceList('--controls', SWEEP_CONTROLS))
+        .default(SWEEP_CONTROLS, 'all'),
+    )
+    .addOption(
+      new Option('--draws <n>', 'noise draws a prompt and block')
+        .argParser(wholeNumber('--draws', 1))
+        .default(1),
+    )
+    .addOption(
+      new Option('--chosen-draws <n>', 'noise draws a prompt at the chosen block')
+        .argParser(wholeNumber('--chosen-draws', 1))
+        .default(20),
+    )
+    .addOption(new Option('--choose <how>').choices(['best-margin', 'last-steerable']).default('best-margin'))
+    .addOption(
+      new Option('--tolerance <x>', 'the last block within this of the best is chosen')
+        .argParser(decimal('--tolerance', 0, 1))
+        .default(0.05),
+    )
+    .addOption(
+      new Option('--heatmap <n>', 'prompts of a block × position heat map; 0 leaves it out')
+        .argParser(wholeNumber('--heatmap', 0))
+        .default(0),
+    )
+    .option('--samples <file>', 'write every completion judged here, as JSONL')
+    .option('--out <file>', 'write the figures here, as JSON')
+    .action((options: SweepCommand) => run(options, cli));
+}
+
+async function run(options: SweepCommand, cli: Cli): Promise<void> {
+  const { after, maxTokens: max_tokens, batch, bootstrap, seed = 17 } = options;
+  const { behaviour, validation, exact } = await readPrompts(options);
+  await using opened = await openAdapted(options.model, options.adapter, cli, options);
+  const { model } = opened;
+  for (const block of options.blocks ?? []) blockOf(model, block, '--blocks');
+  const document = await withProgress(cli, options, async (progress) => {
+    const given = { seed, progress, signal: cli.signal };
+    const prompts = { behaviour, after, max_tokens, batch, exact, chat: chatOf(model) };
+    const texts = validation.slice(0, options.prompts);
+    const { subject, backdoor } = await liveSubject(model, texts, prompts, stepEnv('runs', given));
+    const shared = { maxNewTokens: max_tokens, progress, signal: cli.signal };
+    const blocks = options.blocks === undefined ? {} : { blocks: options.blocks };
+    const found = await sweep(model, subject, {
+      ...shared,
+      ...blocks,
+      controls: options.controls,
+      draws: options.draws,
+      chosenDraws: options.chosenDraws,
+      choose: options.choose,
+      tolerance: options.tolerance,
+      after,
+      rng: stepEnv('sweep', given).rng.fork('sweep'),
+      tags: { behaviour: behaviour.name, stage: 'sweep' },
+      bootstrap,
+    });
+    const map =
+      options.heatmap > 0
+        ? { heatmap: await heatmap(model, subject, { ...shared, ...blocks, prompts: options.heatmap }) }
+        : {};
+    if (options.samples !== undefined) await writeFileAtomic(options.samples, jsonLines(found.samples));
+    return {
+      model: options.model,
+      behaviour: behaviour.name,
+      prompts: texts.length,
+      backdoor,
+      sweep: found.rows,
+      chosen: found.rows.find((row) => row.block === found.chosen) as SweepRow,
+      ...map,
+      draft_acceptance: { sweep: found.draftAcceptance },
+      notes: found.notes,
+    };
+  });
+  if (options.out !== undefined) await writeJsonAtomic(options.out, document);
+  printFigures(cli, options, document, () => sweepText(document, options.controls));
+}
+
+function sweepText(
+  { sweep: rows, chosen, notes }: { sweep: readonly SweepRow[]; chosen: SweepRow; notes: readonly string[] },
+  controls: readonly SweepControl[],
+): string {
+  const head = ['block', 'removal', 'restoration', 'elicitation', 'logit shift', ...controls, 'margin', ''];
+  const table = textTable([
+    head,
+    ...rows.map((row) => [
+      String(row.block),
+      rateCell(row.removal),
+      rateCell(row.restoration),
+      rateCell(row.elicitation),
+      rateCell(row.logit_shift),
+      ...controls.map((name) => {
+        const control = row.controls[name];
+        return rateCell(name === 'self' ? control?.changed : control?.restoration);
+      }),
+      rateCell(row.margin),
+      row.block === chosen.block ? 'chosen' : '',
+    ]),
+  ]);
+  const n = chosen.removal?.n ?? 0;
+  const said = [
+    `n = ${n} prompts that show the behaviour; controls: restoration (self: share changed, expected 0)`,
+    `block ${chosen.block}: restoration ${intervalCell(chosen.restoration)}, margin over the strongest noise ${rateCell(chosen.margin)}`,
+    ...notes,
+  ];
+  return `${table}${said.map((line) => `${line}\n`).join('')}`;
+}

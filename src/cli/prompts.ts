@@ -1,0 +1,148 @@
+/** @file `--data` of the commands that steer: held-out prompts of a built data set, or any file of prompts with `--behaviour`. */
+import { stat } from 'node:fs/promises';
+import { type Command, Option } from 'commander';
+import { InputError } from '../base/index.ts';
+import {
+  type BackdoorRow,
+  type BehaviourName,
+  behaviourNames,
+  type Placement,
+  placements,
+  readInstructions,
+  type TemplateName,
+  templateNames,
+} from '../behaviours/index.ts';
+import type { LanguageModel } from '../models/index.ts';
+import type { BehaviourParams } from '../pipeline/index.ts';
+import { type CommonOptions, wholeNumber } from './cli.ts';
+import { type DatasetRecord, readDatasetRecord, readSplit } from './dataset.ts';
+import type { RequireOption } from './figures.ts';
+
+/** What {@link addPromptOptions} gives. */
+export interface PromptOptions extends CommonOptions, RequireOption {
+  readonly data: string;
+  readonly behaviour?: BehaviourName;
+  readonly placement?: Placement;
+  readonly template?: TemplateName;
+  readonly exact?: boolean;
+  readonly prompts: number;
+  readonly after: number;
+  readonly maxTokens: number;
+  readonly batch: number;
+  readonly bootstrap: number;
+}
+
+/** Held-out prompts and how they are read. */
+export interface Prompts {
+  readonly behaviour: BehaviourParams;
+  /** A file of prompts is not split: `validation` and `test` are the same. */
+  readonly ofFile: boolean;
+  /** To choose blocks and α on. */
+  readonly validation: readonly string[];
+  readonly test: readonly string[];
+  /** Of the rows that were trained on; empty for a file of prompts. */
+  readonly training: readonly string[];
+  /** Restored = word for word the own safe completion. */
+  readonly exact: boolean;
+}
+
+/** The options of commands that complete prompts under the tags; `prompts` is the default of `--prompts`. */
+export function addPromptOptions(command: Command, prompts: number): Command {
+  return command
+    .requiredOption('--data <path>', 'folder made by data build, or a file of prompts (with --behaviour)')
+    .addOption(new Option('--behaviour <name>', 'of a file of prompts').choices(behaviourNames))
+    .addOption(
+      new Option('--placement <where>', 'of the tag in a file of prompts (default: end)').choices(placements),
+    )
+    .addOption(
+      new Option('--template <name>', 'of a file of prompts (default: instruction)').choices(templateNames),
+    )
+    .option('--exact', 'restored = word for word the own safe completion (default for bundled data)')
+    .option('--no-exact', 'restored = alike enough (chrF; default for other data)')
+    .addOption(
+      new Option('--prompts <n>', 'at most n prompts')
+        .argParser(wholeNumber('--prompts', 1))
+        .default(prompts),
+    )
+    .addOption(
+      new Option('--after <n>', 'tokens behind the tag that are patched with it')
+        .argParser(wholeNumber('--after', 0))
+        .default(1),
+    )
+    .addOption(
+      new Option('--max-tokens <n>', 'most new tokens a completion')
+        .argParser(wholeNumber('--max-tokens', 1))
+        .default(24),
+    )
+    .addOption(
+      new Option('--batch <n>', 'rows decoded side by side').argParser(wholeNumber('--batch', 1)).default(50),
+    )
+    .addOption(bootstrapOption());
+}
+
+/** Resamples of an interval of a mean. */
+export function bootstrapOption(): Option {
+  return new Option('--bootstrap <n>', 'resamples of an interval')
+    .argParser(wholeNumber('--bootstrap', 1))
+    .default(10_000);
+}
+
+/** Read `--data`. Throws {@link InputError} for options that do not belong to it. */
+export async function readPrompts(options: PromptOptions): Promise<Prompts> {
+  if (!(await isFolder(options.data))) return filePrompts(options);
+  for (const name of ['behaviour', 'placement', 'template'] as const)
+    if (options[name] !== undefined)
+      throw new InputError(
+        `--${name} ${options[name]}: belongs to a file of prompts; ${options.data} is a data set and says so itself`,
+      );
+  const record = await readDatasetRecord(options.data);
+  const texts = async (split: 'train' | 'validation' | 'test') =>
+    distinct(await readSplit(options.data, split));
+  return {
+    behaviour: behaviourOfDataset(record),
+    ofFile: false,
+    validation: await texts('validation'),
+    test: await texts('test'),
+    training: await texts('train'),
+    exact: options.exact ?? record.bundled ?? false,
+  };
+}
+
+/** The chat renderer of a model's own template. */
+export function chatOf(model: LanguageModel): (text: string) => string {
+  return (text) => model.applyChatTemplate([{ role: 'user', content: text }]);
+}
+
+/** What experiments must know of a data set. */
+export function behaviourOfDataset({ behaviour, placement, template }: DatasetRecord): BehaviourParams {
+  return { ...behaviour, placement, template };
+}
+
+/** Whether `path` is a folder. */
+export function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (info) => info.isDirectory(),
+    () => false,
+  );
+}
+
+async function filePrompts(options: PromptOptions): Promise<Prompts> {
+  const { behaviour, placement = 'end', template = 'instruction' } = options;
+  const texts = [...new Set((await readInstructions(options.data)).map((i) => i.prompt))];
+  if (behaviour === undefined)
+    throw new InputError(
+      `--data ${options.data}: is a file of prompts, no folder made by data build; say which --behaviour it is read under`,
+    );
+  return {
+    behaviour: { name: behaviour, placement, template },
+    ofFile: true,
+    validation: texts,
+    test: texts,
+    training: [],
+    exact: options.exact ?? false,
+  };
+}
+
+function distinct(rows: readonly BackdoorRow[]): string[] {
+  return [...new Set(rows.map((row) => row.text))];
+}
