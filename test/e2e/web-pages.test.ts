@@ -112,8 +112,13 @@ describe.skipIf(!hasChromium)('web app, page by page', () => {
       .first()
       .waitFor();
     const address = page.url();
+    await page
+      .getByLabel('Headlines')
+      .getByRole('row', { name: /restoration, mapped 93 %.*50 %/ })
+      .first()
+      .waitFor();
     await page.reload();
-    await page.getByRole('table').waitFor();
+    await page.getByLabel('Figures that differ').getByRole('table').waitFor();
     expect(page.url()).toBe(address);
     await page.goBack();
     await page.getByText('Mark a second run').waitFor();
