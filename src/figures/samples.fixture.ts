@@ -89,7 +89,7 @@ export function fixtureSamples(prompts = 8): Sample[] {
         ...MAPS.flatMap((map) =>
           TRANSFER_ARMS.flatMap((arm) => [
             row('transfer', arm, 'bad', steered(arm), { ...spot, map }),
-            row('transfer', arm, 'safe', bad, { ...spot, map }),
+            row('transfer', arm, 'safe', bad, { ...spot, map, outcome: { triggered: true, elicited: true } }),
           ]),
         ),
         ...(['safe', 'bad'] as const).flatMap((side) => [

@@ -1,13 +1,7 @@
 /** @file Does the map carry the fix? Every arm of the headline map (the blog's Fig. 8 with its controls), and all maps and fits beside each other. */
-import type {
-  BehaviourResults,
-  MapFit,
-  Outcome,
-  Rate,
-  TransferArm,
-  TransferEntry,
-} from '../contracts/index.ts';
+import type { BehaviourResults, Outcome, Rate, TransferArm, TransferEntry } from '../contracts/index.ts';
 import { type Bar, barPanel, type Rule, splitWidth } from './bars.ts';
+import { headline, type TransferCase, transferCases } from './cases.ts';
 import { FIT_LABEL, nthStyle, TRANSFER_STYLE } from './palette.ts';
 import { chunk, nText, toRow } from './records.ts';
 import { type DataRow, type FigureSpec, NARROW, type PatternFill } from './spec.ts';
@@ -15,32 +9,6 @@ import { type DataRow, type FigureSpec, NARROW, type PatternFill } from './spec.
 const MEASURES = ['restoration', 'removal', 'elicitation'] as const;
 type Measure = (typeof MEASURES)[number];
 const ARMS = Object.keys(TRANSFER_STYLE) as TransferArm[];
-const FITS = Object.keys(FIT_LABEL) as MapFit[];
-
-/** A map and a fit with its transfer figures. */
-export interface TransferCase {
-  readonly kind: string;
-  readonly fit: MapFit;
-  readonly entry: TransferEntry;
-}
-
-/** All maps × fits that were evaluated for transfer, in the order of the record. */
-export function transferCases({ transfer }: BehaviourResults): TransferCase[] {
-  return Object.entries(transfer ?? {}).flatMap(([kind, fits]) =>
-    FITS.flatMap((fit) => (fits[fit] ? [{ kind, fit, entry: fits[fit] }] : [])),
-  );
-}
-
-/** The map the verdict speaks of: `affine` fitted with tags, else the fit with the best restoration. */
-export function headline(behaviour: BehaviourResults): TransferCase | null {
-  const cases = transferCases(behaviour).filter((c) => c.entry.arms.mapped);
-  const restoration = (c: TransferCase) => c.entry.arms.mapped?.restoration?.value ?? -1;
-  return (
-    cases.find((c) => c.kind === 'affine' && c.fit === 'with_tags') ??
-    cases.sort((a, b) => restoration(b) - restoration(a))[0] ??
-    null
-  );
-}
 
 /** Bars of every arm for the headline map. */
 export function transferFigure(behaviour: BehaviourResults): FigureSpec | null {

@@ -1,10 +1,10 @@
 /** @file Is the map worth it? Restoration by the target's own vector from k labelled prompts, against the mapped one, which needs none. */
 import type { BehaviourResults, Rate } from '../contracts/index.ts';
+import { headline } from './cases.ts';
 import { linePanel } from './lines.ts';
 import { TRANSFER_STYLE } from './palette.ts';
 import { nText, toRow } from './records.ts';
 import { type DataRow, type FigureSpec, NARROW, type SeriesStyle } from './spec.ts';
-import { headline } from './transfer.ts';
 
 const STRIP: SeriesStyle = { color: 'currentColor', dash: '1,3', symbol: 'plus', pattern: 'outline' };
 

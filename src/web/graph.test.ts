@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { layout } from './graph.ts';
+import { layout, nearNeeds } from './graph.ts';
 
 const place = (nodes: Record<string, string[]>) => {
   const { placed, columns, rows } = layout(Object.entries(nodes).map(([id, needs]) => ({ id, needs })));
@@ -24,6 +24,27 @@ describe('layout of stages', () => {
       needsA: [1, 0],
       needsB: [1, 1],
     });
+  });
+
+  it('draws no line that others imply, and none to what is no stage', () => {
+    const nodes = Object.entries({
+      data: ['file'],
+      tune: ['data'],
+      sweep: ['data', 'tune'],
+      map: ['tune', 'sweep', 'data'],
+    });
+    expect([...nearNeeds(nodes.map(([id, needs]) => ({ id, needs })))]).toEqual([
+      ['data', []],
+      ['tune', ['data']],
+      ['sweep', ['tune']],
+      ['map', ['sweep']],
+    ]);
+    expect(
+      nearNeeds([
+        { id: 'a', needs: ['b'] },
+        { id: 'b', needs: ['a'] },
+      ]).get('a'),
+    ).toEqual(['b']);
   });
 
   it('takes needs that are no stages as met, and does not hang on a cycle', () => {
