@@ -131,8 +131,7 @@ function drawn(spec: FigureSpec, width: number, idSuffix = ''): Html {
 
 /** `pair.train_blocks` in words. */
 function trained(blocks: unknown): string {
-  if (blocks === undefined || blocks === null) return '';
-  if (typeof blocks !== 'object') return ` Trained: ${String(blocks)}.`;
+  if (typeof blocks !== 'object' || blocks === null) return '';
   const parts = Object.entries(blocks).flatMap(([key, value]) => {
     const text = Array.isArray(value) ? value.join(', ') : String(value);
     return text === '' ? [] : [`${key.replaceAll('_', ' ')} ${text}`];
