@@ -73,7 +73,7 @@ export interface RunEvents {
   readonly reset: null;
   /** What is in the log so far has been sent. */
   readonly live: null;
-  /** `results.json` is new. */
+  /** Results (whole or in part) or the report are new. */
   readonly results: null;
 }
 

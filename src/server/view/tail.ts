@@ -36,10 +36,15 @@ export async function* followRun(
   options: { readonly from?: number; readonly signal: AbortSignal; readonly interval?: number },
 ): AsyncGenerator<Followed, void, undefined> {
   const { signal, interval = 200 } = options;
-  const [log, manifest, results, preview] = ['log.jsonl', 'manifest.json', 'results.json', PREVIEW].map(
-    (name) => join(folder, name),
-  ) as [string, string, string, string];
-  const markOfResults = async () => `${await mark(results)} ${await mark(preview)}`;
+  const [log, manifest] = ['log.jsonl', 'manifest.json'].map((name) => join(folder, name)) as [
+    string,
+    string,
+  ];
+  // The report is written last, when the run is done.
+  const markOfResults = async () =>
+    (
+      await Promise.all(['results.json', PREVIEW, 'report.html'].map((name) => mark(join(folder, name))))
+    ).join();
   let offset = options.from ?? 0;
   let manifestMark = '';
   let resultsMark = await markOfResults();
