@@ -11,6 +11,7 @@ import { resultsSchema, type Sample, type SweepRow, sampleSchema } from '../cont
 import { randomModel } from '../interventions/fixture.helper.ts';
 import { captureResiduals } from '../interventions/index.ts';
 import type { LanguageModel } from '../models/index.ts';
+import { proportion } from '../stats/index.ts';
 import { evaluateBackdoor } from './backdoor.ts';
 import { capabilities } from './capabilities.ts';
 import { decodePatched } from './draftsDecode.ts';
@@ -188,6 +189,14 @@ describe('sweep', () => {
     expect(chooseBlock(rows)).toBe(2);
     expect(chooseBlock(rows, 'best-margin', 0.01)).toBe(1);
     expect(chooseBlock(rows, 'last-steerable')).toBe(3);
+    // Noise restores as well: margins say nothing, so the last block that restores is taken, not one that does nothing.
+    const noisy = [0.98, 0.99, 1, 0, 0].map((value, block) => ({
+      ...(rows[0] as (typeof rows)[number]),
+      block,
+      restoration: { ...proportion(0, 10), value },
+      margin: block < 3 ? 0.02 : 0,
+    }));
+    expect(chooseBlock(noisy)).toBe(2);
   });
 
   it('repeats with the seed, and only noise moves with another', async () => {

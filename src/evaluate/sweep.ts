@@ -145,19 +145,33 @@ export async function sweep(
   };
 }
 
-/** The last block whose score is within `tolerance` (defaults to 0.05) of the best. */
+/**
+ * The last block whose score is within `tolerance` (defaults to 0.05) of the best. `best-margin` asks the same of the restoration among
+ * those: where noise restores as well as steering, all margins are near 0 and blocks that do nothing would pass (docs/decisions/0007).
+ */
 export function chooseBlock(
   rows: readonly SweepRow[],
   choice: BlockChoice = 'best-margin',
   tolerance = 0.05,
 ): number {
-  const score = (row: SweepRow): number => {
-    if (choice === 'last-steerable') return row.removal?.value ?? 0;
-    return typeof row.margin === 'number' ? row.margin : (row.margin?.value ?? row.restoration?.value ?? 0);
-  };
-  const best = Math.max(...rows.map(score));
-  const near = rows.filter((row) => score(row) >= best - tolerance - 1e-12);
+  const removal = (row: SweepRow): number => row.removal?.value ?? 0;
+  const restoration = (row: SweepRow): number => row.restoration?.value ?? 0;
+  const margin = (row: SweepRow): number =>
+    typeof row.margin === 'number' ? row.margin : (row.margin?.value ?? restoration(row));
+  const near =
+    choice === 'last-steerable'
+      ? nearBest(rows, removal, tolerance)
+      : nearBest(nearBest(rows, margin, tolerance), restoration, tolerance);
   return Math.max(...near.map((row) => row.block));
+}
+
+function nearBest(
+  rows: readonly SweepRow[],
+  score: (row: SweepRow) => number,
+  tolerance: number,
+): SweepRow[] {
+  const best = Math.max(...rows.map(score));
+  return rows.filter((row) => score(row) >= best - tolerance - 1e-12);
 }
 
 /** Span activations by state: spans[state][case][k] = [n,D] after `blocks[k]`. */

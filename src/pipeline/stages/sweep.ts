@@ -45,7 +45,7 @@ interface Inputs {
 
 export const sweepStage = defineStage({
   name: 'sweep',
-  version: '1',
+  version: '2',
   module: import.meta.url,
   child: true,
   params: sweepParams,

@@ -77,7 +77,7 @@ interface Inputs {
 
 export const transferStage = defineStage({
   name: 'transfer',
-  version: '1',
+  version: '2',
   module: import.meta.url,
   child: true,
   params: transferParams,
