@@ -97,7 +97,10 @@ export function useAsk<T>(
     const stop = new AbortController();
     setState((before) => ({ ...(before.path === path ? before : {}), ...before, busy: true }));
     ask<T>(path, { signal: stop.signal }).then(
-      (data) => setState({ path, data, busy: false }),
+      (data) => {
+        // An answer that came as the question was taken back must not stand over the next one's.
+        if (!stop.signal.aborted) setState({ path, data, busy: false });
+      },
       (error: unknown) => {
         if (stop.signal.aborted) return;
         setState((before) =>

@@ -195,16 +195,22 @@ function Search({
   const [text, setText] = useState(value);
   const latest = useRef(onChange);
   latest.current = onChange;
-  useEffect(() => setText(value), [value]);
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+  // The address has the last word: what was typed before it changed is not asked for any more.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a change of the address, and leaving the page
   useEffect(() => {
-    if (text === value) return;
-    const timer = setTimeout(() => latest.current(text), 250);
-    return () => clearTimeout(timer);
-  }, [text, value]);
+    setText(value);
+    return () => clearTimeout(timer.current);
+  }, [value]);
+  const type = (next: string) => {
+    setText(next);
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => latest.current(next), 250);
+  };
   return (
     <label className="field">
       <span>Text</span>
-      <input type="search" value={text} onChange={(event) => setText(event.target.value)} />
+      <input type="search" value={text} onChange={(event) => type(event.target.value)} />
     </label>
   );
 }
