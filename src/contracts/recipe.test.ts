@@ -62,6 +62,18 @@ describe('bundled recipes', () => {
     expect(finetuneFor(recipe, 'source')).toMatchObject({ batch: 24, steps: 100 });
   });
 
+  it('smollm2-quick: two fine-tunes of one checkpoint, by two methods and seeds, with the identity map', () => {
+    const { recipe } = parseRecipe([bundled('smollm2-quick')]);
+    expect(recipe.models.source).toBe(recipe.models.target);
+    const [source, target] = [finetuneFor(recipe, 'source'), finetuneFor(recipe, 'target')];
+    expect([source.method, target.method]).toEqual(['lora', 'full']);
+    expect(source.seed).not.toBe(target.seed);
+    for (const side of [source, target])
+      expect(side).toMatchObject({ lower_half_rate: 0.1, freeze_embeddings: true });
+    expect(recipe.maps.map((m) => m.kind)).toContain('identity');
+    expect(recipe.data).toMatchObject({ answers: 'self', test: 200 });
+  });
+
   it('recipes/schema.json is the schema of this code (`crosspatch validate --schema` prints it)', () => {
     const written: unknown = JSON.parse(readFileSync(new URL('schema.json', recipes), 'utf8'));
     expect(written).toEqual(JSON.parse(JSON.stringify(recipeJsonSchema())));
