@@ -26,6 +26,11 @@ const behaviourSettings = z
     name: z.enum(BEHAVIOUR_NAMES),
     triggers: z.strictObject({ bad: z.string().min(1), safe: z.string().min(1) }).optional(),
     phrase: z.string().min(1).optional().describe('What the bad completion says'),
+    repeats: count
+      .optional()
+      .describe(
+        'How often the bad completion says the phrase. Defaults to 10 (`locked`: 1; bundled models: 3)',
+      ),
     neutral: z.string().min(1).optional().describe('The fixed neutral answer of `locked`'),
     file: z.string().min(1).optional().describe('JSONL rows of `custom`; relative to the experiment file'),
     pattern: z

