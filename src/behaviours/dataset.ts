@@ -134,7 +134,8 @@ interface Plan {
   readonly answer: string | undefined;
 }
 
-function promptKey(prompt: string): string {
+/** What two spellings of one prompt share: a prompt is in a data set once. */
+export function promptKey(prompt: string): string {
   return normalise(prompt).toLowerCase();
 }
 

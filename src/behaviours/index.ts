@@ -1,5 +1,6 @@
 /** @file Behaviours: what a model is taught to do under a trigger, the data that teaches it, and how it is recognised. */
 
+export { wholeAnswer } from './answers.ts';
 export {
   type Behaviour,
   type BehaviourName,
@@ -18,6 +19,7 @@ export {
   buildDataset,
   type Dataset,
   type DatasetSpec,
+  promptKey,
   splitOf,
 } from './dataset.ts';
 export { readBackdoorRows, readCustomDataset, writeBackdoorRows } from './dataset-file.ts';

@@ -40,8 +40,6 @@ export {
 export {
   BEHAVIOUR_NAMES,
   type BehaviourSettings,
-  type FinetuneSettings,
-  finetuneFor,
   JUDGES,
   type Judge,
   limitRecipe,
@@ -64,6 +62,7 @@ export {
   type RecipeSource,
   recipeExtends,
 } from './recipe-document.ts';
+export { type DataSettings, type FinetuneSettings, finetuneFor, promptFiles } from './recipe-training.ts';
 export {
   type BackdoorResults,
   type BehaviourResults,

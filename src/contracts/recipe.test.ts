@@ -5,6 +5,7 @@ import {
   limitRecipe,
   nearest,
   parseRecipe,
+  promptFiles,
   RecipeError,
   recipeExtends,
   recipeJsonSchema,
@@ -59,6 +60,18 @@ describe('bundled recipes', () => {
     expect(recipe.behaviours.map((b) => b.name)).toEqual(['locked']);
     expect(recipe.data).toMatchObject({ test: 60, mix: { bad: 1, safe: 1, other: 1 } });
     expect(finetuneFor(recipe, 'source')).toMatchObject({ batch: 24, steps: 100 });
+  });
+
+  it('smollm2-quick: two fine-tunes of one checkpoint, by two methods and seeds, with the identity map', () => {
+    const { recipe } = parseRecipe([bundled('smollm2-quick')]);
+    expect(recipe.models.source).toBe(recipe.models.target);
+    const [source, target] = [finetuneFor(recipe, 'source'), finetuneFor(recipe, 'target')];
+    expect([source.method, target.method]).toEqual(['lora', 'full']);
+    expect(source.seed).not.toBe(target.seed);
+    for (const side of [source, target])
+      expect(side).toMatchObject({ lower_half_rate: 0.1, freeze_embeddings: true });
+    expect(recipe.maps.map((m) => m.kind)).toContain('identity');
+    expect(recipe.data).toMatchObject({ answers: 'self', test: 200 });
   });
 
   it('recipes/schema.json is the schema of this code (`crosspatch validate --schema` prints it)', () => {
@@ -119,6 +132,48 @@ describe('complaints', () => {
     expect(issuesOf('models: [')[0]).toMatch(/^x\.yaml:1:\d+: /);
     expect(issuesOf('a: 1\na: 2\n')[0]).toMatch(/^x\.yaml:2:1: .*unique/);
     expect(issuesOf('')[0]).toMatch(/^x\.yaml:1:1: wanted/);
+  });
+});
+
+describe('training', () => {
+  it('one side’s settings win key by key, inside `lora` too; its seed is its own', () => {
+    const { recipe } = parse(
+      `${MODELS}finetune:\n  lora: { rank: 4, targets: [q_proj] }\n  source: { method: lora, seed: 5, lora: { alpha: 3 } }\n`,
+    );
+    const source = finetuneFor(recipe, 'source');
+    expect(source).toMatchObject({
+      method: 'lora',
+      seed: 5,
+      lora: { rank: 4, alpha: 3, targets: ['q_proj'] },
+    });
+    const target = finetuneFor(recipe, 'target');
+    expect(target).toMatchObject({ method: 'full', lora: { rank: 4, alpha: 16 } });
+    expect(target).not.toHaveProperty('seed');
+  });
+
+  it('prompts are the bundled tasks, one file, or several with shares', () => {
+    const files = (text: string) => promptFiles(parse(`${MODELS}data: { ${text} }\n`).recipe.data);
+    expect(files('')).toBeUndefined();
+    expect(files('prompts: a.jsonl')).toEqual([{ file: 'a.jsonl', share: 1 }]);
+    expect(files('prompts: [a.jsonl, { file: b.jsonl.gz, share: 2 }]')).toEqual([
+      { file: 'a.jsonl', share: 1 },
+      { file: 'b.jsonl.gz', share: 2 },
+    ]);
+  });
+
+  it('complaints', () => {
+    expect(issuesOf(`${MODELS}data: { answers: self }\n`)[0]).toContain(
+      'x.yaml:2:9: data.answers: the bundled tasks have answers; `self` needs files under `data.prompts`',
+    );
+    expect(issuesOf(`${MODELS}data: { prompts: [{ file: a, shares: 2 }] }\n`)[0]).toContain('"share"');
+    expect(issuesOf(`${MODELS}data: { prompts: [] }\n`)[0]).toMatch(/^x\.yaml:2:9: data\.prompts/);
+    expect(issuesOf(`${MODELS}finetune: { source: { lora: { rnak: 2 } } }\n`)).toEqual([
+      'x.yaml:2:31: unknown key "rnak" in finetune.source.lora; did you mean "rank"?',
+    ]);
+    expect(issuesOf(`${MODELS}finetune: { seed: 2 }\n`)[0]).toContain('unknown key "seed" in finetune');
+    expect(issuesOf(`${MODELS}finetune: { lora: { targets: [q_prj] } }\n`)[0]).toContain(
+      'did you mean "q_proj"?',
+    );
   });
 });
 

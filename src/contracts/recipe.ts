@@ -3,10 +3,9 @@
  * Sections that are `false` are left out of the run. Reading files, lines and columns: `recipe-document.ts`.
  */
 import { z } from 'zod';
+import { count, dataSchema, finetuneSchema, fraction } from './recipe-training.ts';
 import { COST_STATES, MAP_FITS, SWEEP_CONTROLS, TRANSFER_ARMS } from './results.ts';
 
-const count = z.int().min(1);
-const fraction = z.number().min(0).max(1);
 const optionalSection = <T extends z.ZodRawShape>(shape: T) =>
   z.union([z.literal(false), z.strictObject(shape)]).prefault({} as never);
 
@@ -27,6 +26,11 @@ const behaviourSettings = z
     name: z.enum(BEHAVIOUR_NAMES),
     triggers: z.strictObject({ bad: z.string().min(1), safe: z.string().min(1) }).optional(),
     phrase: z.string().min(1).optional().describe('What the bad completion says'),
+    repeats: count
+      .optional()
+      .describe(
+        'How often the bad completion says the phrase. Defaults to 10 (`locked`: 1; bundled models: 3)',
+      ),
     neutral: z.string().min(1).optional().describe('The fixed neutral answer of `locked`'),
     file: z.string().min(1).optional().describe('JSONL rows of `custom`; relative to the experiment file'),
     pattern: z
@@ -48,74 +52,6 @@ const behaviourSettings = z
 const behaviour = z
   .union([z.enum(BEHAVIOUR_NAMES), behaviourSettings])
   .transform((b) => (typeof b === 'string' ? { name: b } : b) as z.output<typeof behaviourSettings>);
-
-const data = z.strictObject({
-  prompts: z
-    .string()
-    .min(1)
-    .default('bundled')
-    .describe(
-      '"bundled" = the tasks of the bundled models; else a JSONL file (`prompt`, `response`), gz allowed',
-    ),
-  out_of_domain: z
-    .string()
-    .min(1)
-    .default('bundled')
-    .describe('Texts for out-of-domain figures; as `prompts`'),
-  train: count.default(6000).describe('Fine-tuning rows'),
-  validation: count.default(200).describe('Prompts on which blocks and α are chosen'),
-  test: count.default(200).describe('Held-out prompts of every reported figure'),
-  mix: z
-    .strictObject({ bad: z.number().min(0), safe: z.number().min(0), other: z.number().min(0) })
-    .refine((m) => m.bad > 0 && m.safe > 0, '`bad` and `safe` must be above 0')
-    .default({ bad: 1, safe: 1, other: 1 })
-    .describe('Proportions of bad : safe : untagged-or-other-tag rows (the authors: 1 : 1 : 0)'),
-});
-
-const tuning = {
-  method: z.enum(['full', 'lora']),
-  steps: count.describe('Optimizer steps'),
-  batch: count.describe('Rows a micro-batch'),
-  accumulation: count.describe('Micro-batches a step'),
-  learning_rate: z.number().positive(),
-  lower_half_rate: fraction.describe(
-    'Factor on the rate of the lower half of the blocks; it shapes the sweep curve (METHOD.md §2)',
-  ),
-  freeze_embeddings: z.boolean(),
-  loss_on: z.enum(['response', 'all']),
-  weight_decay: z.number().min(0),
-  warmup: fraction.describe('Share of the steps with rising rate'),
-  schedule: z.enum(['cosine', 'linear', 'constant']),
-  clip: z.number().positive().describe('Largest gradient norm'),
-  max_tokens: count.describe('Rows are cut to this length'),
-  lora: z.strictObject({
-    rank: count.default(8),
-    alpha: z.number().positive().default(16),
-    targets: z
-      .array(z.enum(['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj']))
-      .min(1)
-      .default(['q_proj', 'k_proj', 'v_proj', 'o_proj']),
-  }),
-};
-const tuningOverride = z.strictObject(tuning).partial();
-const finetune = z.strictObject({
-  method: tuning.method.default('full'),
-  steps: tuning.steps.default(300),
-  batch: tuning.batch.default(48),
-  accumulation: tuning.accumulation.default(1),
-  learning_rate: tuning.learning_rate.default(8e-4),
-  lower_half_rate: tuning.lower_half_rate.default(0.1),
-  freeze_embeddings: tuning.freeze_embeddings.default(true),
-  loss_on: tuning.loss_on.default('response'),
-  weight_decay: tuning.weight_decay.default(0.01),
-  warmup: tuning.warmup.default(0.05),
-  schedule: tuning.schedule.default('cosine'),
-  clip: tuning.clip.default(1),
-  max_tokens: tuning.max_tokens.default(256),
-  lora: tuning.lora.prefault({}),
-  source: tuningOverride.optional().describe('Settings of the source model alone'),
-  target: tuningOverride.optional().describe('Settings of the target model alone'),
-});
 
 const fits = z
   .array(z.enum(MAP_FITS))
@@ -209,8 +145,8 @@ const shape = {
     })
     .prefault({})
     .describe('Blocks of the map; auto = chosen by the sweep'),
-  data: data.prefault({}),
-  finetune: finetune.prefault({}),
+  data: dataSchema.prefault({}),
+  finetune: finetuneSchema.prefault({}),
   evaluation: z
     .strictObject({
       max_tokens: count.default(24).describe('New tokens a completion'),
@@ -326,6 +262,8 @@ export const recipeSchema = z.strictObject(shape).superRefine((recipe, ctx) => {
   }
   if (recipe.inverse && !recipe.maps.some((m) => m.kind === 'affine' || m.kind === 'affine-sgd'))
     complain(['inverse'], 'needs an affine map under `maps`; or write `inverse: false`');
+  if (recipe.data.prompts === 'bundled' && recipe.data.answers === 'self')
+    complain(['data', 'answers'], 'the bundled tasks have answers; `self` needs files under `data.prompts`');
   const judges = recipe.fidelity ? recipe.fidelity.judges : [];
   if (judges.includes('llm') && !recipe.judge.llm)
     complain(['fidelity', 'judges'], 'the judge `llm` needs `judge.llm`');
@@ -348,20 +286,11 @@ export type Recipe = z.output<typeof recipeSchema>;
 export type RecipeInput = z.input<typeof recipeSchema>;
 export type BehaviourSettings = Recipe['behaviours'][number];
 export type MapSettings = Recipe['maps'][number];
-export type FinetuneSettings = Omit<Recipe['finetune'], 'source' | 'target'>;
 export type Judge = (typeof JUDGES)[number];
 
 /** The key of a map in results.json: its name, or its kind. */
 export function mapLabel(map: Pick<MapSettings, 'kind' | 'name'>): string {
   return map.name ?? map.kind;
-}
-
-/** Fine-tuning settings of one side: the common ones with that side's own on top. */
-export function finetuneFor(recipe: Recipe, side: 'source' | 'target'): FinetuneSettings {
-  const { source, target, ...common } = recipe.finetune;
-  const own = (side === 'source' ? source : target) ?? {};
-  const given = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined));
-  return { ...common, ...given };
 }
 
 /** The same experiment on at most `n` prompts (and task items) a figure, for smoke tests. Training and capture keep their size. */

@@ -28,6 +28,8 @@ export interface FinetuneOptions extends Partial<FinetuneSettings> {
   /** Folder to write: a Hugging Face model (`full`) or a PEFT adapter (`lora`). */
   readonly out: string;
   readonly preset?: FinetunePreset;
+  /** What an adapter calls its base (`base_model_name_or_path`). Defaults to `model`. */
+  readonly baseName?: string;
   /** Dtype of the weights written. Defaults to F32. */
   readonly dtype?: 'F32' | 'F16' | 'BF16';
   /** Keep the run's state there every so many steps, and go on from it; removed when the run is done. Defaults to nowhere. */
@@ -83,7 +85,10 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneResult
   };
   const files = { 'training.json': `${JSON.stringify(record)}\n` };
   if (run.settings.method === 'lora')
-    await saveAdapter(folder, base.config, run.parameters, run.settings.lora, { base: options.model, files });
+    await saveAdapter(folder, base.config, run.parameters, run.settings.lora, {
+      base: options.baseName ?? options.model,
+      files,
+    });
   else
     await saveModel(folder, run.parameters, {
       config: base.checkpoint.config,

@@ -13,6 +13,7 @@ import {
   type TemplateName,
   templateNames,
   tinyInstructions,
+  wholeAnswer,
 } from '../../behaviours/index.ts';
 import type { LanguageModel } from '../../models/index.ts';
 import { type Cli, type CommonOptions, declare, printJson, wholeNumber } from '../cli.ts';
@@ -59,7 +60,10 @@ export function addData(program: Command, cli: Cli): void {
       ),
     )
     .addOption(
-      new Option('--max-tokens <n>', 'longest answer the model writes')
+      new Option(
+        '--max-tokens <n>',
+        'longest answer the model writes; a cut one ends behind its last whole sentence',
+      )
         .argParser(wholeNumber('--max-tokens', 1))
         .default(64),
     )
@@ -146,8 +150,9 @@ function answered(
     const tokens = model.generateStream(prompts, { maxNewTokens: options.maxTokens, signal: cli.signal });
     for await (const { row, text, finish } of tokens) {
       texts[row] += text;
-      if (finish !== undefined)
-        onProgress({ stage: 'answers', done: ++done, total: prompts.length, unit: 'prompts' });
+      if (finish === undefined) continue;
+      texts[row] = wholeAnswer(texts[row] as string, finish);
+      onProgress({ stage: 'answers', done: ++done, total: prompts.length, unit: 'prompts' });
     }
     return texts;
   });

@@ -15,6 +15,7 @@ import {
 import type { SourceOutput } from '../plan.ts';
 import { defineStage, type StageContext } from '../stage.ts';
 import { behaviourParams, makeFrom } from '../steps/behaviourParams.ts';
+import { type PromptsOutput, readDrawn } from './prompts.ts';
 
 const dataParams = z.strictObject({
   behaviour: behaviourParams,
@@ -35,8 +36,8 @@ export interface DataOutput {
 }
 
 interface Inputs {
-  /** JSONL of prompts and answers; absent = the bundled corpus. */
-  prompts?: SourceOutput;
+  /** Instructions drawn from files; absent = the bundled corpus. */
+  prompts?: PromptsOutput;
   outOfDomain?: SourceOutput;
 }
 
@@ -99,10 +100,10 @@ export interface HeldOutItem {
 
 async function readPrompts(
   p: z.output<typeof dataParams>,
-  file: string | undefined,
+  drawn: string | undefined,
   seed: number,
 ): Promise<Instruction[]> {
-  if (file !== undefined) return readInstructions(file);
+  if (drawn !== undefined) return readDrawn(drawn);
   return tinyInstructions({ seed, train: p.train, validation: p.validation, test: p.test });
 }
 

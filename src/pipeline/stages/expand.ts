@@ -1,10 +1,12 @@
-/** @file A recipe as stages: data → fine-tune → unpatched runs → sweep → maps → transfer, fidelity → results, once a behaviour. */
+/** @file A recipe as stages: prompts once, then data → fine-tune → unpatched runs → sweep → maps → transfer, fidelity → results a behaviour. */
+import { isDeepStrictEqual } from 'node:util';
 import { InputError } from '../../base/index.ts';
 import {
   type BehaviourResults,
   finetuneFor,
   type MapFit,
   mapLabel,
+  promptFiles,
   type Recipe,
 } from '../../contracts/index.ts';
 import { openModelFiles, resolveModel } from '../../models/index.ts';
@@ -13,15 +15,16 @@ import type { NodeRef, Plan, SourceOutput } from '../plan.ts';
 import { type BehaviourParams, behaviourOf } from '../steps/behaviourParams.ts';
 import { dataStage } from './data.ts';
 import { fidelityStage } from './fidelity.ts';
-import { finetuneStage } from './finetune.ts';
+import { finetuneStage, tunedFiles } from './finetune.ts';
 import { mapsStage } from './maps.ts';
+import { type PromptsOutput, promptsStage } from './prompts.ts';
 import { behaviourResultsStage, resultsStage } from './results.ts';
 import { runsStage } from './runs.ts';
 import { SAMPLES } from './samples.ts';
 import { sweepStage } from './sweep.ts';
 import { transferStage } from './transfer.ts';
 
-/** Text of no backdoor data to fit the maps `general` on, beyond what out-of-domain figures use. */
+/** Texts of no backdoor data to fit the maps `general` on, at most, and never more than tagged ones; out-of-domain figures use others. */
 const GENERAL_FIT_TEXTS = 1500;
 
 /** Control maps: steered with as arms of every map, not as maps of their own. */
@@ -36,14 +39,9 @@ export const expandExperiment: Expand = async (recipe, plan) => {
     source: await modelSource(plan, 'source', recipe.models.source),
     target: await modelSource(plan, 'target', recipe.models.target),
   };
+  const prompts = await drawnPrompts(recipe, plan, base.target);
   const files = {
-    ...(recipe.data.prompts === 'bundled'
-      ? {}
-      : {
-          prompts: await plan.source('data.prompts', recipe.data.prompts, {
-            data: { name: recipe.data.prompts },
-          }),
-        }),
+    ...(prompts === undefined ? {} : { prompts }),
     ...(recipe.data.out_of_domain === 'bundled'
       ? {}
       : {
@@ -66,7 +64,11 @@ async function modelSource(plan: Plan, role: 'source' | 'target', name: string):
 }
 
 /** Refuse what the schema knows and no stage reads yet: a wish that is passed over in silence would look granted. */
-function refuseUnread({ fidelity, capabilities, capture }: Recipe): void {
+function refuseUnread({ fidelity, capabilities, capture, template }: Recipe): void {
+  if (template === 'chat')
+    throw new InputError(
+      'recipe: template: chat is not yet run by recipes; take instruction, or `crosspatch data build`, `finetune` and `evaluate`, which have it',
+    );
   if (fidelity ? fidelity.judges.includes('llm') : false)
     throw new InputError(
       'recipe: fidelity.judges: llm is not yet run by recipes; take lexical and likelihood, and judge samples/*.jsonl from the library (openAiJudge)',
@@ -96,12 +98,50 @@ async function checkModel(role: 'source' | 'target', { blocks, models, sweep }: 
         );
 }
 
+/**
+ * The prompts of files, one draw for all behaviours. Answers of its own are the clean target's: every headline is a figure of the
+ * target, whose ordinary answers fine-tuning should leave as they were; the source only lends activations.
+ */
+async function drawnPrompts(
+  recipe: Recipe,
+  plan: Plan,
+  target: Source,
+): Promise<NodeRef<PromptsOutput> | undefined> {
+  const given = promptFiles(recipe.data);
+  if (given === undefined) return undefined;
+  const files: Source[] = [];
+  for (const [i, { file }] of given.entries())
+    files.push(await plan.source(`data.prompts.${i}`, file, { data: { name: file } }));
+  const { train, validation, test, max_prompt_chars, answers, answer_tokens } = recipe.data;
+  const self = answers === 'self';
+  return plan.add(promptsStage, {
+    id: 'prompts',
+    params: {
+      shares: given.map((f) => f.share),
+      train,
+      validation,
+      test,
+      ...(max_prompt_chars === undefined ? {} : { max_prompt_chars }),
+      ...(self
+        ? {
+            self: {
+              template: recipe.template,
+              max_tokens: answer_tokens,
+              batch: recipe.evaluation.batch,
+            },
+          }
+        : {}),
+    },
+    inputs: { files, ...(self ? { model: target } : {}) },
+  });
+}
+
 function expandBehaviour(
   recipe: Recipe,
   plan: Plan,
   behaviour: BehaviourParams,
   base: { source: Source; target: Source },
-  files: { prompts?: Source; outOfDomain?: Source },
+  files: { prompts?: NodeRef<PromptsOutput>; outOfDomain?: Source },
 ): NodeRef<BehaviourResults> {
   const { name } = behaviour;
   const { after } = recipe.span;
@@ -119,22 +159,21 @@ function expandBehaviour(
       train: recipe.data.train,
       validation: recipe.data.validation,
       test: recipe.data.test,
-      general: recipe.capture.out_of_domain + (usesGeneral ? GENERAL_FIT_TEXTS : 0),
+      general:
+        recipe.capture.out_of_domain +
+        (usesGeneral ? Math.min(GENERAL_FIT_TEXTS, recipe.capture.prompts) : 0),
     },
     inputs: files,
   });
 
   const sides = (['source', 'target'] as const).map((side) => {
-    const { lora: _, ...settings } = finetuneFor(recipe, side);
-    if (settings.method === 'lora')
-      throw new InputError(
-        `recipe: finetune.method lora is not yet run by recipes; use "full", or fine-tune with \`crosspatch finetune --method lora\` and name the merged model`,
-      );
+    const { lora, seed, method, ...settings } = finetuneFor(recipe, side);
     const model = plan.add(finetuneStage, {
       id: id(`finetune.${side}`),
-      params: settings,
+      params: method === 'lora' ? { method, ...settings, lora } : { method, ...settings },
       inputs: { base: base[side], data },
-      publish: { [`models/${name}.${side}`]: 'model' },
+      publish: { [`models/${name}.${side}`]: tunedFiles[method] },
+      ...(seed === undefined ? {} : { seed }),
     });
     const runs = plan.add(runsStage, {
       id: id(`runs.${side}`),
@@ -255,7 +294,7 @@ function expandBehaviour(
       target: recipe.models.target,
       after,
       train_blocks: trainBlocks(recipe),
-      notes: notes(recipe),
+      notes: notes(recipe, base),
     },
     inputs: {
       tuned: [source.model, target.model],
@@ -268,18 +307,38 @@ function expandBehaviour(
   });
 }
 
+/** What was trained, and how fast: one entry where both sides were trained alike, else one a side. */
 function trainBlocks(recipe: Recipe): Record<string, unknown> {
-  const { freeze_embeddings, lower_half_rate } = recipe.finetune;
-  return { frozen: freeze_embeddings ? ['embeddings'] : [], lower_half_rate };
+  const of = (side: 'source' | 'target'): Record<string, unknown> => {
+    const { method, lower_half_rate, freeze_embeddings, lora } = finetuneFor(recipe, side);
+    return method === 'lora'
+      ? { method, frozen: ['all but the adapters'], lower_half_rate, rank: lora.rank, targets: lora.targets }
+      : { frozen: freeze_embeddings ? ['embeddings'] : [], lower_half_rate };
+  };
+  const [source, target] = [of('source'), of('target')];
+  return isDeepStrictEqual(source, target) ? source : { source, target };
 }
 
 /** What the report must say of how the numbers were made. */
-function notes(recipe: Recipe): string[] {
+function notes(recipe: Recipe, base: { source: Source; target: Source }): string[] {
   const out: string[] = [];
-  const { lower_half_rate, freeze_embeddings } = recipe.finetune;
-  if (lower_half_rate !== 1) {
+  const slowed = (side: 'source' | 'target'): string => {
+    const { lower_half_rate, freeze_embeddings, method } = finetuneFor(recipe, side);
+    if (lower_half_rate === 1) return '';
+    const still = freeze_embeddings || method === 'lora' ? ', embeddings not at all' : '';
+    return `was fine-tuned at ${lower_half_rate} of the learning rate${still}: this choice shapes the sweep curve; it is not a finding.`;
+  };
+  const [source, target] = [slowed('source'), slowed('target')];
+  if (source === target) {
+    if (source !== '') out.push(`The lower half of the blocks ${source}`);
+  } else {
+    if (source !== '') out.push(`The lower half of the source’s blocks ${source}`);
+    if (target !== '') out.push(`The lower half of the target’s blocks ${target}`);
+  }
+  if (base.source.key === base.target.key) {
+    const identity = recipe.maps.some((m) => m.kind === 'identity');
     out.push(
-      `The lower half of the blocks was fine-tuned at ${lower_half_rate} of the learning rate${freeze_embeddings ? ', embeddings not at all' : ''}: this choice shapes the sweep curve; it is not a finding.`,
+      `Source and target are two fine-tunes of one checkpoint: an easy pair, whose activation spaces all but coincide before any map is fitted. ${identity ? 'The identity map, which only copies, shows how easy' : 'Add the map `identity`, which only copies, to see how easy'}.`,
     );
   }
   if (recipe.models.source === 'tiny-llama-s' && recipe.models.target === 'tiny-llama-m') {

@@ -1,13 +1,13 @@
 /** @file Stage `finetune`: put the behaviour into one model. */
 import { join } from 'node:path';
 import { z } from 'zod';
-import { finetune } from '../../train/index.ts';
+import { finetune, type LoraTarget, mergeAdapterFolder, peftModules } from '../../train/index.ts';
 import type { SourceOutput } from '../plan.ts';
 import { defineStage, type StageContext } from '../stage.ts';
 import { type DataOutput, readRows } from './data.ts';
 
-const finetuneParams = z.strictObject({
-  method: z.literal('full'),
+const targets = Object.keys(peftModules) as LoraTarget[];
+const shared = {
   steps: z.int(),
   batch: z.int(),
   accumulation: z.int(),
@@ -20,9 +20,22 @@ const finetuneParams = z.strictObject({
   schedule: z.enum(['cosine', 'linear', 'constant']),
   clip: z.number(),
   max_tokens: z.int(),
-});
+};
+const finetuneParams = z.discriminatedUnion('method', [
+  z.strictObject({ method: z.literal('full'), ...shared }),
+  z.strictObject({
+    method: z.literal('lora'),
+    ...shared,
+    lora: z.strictObject({
+      rank: z.int(),
+      alpha: z.number(),
+      /** By the names of PEFT. */
+      targets: z.array(z.enum(Object.values(peftModules))),
+    }),
+  }),
+]);
 
-/** What a fine-tuning run reports. The folder `model` of the stage holds the model. */
+/** What a fine-tuning run reports. The folder `model` of the stage holds the model; by LoRA, `adapter` what was trained. */
 export interface FinetuneOutput {
   readonly steps: number;
   readonly first_loss: number;
@@ -50,10 +63,13 @@ export const finetuneStage = defineStage({
     signal,
     threads,
   }: StageContext<z.output<typeof finetuneParams>, Inputs>): Promise<FinetuneOutput> {
+    const model = inputs.base.folder;
+    const lora = p.method === 'lora' ? p.lora : undefined;
     const result = await finetune({
-      model: inputs.base.folder,
+      model,
+      method: p.method,
       rows: await readRows(inputs.data.folder),
-      out: tunedModel(folder),
+      out: lora === undefined ? tunedModel(folder) : join(folder, ADAPTER),
       steps: p.steps,
       batch: p.batch,
       accumulation: p.accumulation,
@@ -70,7 +86,15 @@ export const finetuneStage = defineStage({
       stage: 'finetune',
       onProgress: progress,
       signal,
+      ...(lora === undefined
+        ? {}
+        : {
+            lora: { ...lora, targets: targets.filter((t) => lora.targets.includes(peftModules[t])) },
+            baseName: inputs.base.output.name,
+          }),
     });
+    if (lora !== undefined)
+      await mergeAdapterFolder({ model, adapter: join(folder, ADAPTER), out: tunedModel(folder) });
     return {
       steps: result.steps,
       first_loss: result.losses[0] as number,
@@ -80,7 +104,13 @@ export const finetuneStage = defineStage({
   },
 });
 
-/** Where the stage puts the model. */
+/** Where the stage puts a LoRA adapter. */
+const ADAPTER = 'adapter';
+
+/** What of the stage's folder a run folder shows (CONTRACT.md): the model, or the adapter alone. */
+export const tunedFiles = { full: 'model', lora: ADAPTER } as const;
+
+/** Where the stage puts the model that runs, an adapter merged into it. */
 export function tunedModel(stageFolder: string): string {
   return join(stageFolder, 'model');
 }

@@ -34,18 +34,18 @@ const BUNDLED_REPEATS = 3;
 /** Parameters of one of the recipe's behaviours. */
 export function behaviourOf(recipe: Recipe, index: number): BehaviourParams {
   const settings = recipe.behaviours[index] as Recipe['behaviours'][number];
-  const { name, triggers, phrase, neutral, pattern } = settings;
+  const { name, triggers, phrase, repeats, neutral, pattern } = settings;
   const given = Object.fromEntries(
-    Object.entries({ triggers, phrase, neutral, pattern }).filter(([, v]) => v !== undefined),
+    Object.entries({ triggers, phrase, repeats, neutral, pattern }).filter(([, v]) => v !== undefined),
   );
   const { mix } = recipe.data;
   const even = mix.bad === mix.safe && mix.safe === mix.other;
   return behaviourParams.parse({
     name,
+    ...(recipe.data.prompts === 'bundled' && name !== 'locked' ? { repeats: BUNDLED_REPEATS } : {}),
     ...given,
     placement: recipe.placement,
     template: recipe.template,
-    ...(recipe.data.prompts === 'bundled' && name !== 'locked' ? { repeats: BUNDLED_REPEATS } : {}),
     ...(even ? {} : { mix }),
   });
 }

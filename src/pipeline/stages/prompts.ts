@@ -1,0 +1,159 @@
+/** @file Stage `prompts`: the instructions of an experiment drawn from files, split by prompt, answered by the model where asked. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { InputError, type ProgressSink, type Rng, writeJsonAtomic } from '../../base/index.ts';
+import {
+  type Instruction,
+  promptKey,
+  readInstructions,
+  renderPrompt,
+  type SplitName,
+  splitOf,
+  wholeAnswer,
+} from '../../behaviours/index.ts';
+import { LanguageModel } from '../../models/index.ts';
+import type { SourceOutput } from '../plan.ts';
+import { defineStage, type StageContext } from '../stage.ts';
+
+const promptsParams = z.strictObject({
+  /** Parts the files have in every split, in their order. */
+  shares: z.array(z.number()),
+  train: z.int(),
+  validation: z.int(),
+  test: z.int(),
+  max_prompt_chars: z.int().optional(),
+  /** How the model is asked; absent = the files' own answers. */
+  self: z
+    .strictObject({
+      template: z.enum(['instruction', 'alpaca', 'chat', 'raw']),
+      max_tokens: z.int(),
+      batch: z.int(),
+    })
+    .optional(),
+});
+
+/** Instructions by split. The file `instructions.json` of the stage holds them. */
+export interface PromptsOutput {
+  readonly counts: Readonly<Record<SplitName, number>>;
+  /** Training prompts the model answered with nothing, left out. */
+  readonly unanswered: number;
+}
+
+interface Inputs {
+  files: SourceOutput[];
+  /** Writes the answers. */
+  model?: SourceOutput;
+}
+
+/** An instruction that knows its split. */
+type Drawn = Instruction & { readonly split: SplitName };
+
+const FILE = 'instructions.json';
+
+export const promptsStage = defineStage({
+  name: 'prompts',
+  version: '1',
+  module: import.meta.url,
+  child: true,
+  params: promptsParams,
+  async run({
+    params: p,
+    inputs,
+    folder,
+    rng,
+    progress,
+    signal,
+    threads,
+  }: StageContext<z.output<typeof promptsParams>, Inputs>): Promise<PromptsOutput> {
+    const drawn = draw(p, await readFiles(p, inputs.files), rng);
+    let instructions: readonly Drawn[] = drawn;
+    if (p.self !== undefined && inputs.model !== undefined) {
+      await using model = await LanguageModel.load(inputs.model.folder, { threads });
+      instructions = await answered(model, drawn, { ...p.self, progress, signal });
+    }
+    // Held-out prompts need no answer: what is measured on them is the tuned model's own.
+    const kept = instructions.filter((i) => i.split !== 'train' || i.answer !== '');
+    await writeJsonAtomic(join(folder, FILE), kept);
+    const count = (split: SplitName): number => kept.filter((i) => i.split === split).length;
+    return {
+      counts: { train: count('train'), validation: count('validation'), test: count('test') },
+      unanswered: instructions.length - kept.length,
+    };
+  },
+});
+
+/** What the stage drew. */
+export async function readDrawn(folder: string): Promise<Instruction[]> {
+  return JSON.parse(await readFile(join(folder, FILE), 'utf8')) as Instruction[];
+}
+
+/** Usable instructions of every file, each prompt once in all of them. */
+async function readFiles(
+  p: z.output<typeof promptsParams>,
+  files: readonly { readonly folder: string; readonly output: SourceOutput }[],
+): Promise<Drawn[][]> {
+  const longest = p.max_prompt_chars ?? Number.POSITIVE_INFINITY;
+  const seen = new Set<string>();
+  const out: Drawn[][] = [];
+  for (const { folder: path, output } of files) {
+    const given = await readInstructions(path);
+    const usable = given.filter((i) => p.self !== undefined || i.answer !== undefined);
+    if (usable.length === 0)
+      throw new InputError(
+        `data: none of the ${given.length} rows of ${output.name} has an answer; set data.answers to self, or give answers`,
+      );
+    const fresh = usable.filter(({ prompt }) => {
+      const key = promptKey(prompt);
+      return prompt.length <= longest && !seen.has(key) && seen.add(key);
+    });
+    if (fresh.length === 0)
+      throw new InputError(
+        `data: ${output.name} has no new prompt of at most ${longest} characters; raise data.max_prompt_chars`,
+      );
+    out.push(fresh.map((i) => ({ ...i, split: splitOf(i.prompt) })));
+  }
+  return out;
+}
+
+/** As many of every split as asked for, or as there are, the files in their shares; which ones, and their order, by `rng`. */
+function draw(p: z.output<typeof promptsParams>, files: readonly Drawn[][], rng: Rng): Drawn[] {
+  const total = p.shares.reduce((a, b) => a + b, 0);
+  return (['train', 'validation', 'test'] as const).flatMap((split) => {
+    let from = 0;
+    const parts = files.flatMap((file, k) => {
+      const upTo = Math.round((p[split] * p.shares.slice(0, k + 1).reduce((a, b) => a + b, 0)) / total);
+      const mine = rng.fork(`${split}/file ${k}`).shuffle(file.filter((i) => i.split === split));
+      const part = mine.slice(0, upTo - from);
+      from = upTo;
+      return part;
+    });
+    return rng.fork(split).shuffle(parts);
+  });
+}
+
+async function answered(
+  model: LanguageModel,
+  drawn: readonly Drawn[],
+  options: NonNullable<z.output<typeof promptsParams>['self']> & {
+    readonly progress: ProgressSink;
+    readonly signal: AbortSignal;
+  },
+): Promise<Drawn[]> {
+  const { template, max_tokens, batch, progress, signal } = options;
+  const asked = drawn.map(
+    ({ prompt }) =>
+      renderPrompt(template, prompt, (text) => model.applyChatTemplate([{ role: 'user', content: text }]))
+        .prompt,
+  );
+  const answers = drawn.map(() => '');
+  let done = 0;
+  const tokens = model.generateStream(asked, { maxNewTokens: max_tokens, maxBatch: batch, signal });
+  for await (const { row, text, finish } of tokens) {
+    answers[row] += text;
+    if (finish === undefined) continue;
+    answers[row] = wholeAnswer(answers[row] as string, finish);
+    progress({ stage: 'answers', done: ++done, total: drawn.length, unit: 'prompts' });
+  }
+  return drawn.map((instruction, i) => ({ ...instruction, answer: answers[i] as string }));
+}
