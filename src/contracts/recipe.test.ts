@@ -42,10 +42,10 @@ describe('bundled recipes', () => {
     expect(recipe.transfer).toMatchObject({ prompts: 200 });
     expect(recipe.fidelity).toMatchObject({ prompts: 200 });
     expect(finetuneFor(recipe, 'source')).toMatchObject({
-      learning_rate: 1.5e-3,
+      learning_rate: 2.5e-3,
       lower_half_rate: 0.1,
       freeze_embeddings: true,
-      steps: 200,
+      steps: 300,
     });
     expect(finetuneFor(recipe, 'target').learning_rate).toBe(1e-3);
     expect(finetuneFor(recipe, 'target')).not.toHaveProperty('source');
@@ -59,7 +59,7 @@ describe('bundled recipes', () => {
     expect(recipe.seed).toBe(17);
     expect(recipe.behaviours.map((b) => b.name)).toEqual(['locked']);
     expect(recipe.data).toMatchObject({ test: 60, mix: { bad: 1, safe: 1, other: 1 } });
-    expect(finetuneFor(recipe, 'source')).toMatchObject({ batch: 24, steps: 100 });
+    expect(finetuneFor(recipe, 'source')).toMatchObject({ batch: 32, steps: 200 });
   });
 
   it('smollm2-quick: two fine-tunes of one checkpoint, by two methods and seeds, with the identity map', () => {
