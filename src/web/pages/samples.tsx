@@ -197,7 +197,6 @@ function Search({
   latest.current = onChange;
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
   // The address has the last word: what was typed before it changed is not asked for any more.
-  // biome-ignore lint/correctness/useExhaustiveDependencies: a change of the address, and leaving the page
   useEffect(() => {
     setText(value);
     return () => clearTimeout(timer.current);
