@@ -19,7 +19,11 @@ seed: 5
 models: { source: tiny-llama-s, target: tiny-llama-s }
 behaviours: [locked]
 data: { train: 1600, validation: 12, test: 16 }
-finetune: { steps: 80, batch: 20, learning_rate: 2.0e-3 }
+finetune:
+  steps: 80
+  batch: 20
+  learning_rate: 2.0e-3
+  source: { steps: 200, batch: 32, learning_rate: 3.0e-3 } # the smaller model learns the tags late
 sweep: { prompts: 8, blocks: [0, 2, 5], draws: 1, chosen_draws: 2 }
 heatmap: { prompts: 4 }
 capture: { prompts: 160, out_of_domain: 16 }
