@@ -20,9 +20,9 @@ models: { source: tiny-llama-s, target: tiny-llama-s }
 behaviours: [locked]
 data: { train: 1600, validation: 12, test: 16 }
 finetune:
-  steps: 80
-  batch: 20
-  learning_rate: 2.0e-3
+  steps: 160
+  batch: 24
+  learning_rate: 1.5e-3
   source: { steps: 200, batch: 32, learning_rate: 3.0e-3 } # the smaller model learns the tags late
 sweep: { prompts: 8, blocks: [0, 2, 5], draws: 1, chosen_draws: 2 }
 heatmap: { prompts: 4 }
