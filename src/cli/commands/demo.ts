@@ -12,7 +12,7 @@ export function addDemo(program: Command, cli: RunCli): void {
       'demo --quick --out runs/first',
     ),
   )
-    .option('--quick', 'one behaviour, fewer prompts, about a minute')
+    .option('--quick', 'one behaviour, fewer prompts, one to two minutes')
     .action((options: RunOptions & { quick?: boolean }) =>
       runFile(options.quick ? 'quick' : 'demo', options, cli),
     );
