@@ -343,7 +343,7 @@ function notes(recipe: Recipe, base: { source: Source; target: Source }): string
   }
   if (recipe.models.source === 'tiny-llama-s' && recipe.models.target === 'tiny-llama-m') {
     out.push(
-      "tiny-llama-s shares tiny-llama-m's embedding table (projected): an engineered kinship that makes this pair easier than two strangers. `npm run tiny:train -- tiny-llama-s-own` makes a source with a table of its own; run with --set models.source=assets/tiny/tiny-llama-s-own to compare.",
+      "tiny-llama-s shares tiny-llama-m's embedding table (projected): an engineered kinship that makes this pair easier than two strangers. tiny-llama-s-own has a table of its own: run the recipe demo-own to compare.",
     );
   }
   return out;
