@@ -90,7 +90,7 @@ export async function benchInference(
 }
 
 /** Tokens decoded a call, the prompt's own apart. */
-const NEW_TOKENS = 16;
+const NEW_TOKENS = 48;
 
 /** Tokens decoded a second × the seconds of the call: prefill is left out of the time by counting only what comes after it. */
 async function decodeColumns(model: LanguageModel, prompts: readonly (readonly number[])[]): Promise<number> {

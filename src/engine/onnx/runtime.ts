@@ -1,8 +1,9 @@
 /**
  * @file ONNX Runtime sessions: the settings every one gets, who does the arithmetic, and sharing of equal ones.
  *
- * Settings measured on two cores (docs/decisions/0002): many small sessions share the machine only with spinning off and
- * without the memory arena; otherwise idle thread pools fight and the high-water mark doubles.
+ * Settings measured on two cores (docs/decisions/0002): many small sessions share the machine only without the memory arena
+ * and with threads that spin while their session runs and never after; otherwise idle thread pools fight and the high-water
+ * mark doubles.
  */
 import { env, InferenceSession } from 'onnxruntime-node';
 import { errorLine, InputError } from '../../base/index.ts';
@@ -63,7 +64,8 @@ function options({
     ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
     extra: {
       session: {
-        intra_op: { allow_spinning: '0' },
+        intra_op: { allow_spinning: '1', spin_duration_us: '1000' },
+        force_spinning_stop: '1',
         ...(weightsFolder === undefined
           ? {}
           : { model_external_initializers_file_folder_path: weightsFolder }),

@@ -1,6 +1,7 @@
 /**
- * @file The sessions of one block. Two suffice (q, k, v with rotary · attend and MLP), because keys and values are appended
- * to the cache between them. When a hook listens inside the block, its second half is rebuilt in pieces, once, and stays so.
+ * @file The sessions of one block. Keys and values are appended to the cache before anything attends to them, so a block is
+ * two pieces (q, k, v with rotary · attend and MLP); the second is joined with the first of the next block, because a session
+ * call costs as much as a fifth of a block at batch 1. The pieces apart are made when a hook or a start in the middle needs them.
  */
 import { disposeAll, type Owned } from '../../base/index.ts';
 import {
@@ -25,36 +26,42 @@ export interface Pieces {
   readonly mlpNorm: Session | undefined;
 }
 
+/** What attention takes from this block's columns: q [B,T,H·E], k and v [B,T,K·E]. */
+export interface Projections {
+  readonly q: Handle;
+  readonly k: Handle;
+  readonly v: Handle;
+}
+
+/** cos and sin [B,T,E/2]. */
+export interface Angles {
+  readonly cos: Handle;
+  readonly sin: Handle;
+}
+
+type Options = Omit<CompileOptions, 'weights' | 'weightsFolder'>;
+
 /** Compiled block `layer`. */
 export class BlockRunner implements Owned {
   readonly #config: ModelConfig;
   readonly #layer: number;
   readonly #weights: WeightFiles;
-  readonly #options: Omit<CompileOptions, 'weights' | 'weightsFolder'>;
-  readonly #first: Session;
-  #second: Session | undefined;
+  readonly #options: Options;
+  #first: Promise<Session> | undefined;
+  /** The rest of this block and, unless it is the last, q, k, v of the next. */
+  #joined: Session | undefined;
   #pieces: Promise<Pieces> | undefined;
 
   static async open(
     config: ModelConfig,
     layer: number,
     weights: WeightFiles,
-    options: Omit<CompileOptions, 'weights' | 'weightsFolder'>,
+    options: Options,
   ): Promise<BlockRunner> {
-    const build = builder(config, layer, weights, options);
-    const first = await build('qkv', (w) => {
-      const half = config.headDim / 2;
-      return qkv(
-        config,
-        w,
-        input('x', 'f32', ['B', 'T', config.dModel]),
-        input('cos', 'f32', ['B', 'T', half]),
-        input('sin', 'f32', ['B', 'T', half]),
-      );
-    });
-    const runner = new BlockRunner(config, layer, weights, options, first);
+    const runner = new BlockRunner(config, layer, weights, options);
     try {
-      await runner.#whole();
+      if (layer === 0) await runner.#projecting();
+      await runner.#join();
       return runner;
     } catch (error) {
       await runner[Symbol.asyncDispose]();
@@ -62,44 +69,45 @@ export class BlockRunner implements Owned {
     }
   }
 
-  private constructor(
-    config: ModelConfig,
-    layer: number,
-    weights: WeightFiles,
-    options: Omit<CompileOptions, 'weights' | 'weightsFolder'>,
-    first: Session,
-  ) {
+  private constructor(config: ModelConfig, layer: number, weights: WeightFiles, options: Options) {
     this.#config = config;
     this.#layer = layer;
     this.#weights = weights;
     this.#options = options;
-    this.#first = first;
   }
 
-  /** x [B,T,D], cos and sin [B,T,E/2] → q, k, v, written into the handles given. */
-  async qkv(
-    feeds: { x: Handle; cos: Handle; sin: Handle },
-    { q, k, v }: { q: Handle; k: Handle; v: Handle },
-  ): Promise<void> {
-    await this.#first.runHandles(feeds, { q, k, v });
+  /** x [B,T,D] → q, k, v, written into the handles given. */
+  async qkv(x: Handle, angles: Angles, { q, k, v }: Projections): Promise<void> {
+    const session = await this.#projecting();
+    await session.runHandles({ x, cos: angles.cos, sin: angles.sin }, { q, k, v });
   }
 
-  /** The rest of the block at once: → residual after the block. */
+  /**
+   * The rest of the block at once: → residual after the block, and in the same call what the next block projects from it.
+   * `next`: where that goes, with the next block's angles; must not be what is fed. Says whether it was written.
+   */
   async finish(
     feeds: { x: Handle; q: Handle; k: Handle; v: Handle; mask: Handle },
-    into: { post: Handle },
-  ): Promise<void> {
-    const session = this.#second;
+    post: Handle,
+    next: { readonly angles: Angles; readonly into: Projections } | undefined,
+  ): Promise<boolean> {
+    const session = this.#joined;
     if (session !== undefined) {
-      await session.runHandles(feeds, into);
-      return;
+      if (next === undefined) await session.runHandles(feeds, { post });
+      else {
+        const { q, k, v } = next.into;
+        const { cos, sin } = next.angles;
+        await session.runHandles({ ...feeds, cos, sin }, { post, nextQ: q, nextK: k, nextV: v });
+      }
+      return next !== undefined;
     }
     // Already in pieces: the same sums, added here.
     const pieces = await this.pieces();
     const inner = await this.attend(pieces, feeds);
-    const mid = addInto(feeds.x.data as Float32Array, inner.out, into.post.data as Float32Array);
-    const mlp = await this.mlp(pieces, into.post);
+    const mid = addInto(feeds.x.data as Float32Array, inner.out, post.data as Float32Array);
+    const mlp = await this.mlp(pieces, post);
     addInto(mid, mlp.out, mid);
+    return false;
   }
 
   /** What attention adds: before (`inner`) and after (`out`) the family's post-norm; `change` sees and may edit both. */
@@ -133,22 +141,36 @@ export class BlockRunner implements Owned {
     return { out: out.data as Float32Array };
   }
 
-  async #whole(): Promise<void> {
-    const c = this.#config;
-    this.#second = await builder(
-      c,
+  #projecting(): Promise<Session> {
+    this.#first ??= builder(
+      this.#config,
       this.#layer,
       this.#weights,
       this.#options,
-    )('rest', (w) => {
+    )('qkv', (weightsOf) => {
+      const x = input('x', 'f32', ['B', 'T', this.#config.dModel]);
+      return projections(this.#config, weightsOf(this.#layer), x);
+    });
+    return this.#first;
+  }
+
+  async #join(): Promise<void> {
+    const c = this.#config;
+    const next = this.#layer + 1;
+    const build = builder(c, this.#layer, this.#weights, this.#options);
+    this.#joined = await build('rest', (weightsOf) => {
+      const w = weightsOf(this.#layer);
       const x = input('x', 'f32', ['B', 'T', c.dModel]);
       const { q, k, v, mask } = attentionInputs(c);
       const mid = add(x, attentionOut(c, w, q, k, v, mask).out);
-      return { post: add(mid, mlpOut(c, w, mid).out) };
+      const post = add(mid, mlpOut(c, w, mid).out);
+      if (next === c.blocks.length) return { post };
+      const { q: nextQ, k: nextK, v: nextV } = projections(c, weightsOf(next), post);
+      return { post, nextQ, nextK, nextV };
     });
   }
 
-  /** The second half in pieces; then the fused session is dropped, so that no weight is held twice. */
+  /** The second half in pieces; then the joined session is dropped, so that no weight is held twice. */
   async pieces(): Promise<Pieces> {
     this.#pieces ??= this.#cut();
     return this.#pieces;
@@ -159,27 +181,30 @@ export class BlockRunner implements Owned {
     const build = builder(c, this.#layer, this.#weights, this.#options);
     const plain: ModelConfig = { ...c, sandwichNorms: false };
     const normOnly = async (name: string, role: BlockRole): Promise<Session | undefined> =>
-      c.sandwichNorms ? build(name, (w) => ({ out: postNorm(c, w, role) })) : undefined;
+      c.sandwichNorms
+        ? build(name, (weightsOf) => ({ out: postNorm(c, weightsOf(this.#layer), role) }))
+        : undefined;
     const pieces = {
-      attention: await build('attention', (w) => {
+      attention: await build('attention', (weightsOf) => {
         const { q, k, v, mask } = attentionInputs(c);
-        return { inner: attentionOut(plain, w, q, k, v, mask).inner };
+        return { inner: attentionOut(plain, weightsOf(this.#layer), q, k, v, mask).inner };
       }),
       attentionNorm: await normOnly('postAttentionNorm', 'postAttentionNorm'),
-      mlp: await build('mlp', (w) => ({
-        inner: mlpOut(plain, w, input('mid', 'f32', ['B', 'T', c.dModel])).inner,
+      mlp: await build('mlp', (weightsOf) => ({
+        inner: mlpOut(plain, weightsOf(this.#layer), input('mid', 'f32', ['B', 'T', c.dModel])).inner,
       })),
       mlpNorm: await normOnly('postMlpNorm', 'postMlpNorm'),
     };
-    const fused = this.#second;
-    this.#second = undefined;
-    await fused?.[Symbol.asyncDispose]();
+    const joined = this.#joined;
+    this.#joined = undefined;
+    await joined?.[Symbol.asyncDispose]();
     return pieces;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     const pieces = await this.#pieces?.catch(() => undefined);
-    const held = [this.#first, this.#second, ...Object.values<Session | undefined>({ ...pieces })];
+    const first = await this.#first?.catch(() => undefined);
+    const held = [first, this.#joined, ...Object.values<Session | undefined>({ ...pieces })];
     await disposeAll(held.filter((s) => s !== undefined));
   }
 }
@@ -188,6 +213,12 @@ export class BlockRunner implements Owned {
 export function addInto(a: Float32Array, b: Float32Array, out: Float32Array): Float32Array {
   for (let i = 0; i < out.length; i++) out[i] = (a[i] as number) + (b[i] as number);
   return out;
+}
+
+/** q, k, v of a block from the residual stream before it; the angles are inputs. */
+function projections(c: ModelConfig, w: BlockWeights, x: Node): { q: Node; k: Node; v: Node } {
+  const half = c.headDim / 2;
+  return qkv(c, w, x, input('cos', 'f32', ['B', 'T', half]), input('sin', 'f32', ['B', 'T', half]));
 }
 
 function attentionInputs(c: ModelConfig): { q: Node; k: Node; v: Node; mask: Node } {
@@ -203,21 +234,19 @@ function postNorm(c: ModelConfig, w: BlockWeights, role: BlockRole): Node {
   return familyNorm(c, input('inner', 'f32', ['B', 'T', c.dModel]), w.tensor(role));
 }
 
-/** Compile one piece of a block, binding the weights it names. */
-function builder(
-  c: ModelConfig,
-  layer: number,
-  weights: WeightFiles,
-  options: Omit<CompileOptions, 'weights' | 'weightsFolder'>,
-) {
+/** Compile a piece of block `layer`, binding the weights it names, of whichever block. */
+function builder(c: ModelConfig, layer: number, weights: WeightFiles, options: Options) {
   const tensors = blockTensors(c);
-  return (name: string, build: (w: BlockWeights) => Record<string, Node>): Promise<Session> => {
+  return (
+    name: string,
+    build: (weightsOf: (layer: number) => BlockWeights) => Record<string, Node>,
+  ): Promise<Session> => {
     const used: Record<string, ReturnType<WeightFiles['source']>> = {};
-    const outputs = build(
+    const outputs = build((of) =>
       plainWeights((role) => {
         const tensor = tensors[role];
         if (tensor === undefined) throw new Error(`block has no ${role}`);
-        const full = blockTensorName(layer, tensor.name);
+        const full = blockTensorName(of, tensor.name);
         used[full] = weights.source(full);
         return weights.leaf(full);
       }),

@@ -9,10 +9,10 @@ import { availableParallelism } from 'node:os';
 import { CrosspatchError, disposeAll, InputError, type Owned, throwIfAborted } from '../../base/index.ts';
 import { type Handle, type Provider, type Tensor, zeros } from '../../engine/index.ts';
 import type { Checkpoint } from '../checkpoint/index.ts';
-import type { ModelConfig, RopeConfig } from '../config.ts';
+import type { BlockConfig, ModelConfig, RopeConfig } from '../config.ts';
 import { parseModelConfig } from '../families/index.ts';
 import type { HookContext, HookTable } from '../hooks.ts';
-import { addInto, BlockRunner } from './blockRunner.ts';
+import { type Angles, addInto, BlockRunner } from './blockRunner.ts';
 import type { KvCache } from './cache.ts';
 import { Head } from './head.ts';
 import { RopeTable } from './rope.ts';
@@ -195,21 +195,34 @@ export class Decoder implements Owned {
       (space.x[1].data as Float32Array).set(tensor.data);
       x = space.x[1];
     }
+    const angles = (i: number): Angles =>
+      space.ropes.get((this.config.blocks[i] as BlockConfig).rope) as Angles;
+    /** Whether the block before has already projected what this one attends with. */
+    let projected = false;
     for (let i = from; i < to; i++) {
       throwIfAborted(signal, 'forward pass');
       const block = this.#blocks[i] as BlockRunner;
-      const { rope, window } = this.config.blocks[i] as ModelConfig['blocks'][number];
+      const [mine, next] = i % 2 === 0 ? space.qkv : [space.qkv[1], space.qkv[0]];
       const post = i === to - 1 ? space.wrap(out) : (space.x[(i - from) % 2] as Handle);
-      hooks?.fire('resid_pre', i, view(x), context);
-      const { cos, sin } = space.ropes.get(rope) as { cos: Handle; sin: Handle };
-      await block.qkv({ x, cos, sin }, space);
-      cache?.write(i, space.k.data as Float32Array, space.v.data as Float32Array, columns, counts);
-      const k = fresh ? space.k : cache.keys(i);
-      const v = fresh ? space.v : cache.values(i);
-      const feeds = { x, q: space.q, k, v, mask: mask(window) };
+      if (fireChanged(hooks, 'resid_pre', i, x, context)) projected = false;
+      if (!projected) await block.qkv(x, angles(i), mine);
+      cache?.write(i, mine.k.data as Float32Array, mine.v.data as Float32Array, columns, counts);
+      const feeds = {
+        x,
+        q: mine.q,
+        k: fresh ? mine.k : cache.keys(i),
+        v: fresh ? mine.v : cache.values(i),
+        mask: mask((this.config.blocks[i] as BlockConfig).window),
+      };
+      projected = false;
       if (hooks?.inside(i)) await this.#inPieces(block, i, feeds, post, hooks, context);
-      else await block.finish(feeds, { post });
-      hooks?.fire('resid_post', i, view(post), context);
+      else
+        projected = await block.finish(
+          feeds,
+          post,
+          i + 1 < this.nLayers ? { angles: angles(i + 1), into: next } : undefined,
+        );
+      if (fireChanged(hooks, 'resid_post', i, post, context)) projected = false;
       x = post;
     }
     cache?.advance(counts);
@@ -267,6 +280,25 @@ export class Decoder implements Owned {
     this.#workspaces.clear();
     await disposeAll([this.#weights, ...this.#blocks, this.#head]);
   }
+}
+
+/** Fire the hooks of a point and say whether they have changed a number; what was computed from the old ones is then void. */
+function fireChanged(
+  hooks: HookTable | undefined,
+  site: 'resid_pre' | 'resid_post',
+  layer: number,
+  h: Handle,
+  context: Omit<HookContext, 'name' | 'layer'>,
+): boolean {
+  if (!hooks?.has(site, layer)) return false;
+  const data = h.data as Float32Array;
+  const before = data.slice();
+  hooks.fire(site, layer, view(h), context);
+  return Buffer.compare(bytesOf(before), bytesOf(data)) !== 0;
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 /** A handle's buffer as an engine tensor, without copying. */

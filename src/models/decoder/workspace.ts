@@ -1,6 +1,7 @@
 /** @file Buffers of one batch shape. A pass borrows one for itself, so passes that overlap in time never share numbers. */
 import { type Handle, handle, type Tensor, zeros } from '../../engine/index.ts';
 import type { ModelConfig, RopeConfig } from '../config.ts';
+import type { Angles, Projections } from './blockRunner.ts';
 import { fillMask } from './mask.ts';
 import type { RopeTable } from './rope.ts';
 
@@ -14,14 +15,10 @@ export class Workspace {
   readonly #columns: number;
   /** Residual streams [B,T,D] that blocks write in turn. */
   readonly x: readonly [Handle, Handle];
-  /** [B,T,H·E] */
-  readonly q: Handle;
-  /** [B,T,K·E] */
-  readonly k: Handle;
-  /** [B,T,K·E] */
-  readonly v: Handle;
+  /** What blocks project, in turn: a block reads one while it writes the next block's into the other. */
+  readonly qkv: readonly [Projections, Projections];
   /** cos and sin [B,T,E/2] a kind of rotary frequencies. */
-  readonly ropes: ReadonlyMap<RopeConfig, { readonly cos: Handle; readonly sin: Handle }>;
+  readonly ropes: ReadonlyMap<RopeConfig, Angles>;
   readonly #positions: Int32Array;
   readonly #masks = new Map<string, Handle>();
   #maskKeys = 0;
@@ -33,9 +30,12 @@ export class Workspace {
     this.#batch = batch;
     this.#columns = columns;
     this.x = [buffer(c.dModel), buffer(c.dModel)];
-    this.q = buffer(c.nHeads * c.headDim);
-    this.k = buffer(c.nKvHeads * c.headDim);
-    this.v = buffer(c.nKvHeads * c.headDim);
+    const projections = (): Projections => ({
+      q: buffer(c.nHeads * c.headDim),
+      k: buffer(c.nKvHeads * c.headDim),
+      v: buffer(c.nKvHeads * c.headDim),
+    });
+    this.qkv = [projections(), projections()];
     this.ropes = new Map(
       [...new Set(c.blocks.map((b) => b.rope))].map((rope) => [
         rope,
