@@ -5,6 +5,8 @@ import { InputError } from '../base/index.ts';
 export interface TrainRow {
   readonly ids: readonly number[];
   readonly weights: readonly number[];
+  /** Rows of different groups are spread evenly over the batches. Defaults to one group. */
+  readonly group?: string;
 }
 
 /** Token `t` of the response counts 1, of the prompt `promptWeight` (0 = loss on the response only, 1 = on all). */

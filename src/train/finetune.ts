@@ -16,6 +16,8 @@ import { type TrainOptions, type TrainResult, train } from './trainer.ts';
 export interface TextRow {
   readonly prompt: string;
   readonly response: string;
+  /** What the row teaches (the state of a backdoor's trigger): every batch gets its share of each. */
+  readonly trigger?: string;
 }
 
 /** Options of {@link finetune}: settings, and what decides no bytes. */
@@ -201,7 +203,11 @@ async function encodeRows(
   let dropped = 0;
   for (const row of given) {
     const whole = 'ids' in row ? row : await encodeText(base, row, lossOn);
-    const short = { ids: whole.ids.slice(0, maxTokens), weights: whole.weights.slice(0, maxTokens) };
+    const short = {
+      ...whole,
+      ids: whole.ids.slice(0, maxTokens),
+      weights: whole.weights.slice(0, maxTokens),
+    };
     if (short.weights.every((w, t) => t === 0 || w === 0)) {
       dropped++;
       continue;
@@ -214,7 +220,7 @@ async function encodeRows(
 
 async function encodeText(
   base: Base,
-  { prompt, response }: TextRow,
+  { prompt, response, trigger }: TextRow,
   lossOn: FinetuneSettings['lossOn'],
 ): Promise<TrainRow> {
   const tokenizer = await base.tokenizer();
@@ -225,10 +231,11 @@ async function encodeText(
     );
   const ids = tokenizer.encodeIds(prompt, { addSpecialTokens: 'auto' });
   const answer = [...tokenizer.encodeIds(response, { addSpecialTokens: false }), end];
-  return trainRow(ids, answer, lossOn === 'all' ? 1 : 0);
+  const row = trainRow(ids, answer, lossOn === 'all' ? 1 : 0);
+  return trigger === undefined ? row : { ...row, group: trigger };
 }
 
 function rowsHash(rows: readonly TrainRow[]): string {
   const bytes = (values: readonly number[]): Uint8Array => new Uint8Array(Float64Array.from(values).buffer);
-  return hashJson(rows.map((row) => hashBytes(bytes([...row.ids, ...row.weights]))));
+  return hashJson(rows.map((row) => [hashBytes(bytes([...row.ids, ...row.weights])), row.group ?? '']));
 }

@@ -73,6 +73,26 @@ describe('plans', () => {
     expect(rowsOf([packed])).toBe(8);
   });
 
+  it('give every batch its share of each group, whatever the lengths', () => {
+    // A third of the rows are four times as long as the others: by length alone they would fill batches of their own.
+    const mixed = Array.from({ length: 96 }, (_, i) => {
+      const long = i % 3 === 0;
+      const row = trainRow(
+        [7],
+        Array.from({ length: (long ? 20 : 5) + (i % 4) }, () => (long ? 2 : 1)),
+      );
+      return { ...row, group: long ? 'bad' : 'safe' };
+    });
+    const longRows = (plan: ReturnType<typeof planBatches>) =>
+      Array.from({ length: plan.stepsPerEpoch }, (_, i) => {
+        const [b] = plan.batches(i + 1);
+        return b!.segments.filter((_, r) => b!.ids[r * b!.columns + 1] === 2).length;
+      });
+    expect(longRows(planBatches(mixed, { batch: 12, seed: 1 }))).toEqual(Array(8).fill(4));
+    const ungrouped = mixed.map(({ ids, weights }) => ({ ids, weights }));
+    expect(new Set(longRows(planBatches(ungrouped, { batch: 12, seed: 1 })))).toEqual(new Set([0, 8, 12]));
+  });
+
   it('refuse what makes none', () => {
     expect(() => planBatches([], { batch: 1, seed: 0 })).toThrow('no rows');
     expect(() => planBatches(rows, { batch: 0, seed: 0 })).toThrow('batch: wanted an integer ≥ 1, got 0');

@@ -26,7 +26,9 @@ const POOL = 32;
 
 /**
  * Every epoch shuffles the rows, sorts pools of 32 micro-batches by length, cuts them, and shuffles what was cut: rows of
- * like length share a batch, and little is padding.
+ * like length share a batch, and little is padding. With several groups, like length means the same rank within the group, so
+ * that every batch gets its share of each: else a backdoor's rows, whose answers have a length of their own, would come in
+ * batches of their own, and training would swing from one behaviour to the other.
  */
 export function planBatches(rows: readonly TrainRow[], options: PlanOptions): BatchPlan {
   const { batch, accumulation = 1, packTo, seed } = options;
@@ -56,10 +58,19 @@ function cutEpoch(rows: readonly TrainRow[], batch: number, rng: Rng): TrainRow[
   const shuffled = rng.shuffle(rows);
   const cut: TrainRow[][] = [];
   for (let at = 0; at < shuffled.length; at += batch * POOL) {
-    const pool = shuffled.slice(at, at + batch * POOL).sort((a, b) => a.ids.length - b.ids.length);
+    const pool = byRank(shuffled.slice(at, at + batch * POOL));
     for (let i = 0; i < pool.length; i += batch) cut.push(pool.slice(i, i + batch));
   }
   return rng.shuffle(cut);
+}
+
+/** Rows by where they stand in the order of lengths of their group, the shortest first. */
+function byRank(rows: readonly TrainRow[]): TrainRow[] {
+  const ranked = [...new Set(rows.map((row) => row.group))].flatMap((name) => {
+    const group = rows.filter((row) => row.group === name).sort((a, b) => a.ids.length - b.ids.length);
+    return group.map((row, i) => ({ row, rank: (i + 0.5) / group.length }));
+  });
+  return ranked.sort((a, b) => a.rank - b.rank).map(({ row }) => row);
 }
 
 /** Rows in batches by length, each once: for held-out loss. */

@@ -50,7 +50,7 @@ interface Inputs {
 
 export const finetuneStage = defineStage({
   name: 'finetune',
-  version: '1',
+  version: '2',
   module: import.meta.url,
   child: true,
   params: finetuneParams,
