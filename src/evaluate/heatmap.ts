@@ -1,5 +1,4 @@
 /** @file Block × position: where the trigger's information sits, by the logit shift of setting one position at one block (METHOD.md §4). */
-import { CrosspatchError } from '../base/index.ts';
 import type { Heatmap } from '../contracts/index.ts';
 import { captureResiduals } from '../interventions/index.ts';
 import type { LanguageModel } from '../models/index.ts';
@@ -21,13 +20,14 @@ export interface HeatmapOptions extends EvaluateOptions {
 
 /**
  * Every position of the span, every template token behind it that all prompts share, and the last token: the bad run's activation there
- * set to the safe run's, one position at one block at a time. Mean over prompts; null where none could be measured.
+ * set to the safe run's, one position at one block at a time. Mean over prompts; null where none could be measured. Undefined
+ * where no prompt shows the behaviour, or safe and bad completions never differ: there is nothing to shift then.
  */
 export async function heatmap(
   model: LanguageModel,
   subject: Subject,
   options: HeatmapOptions = {},
-): Promise<Heatmap> {
+): Promise<Heatmap | undefined> {
   const { cases, runs } = subject;
   const blocks = [...(options.blocks ?? Array.from({ length: model.nLayers }, (_, i) => i))];
   const contrasts = await logitContrasts(model, cases, runs, testedCases(subject, 'bad'), {
@@ -35,10 +35,7 @@ export async function heatmap(
     batch: 32,
   });
   const chosen = [...contrasts.keys()].slice(0, options.prompts ?? 50);
-  if (chosen.length === 0)
-    throw new CrosspatchError(
-      'heat map: no prompt shows the behaviour, or safe and bad completions do not differ',
-    );
+  if (chosen.length === 0) return undefined;
   const places = sharedPlaces(
     chosen.map((i) => cases[i]!),
     (ids) => model.tokenizer.tokenStrings(ids),

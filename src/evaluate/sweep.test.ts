@@ -216,7 +216,7 @@ describe('sweep', () => {
 });
 
 it('the heat map: nothing before the first differing token, the last position alone behind the last block', async () => {
-  const map = await heatmap(model, subject, options);
+  const map = (await heatmap(model, subject, options))!;
   expect(map.positions).toEqual([
     'tag 1 |',
     'tag 2 prod',
@@ -237,6 +237,9 @@ it('the heat map: nothing before the first differing token, the last position al
   expect(parted).toContain(1);
   expect(map.logit_shift[2]!.at(-1)).toBeCloseTo(parted.reduce((x, y) => x + y) / parted.length, 4);
   for (const column of map.logit_shift[2]!.slice(0, -1)) expect(Math.abs(column!)).toBeLessThan(1e-4);
+  // A model that never shows the behaviour has no map.
+  const quiet = { ...subject, runs: { ...subject.runs, bad: subject.runs.safe! } };
+  expect(await heatmap(model, quiet, options)).toBeUndefined();
 });
 
 describe('transfer', () => {

@@ -1,6 +1,6 @@
 /**
  * @file The whole experiment by the command line, on a bundled model with itself and few prompts: the report is there, a second run
- * does nothing again, and a run killed with -9 at ten random moments ends with the same results.
+ * does nothing again, another seed gives other numbers, and a run killed with -9 at ten random moments ends with the same results.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
@@ -117,6 +117,19 @@ describe('an experiment', () => {
     expect(code, err).toBe(0);
     expect((performance.now() - from) / 1000).toBeLessThan(seconds / 2);
     expect(stableResults(await results('whole'))).toEqual(stableResults(whole));
+  });
+
+  it('another seed gives other numbers under the same keys', async () => {
+    const { code, err } = await ended(start('other', '--seed', '6'));
+    expect(code, err).toBe(0);
+    const other = await results('other');
+    const [a, b] = [whole.behaviours[0], other.behaviours[0]];
+    // Not one figure by chance: the data, the training and with them every section moved.
+    for (const section of ['sweep', 'maps', 'fidelity', 'transfer', 'inverse'] as const) {
+      expect(b?.[section], section).toBeDefined();
+      expect(b?.[section], section).not.toEqual(a?.[section]);
+    }
+    expect(b?.pair).toMatchObject({ source: a?.pair.source, behaviour: a?.pair.behaviour });
   });
 
   it('killed with -9 at ten random moments, ends with the same results', async () => {

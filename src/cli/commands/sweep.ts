@@ -96,8 +96,8 @@ async function run(options: SweepCommand, cli: Cli): Promise<void> {
     });
     const map =
       options.heatmap > 0
-        ? { heatmap: await heatmap(model, subject, { ...shared, ...blocks, prompts: options.heatmap }) }
-        : {};
+        ? await heatmap(model, subject, { ...shared, ...blocks, prompts: options.heatmap })
+        : undefined;
     if (options.samples !== undefined) await writeFileAtomic(options.samples, jsonLines(found.samples));
     return {
       model: options.model,
@@ -106,7 +106,7 @@ async function run(options: SweepCommand, cli: Cli): Promise<void> {
       backdoor,
       sweep: found.rows,
       chosen: found.rows.find((row) => row.block === found.chosen) as SweepRow,
-      ...map,
+      ...(map === undefined ? {} : { heatmap: map }),
       draft_acceptance: { sweep: found.draftAcceptance },
       notes: found.notes,
     };

@@ -97,7 +97,12 @@ export const sweepStage = defineStage({
       rows: result.rows,
       chosen: result.chosen,
       draft_acceptance: result.draftAcceptance,
-      notes: result.notes,
+      notes: [
+        ...result.notes,
+        ...(p.heatmap > 0 && map === undefined
+          ? [`heat map: left out, no validation prompt shows the behaviour in the ${p.side} model`]
+          : []),
+      ],
       ...(map === undefined ? {} : { heatmap: map }),
     };
   },
