@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { Tensor as OrtTensor } from 'onnxruntime-node';
 import { CrosspatchError, errorLine, InputError, type Owned } from '../base/index.ts';
 import { type Graph, leavesOf, type Node, topological } from './graph.ts';
+import { discard } from './onnx/discard.ts';
 import { emitOnnx, type WeightSource } from './onnx/emit.ts';
 import { createOrtSession, type Provider, type SharedOrt, shareOrtSession } from './onnx/runtime.ts';
 import { graphHash } from './print.ts';
@@ -120,7 +121,7 @@ export class Session implements Owned {
     }
     this.#running++;
     try {
-      return await this.#shared.ort.run(ready, fetches);
+      return inPlace(await this.#shared.ort.run(ready, fetches), fetches);
     } catch (error) {
       const fed = Object.entries(ready).map(
         ([name, h]) => `${name} ${engineType[h.type]}${shapeText(h.dims)}`,
@@ -160,6 +161,22 @@ export class Session implements Owned {
     if (this.#running > 0) await new Promise<void>((resolve) => void (this.#idle = resolve));
     await shared?.release();
   }
+}
+
+/** The targets themselves where there were any; the copies that came back for them are freed. */
+function inPlace(
+  results: Readonly<Record<string, Handle>>,
+  fetches: Readonly<Record<string, Handle | null>>,
+): Record<string, Handle> {
+  const out: Record<string, Handle> = {};
+  for (const [name, result] of Object.entries(results)) {
+    const target = fetches[name];
+    out[name] = target ?? result;
+    if (target == null) continue;
+    const copy = (result.data as Float32Array).buffer as ArrayBuffer;
+    if (copy !== (target.data as Float32Array).buffer) discard(copy);
+  }
+  return out;
 }
 
 function isHandle(x: Tensor | Handle): x is Handle {

@@ -270,7 +270,8 @@ class Base {
 
   /** The probes of some runs at the block just passed, without deciding how the runs end. */
   async probe(runs: readonly PlacedRun[]): Promise<number[]> {
-    const { out, checks } = await this.#pass(runs);
+    const { out, cache, checks } = await this.#pass(runs);
+    cache.release();
     const verdicts = await verify(
       this.#decoder,
       out.tensor,
@@ -344,7 +345,9 @@ class Base {
         open.map((i) => lives[i]!),
         this.#options,
       );
+      full.release();
     }
+    cache.release();
     const ties = lives.map((_, i) => i).filter((i) => lives[i]!.gap < NEAR_TIE);
     const anew = await this.#anew(
       ties.map((i) => runs[i]!),

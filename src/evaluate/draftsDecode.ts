@@ -89,6 +89,7 @@ export async function decodeOn(
         rules,
       );
       cache.put(apart, guessed);
+      apart.release();
     } else {
       const room = Math.floor(FREE_TOKENS / live.length) - 1;
       const guesses = guessed.length > 0 ? whole : live.map((row) => lookUp(row, room, rules.maxNewTokens));

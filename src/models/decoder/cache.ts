@@ -2,6 +2,7 @@
 import { CrosspatchError } from '../../base/index.ts';
 import { type Handle, handle } from '../../engine/index.ts';
 import type { ModelConfig } from '../config.ts';
+import { Buffers } from './buffers.ts';
 
 /** Columns are added in steps of this many positions, so shapes (and ONNX Runtime's plans) change seldom. */
 const STEP = 64;
@@ -13,16 +14,21 @@ interface Store {
   vHandle: Handle;
 }
 
-/** Cache of a batch: row b holds `lengths[b]` tokens; block i's keys are [B, capacity, K·E]. */
+/**
+ * Cache of a batch: row b holds `lengths[b]` tokens; block i's keys are [B, capacity, K·E]. What lies behind a row's tokens is
+ * finite and never attended to. Caches selected from one another share the memory that {@link KvCache.release} gives back.
+ */
 export class KvCache {
   readonly #config: ModelConfig;
   readonly #width: number;
   /** Made when a block first writes or reads. */
   readonly #stores: (Store | undefined)[];
   readonly #lengths: number[];
+  readonly #buffers: Buffers;
   #capacity: number;
 
-  constructor(c: ModelConfig, batch: number, expectedTokens: number) {
+  constructor(c: ModelConfig, batch: number, expectedTokens: number, buffers = new Buffers()) {
+    this.#buffers = buffers;
     this.#config = c;
     this.#width = c.nKvHeads * c.headDim;
     this.#capacity = Math.ceil(Math.max(1, expectedTokens) / STEP) * STEP;
@@ -45,7 +51,7 @@ export class KvCache {
 
   #allocate(): Store {
     const size = this.batch * this.#capacity * this.#width;
-    return this.#storeOf(new Float32Array(size), new Float32Array(size), this.batch);
+    return this.#storeOf(this.#buffers.take(size), this.#buffers.take(size), this.batch);
   }
 
   #storeOf(k: Float32Array, v: Float32Array, batch: number): Store {
@@ -125,10 +131,10 @@ export class KvCache {
 
   /**
    * A new cache of `rows` of this one, in this order, a row as often as it is named. Only blocks from…to−1 are copied; the
-   * others begin with zeros, to be filled by {@link take} or by running them.
+   * others begin with anything, to be filled by {@link take} or by running them.
    */
   select(rows: readonly number[], from = 0, to: number = this.#stores.length): KvCache {
-    const copy = new KvCache(this.#config, rows.length, this.#capacity);
+    const copy = new KvCache(this.#config, rows.length, this.#capacity, this.#buffers);
     rows.forEach((row, b) => {
       copy.#lengths[b] = this.#lengths[row] as number;
     });
@@ -202,7 +208,21 @@ export class KvCache {
         next.v.set(store.v.subarray(start, start + n), to * this.#capacity * w);
       });
       this.#stores[i] = next;
+      this.#giveBack(store);
     });
+  }
+
+  /** The memory serves other caches from now on; this one must not be used again. */
+  release(): void {
+    this.#stores.forEach((store, i) => {
+      if (store !== undefined) this.#giveBack(store);
+      this.#stores[i] = undefined;
+    });
+  }
+
+  #giveBack({ k, v }: Store): void {
+    this.#buffers.give(k);
+    this.#buffers.give(v);
   }
 }
 

@@ -2,6 +2,7 @@
 import { type Handle, handle, type Tensor, zeros } from '../../engine/index.ts';
 import type { ModelConfig, RopeConfig } from '../config.ts';
 import type { Angles, Projections } from './blockRunner.ts';
+import { Buffers } from './buffers.ts';
 import { fillMask } from './mask.ts';
 import type { RopeTable } from './rope.ts';
 
@@ -24,8 +25,17 @@ export class Workspace {
   #maskKeys = 0;
   readonly #wrapped = new WeakMap<Float32Array, Handle>();
 
-  constructor(c: ModelConfig, batch: number, columns: number) {
-    const buffer = (width: number): Handle => handle(zeros('f32', [batch, columns, width]));
+  readonly #buffers: Buffers;
+  /** What is given back, masks apart. */
+  readonly #taken: Float32Array[] = [];
+
+  constructor(c: ModelConfig, batch: number, columns: number, buffers: Buffers) {
+    this.#buffers = buffers;
+    const buffer = (width: number): Handle => {
+      const data = buffers.take(batch * columns * width);
+      this.#taken.push(data);
+      return handle({ dtype: 'f32', shape: [batch, columns, width], data });
+    };
     this.#config = c;
     this.#batch = batch;
     this.#columns = columns;
@@ -84,11 +94,17 @@ export class Workspace {
     }
     return (window) => this.#masks.get(String(window)) as Handle;
   }
+
+  /** The memory serves others from now on. */
+  release(): void {
+    for (const data of this.#taken.splice(0)) this.#buffers.give(data);
+  }
 }
 
 /** Workspaces that are free, most recently used first. */
 export class WorkspacePool {
   readonly #config: ModelConfig;
+  readonly #buffers = new Buffers();
   #free: Workspace[] = [];
 
   constructor(config: ModelConfig) {
@@ -98,12 +114,14 @@ export class WorkspacePool {
   /** Run `body` with a workspace that nobody else uses meanwhile. */
   async borrow<T>(batch: number, columns: number, body: (space: Workspace) => Promise<T>): Promise<T> {
     const found = this.#free.find((w) => w.fits(batch, columns));
-    const space = found ?? new Workspace(this.#config, batch, columns);
+    const space = found ?? new Workspace(this.#config, batch, columns, this.#buffers);
     this.#free = this.#free.filter((w) => w !== space);
     try {
       return await body(space);
     } finally {
-      this.#free = [space, ...this.#free].slice(0, KEPT);
+      const all = [space, ...this.#free];
+      this.#free = all.slice(0, KEPT);
+      for (const evicted of all.slice(KEPT)) evicted.release();
     }
   }
 
