@@ -167,8 +167,19 @@ export const fidelityScoresSchema = z.strictObject({
   random: rateSchema.optional(),
   /** Share of prompts whose mapped completion is closer to the target's text than to the source's. */
   target_vs_source: figureSchema.optional(),
-  /** Paired test, mapped against mean-ablated; `dz` = effect size. */
-  test: z.strictObject({ t: z.number(), p: z.number(), dz: z.number() }).optional(),
+  /**
+   * Mapped against mean-ablated, paired: Student's t with its effect size `dz`, Wilcoxon's signed ranks, and the t-test's p by Holm
+   * over all tests of the behaviour's fidelity.
+   */
+  test: z
+    .strictObject({
+      t: z.number(),
+      p: z.number(),
+      dz: z.number(),
+      wilcoxon_p: z.number().optional(),
+      holm_p: z.number().optional(),
+    })
+    .optional(),
 });
 const fidelityBySafety = z.strictObject({
   safe: z.record(z.string(), fidelityScoresSchema).optional(),

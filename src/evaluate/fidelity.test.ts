@@ -5,6 +5,7 @@ import { resultsSchema, sampleSchema } from '../contracts/index.ts';
 import { randomModel } from '../interventions/fixture.helper.ts';
 import { type ActivationMap, type FitContext, fitMap } from '../maps/index.ts';
 import { logSumExp } from '../models/index.ts';
+import { wilcoxon } from '../stats/index.ts';
 import { type FidelityOptions, type FidelityPrompt, fidelity } from './fidelity.ts';
 import { capturedRows, completeReplaced, mappedReplacement, meanReplacement } from './fidelityArms.ts';
 import { completeLockstep } from './fidelityLockstep.ts';
@@ -195,6 +196,19 @@ describe('fidelity', () => {
       .filter((s) => s.arm === 'mapped' && s.trigger === 'safe')
       .map((s) => s.scores!['lexical.chrf']!);
     expect(scores.reduce((x, y) => x + y) / 7).toBeCloseTo(safe!.lexical!.mapped.value, 12);
+    // Every test of the run is one of Holm's family: the smallest p times their number, and none below its own p.
+    const tests = Object.values(result.fidelity)
+      .flatMap((fits) => Object.values(fits).flatMap((sides) => [sides!.safe!, sides!.bad!]))
+      .flatMap((judges) => Object.values(judges).flatMap(({ test }) => test ?? []));
+    expect(tests.length).toBeGreaterThan(2);
+    const first = tests.reduce((a, b) => (b.p < a.p ? b : a));
+    expect(first.holm_p).toBeCloseTo(Math.min(1, first.p * tests.length), 12);
+    for (const { p, holm_p } of tests) expect(holm_p).toBeGreaterThanOrEqual(p);
+    const paired = (arm: string) =>
+      result.samples
+        .filter((s) => s.trigger === 'safe' && s.arm === arm)
+        .map((s) => s.scores!['lexical.chrf']!);
+    expect(safe!.lexical!.test!.wilcoxon_p).toBe(wilcoxon(paired('mapped'), paired('mean_ablated')).p);
     expect(await run({ batch: 14 })).toEqual(result);
   });
 

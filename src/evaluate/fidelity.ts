@@ -8,7 +8,7 @@ import { InputError, type ProgressSink, type Rng, silent, throwIfAborted } from 
 import type { FidelityScores, MapFit, Rate, Sample } from '../contracts/index.ts';
 import type { ActivationMap } from '../maps/index.ts';
 import type { GenerateOptions, LanguageModel } from '../models/index.ts';
-import { bootstrapMean, pairedT, rate } from '../stats/index.ts';
+import { bootstrapMean, holm, pairedT, rate, wilcoxon } from '../stats/index.ts';
 import { capturedRows, completeReplaced, mappedReplacement, meanReplacement } from './fidelityArms.ts';
 import { completeLockstep } from './fidelityLockstep.ts';
 import { type Judge, lexicalJudge } from './judges/index.ts';
@@ -90,7 +90,7 @@ export async function fidelity(options: FidelityOptions): Promise<FidelityResult
   }
   const scores = await scoreAll(rows, judges, options.likelihood ?? true);
   return {
-    fidelity: collect(options, rows, scores),
+    fidelity: withHolm(collect(options, rows, scores)),
     samples: samplesOf(options, rows, scores),
     ceilingChanged: rate(rows.map((r) => r.completions.ceiling !== r.own)),
   };
@@ -261,6 +261,19 @@ function collect(
   return out;
 }
 
+/** Many maps, sides and judges are tested at once: p adjusted over all of them. */
+function withHolm(fidelity: FidelityResult['fidelity']): FidelityResult['fidelity'] {
+  const tested = Object.values(fidelity)
+    .flatMap((fits) => Object.values(fits))
+    .flatMap((sides) => [sides?.safe, sides?.bad])
+    .flatMap((judges) => Object.values(judges ?? {}))
+    .flatMap(({ test }) => (test === undefined ? [] : [test]));
+  holm(tested.map(({ p }) => p)).forEach((p, i) => {
+    tested[i]!.holm_p = p;
+  });
+  return fidelity;
+}
+
 const BASELINES = ['mean_ablated', 'ceiling', 'shuffled', 'token_mean', 'random'] as const;
 
 /** One judge's figures of one map on some prompts; undefined where nothing was scored. */
@@ -296,7 +309,8 @@ function scoresOf(
 function pairedTest(mapped: readonly number[], ablated: readonly number[]): FidelityScores['test'] {
   if (mapped.length < 2) return undefined;
   const { t, p, dz } = pairedT(mapped, ablated);
-  return Number.isFinite(t) && Number.isFinite(dz) ? { t, p, dz } : undefined;
+  if (!Number.isFinite(t) || !Number.isFinite(dz)) return undefined;
+  return { t, p, dz, wilcoxon_p: wilcoxon(mapped, ablated).p };
 }
 
 function samplesOf(

@@ -97,6 +97,17 @@ interface Context {
 }
 type Side = { readonly side: (typeof SIDES)[number]; readonly scores: FidelityScores };
 
+/** Paired tests of mapped against mean-ablated in words. */
+function testText(test: NonNullable<FidelityScores['test']>): string {
+  const { t, p, dz, wilcoxon_p, holm_p } = test;
+  return [
+    `t = ${short(t)}`,
+    `p = ${short(p)}${holm_p === undefined ? '' : ` (Holm ${short(holm_p)})`}`,
+    ...(wilcoxon_p === undefined ? [] : [`Wilcoxon p = ${short(wilcoxon_p)}`]),
+    `d_z = ${short(dz)}`,
+  ].join(', ');
+}
+
 function figure(context: Context, sides: readonly Side[], samples: readonly ScoredSample[]): FigureSpec {
   const { behaviour, placement, kind, fit, judge } = context;
   const metric = sides[0]?.scores.metric ?? judge;
@@ -111,9 +122,7 @@ function figure(context: Context, sides: readonly Side[], samples: readonly Scor
   );
   const domain: [number, number] =
     Math.min(...all) >= 0 && Math.max(...all) <= 1 ? [0, 1] : [Math.min(0, ...all), Math.max(0, ...all)];
-  const tests = sides.flatMap(({ side, scores: { test } }) =>
-    test ? [`${side}: t = ${short(test.t)}, p = ${short(test.p)}, d_z = ${short(test.dz)}`] : [],
-  );
+  const tests = sides.flatMap(({ side, scores: { test } }) => (test ? [`${side}: ${testText(test)}`] : []));
   const closer = sides.flatMap(({ side, scores: { target_vs_source: share } }) =>
     share === undefined ? [] : [`${side} ${percent(toPoint(share).value)}`],
   );

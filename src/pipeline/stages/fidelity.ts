@@ -65,7 +65,7 @@ interface Inputs {
 
 export const fidelityStage = defineStage({
   name: 'fidelity',
-  version: '1',
+  version: '2',
   module: import.meta.url,
   child: true,
   params: fidelityParams,
