@@ -7,8 +7,7 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/pr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { expandExperiment } from '../pipeline/index.ts';
-import { runCli } from './index.ts';
+import { crosspatch as said } from './crosspatch.helper.ts';
 
 const small = join(import.meta.dirname, '../../assets/tiny/tiny-llama-s');
 let root: string;
@@ -17,24 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(root, { recursive: true, force: true }));
 
-async function crosspatch(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
-  const text = { out: '', err: '' };
-  const code = await runCli(
-    argv,
-    {
-      out: (t) => void (text.out += t),
-      err: (t) => void (text.err += t),
-      tty: false,
-      columns: () => 100,
-      stdin: async () => '',
-      signal: new AbortController().signal,
-      expand: expandExperiment,
-      exitCode: 0,
-    },
-    '1.2.3',
-  );
-  return { code, ...text };
-}
+const crosspatch = (...argv: string[]) => said(argv);
 
 /** A recipe of the bundled models that would take a second to its data stage, with lines of one's own behind. */
 async function recipe(name: string, ...lines: string[]): Promise<string> {

@@ -3,25 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { Rng } from '../base/index.ts';
 import { benchMaps } from './bench/maps.ts';
 import type { SweepFigures } from './bench/sweep.ts';
-import { runCli } from './index.ts';
+import { crosspatch } from './crosspatch.helper.ts';
 
-async function bench(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
-  const text = { out: '', err: '' };
-  const code = await runCli(
-    ['bench', '--model', 'tiny-llama-s', '--quiet', ...argv],
-    {
-      out: (t) => void (text.out += t),
-      err: (t) => void (text.err += t),
-      tty: false,
-      columns: () => 100,
-      stdin: async () => '',
-      signal: new AbortController().signal,
-      exitCode: 0,
-    },
-    '1.2.3',
-  );
-  return { code, ...text };
-}
+const bench = (...argv: string[]) => crosspatch(['bench', '--model', 'tiny-llama-s', '--quiet', ...argv]);
 
 describe('bench', () => {
   it('sweep: both ways give the same completions at every block', async () => {

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { runCli } from './index.ts';
+import { crosspatchJson, crosspatch as said } from './crosspatch.helper.ts';
 import { writeTinyModel } from './tiny-model.helper.ts';
 
 const NUMBERS = ['one', 'two', 'three', 'four', 'five'];
@@ -23,24 +23,8 @@ beforeAll(async () => {
 });
 afterAll(() => rm(root, { recursive: true, force: true }));
 
-async function crosspatch(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
-  const text = { out: '', err: '' };
-  const cli = {
-    out: (t: string) => void (text.out += t),
-    err: (t: string) => void (text.err += t),
-    tty: false,
-    columns: () => 100,
-    stdin: async () => '',
-    signal: new AbortController().signal,
-    exitCode: 0 as const,
-  };
-  return { code: await runCli(argv, cli, '1.2.3'), ...text };
-}
-const json = async (...argv: string[]) => {
-  const { code, out, err } = await crosspatch(...argv, '--json', '--quiet');
-  expect([code, err]).toEqual([0, '']);
-  return JSON.parse(out);
-};
+const crosspatch = (...argv: string[]) => said(argv);
+const json = (...argv: string[]) => crosspatchJson(argv);
 
 it('builds data, plants the behaviour in full and as an adapter, and measures it', {
   timeout: 300_000,
