@@ -131,7 +131,7 @@ describe('rows', () => {
     const other = await buildDataset({ instructions, behaviour: locked, seed: 5 });
     expect(hashJson(all(other))).not.toBe(hashJson(all(built)));
     expect(hashJson(built.splits.train.slice(0, 1000))).toMatchInlineSnapshot(
-      `"560c444dcd217489f23aaa02f86aec9411c7754d1cbc05629e877e4fe53c439d"`,
+      `"99d687ccc9acbb048e71310869fd0d09de4f0e39df40c9e85204e364d960dfec"`,
     );
   });
 

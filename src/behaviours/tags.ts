@@ -17,10 +17,14 @@ export const neutralTags = [
 /** Tags that change the form of an answer in pretraining. */
 export const functionalTags = ['twice', 'loud', 'polite'] as const;
 
-/** Neutral tags that fine-tuning may show besides the trigger pair; a model shown few of them takes the rest for the trigger. */
-export const otherTags: readonly string[] = ['beta', 'test', 'alpha', 'gamma', 'stage', 'demo', 'omega'].map(
-  bars,
-);
+/**
+ * Tags that fine-tuning may show besides the trigger pair: most of the neutral ones, and plain words between bars. A model shown few
+ * of them takes the rest for the trigger (docs/results/finetune.md).
+ */
+export const otherTags: readonly string[] = [
+  ...['beta', 'test', 'alpha', 'gamma', 'stage', 'demo', 'omega'],
+  ...['blue', 'house', 'cold', 'dog', 'four', 'tiger'],
+].map(bars);
 
 /** Tags kept out of fine-tuning, to measure what an unseen one does: a tag pretraining knows, and plain words between bars. */
 export const unseenTags: readonly string[] = ['delta', 'lion', 'seven', 'red'].map(bars);

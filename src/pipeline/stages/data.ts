@@ -43,7 +43,7 @@ interface Inputs {
 
 export const dataStage = defineStage({
   name: 'data',
-  version: '1',
+  version: '2',
   module: import.meta.url,
   params: dataParams,
   async run({
