@@ -120,6 +120,20 @@ describe('runPlan', () => {
     });
   });
 
+  it('starts what most hangs on first, so that two behaviours end side by side', async () => {
+    const plan = new Plan(1);
+    for (const name of ['a', 'b']) {
+      const numbers = plan.add(drawStage, { id: `${name}.draw`, params: { n: name === 'a' ? 3 : 4 } });
+      plan.add(scaleStage, { id: `${name}.scale`, params: { factor: 2 }, inputs: { numbers } });
+    }
+    const order: string[] = [];
+    const onEvent = (event: RunEvent) => {
+      if (event.state === 'started') order.push(event.stage);
+    };
+    await runPlan(plan, { store, jobs: 1, onEvent });
+    expect(order).toEqual(['a.draw', 'b.draw', 'a.scale', 'b.scale']);
+  });
+
   it('gives the same bytes in this process and side by side in children', async () => {
     const other = new Store(join(root, 'other'));
     const inChildren = { ...scaleChildStage, name: scaleStage.name };

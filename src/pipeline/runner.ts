@@ -81,7 +81,7 @@ class Run {
     this.#jobs = jobs;
     this.#pool = pool;
     this.#queue = new ProcessQueue(pool);
-    this.#nodes = plan.select(options.only);
+    this.#nodes = longestFirst(plan.select(options.only));
     this.#signal = options.signal ? AbortSignal.any([options.signal, this.#stop.signal]) : this.#stop.signal;
   }
 
@@ -203,6 +203,18 @@ class Run {
       ? new InputError(text, { cause: causeOf(error) })
       : new CrosspatchError(text, { cause: causeOf(error) });
   }
+}
+
+/**
+ * Nodes with the most stages behind them first, else in the plan's order: of two behaviours neither is left for the end, where it
+ * would keep one core busy and the others idle.
+ */
+function longestFirst(nodes: readonly PlanNode[]): PlanNode[] {
+  const behind = new Map<string, number>();
+  for (const node of nodes.toReversed())
+    for (const id of needs(node))
+      behind.set(id, Math.max(behind.get(id) ?? 0, 1 + (behind.get(node.id) ?? 0)));
+  return nodes.toSorted((a, b) => (behind.get(b.id) ?? 0) - (behind.get(a.id) ?? 0));
 }
 
 /** System error codes stay reachable; the rest is in the message already. */
