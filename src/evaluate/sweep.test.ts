@@ -197,6 +197,12 @@ describe('sweep', () => {
       margin: block < 3 ? 0.02 : 0,
     }));
     expect(chooseBlock(noisy)).toBe(2);
+    // Block 1 restores as well as block 0, but brings nothing about.
+    const oneWay = noisy.slice(0, 2).map((row, block) => ({
+      ...row,
+      elicitation: { ...proportion(0, 10), value: 1 - block },
+    }));
+    expect(chooseBlock(oneWay)).toBe(0);
   });
 
   it('repeats with the seed, and only noise moves with another', async () => {

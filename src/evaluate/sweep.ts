@@ -146,8 +146,9 @@ export async function sweep(
 }
 
 /**
- * The last block whose score is within `tolerance` (defaults to 0.05) of the best. `best-margin` asks the same of the restoration among
- * those: where noise restores as well as steering, all margins are near 0 and blocks that do nothing would pass (docs/decisions/0007).
+ * The last block whose score is within `tolerance` (defaults to 0.05) of the best. `best-margin` asks the same of restoration among
+ * those, and then of elicitation: where noise restores as well as steering, all margins are near 0 and blocks that do nothing would
+ * pass; and a block that steers one way only is not where the behaviour is decided (docs/decisions/0007).
  */
 export function chooseBlock(
   rows: readonly SweepRow[],
@@ -156,12 +157,11 @@ export function chooseBlock(
 ): number {
   const removal = (row: SweepRow): number => row.removal?.value ?? 0;
   const restoration = (row: SweepRow): number => row.restoration?.value ?? 0;
+  const elicitation = (row: SweepRow): number => row.elicitation?.value ?? 0;
   const margin = (row: SweepRow): number =>
     typeof row.margin === 'number' ? row.margin : (row.margin?.value ?? restoration(row));
-  const near =
-    choice === 'last-steerable'
-      ? nearBest(rows, removal, tolerance)
-      : nearBest(nearBest(rows, margin, tolerance), restoration, tolerance);
+  const scores = choice === 'last-steerable' ? [removal] : [margin, restoration, elicitation];
+  const near = scores.reduce((left, score) => nearBest(left, score, tolerance), rows);
   return Math.max(...near.map((row) => row.block));
 }
 

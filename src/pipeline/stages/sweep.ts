@@ -45,7 +45,7 @@ interface Inputs {
 
 export const sweepStage = defineStage({
   name: 'sweep',
-  version: '2',
+  version: '3',
   module: import.meta.url,
   child: true,
   params: sweepParams,
