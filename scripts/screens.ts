@@ -74,12 +74,12 @@ async function furnish(runs: string): Promise<string> {
   return first;
 }
 
-/** `run` as it stood after 60 % of its log: what was written later is taken away. */
+/** `run` as it stood after 48 % of its log, while a model was being trained: what was written later is taken away. */
 async function half(run: string, to: string): Promise<void> {
   await mkdir(to);
   const manifest = JSON.parse(await readFile(join(run, 'manifest.json'), 'utf8')) as Manifest;
   const lines = (await readFile(join(run, 'log.jsonl'), 'utf8')).trimEnd().split('\n');
-  const kept = lines.slice(0, Math.floor(lines.length * 0.6));
+  const kept = lines.slice(0, Math.floor(lines.length * 0.48));
   const events = kept.map((line) => JSON.parse(line) as { time: string; stage: string; state: string });
   const late = Date.now() - Date.parse(events.at(-1)?.time ?? '');
   const shift = (time: string) => new Date(Date.parse(time) + late).toISOString();

@@ -4,7 +4,7 @@ import { clip } from '../figures/index.ts';
 import { layout, nearNeeds } from './graph.ts';
 import type { StageView } from './progress.ts';
 
-const BOX = { widest: 176, narrowest: 134, height: 46, gapX: 20, gapY: 14, pad: 6 };
+const BOX = { widest: 176, narrowest: 134, height: 46, group: 14, gapX: 20, gapY: 14, pad: 6 };
 /** Advance of a character of a box's name, px. */
 const CHARACTER = 7.2;
 
@@ -17,10 +17,12 @@ export function StageGraph(props: {
   const scroller = useRef<HTMLElement>(null);
   const shape = JSON.stringify(views.map((view) => [view.id, view.needs]));
   // The layout hangs on ids and needs alone; filling up must not move a box.
-  const { placed, near, prefix } = useMemo(() => {
+  const { placed, near, groups } = useMemo(() => {
     const nodes = (JSON.parse(shape) as [string, string[]][]).map(([id, needs]) => ({ id, needs }));
-    return { placed: layout(nodes), near: nearNeeds(nodes), prefix: commonPrefix(nodes.map(({ id }) => id)) };
+    const groups = new Set(nodes.flatMap(({ id }) => groupOf(id) ?? []));
+    return { placed: layout(nodes), near: nearNeeds(nodes), groups: groups.size };
   }, [shape]);
+  const boxHeight = BOX.height + (groups > 1 ? BOX.group : 0);
   const room = useWidth(scroller);
   const boxWidth = Math.max(
     BOX.narrowest,
@@ -32,11 +34,11 @@ export function StageGraph(props: {
   const spot = new Map(
     placed.placed.map(({ node, column, row }) => [
       node.id,
-      { x: BOX.pad + column * (boxWidth + BOX.gapX), y: BOX.pad + row * (BOX.height + BOX.gapY) },
+      { x: BOX.pad + column * (boxWidth + BOX.gapX), y: BOX.pad + row * (boxHeight + BOX.gapY) },
     ]),
   );
   const width = 2 * BOX.pad + placed.columns * (boxWidth + BOX.gapX) - BOX.gapX;
-  const height = 2 * BOX.pad + placed.rows * (BOX.height + BOX.gapY) - BOX.gapY;
+  const height = 2 * BOX.pad + placed.rows * (boxHeight + BOX.gapY) - BOX.gapY;
   const running = views.find((view) => view.status === 'running')?.id;
   const runningX = running === undefined ? undefined : spot.get(running)?.x;
   useEffect(() => {
@@ -55,9 +57,9 @@ export function StageGraph(props: {
               if (!from || !to) return null;
               const [x0, y0, x1, y1] = [
                 from.x + boxWidth,
-                from.y + BOX.height / 2,
+                from.y + boxHeight / 2,
                 to.x,
-                to.y + BOX.height / 2,
+                to.y + boxHeight / 2,
               ];
               const bend = Math.max(20, (x1 - x0) / 2);
               const isNear = chosen === undefined || chosen === view.id || chosen === need;
@@ -74,21 +76,21 @@ export function StageGraph(props: {
         {views.map((view) => {
           const at = spot.get(view.id);
           const percent = view.share === undefined ? '' : `, ${Math.round(view.share * 100)} %`;
-          const shown = tail(
-            view.id.startsWith(prefix) ? view.id.slice(prefix.length) : view.id,
-            Math.floor((boxWidth - 18) / CHARACTER),
-          );
+          const group = groupOf(view.id);
+          const name = group === undefined ? view.id : view.id.slice(group.length + 1);
+          const shown = tail(name, Math.floor((boxWidth - 18) / CHARACTER));
           return (
             <button
               key={view.id}
               type="button"
               className={`stage ${view.status}`}
-              style={{ left: at?.x, top: at?.y, width: boxWidth, height: BOX.height }}
+              style={{ left: at?.x, top: at?.y, width: boxWidth, height: boxHeight }}
               aria-pressed={view.id === chosen}
               title={`${view.id}\n${view.text}`}
               onClick={() => onChoose(view.id === chosen ? '' : view.id)}
             >
               <span className="fill" style={{ width: `${(view.share ?? 0) * 100}%` }} />
+              {groups > 1 && <span className="group">{group ?? '\u00a0'}</span>}
               <span className="id">
                 {shown}
                 <span className="hidden">
@@ -96,7 +98,7 @@ export function StageGraph(props: {
                   {percent},
                 </span>
               </span>
-              <span className="count">{view.text}</span>
+              <span className="count">{view.text.split(' · ')[0]}</span>
             </button>
           );
         })}
@@ -111,10 +113,10 @@ function tail(id: string, fits: number): string {
   return characters.length <= fits ? id : `…${clip(characters.slice(-(fits - 1)).join(''), fits)}`;
 }
 
-/** `locked.`, when all ids but one (the last, which gathers) begin with it. */
-function commonPrefix(ids: readonly string[]): string {
-  const prefix = ids[0]?.slice(0, ids[0].indexOf('.') + 1) ?? '';
-  return ids.length > 2 && ids.filter((id) => !id.startsWith(prefix)).length <= 1 ? prefix : '';
+/** `locked` of `locked.maps`: what the stages of one behaviour have in common. */
+function groupOf(id: string): string | undefined {
+  const dot = id.indexOf('.');
+  return dot > 0 ? id.slice(0, dot) : undefined;
 }
 
 /** Width of an element, as it changes. */
