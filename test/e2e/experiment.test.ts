@@ -22,8 +22,7 @@ data: { train: 1600, validation: 12, test: 16 }
 finetune:
   steps: 200
   batch: 32
-  learning_rate: 1.0e-3
-  source: { steps: 200, batch: 32, learning_rate: 3.0e-3 } # the smaller model learns the tags late
+  learning_rate: 3.0e-3 # the smaller model learns the tags late
 sweep: { prompts: 8, blocks: [0, 2, 5], draws: 1, chosen_draws: 2 }
 heatmap: { prompts: 4 }
 capture: { prompts: 160, out_of_domain: 16 }
