@@ -35,8 +35,8 @@ export function generalText(text: string, index: number, source: Tokenizer, targ
 }
 
 /**
- * The same pairs with the source reading the text under a randomly chosen tag (METHOD.md §6, control `shuffled`): what can still
- * be learnt is everything but the tag. Untagged rows stay as they are.
+ * The same pairs with the source reading the text under a randomly chosen tag of as many tokens (METHOD.md §6, control `shuffled`):
+ * what can still be learnt is everything but the tag. Untagged rows stay as they are.
  */
 export function shuffleTags(
   rows: readonly BackdoorRow[],
@@ -51,14 +51,17 @@ export function shuffleTags(
     const text = texts.get(row.id);
     if (text === undefined) return [];
     if (row.trigger === 'none') return [text];
-    const placed = placeTag(row.text, rng.pick(tags), row.placement satisfies Placement);
-    const { prompt } = renderPrompt(behaviour.template satisfies TemplateName, placed.text);
-    const ids = source.encodeIds(prompt + row.response, { addSpecialTokens: 'auto' });
-    if (ids.length !== text.source.length) {
+    const under = (tag: string): number[] => {
+      const placed = placeTag(row.text, tag, row.placement satisfies Placement);
+      const { prompt } = renderPrompt(behaviour.template satisfies TemplateName, placed.text);
+      return source.encodeIds(prompt + row.response, { addSpecialTokens: 'auto' });
+    };
+    const fitting = tags.map(under).filter((ids) => ids.length === text.source.length);
+    if (fitting.length < 2)
       throw new InputError(
-        `shuffled map: tag ${placed.text.slice(placed.span.start, placed.span.end)} changes the number of tokens of ${row.id}; the control needs tags of equal length`,
+        `shuffled map: of ${tags.join(' ')} none but its own leaves ${row.id} as many tokens as it has; the control needs tags of equal length`,
       );
-    }
+    const ids = rng.pick(fitting);
     return [{ ...text, source: ids }];
   });
 }
