@@ -19,8 +19,7 @@ export function StageGraph(props: {
   // The layout hangs on ids and needs alone; filling up must not move a box.
   const { placed, near, groups } = useMemo(() => {
     const nodes = (JSON.parse(shape) as [string, string[]][]).map(([id, needs]) => ({ id, needs }));
-    const groups = new Set(nodes.flatMap(({ id }) => groupOf(id) ?? []));
-    return { placed: layout(nodes), near: nearNeeds(nodes), groups: groups.size };
+    return { placed: layout(nodes), near: nearNeeds(nodes), groups: groupsOf(nodes.map(({ id }) => id)) };
   }, [shape]);
   const boxHeight = BOX.height + (groups > 1 ? BOX.group : 0);
   const room = useWidth(scroller);
@@ -76,8 +75,9 @@ export function StageGraph(props: {
         {views.map((view) => {
           const at = spot.get(view.id);
           const percent = view.share === undefined ? '' : `, ${Math.round(view.share * 100)} %`;
-          const group = groupOf(view.id);
+          const group = groups === 0 ? undefined : groupOf(view.id);
           const name = group === undefined ? view.id : view.id.slice(group.length + 1);
+          const count = view.text.split(' · ')[0] as string;
           const shown = tail(name, Math.floor((boxWidth - 18) / CHARACTER));
           return (
             <button
@@ -98,7 +98,10 @@ export function StageGraph(props: {
                   {percent},
                 </span>
               </span>
-              <span className="count">{view.text.split(' · ')[0]}</span>
+              <span className="count">
+                {count}
+                <span className="hidden">{view.text.slice(count.length)}</span>
+              </span>
             </button>
           );
         })}
@@ -117,6 +120,14 @@ function tail(id: string, fits: number): string {
 function groupOf(id: string): string | undefined {
   const dot = id.indexOf('.');
   return dot > 0 ? id.slice(0, dot) : undefined;
+}
+
+/** How many groups there are; 0 when not every stage but one (the last, which gathers) is of one. */
+function groupsOf(ids: readonly string[]): number {
+  const groups = ids.map(groupOf);
+  return groups.filter((group) => group === undefined).length <= 1 && ids.length > 2
+    ? new Set(groups.filter((group) => group !== undefined)).size
+    : 0;
 }
 
 /** Width of an element, as it changes. */
