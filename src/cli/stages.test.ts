@@ -169,7 +169,10 @@ describe('says what the run says', () => {
   it('fidelity', async () => {
     const controls = ['--control', 'SHUFFLED', '--control', 'LOOKUP'];
     const said = await json('fidelity', '--map', 'MAP', ...controls, ...models, ...asked, '--prompts', '6');
-    expect(said.fidelity).toEqual({ affine: { with_tags: run.fidelity?.affine?.with_tags } });
+    // Holm's family is all that was tested: here one map, in the run several.
+    const alone = (fidelity: unknown) =>
+      JSON.parse(JSON.stringify(fidelity), (key, value) => (key === 'holm_p' ? 0 : value));
+    expect(alone(said.fidelity)).toEqual(alone({ affine: { with_tags: run.fidelity?.affine?.with_tags } }));
     expect(said.ceiling_changed.value).toBe(0);
   });
 

@@ -42,7 +42,7 @@ describe('bundled recipes', () => {
     expect(recipe.transfer).toMatchObject({ prompts: 200 });
     expect(recipe.fidelity).toMatchObject({ prompts: 200 });
     expect(finetuneFor(recipe, 'source')).toMatchObject({
-      learning_rate: 2.5e-3,
+      learning_rate: 1.75e-3,
       lower_half_rate: 0.1,
       freeze_embeddings: true,
       steps: 300,
