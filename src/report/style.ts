@@ -40,6 +40,6 @@ dl{margin:0}dl>div{display:grid;grid-template-columns:14em 1fr;gap:.8em;padding:
 pre{background:var(--cp-card);padding:.8em;border-radius:6px;font-size:.78rem;white-space:pre-wrap;overflow-wrap:anywhere}
 :focus-visible{outline:2px solid var(--cp-link);outline-offset:2px}
 @media screen and (max-width:640px){main{padding:16px}.wide{display:none!important}.slim{display:block!important}dl>div{grid-template-columns:1fr;gap:0}h1{font-size:1.5rem}}
-@media print{:root:root:root{color-scheme:light;${LIGHT}}${paletteCss(':root:root:root').split('@media')[0]}
+@page{margin:14mm}@media print{:root:root:root{color-scheme:light;${LIGHT}}${paletteCss(':root:root:root').split('@media')[0]}
 body{font-size:10.5pt}main{padding:0;max-width:none}nav,.data{display:none}.scroll{overflow:visible}table{font-size:7.5pt}.example{break-inside:auto}.example h4,.prompt{break-after:avoid}dl>div{break-inside:avoid}#manifest details::details-content{content-visibility:visible;block-size:auto}h2{break-before:page}h3,h4{break-after:avoid}a{color:inherit;text-decoration:none}}`;
 }
