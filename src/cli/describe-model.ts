@@ -9,6 +9,7 @@ import {
   hookNames,
   loadTokenizer,
   type ModelConfig,
+  parameterCount,
   parseModelConfig,
   tokenizerTextsFromGguf,
 } from '../models/index.ts';
@@ -46,7 +47,7 @@ export async function describeModel(checkpoint: Checkpoint): Promise<ModelDescri
   );
   const sum = (keep: (name: string) => boolean): number =>
     counts.reduce((total, [name, n]) => (keep(name) ? total + n : total), 0);
-  const parameters = sum(() => true);
+  const parameters = parameterCount(config);
   return {
     path: checkpoint.path,
     kind: checkpoint.kind,

@@ -99,14 +99,27 @@ function drawPanels(document: Document, root: SVGSVGElement, layout: Layout, top
   return y;
 }
 
-/** A group of nothing but lines becomes one path: whiskers and grids are most of a figure's weight. */
+/** A group of nothing but lines, or of nothing but ticks, becomes one path: they are most of a figure's weight. */
 function mergeLines(document: Document, group: Element): void {
-  const lines = [...group.children];
-  if (lines.length < 2 || lines.some((line) => line.nodeName !== 'line' || line.attributes.length !== 4))
-    return;
-  const at = (line: Element, name: string) => tenth(Number(line.getAttribute(name)));
-  const d = lines.map((l) => `M${at(l, 'x1')},${at(l, 'y1')}L${at(l, 'x2')},${at(l, 'y2')}`).join('');
-  group.replaceChildren(element(document, 'path', { d }));
+  const parts = [...group.children].map(lineOf);
+  if (parts.length < 2 || parts.some((d) => d === undefined)) return;
+  group.replaceChildren(element(document, 'path', { d: parts.join('') }));
+}
+
+const TICK = /^M0,0L(-?[\d.]+),(-?[\d.]+) translate\((-?[\d.]+),(-?[\d.]+)\)$/;
+
+/** Path data of a plain `<line>` or an axis tick (a path from the origin, translated); undefined for anything else. */
+function lineOf(node: Element): string | undefined {
+  // A DOM made for HTML may spell names of SVG elements in capitals.
+  const name = node.nodeName.toLowerCase();
+  const at = (attribute: string) => tenth(Number(node.getAttribute(attribute)));
+  if (name === 'line' && node.attributes.length === 4)
+    return `M${at('x1')},${at('y1')}L${at('x2')},${at('y2')}`;
+  if (name !== 'path' || node.attributes.length !== 2) return undefined;
+  const tick = TICK.exec(`${node.getAttribute('d')} ${node.getAttribute('transform')}`);
+  if (tick === null) return undefined;
+  const [dx, dy, x, y] = tick.slice(1).map(Number) as [number, number, number, number];
+  return `M${tenth(x)},${tenth(y)}l${dx},${dy}`;
 }
 
 function tenth(value: number): number {

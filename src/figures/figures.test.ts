@@ -70,6 +70,15 @@ describe('every figure', () => {
       for (const [, id] of svg.matchAll(/url\(#([^)]+)\)/g)) expect(svg).toContain(`id="${id}"`);
     }
   });
+  it('draws whiskers, grids and ticks of one style as one path each', () => {
+    for (const spec of all)
+      for (const group of drawFigure(spec, { document: document() }).querySelectorAll('g')) {
+        const lines = [...group.children].filter(
+          (node) => node.nodeName.toLowerCase() === 'line' && node.attributes.length === 4,
+        );
+        expect(lines.length).toBeLessThan(2);
+      }
+  });
   it('stays within the width asked for', () => {
     for (const spec of all)
       for (const width of [336, 680])

@@ -16,6 +16,7 @@ export {
   EMBED,
   FINAL_NORM,
   HEAD,
+  parameterCount,
 } from './decoder/weights.ts';
 export { parseModelConfig, supportedFamilies } from './families/index.ts';
 export { type DecodeOptions, decodeSteps, nextLogits, type Step } from './generate.ts';

@@ -190,8 +190,12 @@ class ManifestFile {
     if (event.state === 'started') this.write().catch(() => {});
   }
 
-  async finish(node: PlanNode, { cached, seconds }: FinishedNode): Promise<void> {
+  async finish(node: PlanNode, { cached, seconds, output, folder }: FinishedNode): Promise<void> {
     if (node.kind === 'source') return;
+    const made = (await node.stage.data?.(output, folder)) ?? [];
+    const data = [...this.value.data, ...made.map((d) => ({ ...d, name: `${node.id}: ${d.name}` }))];
+    // By name, whichever stage ended first.
+    this.value = { ...this.value, data: data.toSorted((a, b) => (a.name < b.name ? -1 : 1)) };
     this.#stage(node.id, { status: cached ? 'cached' : 'done', seconds });
     await this.write();
   }

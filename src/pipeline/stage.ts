@@ -4,6 +4,7 @@
  */
 import type { z } from 'zod';
 import type { ProgressSink, Rng } from '../base/index.ts';
+import type { ManifestData } from '../contracts/index.ts';
 import type { Queue } from './queue.ts';
 
 /** The finished stage (or source file) behind an input. `folder` is read-only; for a source it is the file or folder itself. */
@@ -66,6 +67,8 @@ export interface Stage<P, I, O extends object> {
   estimate?(params: P): StageEstimate;
   /** The output as far as it goes while inputs are missing: quick, no files, shown while a run goes on. */
   preview?(params: P, inputs: InputsSoFar<I>): O;
+  /** What the manifest says of data this stage made, from its output and its folder. */
+  data?(output: O, folder: string): Promise<readonly ManifestData[]>;
   /** Fill `ctx.folder`, return JSON (finite numbers, no typed arrays). The same context must give the same bytes. */
   run(ctx: StageContext<P, I>): Promise<O>;
 }

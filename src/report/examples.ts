@@ -28,20 +28,38 @@ ${found.cards.map(card)}
 <ul class="all">${prompts.slice(0, LISTED).map(([id, rows]) => html`<li><b>${clip(id, 40)}</b> ${clip(oneLine(rows), 160)}<ul>${sayings(rows).map(({ text, where }) => html`<li><bdi>${clip(text, 240)}</bdi> <span class="arm">${where}</span></li>`)}</ul></li>`)}</ul></details></section>`;
 }
 
+interface Place {
+  readonly stage: string;
+  readonly trigger: string;
+  readonly arms: Set<string>;
+}
+
 /** What was said, and in which states: most arms end in one of a few completions. Sweeps are left to `samples/`. */
 function sayings(rows: readonly Sample[]): { readonly text: string; readonly where: string }[] {
-  const said = new Map<string, Map<string, Set<string>>>();
+  const said = new Map<string, Map<string, Place>>();
   for (const { stage, arm, trigger, side, completion: text } of rows) {
     if (stage === 'sweep') continue;
-    const places = said.get(text) ?? new Map<string, Set<string>>();
+    const places = said.get(text) ?? new Map<string, Place>();
     said.set(text, places);
-    const place = `${side === 'source' ? 'source, ' : ''}${stage}, ${trigger}`;
-    places.set(place, (places.get(place) ?? new Set()).add(arm));
+    const named = side === 'source' ? `source ${stage}` : stage;
+    const key = `${named}, ${trigger}`;
+    const place = places.get(key) ?? { stage: named, trigger, arms: new Set() };
+    places.set(key, place);
+    place.arms.add(arm);
   }
-  return [...said].map(([text, places]) => ({
-    text,
-    where: [...places].map(([place, arms]) => `${place}: ${[...arms].join(' ')}`).join('; '),
-  }));
+  return [...said].map(([text, places]) => ({ text, where: whereabouts(places) }));
+}
+
+/** `backdoor, bad/safe: unpatched; transfer, bad: native mapped`: triggers of one stage with the same arms stand together. */
+function whereabouts(places: ReadonlyMap<string, Place>): string {
+  const triggers = new Map<string, { stage: string; arms: string; at: string[] }>();
+  for (const { stage, trigger, arms } of places.values()) {
+    const key = `${stage}: ${[...arms].join(' ')}`;
+    const group = triggers.get(key) ?? { stage, arms: [...arms].join(' '), at: [] };
+    group.at.push(trigger);
+    triggers.set(key, group);
+  }
+  return [...triggers.values()].map(({ stage, arms, at }) => `${stage}, ${at.join('/')}: ${arms}`).join('; ');
 }
 
 function card({ prompt_id, tokens, changed, states }: ExampleCard): Html {

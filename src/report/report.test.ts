@@ -8,9 +8,10 @@ import {
   type Sample,
   sampleSchema,
 } from '../contracts/index.ts';
-import { behaviourFigures } from '../figures/index.ts';
+import { behaviourFigures, toCsv } from '../figures/index.ts';
 import { fixtureManifest, fixtureResults, share } from '../figures/results.fixture.ts';
 import { fixtureSamples } from '../figures/samples.fixture.ts';
+import { dataUrl } from './data-links.ts';
 import { wordDiff } from './diff.ts';
 import { escapeHtml } from './html.ts';
 import { figureFiles, renderReport, verdict } from './index.ts';
@@ -50,7 +51,7 @@ describe('the page', () => {
   it('needs no network and runs no script', () => {
     expect(/<script|<link|<iframe|@import|src=/.test(page)).toBe(false);
     for (const [, href] of page.matchAll(/href="([^"]*)"/g))
-      expect(href).toMatch(/^(#|data:(text\/csv|application\/json);base64,)/);
+      expect(href).toMatch(/^(#|data:(text\/csv|application\/json);(base64|charset=utf-8),)/);
     expect(/url\((?!#)/.test(page)).toBe(false);
   });
   it('has unique ids, and every link inside it leads somewhere', () => {
@@ -58,9 +59,14 @@ describe('the page', () => {
     expect(new Set(ids).size).toBe(ids.length);
     for (const [, id] of page.matchAll(/href="#([^"]+)"/g)) expect(ids).toContain(id);
   });
-  it('gives the data of a figure as it was drawn', () => {
-    const link = dom(page).querySelector('#locked-end-worth a[download$=".json"]')!;
-    const rows = JSON.parse(Buffer.from(link.getAttribute('href')!.split(',')[1]!, 'base64').toString());
+  it('gives the data of a figure as it was drawn', async () => {
+    const saved = async (kind: string): Promise<string> => {
+      const link = dom(page).querySelector(`#locked-end-worth a[download$=".${kind}"]`)!;
+      return (await fetch(link.getAttribute('href')!)).text();
+    };
+    const worth = behaviourFigures(results().behaviours[0]!).worth[0]!;
+    expect(await saved('csv')).toBe(toCsv(worth.rows));
+    const rows = JSON.parse(await saved('json'));
     expect(rows[2]).toEqual({
       k: 4,
       arm: 'native',
@@ -69,6 +75,15 @@ describe('the page', () => {
       lo: expect.any(Number),
       hi: expect.any(Number),
     });
+  });
+  it('spells any text in a data URL, in no more bytes than base64', async () => {
+    for (const text of ['a,b\r\n1,"2 % #3"\n', '日本語 😀 \t<&>', '\uD800 alone', 'plain', '']) {
+      const url = dataUrl('text/csv', text);
+      expect(await (await fetch(url)).text()).toBe(Buffer.from(text).toString());
+      expect(url.length).toBeLessThanOrEqual(
+        `data:text/csv;charset=utf-8,${Buffer.from(text).toString('base64')}`.length,
+      );
+    }
   });
   it('is the same text twice, and under 3 MB for 200 prompts a behaviour', () => {
     expect(renderReport({ results: results(), manifest, samples: samples() }) === page).toBe(true);

@@ -126,7 +126,9 @@ function words({ title: heading, caption }: FigureSpec): Html {
 }
 
 function drawn(spec: FigureSpec, width: number, idSuffix = ''): Html {
-  return trusted(renderFigure(spec, { document: nodeDocument(), width, idSuffix }).svg);
+  const { svg } = renderFigure(spec, { document: nodeDocument(), width, idSuffix });
+  // The page sets the palette, so that the colours to fall back on would only be weight.
+  return trusted(svg.replace(/var\((--cp-[\w-]+), #\w+\)/g, 'var($1)'));
 }
 
 /** `pair.train_blocks` in words. */

@@ -96,6 +96,13 @@ export function allTensors(c: ModelConfig): Map<string, readonly number[]> {
   return all;
 }
 
+/** Weights of a model of this config, each counted once: a tied head is the embedding. */
+export function parameterCount(c: ModelConfig): number {
+  let total = 0;
+  for (const shape of allTensors(c).values()) total += shape.reduce((a, b) => a * b, 1);
+  return total;
+}
+
 /** Tensors that files carry though nothing needs them: rotary tables of old exports, and the head of a tied model. */
 const ignorable = (c: ModelConfig, name: string): boolean =>
   /rotary_emb\.inv_freq$/.test(name) || (c.tied && name === HEAD);

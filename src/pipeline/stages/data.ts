@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { InputError, writeJsonAtomic } from '../../base/index.ts';
+import { hashFile, InputError, writeJsonAtomic } from '../../base/index.ts';
 import {
   type BackdoorRow,
   buildDataset,
@@ -46,6 +46,18 @@ export const dataStage = defineStage({
   version: '2',
   module: import.meta.url,
   params: dataParams,
+  data: async ({ rows, validation, test, general }, folder) => {
+    const file = async (name: string, count: number) => ({
+      name,
+      rows: count,
+      sha256: await hashFile(join(folder, name)),
+    });
+    return [
+      await file('rows.json', rows),
+      await file('held-out.json', validation + test),
+      await file('general.json', general),
+    ];
+  },
   async run({
     params: p,
     inputs,

