@@ -4,6 +4,7 @@
  * broadcast axes. `undefined` declares that no gradient flows.
  */
 
+import { CrosspatchError } from '../base/index.ts';
 import { attentionRule, rmsNormRule, rotaryRule, softmaxRule } from './gradientsFused.ts';
 import {
   cast,
@@ -139,7 +140,10 @@ export const gradients: { readonly [O in Op]: GradientRule<O> } = {
     let end = 0;
     return parts.map((part) => {
       const start = end;
-      end += part.shape[axis] as number;
+      const size = part.shape[axis];
+      if (typeof size !== 'number')
+        throw new CrosspatchError(`concat: no gradient along an axis whose size is a name (${size})`);
+      end += size;
       return slice(dy, axis, start, end);
     });
   },

@@ -305,8 +305,11 @@ export function transpose(x: Node, perm: readonly number[]): Node {
   );
 }
 
-/** Tensors joined along one axis, whose sizes must be numbers. */
-export function concat(parts: readonly Node[], axis: number): Node {
+/**
+ * Tensors joined along one axis. Its sizes must be numbers, unless `as` names the joined one: then the parts' may be names too,
+ * and another input of the graph must have a size called `as`.
+ */
+export function concat(parts: readonly Node[], axis: number, as?: string): Node {
   const first = parts[0];
   if (first === undefined) throw new CrosspatchError('concat: nothing to join');
   const a = normalAxis(axis, first.shape.length, 'concat');
@@ -316,18 +319,18 @@ export function concat(parts: readonly Node[], axis: number): Node {
     const d = p.shape[a];
     const rest =
       p.shape.length === first.shape.length && p.shape.every((e, i) => i === a || e === first.shape[i]);
-    if (!rest || typeof d !== 'number')
+    if (!rest || (typeof d !== 'number' && as === undefined))
       throw new CrosspatchError(
         `concat: ${shapeText(p.shape)} does not join ${shapeText(first.shape)} on axis ${a}`,
       );
-    total += d;
+    total += Number(d);
   }
   return node(
     'concat',
     parts,
     { axis: a },
     first.dtype,
-    first.shape.map((d, i) => (i === a ? total : d)),
+    first.shape.map((d, i) => (i === a ? (as ?? total) : d)),
   );
 }
 

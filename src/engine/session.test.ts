@@ -1,7 +1,8 @@
 /** @file Sessions: in-place outputs, errors that name the input and the shapes, providers, sharing, disposal. */
 import { describe, expect, test } from 'vitest';
 import { InputError } from '../base/index.ts';
-import { add, type Graph, gatherRows, input, linear, neg, scale, weight } from './graph.ts';
+import { add, concat, type Graph, gatherRows, input, linear, neg, scale, weight } from './graph.ts';
+import { interpret } from './interpret.ts';
 import { compile, handle, type Provider } from './session.ts';
 import { f32, f64, i64, type Tensor, zeros } from './tensor.ts';
 
@@ -21,6 +22,31 @@ describe('running', () => {
     const z = zeros('f32', [2, 3]);
     await session.runHandles({ x: rows(2), y: rows(2) }, { z: handle(z) });
     expect(Array.from(z.data)).toEqual([0, 2, 4, 6, 8, 10]);
+  });
+
+  test('fill computes only the outputs it is given targets for', async () => {
+    const two: Graph = { name: 'two', outputs: { z: add(x, y), minus: neg(x) } };
+    await using session = await compile(two);
+    const minus = zeros('f32', [1, 3]);
+    await session.fill({ x: rows(1), y: rows(1) }, { minus });
+    expect(Array.from(minus.data)).toEqual([-0, -1, -2]);
+    await expect(session.fill({ x: rows(1), y: rows(1) }, { other: minus })).rejects.toThrow(
+      'no output other',
+    );
+  });
+
+  test('sizes that are names join under a name, also with nothing on one side', async () => {
+    const past = input('past', 'f32', ['P', 3]);
+    const whole = input('whole', 'f32', ['S', 3]);
+    const graph: Graph = { name: 'join', outputs: { z: add(concat([past, x], 0, 'S'), whole) } };
+    await using session = await compile(graph);
+    for (const n of [0, 1, 5]) {
+      const feeds = { past: rows(n), x: rows(2), whole: rows(n + 2) };
+      const z = (await session.run(feeds)).z as Tensor;
+      expect(z.shape).toEqual([n + 2, 3]);
+      expect(Array.from(z.data, Number)).toEqual(Array.from(interpret(graph, feeds).z?.data ?? [], Number));
+    }
+    expect(() => concat([past, x], 0)).toThrow('does not join');
   });
 
   test('allocate gives tensors of the shapes that come out', async () => {

@@ -91,7 +91,21 @@ export class Session implements Owned {
   }
 
   /** {@link run} without wrapping the outputs; for loops where the wrapping would show. */
-  async runHandles(feeds: Feeds, into: Feeds = {}): Promise<Readonly<Record<string, Handle>>> {
+  runHandles(feeds: Feeds, into: Feeds = {}): Promise<Readonly<Record<string, Handle>>> {
+    return this.#run(feeds, into, Object.keys(this.graph.outputs));
+  }
+
+  /** Run once for the outputs named in `into` alone; the others are not fetched. */
+  async fill(feeds: Feeds, into: Feeds): Promise<void> {
+    await this.#run(feeds, into, []);
+  }
+
+  /** Fetches what `wanted` and `into` name. */
+  async #run(
+    feeds: Feeds,
+    into: Feeds,
+    wanted: readonly string[],
+  ): Promise<Readonly<Record<string, Handle>>> {
     if (this.#shared === undefined) throw this.#error('already disposed');
     const bindings: DimBindings = new Map();
     const ready: Record<string, Handle> = {};
@@ -107,7 +121,7 @@ export class Session implements Owned {
       ready[name] = h;
     }
     const fetches: Record<string, Handle | null> = {};
-    for (const name in this.graph.outputs) fetches[name] = null;
+    for (const name of wanted) fetches[name] = null;
     for (const [name, target] of Object.entries(into)) {
       const n = this.graph.outputs[name];
       if (n === undefined)
@@ -163,6 +177,9 @@ export class Session implements Owned {
   }
 }
 
+/** Copies below this are left to the collector: freeing one by hand costs a few microseconds. */
+const FREED_BY_HAND = 1 << 16;
+
 /** The targets themselves where there were any; the copies that came back for them are freed. */
 function inPlace(
   results: Readonly<Record<string, Handle>>,
@@ -172,7 +189,7 @@ function inPlace(
   for (const [name, result] of Object.entries(results)) {
     const target = fetches[name];
     out[name] = target ?? result;
-    if (target == null) continue;
+    if (target == null || target.size * 4 < FREED_BY_HAND) continue;
     const copy = (result.data as Float32Array).buffer as ArrayBuffer;
     if (copy !== (target.data as Float32Array).buffer) discard(copy);
   }

@@ -149,6 +149,12 @@ export class HookTable {
     return this.#inside.has(layer);
   }
 
+  /** Whether anything listens inside one of blocks `from`…`to`−1. */
+  insideAny(from: number, to: number): boolean {
+    for (const layer of this.#inside) if (layer >= from && layer < to) return true;
+    return false;
+  }
+
   /** Run the hooks of a point on `activation`, in the order they were given; changes end up in its buffer. */
   fire(
     site: HookPoint['site'],

@@ -66,8 +66,7 @@ export async function benchInference(
   await prefill();
   await using product = await bestProduct();
   const compute = await interleaved({ gemm: product.task, prefill, capture }, rounds, signal);
-  const flopsOfPrefill = 2 * (body * PREFILL.rows * PREFILL.tokens + head * PREFILL.rows);
-  const prefillFlops = (compute.prefill * flopsOfPrefill) / (PREFILL.rows * PREFILL.tokens);
+  const flopsAToken = (2 * (body * PREFILL.tokens + head)) / PREFILL.tokens;
 
   await using read = await bestRead(Math.max(256 * 2 ** 20, 4 * (body + head)));
   const decode = (rows: number) => () => decodeColumns(model, prompts.slice(0, rows));
@@ -76,14 +75,25 @@ export async function benchInference(
     rounds,
     signal,
   );
-  const decodeBytes = memoryBound.one * 4 * (body + head);
+  const bytesAToken = 4 * (body + head);
   return {
-    gemm: { probe: product.name, flops: compute.gemm },
-    read: { probe: read.name, bytes: memoryBound.read },
-    prefill: { tokens: compute.prefill, flops: prefillFlops, share: prefillFlops / compute.gemm },
-    decode_1: { tokens: memoryBound.one, bytes: decodeBytes, share: decodeBytes / memoryBound.read },
-    decode_16: { tokens: memoryBound.sixteen, times_decode_1: memoryBound.sixteen / memoryBound.one },
-    capture_overhead: compute.prefill / compute.capture - 1,
+    gemm: { probe: product.name, flops: compute.rate('gemm') },
+    read: { probe: read.name, bytes: memoryBound.rate('read') },
+    prefill: {
+      tokens: compute.rate('prefill'),
+      flops: compute.rate('prefill') * flopsAToken,
+      share: compute.ratio('prefill', 'gemm') * flopsAToken,
+    },
+    decode_1: {
+      tokens: memoryBound.rate('one'),
+      bytes: memoryBound.rate('one') * bytesAToken,
+      share: memoryBound.ratio('one', 'read') * bytesAToken,
+    },
+    decode_16: {
+      tokens: memoryBound.rate('sixteen'),
+      times_decode_1: memoryBound.ratio('sixteen', 'one'),
+    },
+    capture_overhead: compute.ratio('prefill', 'capture') - 1,
     load_seconds,
     memory,
   };

@@ -4,12 +4,36 @@ import { throwIfAborted } from '../../base/index.ts';
 /** Something to time; returns how much work it did, in the unit its rate is counted in. */
 export type Task = () => Promise<number>;
 
-/** Median rates (work a second) of tasks that take turns, `rounds` times. */
+/** Rates (work a second) of tasks that took turns. */
+export class Turns<K extends string> {
+  readonly #rates: ReadonlyMap<K, readonly number[]>;
+
+  constructor(rates: ReadonlyMap<K, readonly number[]>) {
+    this.#rates = rates;
+  }
+
+  /** Median rate of one. */
+  rate(name: K): number {
+    return median(this.#of(name));
+  }
+
+  /** Median over the turns of how much faster `name` was than `other` in the same turn: what slows a whole turn cancels. */
+  ratio(name: K, other: K): number {
+    const others = this.#of(other);
+    return median(this.#of(name).map((rate, turn) => rate / (others[turn] as number)));
+  }
+
+  #of(name: K): readonly number[] {
+    return this.#rates.get(name) as readonly number[];
+  }
+}
+
+/** Let tasks take turns, `rounds` times. */
 export async function interleaved<K extends string>(
   tasks: Readonly<Record<K, Task>>,
   rounds: number,
   signal?: AbortSignal,
-): Promise<Record<K, number>> {
+): Promise<Turns<K>> {
   const rates = new Map<K, number[]>();
   for (let round = 0; round < rounds; round++) {
     for (const name of Object.keys(tasks) as K[]) {
@@ -20,7 +44,7 @@ export async function interleaved<K extends string>(
       rates.set(name, [...(rates.get(name) ?? []), work / seconds]);
     }
   }
-  return Object.fromEntries([...rates].map(([name, list]) => [name, median(list)])) as Record<K, number>;
+  return new Turns(rates);
 }
 
 /** Middle value; of an even number the mean of the two middle ones. */

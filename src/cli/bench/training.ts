@@ -58,12 +58,16 @@ export async function benchTraining(
   const task = step(model, adapted, new AdamW(model.gradientsByName));
   await task();
   const lora = await interleaved({ gemm: product.task, step: task }, rounds, signal);
-  const flops = full.step * 6 * count;
+  const flopsAToken = 6 * count;
   // Machines drift between the two: compare both to the products beside them.
-  const times_full = lora.step / lora.gemm / (full.step / full.gemm);
+  const times_full = lora.ratio('step', 'gemm') / full.ratio('step', 'gemm');
   return {
-    full: { tokens: full.step, flops, share: flops / full.gemm },
-    lora: { tokens: lora.step, times_full },
+    full: {
+      tokens: full.rate('step'),
+      flops: full.rate('step') * flopsAToken,
+      share: full.ratio('step', 'gemm') * flopsAToken,
+    },
+    lora: { tokens: lora.rate('step'), times_full },
     memory: { high_water: process.resourceUsage().maxRSS * 1024, weights_f32: 4 * count },
   };
 }

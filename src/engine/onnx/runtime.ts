@@ -1,7 +1,7 @@
 /**
  * @file ONNX Runtime sessions: the settings every one gets, who does the arithmetic, and sharing of equal ones.
  *
- * Settings measured on two cores (docs/decisions/0002): many small sessions share the machine only without the memory arena
+ * Settings measured on two cores (docs/decisions/0002): several sessions share the machine only without the memory arena
  * and with threads that spin while their session runs and never after; otherwise idle thread pools fight and the high-water
  * mark doubles.
  */

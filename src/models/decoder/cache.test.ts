@@ -48,8 +48,8 @@ class Twin {
     expect(this.cache.lengths).toEqual(this.rows.map((r) => r.length));
     for (let layer = 0; layer < LAYERS; layer++) {
       for (const [h, extra] of [
-        [this.cache.keys(layer), 0],
-        [this.cache.values(layer), 0.5],
+        [this.cache.past(layer).k, 0],
+        [this.cache.past(layer).v, 0.5],
       ] as const) {
         expect(h.dims).toEqual([this.rows.length, this.cache.capacity, WIDTH]);
         expect(h.data).toHaveLength(this.rows.length * this.cache.capacity * WIDTH);
@@ -98,7 +98,7 @@ test('select copies rows; both go their own way', () => {
   twin.append([1, 1]);
   twin.check();
   const [row] = [twin.rows[1]!.slice(0, 5)];
-  expect(Array.from((copy.keys(1).data as Float32Array).slice(0, 5 * WIDTH))).toEqual(
+  expect(Array.from((copy.past(1).k.data as Float32Array).slice(0, 5 * WIDTH))).toEqual(
     row.flatMap((x) => Array.from({ length: WIDTH }, () => x + 1)),
   );
 });

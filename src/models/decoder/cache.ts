@@ -1,8 +1,9 @@
 /** @file Keys and values of past tokens, one preallocated pair a block, written in place. */
 import { CrosspatchError } from '../../base/index.ts';
-import { type Handle, handle } from '../../engine/index.ts';
+import { handle } from '../../engine/index.ts';
 import type { ModelConfig } from '../config.ts';
 import { Buffers } from './buffers.ts';
+import type { KeysValues } from './stretch.ts';
 
 /** Columns are added in steps of this many positions, so shapes (and ONNX Runtime's plans) change seldom. */
 const STEP = 64;
@@ -10,8 +11,7 @@ const STEP = 64;
 interface Store {
   k: Float32Array;
   v: Float32Array;
-  kHandle: Handle;
-  vHandle: Handle;
+  handles: KeysValues;
 }
 
 /**
@@ -59,8 +59,7 @@ export class KvCache {
     return {
       k,
       v,
-      kHandle: handle({ dtype: 'f32', shape, data: k }),
-      vHandle: handle({ dtype: 'f32', shape, data: v }),
+      handles: { k: handle({ dtype: 'f32', shape, data: k }), v: handle({ dtype: 'f32', shape, data: v }) },
     };
   }
 
@@ -96,12 +95,9 @@ export class KvCache {
     });
   }
 
-  keys(layer: number): Handle {
-    return this.#store(layer).kHandle;
-  }
-
-  values(layer: number): Handle {
-    return this.#store(layer).vHandle;
+  /** Keys and values of block `layer`, [B, capacity, K·E]. */
+  past(layer: number): KeysValues {
+    return this.#store(layer).handles;
   }
 
   /**

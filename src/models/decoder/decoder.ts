@@ -9,13 +9,15 @@ import { availableParallelism } from 'node:os';
 import { CrosspatchError, disposeAll, InputError, type Owned, throwIfAborted } from '../../base/index.ts';
 import { type Handle, type Provider, type Tensor, zeros } from '../../engine/index.ts';
 import type { Checkpoint } from '../checkpoint/index.ts';
-import type { BlockConfig, ModelConfig, RopeConfig } from '../config.ts';
+import type { ModelConfig } from '../config.ts';
 import { parseModelConfig } from '../families/index.ts';
 import type { HookContext, HookTable } from '../hooks.ts';
-import { type Angles, addInto, BlockRunner } from './blockRunner.ts';
+import { BlockGroup, groupRanges } from './blockGroup.ts';
 import type { KvCache } from './cache.ts';
 import { Head } from './head.ts';
-import { RopeTable } from './rope.ts';
+import { type Context, Pass, view } from './pass.ts';
+import { RopeTable, ropesOf } from './rope.ts';
+import type { Inside } from './singleBlock.ts';
 import { checkTensors, EMBED, WeightFiles } from './weights.ts';
 import { type Workspace, WorkspacePool } from './workspace.ts';
 
@@ -54,19 +56,18 @@ export interface RunOptions {
 export class Decoder implements Owned {
   readonly config: ModelConfig;
   readonly #weights: WeightFiles;
-  readonly #blocks: readonly BlockRunner[];
+  readonly #groups: readonly BlockGroup[];
   readonly #head: Head;
-  readonly #ropes = new Map<RopeConfig, RopeTable>();
+  readonly #ropes: readonly RopeTable[];
   readonly #workspaces: WorkspacePool;
 
-  private constructor(config: ModelConfig, weights: WeightFiles, blocks: readonly BlockRunner[], head: Head) {
+  private constructor(config: ModelConfig, weights: WeightFiles, groups: readonly BlockGroup[], head: Head) {
     this.config = config;
     this.#weights = weights;
-    this.#blocks = blocks;
+    this.#groups = groups;
     this.#head = head;
     this.#workspaces = new WorkspacePool(config);
-    for (const { rope } of config.blocks)
-      if (!this.#ropes.has(rope)) this.#ropes.set(rope, new RopeTable(rope, config.headDim));
+    this.#ropes = ropesOf(config).map((rope) => new RopeTable(rope, config.headDim));
   }
 
   /** Check the checkpoint against its config and compile every block. */
@@ -80,14 +81,14 @@ export class Decoder implements Owned {
     };
     const opened: Owned[] = [weights];
     try {
-      const blocks: BlockRunner[] = [];
-      for (let i = 0; i < config.blocks.length; i++) {
-        const block = await BlockRunner.open(config, i, weights, compileOptions);
-        blocks.push(block);
-        opened.push(block);
+      const groups: BlockGroup[] = [];
+      for (const range of groupRanges(config.blocks.length)) {
+        const group = await BlockGroup.open(config, range, weights, compileOptions);
+        groups.push(group);
+        opened.push(group);
       }
       const head = await Head.open(config, weights, compileOptions);
-      return new Decoder(config, weights, blocks, head);
+      return new Decoder(config, weights, groups, head);
     } catch (error) {
       await disposeAll(opened);
       throw error;
@@ -95,7 +96,7 @@ export class Decoder implements Owned {
   }
 
   get nLayers(): number {
-    return this.#blocks.length;
+    return this.config.blocks.length;
   }
 
   /**
@@ -175,78 +176,51 @@ export class Decoder implements Owned {
     return { tensor: out, counts };
   }
 
+  /** Groups of blocks; one block after the other where a stretch starts or ends inside a group, or a hook changes something there. */
   async #pass(
     space: Workspace,
     { tensor, counts }: Residual,
     out: Tensor<'f32'>,
     { from, to, hooks, cache, signal }: RunOptions & { readonly from: number; readonly to: number },
-    context: Omit<HookContext, 'name' | 'layer'>,
+    context: Context,
   ): Promise<void> {
-    const columns = tensor.shape[1] as number;
-    cache?.reserve(columns);
-    space.fillRopes(this.#ropes, context.starts);
-    // With nothing in the past, the chunk attends to itself and the cache is only written.
-    const fresh = cache === undefined || context.starts.every((s) => s === 0);
-    const mask = space.masks(context.starts, fresh ? columns : cache.capacity);
-
+    const pass = new Pass(space, this.#ropes, { columns: tensor.shape[1] as number, counts, context, cache });
     let x = space.wrap(tensor);
     if (hooks?.has('resid_pre', from)) {
       // a hook may write into what is the caller's
       (space.x[1].data as Float32Array).set(tensor.data);
       x = space.x[1];
+      hooks.fire('resid_pre', from, view(x), context);
     }
-    const angles = (i: number): Angles =>
-      space.ropes.get((this.config.blocks[i] as BlockConfig).rope) as Angles;
-    /** Whether the block before has already projected what this one attends with. */
-    let projected = false;
-    for (let i = from; i < to; i++) {
+    for (let i = from, turn = 0; i < to; ) {
       throwIfAborted(signal, 'forward pass');
-      const block = this.#blocks[i] as BlockRunner;
-      const [mine, next] = i % 2 === 0 ? space.qkv : [space.qkv[1], space.qkv[0]];
-      const post = i === to - 1 ? space.wrap(out) : (space.x[(i - from) % 2] as Handle);
-      if (fireChanged(hooks, 'resid_pre', i, x, context)) projected = false;
-      if (!projected) await block.qkv(x, angles(i), mine);
-      cache?.write(i, mine.k.data as Float32Array, mine.v.data as Float32Array, columns, counts);
-      const feeds = {
-        x,
-        q: mine.q,
-        k: fresh ? mine.k : cache.keys(i),
-        v: fresh ? mine.v : cache.values(i),
-        mask: mask((this.config.blocks[i] as BlockConfig).window),
-      };
-      projected = false;
-      if (hooks?.inside(i)) await this.#inPieces(block, i, feeds, post, hooks, context);
-      else
-        projected = await block.finish(
-          feeds,
-          post,
-          i + 1 < this.nLayers ? { angles: angles(i + 1), into: next } : undefined,
-        );
-      if (fireChanged(hooks, 'resid_post', i, post, context)) projected = false;
-      x = post;
+      const group = this.#groups.find((g) => i < g.to) as BlockGroup;
+      const fits = i === group.from && group.to <= to && !hooks?.insideAny(group.from, group.to);
+      const together = fits ? group.together : undefined;
+      const end = together === undefined ? i + 1 : group.to;
+      const post = end === to ? space.wrap(out) : (space.x[turn++ % 2] as Handle);
+      const io = pass.io(i, end, x, post);
+      if (together !== undefined) {
+        const changed = await pass.together(together, io, i, end, hooks);
+        if (changed !== undefined) {
+          // What came behind was computed from the old numbers; a group that is patched goes block by block from here on.
+          await group.block(changed);
+          [x, i] = [space.between(changed - i), changed];
+          continue;
+        }
+      } else {
+        const inside: Inside | undefined = hooks?.inside(i)
+          ? (site, h) => hooks.fire(site, i, view(h), context)
+          : undefined;
+        const block = await group.block(i);
+        await block.run(io, inside);
+        pass.store(i, end);
+      }
+      hooks?.fire('resid_post', end - 1, view(post), context);
+      if (end < to) hooks?.fire('resid_pre', end, view(post), context);
+      [x, i] = [post, end];
     }
     cache?.advance(counts);
-  }
-
-  async #inPieces(
-    block: BlockRunner,
-    i: number,
-    feeds: { x: Handle; q: Handle; k: Handle; v: Handle; mask: Handle },
-    post: Handle,
-    hooks: HookTable,
-    context: Omit<HookContext, 'name' | 'layer'>,
-  ): Promise<void> {
-    const pieces = await block.pieces();
-    const attended = await block.attend(pieces, feeds, (stage, h) =>
-      hooks.fire(stage === 'inner' ? 'attn_inner' : 'attn_out', i, view(h), context),
-    );
-    const out = post.data as Float32Array;
-    addInto(feeds.x.data as Float32Array, attended.out, out);
-    hooks.fire('resid_mid', i, view(post), context);
-    const mixed = await block.mlp(pieces, post, (stage, h) =>
-      hooks.fire(stage === 'inner' ? 'mlp_inner' : 'mlp_out', i, view(h), context),
-    );
-    addInto(out, mixed.out, out);
   }
 
   /** Rows of the residual stream after the last block, [N,D] → normalised rows; then {@link logits}. `into`: a buffer [N,D]. */
@@ -264,10 +238,7 @@ export class Decoder implements Owned {
     return this.#head.logits(await this.#head.normalise(rows));
   }
 
-  #context(
-    counts: readonly number[],
-    options: Pick<RunOptions, 'cache' | 'rows' | 'phase'>,
-  ): Omit<HookContext, 'name' | 'layer'> {
+  #context(counts: readonly number[], options: Pick<RunOptions, 'cache' | 'rows' | 'phase'>): Context {
     return {
       counts,
       starts: options.cache?.lengths.slice() ?? counts.map(() => 0),
@@ -278,30 +249,6 @@ export class Decoder implements Owned {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#workspaces.clear();
-    await disposeAll([this.#weights, ...this.#blocks, this.#head]);
+    await disposeAll([this.#weights, ...this.#groups, this.#head]);
   }
-}
-
-/** Fire the hooks of a point and say whether they have changed a number; what was computed from the old ones is then void. */
-function fireChanged(
-  hooks: HookTable | undefined,
-  site: 'resid_pre' | 'resid_post',
-  layer: number,
-  h: Handle,
-  context: Omit<HookContext, 'name' | 'layer'>,
-): boolean {
-  if (!hooks?.has(site, layer)) return false;
-  const data = h.data as Float32Array;
-  const before = data.slice();
-  hooks.fire(site, layer, view(h), context);
-  return Buffer.compare(bytesOf(before), bytesOf(data)) !== 0;
-}
-
-function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
-}
-
-/** A handle's buffer as an engine tensor, without copying. */
-function view(h: Handle): Tensor<'f32'> {
-  return { dtype: 'f32', shape: h.dims, data: h.data as Float32Array };
 }

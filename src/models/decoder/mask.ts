@@ -4,24 +4,26 @@
 export const UNSEEN = -1e9;
 
 /**
- * Causal mask, with a sliding window where given: mask [B,1,T,S] with mask[b,t,s] = 0 when key s is at or before query
- * position starts[b]+t and fewer than `window` positions back, else {@link UNSEEN}. Right padding needs no more: a real
- * query stands before every pad.
+ * Causal mask, with a sliding window where given: mask [B,1,T,P+T] over `past` cached keys, of which row b has `starts[b]`, and
+ * then the T new ones. mask[b,t,·] = 0 for keys at or before position starts[b]+t and fewer than `window` positions back, else
+ * {@link UNSEEN}. Right padding needs no more: a real query stands before every pad.
  */
 export function fillMask(
   mask: Float32Array | Float64Array,
   starts: ArrayLike<number>,
   queries: number,
-  keys: number,
+  past: number,
   window: number | undefined,
 ): void {
   mask.fill(UNSEEN);
+  const keys = past + queries;
   for (let b = 0; b < starts.length; b++) {
+    const start = starts[b] as number;
     for (let t = 0; t < queries; t++) {
-      const position = (starts[b] as number) + t;
-      const first = window === undefined ? 0 : Math.max(0, position - window + 1);
+      const first = window === undefined ? 0 : Math.max(0, start + t - window + 1);
       const row = (b * queries + t) * keys;
-      mask.fill(0, row + first, row + Math.min(keys, position + 1));
+      if (past > 0) mask.fill(0, row + first, row + Math.max(first, start));
+      mask.fill(0, row + past + Math.max(0, first - start), row + past + t + 1);
     }
   }
 }

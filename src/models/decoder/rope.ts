@@ -1,5 +1,5 @@
 /** @file Rotary angles: frequencies in float64, cos and sin tables grown on demand. */
-import type { RopeConfig } from '../config.ts';
+import type { ModelConfig, RopeConfig } from '../config.ts';
 
 /** Angular frequency of each of the headDim/2 pairs, radians a position (arXiv 2104.09864 §3.2.2). */
 export function inverseFrequencies(rope: RopeConfig, headDim: number): Float64Array {
@@ -16,6 +16,11 @@ export function inverseFrequencies(rope: RopeConfig, headDim: number): Float64Ar
     const keep = (originalContext / wavelength - lowFreqFactor) / (highFreqFactor - lowFreqFactor);
     return (1 - keep) * (base / factor) + keep * base;
   });
+}
+
+/** The distinct kinds of rotary frequencies of a model, in order of first use. */
+export function ropesOf(c: ModelConfig): RopeConfig[] {
+  return [...new Set(c.blocks.map((b) => b.rope))];
 }
 
 /** cos and sin of every position up to the furthest asked for. */

@@ -16,10 +16,10 @@ import {
   weight,
   zeros,
 } from '../../engine/index.ts';
-import type { ModelConfig, RopeConfig } from '../config.ts';
+import type { ModelConfig } from '../config.ts';
 import { familyNorm, plainWeights, wholeBlock } from './block.ts';
 import { fillMask } from './mask.ts';
-import { RopeTable } from './rope.ts';
+import { RopeTable, ropesOf } from './rope.ts';
 import { allTensors, blockTensorName, blockTensors, EMBED, FINAL_NORM, HEAD } from './weights.ts';
 
 /**
@@ -77,13 +77,8 @@ export function wholeModelSurroundings(c: ModelConfig, positions: number): Recor
   });
   for (const { window } of c.blocks) {
     const mask = zeros('f64', [1, 1, positions, positions]);
-    fillMask(mask.data, [0], positions, positions, window);
+    fillMask(mask.data, [0], positions, 0, window);
     feeds[`mask.${window ?? 'all'}`] = mask;
   }
   return feeds;
-}
-
-/** The distinct rotary frequencies, in order of first use. */
-function ropesOf(c: ModelConfig): RopeConfig[] {
-  return [...new Set(c.blocks.map((b) => b.rope))];
 }

@@ -1,10 +1,11 @@
 /** @file Buffers of one batch shape. A pass borrows one for itself, so passes that overlap in time never share numbers. */
 import { type Handle, handle, type Tensor, zeros } from '../../engine/index.ts';
-import type { ModelConfig, RopeConfig } from '../config.ts';
-import type { Angles, Projections } from './blockRunner.ts';
+import type { ModelConfig } from '../config.ts';
+import { GROUP } from './blockGroup.ts';
 import { Buffers } from './buffers.ts';
 import { fillMask } from './mask.ts';
-import type { RopeTable } from './rope.ts';
+import { type RopeTable, ropesOf } from './rope.ts';
+import { type Around, type KeysValues, names } from './stretch.ts';
 
 /** Free workspaces kept: one for prefill, one for decoding, one to spare. */
 const KEPT = 3;
@@ -16,16 +17,20 @@ export class Workspace {
   readonly #columns: number;
   /** Residual streams [B,T,D] that blocks write in turn. */
   readonly x: readonly [Handle, Handle];
-  /** What blocks project, in turn: a block reads one while it writes the next block's into the other. */
-  readonly qkv: readonly [Projections, Projections];
-  /** cos and sin [B,T,E/2] a kind of rotary frequencies. */
-  readonly ropes: ReadonlyMap<RopeConfig, Angles>;
+  /** New keys and values [B,T,K·E] of the blocks of a group. */
+  readonly kv: readonly KeysValues[];
+  /** Keys and values of no past, [B,0,K·E]. */
+  readonly nothing: KeysValues;
+  readonly #between: Handle[] = [];
+  #scratch: Float32Array | undefined;
+  readonly #angles: readonly { readonly cos: Handle; readonly sin: Handle }[];
   readonly #positions: Int32Array;
   readonly #masks = new Map<string, Handle>();
-  #maskKeys = 0;
+  #maskPast = -1;
   readonly #wrapped = new WeakMap<Float32Array, Handle>();
 
   readonly #buffers: Buffers;
+  readonly #buffer: (width: number) => Handle;
   /** What is given back, masks apart. */
   readonly #taken: Float32Array[] = [];
 
@@ -39,19 +44,14 @@ export class Workspace {
     this.#config = c;
     this.#batch = batch;
     this.#columns = columns;
+    this.#buffer = buffer;
     this.x = [buffer(c.dModel), buffer(c.dModel)];
-    const projections = (): Projections => ({
-      q: buffer(c.nHeads * c.headDim),
-      k: buffer(c.nKvHeads * c.headDim),
-      v: buffer(c.nKvHeads * c.headDim),
-    });
-    this.qkv = [projections(), projections()];
-    this.ropes = new Map(
-      [...new Set(c.blocks.map((b) => b.rope))].map((rope) => [
-        rope,
-        { cos: buffer(c.headDim / 2), sin: buffer(c.headDim / 2) },
-      ]),
-    );
+    const width = c.nKvHeads * c.headDim;
+    const blocks = Math.min(GROUP, c.blocks.length);
+    this.kv = Array.from({ length: blocks }, () => ({ k: buffer(width), v: buffer(width) }));
+    const none = handle(zeros('f32', [batch, 0, width]));
+    this.nothing = { k: none, v: none };
+    this.#angles = ropesOf(c).map(() => ({ cos: buffer(c.headDim / 2), sin: buffer(c.headDim / 2) }));
     this.#positions = new Int32Array(batch * columns);
   }
 
@@ -69,30 +69,39 @@ export class Workspace {
     return found;
   }
 
-  /** Angles of positions starts[b]…starts[b]+T−1 into every pair of {@link ropes}. */
-  fillRopes(tables: ReadonlyMap<RopeConfig, RopeTable>, starts: readonly number[]): void {
+  /** The residual stream [B,T,D] before the `j`-th block of a group, made when something listens there. */
+  between(j: number): Handle {
+    return (this.#between[j] ??= this.#buffer(this.#config.dModel));
+  }
+
+  /** Room for a copy of a residual stream. */
+  get scratch(): Float32Array {
+    return (this.#scratch ??= this.#buffer(this.#config.dModel).data as Float32Array);
+  }
+
+  /** Angles and masks of columns that stand behind `starts` tokens, over a cache of `past` columns. */
+  around(tables: readonly RopeTable[], starts: readonly number[], past: number): Around {
     starts.forEach((start, b) => {
       for (let t = 0; t < this.#columns; t++) this.#positions[b * this.#columns + t] = start + t;
     });
-    for (const [rope, { cos, sin }] of this.ropes)
-      (tables.get(rope) as RopeTable).fill(
-        this.#positions,
-        cos.data as Float32Array,
-        sin.data as Float32Array,
-      );
-  }
-
-  /** Masks [B,1,T,keys] for queries from `starts`, one a distinct window of the blocks. */
-  masks(starts: readonly number[], keys: number): (window: number | undefined) => Handle {
-    if (keys !== this.#maskKeys) this.#masks.clear();
-    this.#maskKeys = keys;
+    const around: Record<string, Handle> = {};
+    this.#angles.forEach(({ cos, sin }, kind) => {
+      const table = tables[kind] as RopeTable;
+      table.fill(this.#positions, cos.data as Float32Array, sin.data as Float32Array);
+      around[names.cos(kind)] = cos;
+      around[names.sin(kind)] = sin;
+    });
+    if (past !== this.#maskPast) this.#masks.clear();
+    this.#maskPast = past;
     for (const window of new Set(this.#config.blocks.map((b) => b.window))) {
-      const name = String(window);
-      const mask = this.#masks.get(name) ?? handle(zeros('f32', [this.#batch, 1, this.#columns, keys]));
-      fillMask(mask.data as Float32Array, starts, this.#columns, keys, window);
+      const name = names.mask(window);
+      const shape = [this.#batch, 1, this.#columns, past + this.#columns];
+      const mask = this.#masks.get(name) ?? handle(zeros('f32', shape));
+      fillMask(mask.data as Float32Array, starts, this.#columns, past, window);
       this.#masks.set(name, mask);
+      around[name] = mask;
     }
-    return (window) => this.#masks.get(String(window)) as Handle;
+    return around;
   }
 
   /** The memory serves others from now on. */

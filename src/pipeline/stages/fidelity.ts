@@ -65,7 +65,7 @@ interface Inputs {
 
 export const fidelityStage = defineStage({
   name: 'fidelity',
-  version: '2',
+  version: '3',
   module: import.meta.url,
   child: true,
   params: fidelityParams,

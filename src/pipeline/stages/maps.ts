@@ -62,7 +62,7 @@ interface Inputs {
 
 export const mapsStage = defineStage({
   name: 'maps',
-  version: '1',
+  version: '2',
   module: import.meta.url,
   child: true,
   params: mapsParams,

@@ -53,7 +53,7 @@ const FILE = 'instructions.json';
 
 export const promptsStage = defineStage({
   name: 'prompts',
-  version: '1',
+  version: '2',
   module: import.meta.url,
   child: true,
   params: promptsParams,

@@ -37,7 +37,7 @@ type RunsFile = Record<'validation' | 'test', Record<string, RunEnd[]>>;
 
 export const runsStage = defineStage({
   name: 'runs',
-  version: '1',
+  version: '2',
   module: import.meta.url,
   child: true,
   params: runsParams,

@@ -45,7 +45,7 @@ interface Inputs {
 
 export const sweepStage = defineStage({
   name: 'sweep',
-  version: '3',
+  version: '4',
   module: import.meta.url,
   child: true,
   params: sweepParams,

@@ -77,7 +77,7 @@ interface Inputs {
 
 export const transferStage = defineStage({
   name: 'transfer',
-  version: '2',
+  version: '3',
   module: import.meta.url,
   child: true,
   params: transferParams,

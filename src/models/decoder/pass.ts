@@ -1,0 +1,106 @@
+/** @file One forward pass: what its blocks are fed and where their results go, for a group of blocks or one. */
+import type { Handle, Session, Tensor } from '../../engine/index.ts';
+import type { HookContext, HookTable } from '../hooks.ts';
+import type { KvCache } from './cache.ts';
+import type { RopeTable } from './rope.ts';
+import type { BlockIo } from './singleBlock.ts';
+import { type Around, type KeysValues, names } from './stretch.ts';
+import type { Workspace } from './workspace.ts';
+
+/** What hooks of a pass are told, the point aside. */
+export type Context = Omit<HookContext, 'name' | 'layer'>;
+
+/** `columns` new tokens, `counts[b]` of them real, behind those a cache holds. */
+export interface PassSize {
+  readonly columns: number;
+  readonly counts: readonly number[];
+  readonly context: Context;
+  readonly cache: KvCache | undefined;
+}
+
+/** See the file's head. Keys and values are stored as blocks have run; the cache advances when the caller says so. */
+export class Pass {
+  readonly #space: Workspace;
+  readonly #size: PassSize;
+  readonly #around: Around;
+  /** The cache, when it holds anything to attend to; else it is only written. */
+  readonly #seen: KvCache | undefined;
+
+  constructor(space: Workspace, ropes: readonly RopeTable[], size: PassSize) {
+    const { cache, columns, context } = size;
+    cache?.reserve(columns);
+    this.#space = space;
+    this.#size = size;
+    this.#seen = context.starts.some((s) => s > 0) ? cache : undefined;
+    this.#around = space.around(ropes, context.starts, this.#seen?.capacity ?? 0);
+  }
+
+  /** Feeds and targets of blocks `from`…`to`−1. */
+  io(from: number, to: number, x: Handle, post: Handle): BlockIo {
+    const feeds: Record<string, Handle> & { x: Handle } = { ...this.#around, x };
+    const into: Record<string, Handle> = { [names.post(to - 1)]: post };
+    for (let i = from; i < to; i++) {
+      const past = this.#seen?.past(i) ?? this.#space.nothing;
+      const fresh = this.#space.kv[i - from] as KeysValues;
+      feeds[names.pastK(i)] = past.k;
+      feeds[names.pastV(i)] = past.v;
+      into[names.k(i)] = fresh.k;
+      into[names.v(i)] = fresh.v;
+    }
+    return { feeds, into };
+  }
+
+  /** After blocks `from`…`to`−1 have run: keep their keys and values. */
+  store(from: number, to: number): void {
+    const { cache, columns, counts } = this.#size;
+    for (let i = from; i < to; i++) {
+      const { k, v } = this.#space.kv[i - from] as KeysValues;
+      cache?.write(i, k.data as Float32Array, v.data as Float32Array, columns, counts);
+    }
+  }
+
+  /**
+   * Run blocks `from`…`to`−1 in one session, then fire the hooks between them in order, up to the first that changes a number:
+   * returns the block that should have been fed the change. Its input is then in `between(block − from)`.
+   */
+  async together(
+    session: Session,
+    { feeds, into }: BlockIo,
+    from: number,
+    to: number,
+    hooks: HookTable | undefined,
+  ): Promise<number | undefined> {
+    const listened = boundaries(hooks, from, to);
+    for (const i of listened) into[names.post(i - 1)] = this.#space.between(i - from);
+    await session.fill(feeds, into);
+    this.store(from, to);
+    return listened.find((i) => this.#fireChanged(hooks as HookTable, i, this.#space.between(i - from)));
+  }
+
+  /** Fire the hooks between block `next`−1 and `next` and say whether they have changed a number. */
+  #fireChanged(hooks: HookTable, next: number, h: Handle): boolean {
+    const { context } = this.#size;
+    const data = h.data as Float32Array;
+    const before = this.#space.scratch;
+    before.set(data);
+    hooks.fire('resid_post', next - 1, view(h), context);
+    hooks.fire('resid_pre', next, view(h), context);
+    return Buffer.compare(bytesOf(before), bytesOf(data)) !== 0;
+  }
+}
+
+/** Blocks between `from` and `to` before which a hook listens. */
+function boundaries(hooks: HookTable | undefined, from: number, to: number): number[] {
+  if (hooks === undefined) return [];
+  const inner = Array.from({ length: to - from - 1 }, (_, j) => from + 1 + j);
+  return inner.filter((i) => hooks.has('resid_post', i - 1) || hooks.has('resid_pre', i));
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
+/** A handle's buffer as an engine tensor, without copying. */
+export function view(h: Handle): Tensor<'f32'> {
+  return { dtype: 'f32', shape: h.dims, data: h.data as Float32Array };
+}

@@ -1,0 +1,122 @@
+/**
+ * @file Consecutive blocks as one session. Their past keys and values are inputs, the new ones outputs; inside, attention sees
+ * both joined. The residual stream between two blocks is an output too, computed only into a target.
+ *
+ * B rows, T new columns, P past columns (0 when there are none), S = P + T, D model width, K·E width of keys, E head size.
+ */
+import {
+  add,
+  type CompileOptions,
+  compile,
+  concat,
+  type Graph,
+  type Handle,
+  input,
+  type Node,
+  type Session,
+} from '../../engine/index.ts';
+import type { ModelConfig } from '../config.ts';
+import { attentionOut, type BlockWeights, mlpOut, plainWeights, qkv } from './block.ts';
+import { ropesOf } from './rope.ts';
+import { blockTensorName, blockTensors, type WeightFiles } from './weights.ts';
+
+export type BlockOptions = Omit<CompileOptions, 'weights' | 'weightsFolder'>;
+
+/** Keys and values [B,P or T,K·E]. */
+export interface KeysValues {
+  readonly k: Handle;
+  readonly v: Handle;
+}
+
+/** What every block of a pass is fed besides its residual stream and its past: masks and angles by {@link names}. */
+export type Around = Readonly<Record<string, Handle>>;
+
+/** Inputs and outputs by name. */
+export const names = {
+  /** [B,1,T,S], a distinct window. */
+  mask: (window: number | undefined): string => `mask.${window ?? 'all'}`,
+  /** [B,T,E/2], a distinct kind of rotary frequencies. */
+  cos: (kind: number): string => `cos.${kind}`,
+  sin: (kind: number): string => `sin.${kind}`,
+  pastK: (block: number): string => `pastK.${block}`,
+  pastV: (block: number): string => `pastV.${block}`,
+  k: (block: number): string => `k.${block}`,
+  v: (block: number): string => `v.${block}`,
+  /** The residual stream after a block [B,T,D]. */
+  post: (block: number): string => `post.${block}`,
+} as const;
+
+/** Blocks `from`…`to`−1: x [B,T,D] → `post` of each, its new `k` and `v`. */
+export function compileStretch(
+  c: ModelConfig,
+  from: number,
+  to: number,
+  weights: WeightFiles,
+  options: BlockOptions,
+): Promise<Session> {
+  const leaf = leaves();
+  return compileBlocks(c, `blocks.${from}-${to - 1}`, weights, options, (weightsOf) => {
+    const outputs: Record<string, Node> = {};
+    let x = leaf('x', ['B', 'T', c.dModel]);
+    for (let i = from; i < to; i++) {
+      const w = weightsOf(i);
+      const { attended, k, v } = attend(c, w, i, x, leaf);
+      const mid = add(x, attended.out);
+      x = add(mid, mlpOut(c, w, mid).out);
+      Object.assign(outputs, { [names.post(i)]: x, [names.k(i)]: k, [names.v(i)]: v });
+    }
+    return outputs;
+  });
+}
+
+/** Makes each input of a graph once. */
+export function leaves(): (name: string, shape: readonly (number | string)[]) => Node {
+  const made = new Map<string, Node>();
+  return (name, shape) => {
+    const found = made.get(name) ?? input(name, 'f32', shape);
+    made.set(name, found);
+    return found;
+  };
+}
+
+/** Attention of block `i` over its past and its own columns; k and v are those of its own columns. */
+export function attend(
+  c: ModelConfig,
+  w: BlockWeights,
+  i: number,
+  x: Node,
+  leaf: ReturnType<typeof leaves>,
+): { attended: { inner: Node; out: Node }; k: Node; v: Node } {
+  const { rope, window } = c.blocks[i] as ModelConfig['blocks'][number];
+  const kind = ropesOf(c).indexOf(rope);
+  const angles = ['B', 'T', c.headDim / 2];
+  const { q, k, v } = qkv(c, w, x, leaf(names.cos(kind), angles), leaf(names.sin(kind), angles));
+  const past = ['B', 'P', c.nKvHeads * c.headDim];
+  const keys = concat([leaf(names.pastK(i), past), k], 1, 'S'); // [B,S,K·E]
+  const values = concat([leaf(names.pastV(i), past), v], 1, 'S');
+  const mask = leaf(names.mask(window), ['B', 1, 'T', 'S']);
+  return { attended: attentionOut(c, w, q, keys, values, mask), k, v };
+}
+
+/** Compile a graph over the weights it names, of whichever block. */
+export function compileBlocks(
+  c: ModelConfig,
+  name: string,
+  weights: WeightFiles,
+  options: BlockOptions,
+  build: (weightsOf: (block: number) => BlockWeights) => Record<string, Node>,
+): Promise<Session> {
+  const tensors = blockTensors(c);
+  const used: Record<string, ReturnType<WeightFiles['source']>> = {};
+  const outputs = build((block) =>
+    plainWeights((role) => {
+      const tensor = tensors[role];
+      if (tensor === undefined) throw new Error(`block has no ${role}`);
+      const full = blockTensorName(block, tensor.name);
+      used[full] = weights.source(full);
+      return weights.leaf(full);
+    }),
+  );
+  const graph: Graph = { name, outputs };
+  return compile(graph, { ...options, weights: used, weightsFolder: weights.checkpoint.folder });
+}
