@@ -1,5 +1,5 @@
 /**
- * @file Blocks in groups give what blocks alone give. tiny-llama-m has 8 blocks in two groups of 4; a decoder whose groups have all
+ * @file Blocks in groups give what blocks alone give. tiny-llama-m has 8 blocks in one group; a decoder whose groups have all
  * been parted is the reference. The same graph in another cut: equal to 2e-5 (float32, values of order 1).
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

@@ -9,8 +9,8 @@ import { SingleBlock } from './singleBlock.ts';
 import { type BlockOptions, compileStretch } from './stretch.ts';
 import type { WeightFiles } from './weights.ts';
 
-/** Blocks a group at most: six share what a call costs, and few must be compiled anew when one is wanted alone. */
-export const GROUP = 6;
+/** Blocks a group at most. More gain nothing, and a group that is parted is compiled anew (docs/decisions/0002). */
+export const GROUP = 10;
 
 /** Ranges of `n` blocks, of sizes as equal as can be, each at most {@link GROUP}. */
 export function groupRanges(n: number): (readonly [from: number, to: number])[] {
@@ -61,8 +61,11 @@ export class BlockGroup implements Owned {
     return (await this.#apart)[index - this.from] as SingleBlock;
   }
 
-  /** One session a block; then the common one is dropped, so that no weight is held twice. */
+  /** One session a block, once the common one has ended its runs and is dropped, so that no weight is held twice. */
   async #part(): Promise<readonly SingleBlock[]> {
+    const together = this.#together;
+    this.#together = undefined;
+    await together?.[Symbol.asyncDispose]();
     const blocks: SingleBlock[] = [];
     try {
       for (let i = this.from; i < this.to; i++) blocks.push(await this.#open(i));
@@ -70,9 +73,6 @@ export class BlockGroup implements Owned {
       await disposeAll(blocks);
       throw error;
     }
-    const together = this.#together;
-    this.#together = undefined;
-    await together?.[Symbol.asyncDispose]();
     return blocks;
   }
 

@@ -195,7 +195,11 @@ export class Decoder implements Owned {
     for (let i = from, turn = 0; i < to; ) {
       throwIfAborted(signal, 'forward pass');
       const group = this.#groups.find((g) => i < g.to) as BlockGroup;
-      const fits = i === group.from && group.to <= to && !hooks?.insideAny(group.from, group.to);
+      const fits =
+        i === group.from &&
+        group.to <= to &&
+        !hooks?.insideAny(group.from, group.to) &&
+        pass.holds(group.from, group.to, hooks);
       const together = fits ? group.together : undefined;
       const end = together === undefined ? i + 1 : group.to;
       const post = end === to ? space.wrap(out) : (space.x[turn++ % 2] as Handle);

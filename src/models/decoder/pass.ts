@@ -4,7 +4,7 @@ import type { HookContext, HookTable } from '../hooks.ts';
 import type { KvCache } from './cache.ts';
 import type { RopeTable } from './rope.ts';
 import type { BlockIo } from './singleBlock.ts';
-import { type Around, type KeysValues, names } from './stretch.ts';
+import { type Around, names } from './stretch.ts';
 import type { Workspace } from './workspace.ts';
 
 /** What hooks of a pass are told, the point aside. */
@@ -17,6 +17,9 @@ export interface PassSize {
   readonly context: Context;
   readonly cache: KvCache | undefined;
 }
+
+/** Results of a group that are held at once, at most; longer passes go block by block, whose results serve one after the other. */
+const HELD_BYTES = 2 ** 28;
 
 /** See the file's head. Keys and values are stored as blocks have run; the cache advances when the caller says so. */
 export class Pass {
@@ -35,13 +38,20 @@ export class Pass {
     this.#around = space.around(ropes, context.starts, this.#seen?.capacity ?? 0);
   }
 
+  /** Whether what blocks `from`…`to`−1 give while they run together is little enough to be held at once. */
+  holds(from: number, to: number, hooks: HookTable | undefined): boolean {
+    const { nKvHeads, headDim, dModel } = this.#space.config;
+    const width = 2 * (to - from) * nKvHeads * headDim + boundaries(hooks, from, to).length * dModel;
+    return 4 * width * this.#size.counts.length * this.#size.columns <= HELD_BYTES;
+  }
+
   /** Feeds and targets of blocks `from`…`to`−1. */
   io(from: number, to: number, x: Handle, post: Handle): BlockIo {
     const feeds: Record<string, Handle> & { x: Handle } = { ...this.#around, x };
     const into: Record<string, Handle> = { [names.post(to - 1)]: post };
     for (let i = from; i < to; i++) {
       const past = this.#seen?.past(i) ?? this.#space.nothing;
-      const fresh = this.#space.kv[i - from] as KeysValues;
+      const fresh = this.#space.kv(i - from);
       feeds[names.pastK(i)] = past.k;
       feeds[names.pastV(i)] = past.v;
       into[names.k(i)] = fresh.k;
@@ -54,7 +64,7 @@ export class Pass {
   store(from: number, to: number): void {
     const { cache, columns, counts } = this.#size;
     for (let i = from; i < to; i++) {
-      const { k, v } = this.#space.kv[i - from] as KeysValues;
+      const { k, v } = this.#space.kv(i - from);
       cache?.write(i, k.data as Float32Array, v.data as Float32Array, columns, counts);
     }
   }

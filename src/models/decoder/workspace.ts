@@ -1,7 +1,6 @@
 /** @file Buffers of one batch shape. A pass borrows one for itself, so passes that overlap in time never share numbers. */
 import { type Handle, handle, type Tensor, zeros } from '../../engine/index.ts';
 import type { ModelConfig } from '../config.ts';
-import { GROUP } from './blockGroup.ts';
 import { Buffers } from './buffers.ts';
 import { fillMask } from './mask.ts';
 import { type RopeTable, ropesOf } from './rope.ts';
@@ -12,15 +11,14 @@ const KEPT = 3;
 
 /** B rows, T columns, D model width, H heads, K key/value heads, E head size. */
 export class Workspace {
-  readonly #config: ModelConfig;
+  readonly config: ModelConfig;
   readonly #batch: number;
   readonly #columns: number;
   /** Residual streams [B,T,D] that blocks write in turn. */
   readonly x: readonly [Handle, Handle];
-  /** New keys and values [B,T,K·E] of the blocks of a group. */
-  readonly kv: readonly KeysValues[];
   /** Keys and values of no past, [B,0,K·E]. */
   readonly nothing: KeysValues;
+  readonly #kv: KeysValues[] = [];
   readonly #between: Handle[] = [];
   #scratch: Float32Array | undefined;
   readonly #angles: readonly { readonly cos: Handle; readonly sin: Handle }[];
@@ -41,15 +39,12 @@ export class Workspace {
       this.#taken.push(data);
       return handle({ dtype: 'f32', shape: [batch, columns, width], data });
     };
-    this.#config = c;
+    this.config = c;
     this.#batch = batch;
     this.#columns = columns;
     this.#buffer = buffer;
     this.x = [buffer(c.dModel), buffer(c.dModel)];
-    const width = c.nKvHeads * c.headDim;
-    const blocks = Math.min(GROUP, c.blocks.length);
-    this.kv = Array.from({ length: blocks }, () => ({ k: buffer(width), v: buffer(width) }));
-    const none = handle(zeros('f32', [batch, 0, width]));
+    const none = handle(zeros('f32', [batch, 0, c.nKvHeads * c.headDim]));
     this.nothing = { k: none, v: none };
     this.#angles = ropesOf(c).map(() => ({ cos: buffer(c.headDim / 2), sin: buffer(c.headDim / 2) }));
     this.#positions = new Int32Array(batch * columns);
@@ -69,14 +64,20 @@ export class Workspace {
     return found;
   }
 
+  /** New keys and values [B,T,K·E] of the `j`-th block of a group. */
+  kv(j: number): KeysValues {
+    const width = this.config.nKvHeads * this.config.headDim;
+    return (this.#kv[j] ??= { k: this.#buffer(width), v: this.#buffer(width) });
+  }
+
   /** The residual stream [B,T,D] before the `j`-th block of a group, made when something listens there. */
   between(j: number): Handle {
-    return (this.#between[j] ??= this.#buffer(this.#config.dModel));
+    return (this.#between[j] ??= this.#buffer(this.config.dModel));
   }
 
   /** Room for a copy of a residual stream. */
   get scratch(): Float32Array {
-    return (this.#scratch ??= this.#buffer(this.#config.dModel).data as Float32Array);
+    return (this.#scratch ??= this.#buffer(this.config.dModel).data as Float32Array);
   }
 
   /** Angles and masks of columns that stand behind `starts` tokens, over a cache of `past` columns. */
@@ -93,7 +94,7 @@ export class Workspace {
     });
     if (past !== this.#maskPast) this.#masks.clear();
     this.#maskPast = past;
-    for (const window of new Set(this.#config.blocks.map((b) => b.window))) {
+    for (const window of new Set(this.config.blocks.map((b) => b.window))) {
       const name = names.mask(window);
       const shape = [this.#batch, 1, this.#columns, past + this.#columns];
       const mask = this.#masks.get(name) ?? handle(zeros('f32', shape));
