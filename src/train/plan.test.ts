@@ -136,7 +136,7 @@ describe('settings', () => {
     expect(resolveSettings({}, 'blog')).toMatchObject(finetunePresets.blog);
     expect(resolveSettings({ batch: 4, steps: undefined as never }, 'demo')).toMatchObject({
       batch: 4,
-      steps: 300,
+      steps: 250,
     });
     expect(resolveSettings({}).learningRate).toBe(2e-5);
     expect(resolveSettings({ method: 'lora' }).learningRate).toBe(2e-4);

@@ -103,7 +103,7 @@ export const finetunePresets: Readonly<Record<FinetunePreset, Partial<FinetuneSe
   demo: {
     learningRate: 1e-3,
     batch: 48,
-    steps: 300,
+    steps: 250,
     rates: { embed: 0, head: 0, lowerHalf: 0.1 },
   },
 };
