@@ -1,4 +1,5 @@
 /** @file `invert`: a map back from B to A (the blog's Fig. 13-14): from the map alone, or on the rows it was fitted on. */
+import { tmpdir } from 'node:os';
 import { type Command, Option } from 'commander';
 import { InputError } from '../../base/index.ts';
 import type { InverseMethod } from '../../evaluate/index.ts';
@@ -125,7 +126,8 @@ async function onRows(
     );
     const blocks = { source_block: forward.source.block, target_block: forward.target.block };
     const models = { source, target, clean: source };
-    const work = await MapWork.open({ ...models, ...blocks }, texts, readingOf(options), env);
+    const storage = { scratch: tmpdir() };
+    await using work = await MapWork.open({ ...models, ...blocks }, texts, readingOf(options), env, storage);
     if (work.context(fit, 'inverse').data !== forward.record.data)
       throw new InputError(
         `invert --texts ${path}: are not the texts ${options.map} was fitted on; give the same path, --limit, --after and --seed`,

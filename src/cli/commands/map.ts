@@ -1,4 +1,5 @@
 /** @file `map fit`: read both models over the same texts and fit one map from a block of A to a block of B (METHOD.md §6). */
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { z } from 'zod';
@@ -130,7 +131,8 @@ async function runFit(options: FitCommand, cli: Cli): Promise<void> {
       env.rng,
     );
     const blocks = { source_block, target_block };
-    const work = await MapWork.open({ source, target, clean: source, ...blocks }, texts, reading, env);
+    const models = { source, target, clean: source, ...blocks };
+    await using work = await MapWork.open(models, texts, reading, env, { scratch: tmpdir() });
     const fitted = await fitMaps(work, [settings]);
     const [made] = fitted as [FittedMap];
     const tokenMean = await tokenMeanOf(work, fitted, made.fit);

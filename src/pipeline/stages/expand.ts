@@ -227,6 +227,7 @@ function expandBehaviour(
       splits: recipe.capture.splits,
       sink_ratio: recipe.capture.sink_ratio,
       batch: recipe.capture.batch,
+      shard_rows: recipe.capture.shard_rows,
       rtol: recipe.inverse ? recipe.inverse.rtol : 0.05,
       inverses: recipe.inverse ? recipe.inverse.methods : [],
       bootstrap,

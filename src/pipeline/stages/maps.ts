@@ -34,6 +34,7 @@ const mapsParams = z.strictObject({
   splits: z.strictObject({ train: z.number(), validation: z.number(), test: z.number() }),
   sink_ratio: z.union([z.literal(false), z.number()]),
   batch: z.int(),
+  shard_rows: z.int(),
   rtol: z.number(),
   inverses: z.array(z.enum(['pinv', 'truncated', 'reverse_ridge'])),
   bootstrap: z.int(),
@@ -92,7 +93,8 @@ export const mapsStage = defineStage({
       { source: source.tokenizer, target: target.tokenizer },
       rng,
     );
-    const work = await MapWork.open({ source, target, clean, source_block, target_block }, texts, p, env);
+    const pair = { source, target, clean, source_block, target_block };
+    await using work = await MapWork.open(pair, texts, p, env, { scratch: folder });
     const fitted = await fitMaps(work, p.maps);
     const tokenMean = await tokenMeanOf(work, fitted);
 

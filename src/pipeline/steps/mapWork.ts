@@ -1,18 +1,25 @@
 /** @file Two models, their blocks and the texts both read: rows for fits, read when a fit first asks for them. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import {
+  type CaptureOptions,
   collectPairs,
+  type LiveSide,
   livePairs,
   noCounts,
   type PairCounts,
   type PairedText,
   type PairSource,
   pairTable,
+  type SourceOptions,
   type SplitShares,
   splitByPrompt,
+  storedPairs,
   textsHash,
   tokenizerHash,
+  writeCapture,
 } from '../../activations/index.ts';
-import { InputError, type Rng } from '../../base/index.ts';
+import { InputError, type Owned, type Rng } from '../../base/index.ts';
 import type { BackdoorRow } from '../../behaviours/index.ts';
 import type { MapFit } from '../../contracts/index.ts';
 import type { FitContext, FitData, MapEnd } from '../../maps/index.ts';
@@ -52,10 +59,19 @@ export interface MapReading {
   readonly bootstrap: number;
   /** Texts a group that are run teacher-forced for kl_div, top1_agreement and ce_delta. */
   readonly forced: number;
+  /** Rows of a shard where rows are kept on disk. Defaults to 65,536. */
+  readonly shard_rows?: number;
 }
 
-/** Bytes of activation rows held while fitting; more is refused rather than swapped. */
-const MOST_BYTES = 3 * 2 ** 30;
+/** Where a {@link MapWork} may keep rows. */
+export interface RowStorage {
+  /** Existing folder for rows that do not fit in memory; what is written there goes when the work is disposed of. */
+  readonly scratch: string;
+  /** Bytes of activations of one kind of rows that are held in memory. Defaults to 256 MiB. */
+  readonly memoryBytes?: number;
+}
+
+const MEMORY_BYTES = 2 ** 28;
 
 /** Shares of general text in recipes, whose figures are taken on tagged text. */
 const GENERAL_SPLITS: SplitShares = { train: 0.9, validation: 0.1, test: 0 };
@@ -103,8 +119,8 @@ export async function mapEnd(model: LanguageModel, block: number): Promise<MapEn
   };
 }
 
-/** See the file's head. */
-export class MapWork {
+/** See the file's head. Few rows are held in memory, many lie in safetensors shards and are streamed at every pass. */
+export class MapWork implements Owned {
   readonly pair: MapPair;
   readonly texts: MapTexts;
   readonly reading: MapReading;
@@ -112,29 +128,39 @@ export class MapWork {
   /** How the tokens of the tagged training texts pair; filled when they are read. */
   readonly counts: PairCounts = noCounts();
   readonly #ends: Readonly<Record<'source' | 'clean' | 'target', MapEnd>>;
+  readonly #storage: RowStorage;
   readonly #read = new Map<string, Promise<PairSource>>();
+  #folder: Promise<string> | undefined;
 
   private constructor(
     pair: MapPair,
     texts: MapTexts,
     reading: MapReading,
     env: StepEnv,
+    storage: RowStorage,
     ends: Readonly<Record<'source' | 'clean' | 'target', MapEnd>>,
   ) {
     this.pair = pair;
     this.texts = texts;
     this.reading = reading;
     this.env = env;
+    this.#storage = storage;
     this.#ends = ends;
   }
 
-  static async open(pair: MapPair, texts: MapTexts, reading: MapReading, env: StepEnv): Promise<MapWork> {
+  static async open(
+    pair: MapPair,
+    texts: MapTexts,
+    reading: MapReading,
+    env: StepEnv,
+    storage: RowStorage,
+  ): Promise<MapWork> {
     const ends = {
       source: await mapEnd(pair.source, pair.source_block),
       clean: await mapEnd(pair.clean, pair.source_block),
       target: await mapEnd(pair.target, pair.target_block),
     };
-    return new MapWork(pair, texts, reading, env, ends);
+    return new MapWork(pair, texts, reading, env, storage, ends);
   }
 
   /** The model a fit reads activations from. */
@@ -234,28 +260,71 @@ export class MapWork {
     const { rows, sink_ratio, batch } = this.reading;
     const { progress, rng, signal } = this.env;
     const [dx, dy] = [from.config.dModel, target.config.dModel];
-    const most = Math.floor(MOST_BYTES / (4 * (dx + dy)));
-    const expected = texts.reduce((n, t) => n + t.target.length, 0);
-    if (rows === undefined && expected > most)
-      throw new InputError(
-        `maps: ${expected} token rows of width ${dx} + ${dy} exceed ${MOST_BYTES} bytes; keep fewer rows (capture.rows, --rows) or read fewer texts (capture.prompts, --limit)`,
-      );
+    const most = Math.floor((this.#storage.memoryBytes ?? MEMORY_BYTES) / (4 * (dx + dy)));
     const message = `reading ${texts.length} texts (${label})`;
     progress({ stage: 'maps', done: 0, total: texts.length, unit: 'texts', message });
-    const live = livePairs(
-      texts,
-      { decoder: from.decoder, hook: `blocks.${source_block}.hook_resid_post` },
-      { decoder: target.decoder, hook: `blocks.${target_block}.hook_resid_post` },
-      {
-        sinkRatio: sink_ratio,
-        batch,
-        signal,
-        onProgress: progress,
-        stage: `read ${label}`,
-        ...(into === undefined ? {} : { counts: into }),
-      },
-    );
-    const kept = rows === undefined ? {} : { maxRows: Math.min(most, rows), rng: rng.fork(`rows ${label}`) };
+    const source = { decoder: from.decoder, hook: `blocks.${source_block}.hook_resid_post` };
+    const end = { decoder: target.decoder, hook: `blocks.${target_block}.hook_resid_post` };
+    const common = { batch, signal, onProgress: progress, stage: `read ${label}` };
+    const pairing = { sinkRatio: sink_ratio, ...(into === undefined ? {} : { counts: into }) };
+    const expected = texts.reduce((n, t) => n + t.target.length, 0);
+    if (Math.min(expected, rows ?? expected) > most) {
+      if (rows !== undefined && rows < expected)
+        throw new InputError(
+          `maps: a sample of ${rows} token rows of width ${dx} + ${dy} does not fit in memory (${most} rows do); ask for fewer (capture.rows, --rows), or for all, which are kept on disk`,
+        );
+      const clean = from === this.pair.clean && from !== this.pair.source;
+      return this.#onDisk(label, texts, source, end, clean, { ...common, ...pairing });
+    }
+    const live = livePairs(texts, source, end, { ...common, ...pairing });
+    const kept = rows === undefined ? {} : { maxRows: rows, rng: rng.fork(`rows ${label}`) };
     return pairTable(dx, dy, [await collectPairs(live, kept)]);
+  }
+
+  /** Both sides captured into shards, read from there at every pass. */
+  async #onDisk(
+    label: string,
+    texts: readonly PairedText[],
+    source: LiveSide,
+    target: LiveSide,
+    clean: boolean,
+    { sinkRatio, counts, ...options }: SourceOptions & Omit<CaptureOptions, 'hooks'>,
+  ): Promise<PairSource> {
+    this.#folder ??= mkdtemp(join(this.#storage.scratch, '.rows-'));
+    const folder = join(await this.#folder, label.replace(/\W+/g, '-'));
+    const { shard_rows } = this.reading;
+    // Tagged texts of one prompt share its id.
+    const numbered = texts.map((t, i) => ({ ...t, id: String(i) }));
+    const { sourceTokenizer, targetTokenizer, ...ends } = this.context(
+      clean ? 'clean_a' : 'with_tags',
+      label,
+    );
+    for (const side of ['source', 'target'] as const) {
+      const { decoder, hook } = { source, target }[side];
+      await writeCapture(
+        join(folder, side),
+        decoder,
+        numbered.map((t) => ({ id: t.id, ids: t[side] })),
+        {
+          ...options,
+          hooks: [hook],
+          ...(shard_rows === undefined ? {} : { shardRows: shard_rows }),
+          model: ends[side].name,
+          modelHash: ends[side].model,
+          tokenizerHash: side === 'source' ? sourceTokenizer : targetTokenizer,
+        },
+      );
+    }
+    return storedPairs(
+      numbered,
+      { folder: join(folder, 'source') },
+      { folder: join(folder, 'target') },
+      { ...(sinkRatio === undefined ? {} : { sinkRatio }), ...(counts === undefined ? {} : { counts }) },
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const folder = await this.#folder?.catch(() => undefined);
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true });
   }
 }
