@@ -21,8 +21,8 @@ export interface PairedT {
 }
 
 /**
- * Student's t-test on the differences. Needs n ≥ 2. All differences zero: t = 0, p = 1; all equal and not zero: t = ±∞, as in
- * scipy (`null` in JSON).
+ * Student's t-test on the differences. Needs n ≥ 2. All differences zero: t = 0, p = 1; all equal (to 1e-12) and not zero: t = ±∞,
+ * as in scipy (`null` in JSON).
  */
 export function pairedT(
   first: ArrayLike<number>,
@@ -33,7 +33,7 @@ export function pairedT(
   const n = d.length;
   if (n < 2) throw new RangeError(`pairedT: wanted at least 2 pairs, got ${n}`);
   const centre = mean(d);
-  const error = standardDeviation(d) / Math.sqrt(n);
+  const error = spread(d) / Math.sqrt(n);
   const distribution = studentT(n - 1);
   const t = error === 0 && centre === 0 ? 0 : centre / error;
   const half = distribution.quantile(0.975) * error;
@@ -50,7 +50,14 @@ export function pairedT(
 export function cohenDz(first: ArrayLike<number>, second: ArrayLike<number>): number {
   const d = differences(first, second);
   const centre = mean(d);
-  return centre === 0 ? 0 : centre / standardDeviation(d);
+  return centre === 0 ? 0 : centre / spread(d);
+}
+
+/** Standard deviation of differences; 0 when they are equal but for the last bits, where it would be a figure of rounding alone. */
+function spread(d: readonly number[]): number {
+  const largest = d.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+  const deviation = standardDeviation(d);
+  return deviation <= 1e-12 * largest ? 0 : deviation;
 }
 
 /** Result of {@link wilcoxon}. */

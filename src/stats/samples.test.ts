@@ -59,6 +59,8 @@ describe('paired tests', () => {
     expect(pairedT([1, 2], [1, 2])).toMatchObject({ t: 0, p: 1, dz: 0 });
     expect(wilcoxon([1, 2], [1, 2])).toMatchObject({ n: 0, p: 1 });
     expect(cohenDz([1, 2], [1, 2])).toBe(0);
+    // equal but for rounding: no finite effect size
+    expect(pairedT([1, 1 - 1e-16, 1 + 2e-16], [0, 0, 0])).toMatchObject({ t: Infinity, dz: Infinity, p: 0 });
   });
 
   it('swapping the sides swaps the one-sided p', () => {
