@@ -54,7 +54,7 @@ export function cohenDz(first: ArrayLike<number>, second: ArrayLike<number>): nu
 }
 
 /** Standard deviation of differences; 0 when they are equal but for the last bits, where it would be a figure of rounding alone. */
-function spread(d: readonly number[]): number {
+function spread(d: Float64Array): number {
   const largest = d.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
   const deviation = standardDeviation(d);
   return deviation <= 1e-12 * largest ? 0 : deviation;
