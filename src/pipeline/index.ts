@@ -1,4 +1,6 @@
 /** @file Pipeline: stages, plans, the content-addressed store, the runner, queues and run folders. */
+
+export { dryRun, type PlannedStage } from './dryRun.ts';
 export {
   defaultStore,
   type Expand,
@@ -42,9 +44,7 @@ export {
   type Requirement,
 } from './results-query.ts';
 export {
-  dryRun,
   type FinishedNode,
-  type PlannedStage,
   type RunEvent,
   type RunOptions,
   type RunSink,
@@ -60,6 +60,7 @@ export {
   readResultsSoFar,
 } from './runs.ts';
 export {
+  type Ahead,
   type AnyStage,
   defineStage,
   type Stage,

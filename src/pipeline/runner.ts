@@ -16,7 +16,7 @@ import type { StagePayload } from './child.ts';
 import { needs, type Plan, type PlanNode, type StageNode } from './plan.ts';
 import { ProcessPool } from './process-pool.ts';
 import { ProcessQueue } from './queue.ts';
-import type { StageEstimate, StageInput, StageInputs } from './stage.ts';
+import type { StageInput, StageInputs } from './stage.ts';
 import type { Store } from './store.ts';
 
 /** Progress of a run: a {@link ProgressEvent} whose `stage` is a node's id, and what became of the node. */
@@ -235,33 +235,4 @@ export async function runStageInChild(
 ): Promise<object> {
   const call = { kind: 'stage' as const, module: stage.module, name: stage.name, payload };
   return (await pool.run(call, options)) as object;
-}
-
-/** A line of `--dry-run`. */
-export interface PlannedStage extends StageEstimate {
-  readonly id: string;
-  readonly stage: string;
-  readonly key: string;
-  readonly cached: boolean;
-}
-
-/**
- * What a run would do, nothing being run: each stage, whether it is stored, and what it is expected to take (the stage's own
- * estimate; for seconds else the mean of stored runs of that stage).
- */
-export async function dryRun(plan: Plan, store: Store, only?: string): Promise<PlannedStage[]> {
-  const history = await store.history();
-  const out: PlannedStage[] = [];
-  for (const node of plan.select(only)) {
-    if (node.kind === 'source') continue;
-    const { id, key, stage } = node;
-    const cached = (await store.look(node)).state === 'whole';
-    const times = history.get(stage.name) ?? [];
-    const mean = times.length > 0 ? times.reduce((a, b) => a + b, 0) / times.length : undefined;
-    const expected = cached
-      ? {}
-      : { ...(mean === undefined ? {} : { seconds: mean }), ...stage.estimate?.(node.params) };
-    out.push({ id, stage: stage.name, key, cached, ...expected });
-  }
-  return out;
 }

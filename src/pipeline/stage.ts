@@ -4,7 +4,7 @@
  */
 import type { z } from 'zod';
 import type { ProgressSink, Rng } from '../base/index.ts';
-import type { ManifestData } from '../contracts/index.ts';
+import type { ManifestData, ManifestModel } from '../contracts/index.ts';
 import type { Queue } from './queue.ts';
 
 /** The finished stage (or source file) behind an input. `folder` is read-only; for a source it is the file or folder itself. */
@@ -46,11 +46,21 @@ export interface StageContext<P, I = Record<never, never>> {
   readonly queue: Queue;
 }
 
-/** What `--dry-run` prints of a stage that is not cached. */
+/** What `--dry-run` prints of a stage that is not cached. Rough: what a text holds is not known yet. */
 export interface StageEstimate {
   readonly seconds?: number;
+  /** Tokens that go through a model, at most: drafts that are verified save a part. */
   readonly tokens?: number;
+  /** High-water mark of its process. */
   readonly memory_bytes?: number;
+}
+
+/** What is known of a stage before anything has run. */
+export interface Ahead {
+  /** The models it hangs on, each once. */
+  readonly models: readonly Omit<ManifestModel, 'sha256'>[];
+  /** Parameters of a stage of this name that it hangs on; undefined when there is none. */
+  params(stage: string): Readonly<Record<string, unknown>> | undefined;
 }
 
 /** A kind of stage. Bump `version` whenever its code would give other bytes for the same inputs. */
@@ -64,7 +74,7 @@ export interface Stage<P, I, O extends object> {
   readonly params: z.ZodType<P>;
   /** Run in a child process, so that stages run side by side (a session blocks its event loop). Defaults to false. */
   readonly child?: boolean;
-  estimate?(params: P): StageEstimate;
+  estimate?(params: P, ahead: Ahead): StageEstimate;
   /** The output as far as it goes while inputs are missing: quick, no files, shown while a run goes on. */
   preview?(params: P, inputs: InputsSoFar<I>): O;
   /** What the manifest says of data this stage made, from its output and its folder. */

@@ -120,15 +120,21 @@ function printPlan(cli: Cli, options: RunOptions, stages: readonly PlannedStage[
     s.id,
     s.cached ? 'stored' : 'to do',
     cell(s.seconds, duration),
-    cell(s.tokens, String),
+    cell(s.tokens, grouped),
     cell(s.memory_bytes, gigabytes),
   ]);
   cli.out(textTable([['stage', 'state', 'expected', 'tokens', 'memory'], ...rows]));
-  const doubt = unknown > 0 ? ` and ${unknown} stages of unknown length` : '';
+  const known = todo.length > unknown ? [`about ${duration(total.seconds)}`] : [];
+  const doubt = unknown > 0 ? [`${unknown} that this store has no times of yet`] : [];
+  const length = todo.length === 0 ? '' : `: ${[...known, ...doubt].join(' and ')}`;
+  const tokens = total.tokens > 0 ? `, ${grouped(total.tokens)} tokens at most` : '';
   const peak = memory_bytes > 0 ? `, up to ${gigabytes(memory_bytes)} a stage` : '';
-  cli.out(
-    `\n${todo.length} of ${stages.length} stages to do: about ${duration(total.seconds)}${doubt}${peak}\n`,
-  );
+  cli.out(`\n${todo.length} of ${stages.length} stages to do${length}${tokens}${peak}\n`);
+}
+
+/** 1234567 → `1,234,567`. */
+function grouped(count: number): string {
+  return count.toLocaleString('en-US');
 }
 
 function gigabytes(bytes: number): string {

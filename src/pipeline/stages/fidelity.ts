@@ -7,6 +7,7 @@ import { loadMap } from '../../maps/index.ts';
 import { LanguageModel } from '../../models/index.ts';
 import { defineStage, type StageContext } from '../stage.ts';
 import { behaviourParams } from '../steps/behaviourParams.ts';
+import { promptTokens, runningBytes } from '../steps/estimates.ts';
 import { fidelityPrompts } from '../steps/fidelityPrompts.ts';
 import { mapFn } from '../steps/steer.ts';
 import { type DataOutput, readHeldOut } from './data.ts';
@@ -63,12 +64,23 @@ interface Inputs {
   maps: MapsOutput;
 }
 
+/** Unpatched, mapped and its controls: completions a prompt and map. */
+const FIDELITY_STATES = 7;
+
 export const fidelityStage = defineStage({
   name: 'fidelity',
   version: '3',
   module: import.meta.url,
   child: true,
   params: fidelityParams,
+  estimate: (p, ahead) => {
+    const completions =
+      2 * (p.prompts * p.maps.length * FIDELITY_STATES + p.inverse_prompts * p.inverses.length);
+    return {
+      tokens: completions * (promptTokens(ahead) + p.max_tokens),
+      memory_bytes: runningBytes(ahead.models),
+    };
+  },
   async run({
     params: p,
     inputs,

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { finetune, type LoraTarget, mergeAdapterFolder, peftModules } from '../../train/index.ts';
 import type { SourceOutput } from '../plan.ts';
 import { defineStage, type StageContext } from '../stage.ts';
+import { promptTokens, trainingBytes } from '../steps/estimates.ts';
 import { type DataOutput, readRows } from './data.ts';
 
 const targets = Object.keys(peftModules) as LoraTarget[];
@@ -48,12 +49,19 @@ interface Inputs {
   data: DataOutput;
 }
 
+/** Tokens of an answer, for the estimate. */
+const ANSWER_TOKENS = 10;
+
 export const finetuneStage = defineStage({
   name: 'finetune',
   version: '2',
   module: import.meta.url,
   child: true,
   params: finetuneParams,
+  estimate: (p, ahead) => ({
+    tokens: p.steps * p.batch * Math.min(p.max_tokens, promptTokens(ahead) + ANSWER_TOKENS),
+    memory_bytes: trainingBytes(ahead.models),
+  }),
   async run({
     params: p,
     inputs,

@@ -8,6 +8,7 @@ import { LanguageModel } from '../../models/index.ts';
 import type { SourceOutput } from '../plan.ts';
 import { defineStage, type StageContext } from '../stage.ts';
 import { behaviourParams } from '../steps/behaviourParams.ts';
+import { promptTokens, runningBytes } from '../steps/estimates.ts';
 import {
   type FittedMap,
   figureGroups,
@@ -67,6 +68,15 @@ export const mapsStage = defineStage({
   module: import.meta.url,
   child: true,
   params: mapsParams,
+  estimate: (p, ahead) => {
+    const fits = new Set(p.maps.flatMap((m) => m.fits));
+    const shuffled = p.maps.some((m) => m.kind === 'shuffled') ? 1 : 0;
+    const texts = p.prompts * (fits.size + shuffled) + p.out_of_domain;
+    return {
+      tokens: 2 * texts * promptTokens(ahead),
+      memory_bytes: runningBytes(ahead.models, 1.5),
+    };
+  },
   async run({
     params: p,
     inputs,

@@ -15,6 +15,7 @@ import {
 import { LanguageModel } from '../../models/index.ts';
 import type { SourceOutput } from '../plan.ts';
 import { defineStage, type StageContext } from '../stage.ts';
+import { fileTokens, runningBytes } from '../steps/estimates.ts';
 
 const promptsParams = z.strictObject({
   /** Parts the files have in every split, in their order. */
@@ -57,6 +58,13 @@ export const promptsStage = defineStage({
   module: import.meta.url,
   child: true,
   params: promptsParams,
+  estimate: (p, { models }) =>
+    p.self === undefined
+      ? { tokens: 0 }
+      : {
+          tokens: (p.train + p.validation + p.test) * (fileTokens(p.max_prompt_chars) + p.self.max_tokens),
+          memory_bytes: runningBytes(models.slice(0, 1)),
+        },
   async run({
     params: p,
     inputs,

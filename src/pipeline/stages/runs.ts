@@ -8,6 +8,7 @@ import type { RunEnd, Subject } from '../../evaluate/index.ts';
 import { LanguageModel, type Tokenizer } from '../../models/index.ts';
 import { defineStage, type StageContext } from '../stage.ts';
 import { type BehaviourParams, behaviourParams } from '../steps/behaviourParams.ts';
+import { promptTokens, runningBytes, STATES } from '../steps/estimates.ts';
 import { casesOf, runUnpatched, subjectFrom, thresholdOf } from '../steps/subject.ts';
 import { type DataOutput, readHeldOut } from './data.ts';
 import { type FinetuneOutput, tunedModel } from './finetune.ts';
@@ -41,6 +42,13 @@ export const runsStage = defineStage({
   module: import.meta.url,
   child: true,
   params: runsParams,
+  estimate: (p, ahead) => {
+    const { validation = 0, test = 0 } = ahead.params('data') as { validation?: number; test?: number };
+    return {
+      tokens: (validation + test) * STATES * (promptTokens(ahead) + p.max_tokens),
+      memory_bytes: runningBytes(ahead.models.slice(0, 1)),
+    };
+  },
   async run({
     params: p,
     inputs,

@@ -5,6 +5,7 @@ import { heatmap, sweep } from '../../evaluate/index.ts';
 import { LanguageModel } from '../../models/index.ts';
 import { defineStage, type StageContext } from '../stage.ts';
 import { behaviourParams } from '../steps/behaviourParams.ts';
+import { promptTokens, runningBytes } from '../steps/estimates.ts';
 import type { DataOutput } from './data.ts';
 import { type FinetuneOutput, tunedModel } from './finetune.ts';
 import { type RunsOutput, subjectOf } from './runs.ts';
@@ -49,6 +50,15 @@ export const sweepStage = defineStage({
   module: import.meta.url,
   child: true,
   params: sweepParams,
+  estimate: (p, ahead) => {
+    const [model] = ahead.models;
+    const blocks = p.blocks === 'all' ? (model?.blocks ?? 1) : p.blocks.length;
+    const noise = p.controls.filter((c) => c.startsWith('random')).length;
+    // Steered and its controls in both directions, and the noise of the chosen block; a pass begins at the patched block.
+    const passes = 2 * (blocks * (1 + p.controls.length + noise * (p.draws - 1)) + noise * p.chosen_draws);
+    const tokens = p.prompts * passes * (promptTokens(ahead) + p.max_tokens);
+    return { tokens: Math.round(tokens / 2), memory_bytes: runningBytes(ahead.models.slice(0, 1)) };
+  },
   async run({
     params: p,
     inputs,

@@ -19,6 +19,7 @@ import { rate } from '../../stats/index.ts';
 import type { SourceOutput } from '../plan.ts';
 import { defineStage, type StageContext } from '../stage.ts';
 import { behaviourParams } from '../steps/behaviourParams.ts';
+import { promptTokens, runningBytes } from '../steps/estimates.ts';
 import { mapFn, steerByMaps } from '../steps/steer.ts';
 import { casesOf } from '../steps/subject.ts';
 import { type DataOutput, readHeldOut, readRows } from './data.ts';
@@ -81,6 +82,15 @@ export const transferStage = defineStage({
   module: import.meta.url,
   child: true,
   params: transferParams,
+  estimate: (p, ahead) => {
+    const noise = p.arms.filter((arm) => arm.startsWith('random')).length;
+    const arms = p.maps.length * p.modes.length * (p.arms.length + noise * (p.draws - 1));
+    const completions = 2 * p.prompts * arms + p.validation * p.alphas.length + p.items * p.states.length;
+    return {
+      tokens: completions * (promptTokens(ahead) + p.max_tokens),
+      memory_bytes: runningBytes(ahead.models, 2),
+    };
+  },
   async run({
     params: p,
     inputs,

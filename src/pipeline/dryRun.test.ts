@@ -1,0 +1,44 @@
+/** @file What `--dry-run` says of the bundled recipes, against what a run of them is known to take. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { dryRun, expandExperiment, loadRecipe, planExperiment, Store } from './index.ts';
+
+let root: string;
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'crosspatch-dry-'));
+});
+afterAll(() => rm(root, { recursive: true, force: true }));
+
+const stagesOf = async (recipe: string, set: readonly string[] = []) => {
+  const { plan } = await planExperiment((await loadRecipe(recipe, { set })).recipe, expandExperiment);
+  return new Map((await dryRun(plan, new Store(join(root, 'store')))).map((s) => [s.id, s]));
+};
+
+it('expects tokens and memory of every stage that runs a model, and nothing of the others', async () => {
+  const stages = await stagesOf('demo');
+  for (const [id, { stage, tokens, memory_bytes }] of stages)
+    if (['data', 'behaviour-results', 'results'].includes(stage))
+      expect([id, tokens, memory_bytes]).toEqual([id, undefined, undefined]);
+    else {
+      expect(tokens).toBeGreaterThan(1000);
+      // The whole demo was seen to stay below 3.3 GB, two stages at a time.
+      expect(memory_bytes).toBeGreaterThan(0.2e9);
+      expect(memory_bytes).toBeLessThan(1.7e9);
+    }
+  // 300 steps of 48 rows; 400 held-out prompts under four tags, 24 new tokens each.
+  expect(stages.get('locked.finetune.source')?.tokens).toBe(300 * 48 * 32);
+  expect(stages.get('locked.runs.target')?.tokens).toBe(400 * 4 * (22 + 24));
+});
+
+it('grows with what is asked for', async () => {
+  const [few, more] = [
+    await stagesOf('quick'),
+    await stagesOf('quick', ['sweep.prompts=60', 'transfer.draws=10']),
+  ];
+  const tokens = (stages: typeof few, id: string) => stages.get(id)?.tokens as number;
+  expect(tokens(more, 'locked.sweep.source') / tokens(few, 'locked.sweep.source')).toBeCloseTo(1.5, 3);
+  expect(tokens(more, 'locked.transfer')).toBeGreaterThan(tokens(few, 'locked.transfer'));
+  expect(tokens(more, 'locked.fidelity')).toBe(tokens(few, 'locked.fidelity'));
+});
