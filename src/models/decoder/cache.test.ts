@@ -25,20 +25,23 @@ class Twin {
     const columns = Math.max(...counts);
     this.cache.reserve(columns);
     const tokens = counts.map((n) => Array.from({ length: n }, () => this.#rng.int(1000)));
-    for (let layer = 0; layer < LAYERS; layer++) {
-      const k = new Float32Array(counts.length * columns * WIDTH).fill(-1);
+    // The first block by itself, the others as a group.
+    for (const [from, to] of [
+      [0, 1],
+      [1, LAYERS],
+    ] as const) {
+      const width = 2 * (to - from) * WIDTH;
+      const kv = new Float32Array(counts.length * columns * width).fill(-1);
       tokens.forEach((row, b) => {
         row.forEach((x, t) => {
-          k.fill(x + layer, (b * columns + t) * WIDTH, (b * columns + t + 1) * WIDTH);
+          for (let layer = from; layer < to; layer++) {
+            const at = (b * columns + t) * width + 2 * (layer - from) * WIDTH;
+            kv.fill(x + layer, at, at + WIDTH);
+            kv.fill(x + layer + 0.5, at + WIDTH, at + 2 * WIDTH);
+          }
         });
       });
-      this.cache.write(
-        layer,
-        k,
-        k.map((x) => x + 0.5),
-        columns,
-        counts,
-      );
+      this.cache.write(from, to, kv, columns, counts);
     }
     this.cache.advance(counts);
     tokens.forEach((row, b) => void this.rows[b]?.push(...row));

@@ -75,16 +75,23 @@ export class KvCache {
     );
   }
 
-  /** Write new keys and values [B,T,K·E] of block `layer`, `counts[b]` of them real, behind the tokens already held. */
-  write(layer: number, k: Float32Array, v: Float32Array, columns: number, counts: readonly number[]): void {
-    const store = this.#store(layer);
+  /**
+   * Write what blocks `from`…`to`−1 have made of `columns` new tokens, `counts[b]` of them real, behind the tokens already held: kv
+   * [B,T,(to−from)·2·K·E], at every token the keys and the values of each block.
+   */
+  write(from: number, to: number, kv: Float32Array, columns: number, counts: readonly number[]): void {
     const w = this.#width;
-    for (let b = 0; b < this.batch; b++) {
-      const from = b * columns * w;
-      const n = (counts[b] as number) * w;
-      const to = (b * this.#capacity + (this.#lengths[b] as number)) * w;
-      store.k.set(k.subarray(from, from + n), to);
-      store.v.set(v.subarray(from, from + n), to);
+    const stride = 2 * (to - from) * w;
+    for (let i = from; i < to; i++) {
+      const { k, v } = this.#store(i);
+      for (let b = 0; b < this.batch; b++) {
+        let source = b * columns * stride + 2 * (i - from) * w;
+        let target = (b * this.#capacity + (this.#lengths[b] as number)) * w;
+        for (let t = 0; t < (counts[b] as number); t++, source += stride, target += w) {
+          k.set(kv.subarray(source, source + w), target);
+          v.set(kv.subarray(source + w, source + 2 * w), target);
+        }
+      }
     }
   }
 

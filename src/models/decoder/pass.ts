@@ -48,25 +48,18 @@ export class Pass {
   /** Feeds and targets of blocks `from`…`to`−1. */
   io(from: number, to: number, x: Handle, post: Handle): BlockIo {
     const feeds: Record<string, Handle> & { x: Handle } = { ...this.#around, x };
-    const into: Record<string, Handle> = { [names.post(to - 1)]: post };
     for (let i = from; i < to; i++) {
       const past = this.#seen?.past(i) ?? this.#space.nothing;
-      const fresh = this.#space.kv(i - from);
       feeds[names.pastK(i)] = past.k;
       feeds[names.pastV(i)] = past.v;
-      into[names.k(i)] = fresh.k;
-      into[names.v(i)] = fresh.v;
     }
-    return { feeds, into };
+    return { feeds, into: { [names.post(to - 1)]: post, [names.kv]: this.#space.kv(to - from) } };
   }
 
   /** After blocks `from`…`to`−1 have run: keep their keys and values. */
   store(from: number, to: number): void {
     const { cache, columns, counts } = this.#size;
-    for (let i = from; i < to; i++) {
-      const { k, v } = this.#space.kv(i - from);
-      cache?.write(i, k.data as Float32Array, v.data as Float32Array, columns, counts);
-    }
+    cache?.write(from, to, this.#space.kv(to - from).data as Float32Array, columns, counts);
   }
 
   /**

@@ -1,6 +1,6 @@
 /** @file One block by itself: whole, or cut where hooks listen inside it. */
 import { disposeAll, type Owned } from '../../base/index.ts';
-import { type Handle, input, type Node, type Session } from '../../engine/index.ts';
+import { concat, type Handle, input, type Node, type Session } from '../../engine/index.ts';
 import type { ModelConfig } from '../config.ts';
 import { familyNorm, mlpOut } from './block.ts';
 import { attend, type BlockOptions, compileBlocks, compileStretch, leaves, names } from './stretch.ts';
@@ -62,8 +62,8 @@ export class SingleBlock implements Owned {
     }
     const pieces = await this.#cut();
     const post = into[names.post(this.#index)] as Handle;
-    const { [names.post(this.#index)]: _, ...keysValues } = into;
-    const { inner } = await pieces.attention.runHandles(feeds, keysValues);
+    const kv = into[names.kv] as Handle;
+    const { inner } = await pieces.attention.runHandles(feeds, { kv });
     const attended = await normed(inner as Handle, pieces.attentionNorm, 'attn', inside);
     addInto(feeds.x, attended, post);
     inside?.('resid_mid', post);
@@ -97,7 +97,7 @@ export class SingleBlock implements Owned {
       attention: await compile('attention', (of) => {
         const leaf = leaves();
         const { attended, k, v } = attend(plain, of(i), i, leaf('x', ['B', 'T', c.dModel]), leaf);
-        return { inner: attended.inner, [names.k(i)]: k, [names.v(i)]: v } as Record<string, Node>;
+        return { inner: attended.inner, [names.kv]: concat([k, v], -1) } as Record<string, Node>;
       }),
       attentionNorm: await norm('postAttentionNorm', 'postAttentionNorm'),
       mlp: await compile('mlp', (of) => ({

@@ -36,17 +36,23 @@ export const names = {
   /** [B,1,T,S], a distinct window. */
   mask: (window: number | undefined): string => `mask.${window ?? 'all'}`,
   /** [B,T,E/2], a distinct kind of rotary frequencies. */
-  cos: (kind: number): string => `cos.${kind}`,
-  sin: (kind: number): string => `sin.${kind}`,
-  pastK: (block: number): string => `pastK.${block}`,
-  pastV: (block: number): string => `pastV.${block}`,
-  k: (block: number): string => `k.${block}`,
-  v: (block: number): string => `v.${block}`,
+  cos: numbered('cos'),
+  sin: numbered('sin'),
+  pastK: numbered('pastK'),
+  pastV: numbered('pastV'),
   /** The residual stream after a block [B,T,D]. */
-  post: (block: number): string => `post.${block}`,
+  post: numbered('post'),
+  /** New keys and values of all blocks [B,T,·], as `KvCache.write` takes them: one output, since every one costs a copy. */
+  kv: 'kv',
 } as const;
 
-/** Blocks `from`…`to`−1: x [B,T,D] → `post` of each, its new `k` and `v`. */
+/** `prefix.0`, `prefix.1`, …, each text made once: a decode step names some hundred tensors. */
+function numbered(prefix: string): (index: number) => string {
+  const made: string[] = [];
+  return (index) => (made[index] ??= `${prefix}.${index}`);
+}
+
+/** Blocks `from`…`to`−1: x [B,T,D] → `post` of each, and their new keys and values. */
 export function compileStretch(
   c: ModelConfig,
   from: number,
@@ -57,15 +63,17 @@ export function compileStretch(
   const leaf = leaves();
   return compileBlocks(c, `blocks.${from}-${to - 1}`, weights, options, (weightsOf) => {
     const outputs: Record<string, Node> = {};
+    const kv: Node[] = [];
     let x = leaf('x', ['B', 'T', c.dModel]);
     for (let i = from; i < to; i++) {
       const w = weightsOf(i);
       const { attended, k, v } = attend(c, w, i, x, leaf);
       const mid = add(x, attended.out);
       x = add(mid, mlpOut(c, w, mid).out);
-      Object.assign(outputs, { [names.post(i)]: x, [names.k(i)]: k, [names.v(i)]: v });
+      outputs[names.post(i)] = x;
+      kv.push(k, v);
     }
-    return outputs;
+    return { ...outputs, [names.kv]: concat(kv, -1) };
   });
 }
 

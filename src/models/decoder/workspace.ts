@@ -18,7 +18,7 @@ export class Workspace {
   readonly x: readonly [Handle, Handle];
   /** Keys and values of no past, [B,0,K·E]. */
   readonly nothing: KeysValues;
-  readonly #kv: KeysValues[] = [];
+  readonly #kv: Handle[] = [];
   readonly #between: Handle[] = [];
   #scratch: Float32Array | undefined;
   readonly #angles: readonly { readonly cos: Handle; readonly sin: Handle }[];
@@ -64,10 +64,9 @@ export class Workspace {
     return found;
   }
 
-  /** New keys and values [B,T,K·E] of the `j`-th block of a group. */
-  kv(j: number): KeysValues {
-    const width = this.config.nKvHeads * this.config.headDim;
-    return (this.#kv[j] ??= { k: this.#buffer(width), v: this.#buffer(width) });
+  /** New keys and values of `n` blocks, [B,T,n·2·K·E]. */
+  kv(n: number): Handle {
+    return (this.#kv[n] ??= this.#buffer(2 * n * this.config.nKvHeads * this.config.headDim));
   }
 
   /** The residual stream [B,T,D] before the `j`-th block of a group, made when something listens there. */
