@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Rng } from '../../base/index.ts';
-import { generalTexts } from '../../behaviours/index.ts';
+import { buildDataset, generalTexts, makeBehaviour, tinyInstructions } from '../../behaviours/index.ts';
 import { mapSettingsSchema } from '../../contracts/index.ts';
 import { saveMap } from '../../maps/index.ts';
 import { LanguageModel, resolveModel } from '../../models/index.ts';
@@ -78,6 +78,26 @@ it('fits the same maps from shards, and leaves none behind', async () => {
   expect(hashes[0]).toHaveLength(maps.length);
   expect(hashes[1]).toEqual(hashes[0]);
   expect((await readdir(scratch)).filter((name) => name.startsWith('.rows-'))).toEqual([]);
+});
+
+it('counts the pairs once, wherever the rows lie and however often they are read', async () => {
+  const instructions = tinyInstructions({ seed: 2, train: 12, validation: 2, test: 2 });
+  const { splits } = await buildDataset({ instructions, behaviour: makeBehaviour('locked'), seed: 2 });
+  const tagged = mapTexts(
+    { rows: splits.train.slice(0, 24), general: [] },
+    { after: 1, splits: { train: 0.8, validation: 0.1, test: 0.1 }, out_of_domain: 0 },
+    { source: source.tokenizer, target: target.tokenizer },
+    new Rng(5),
+  );
+  const counts: object[] = [];
+  for (const storage of [{ scratch }, { scratch, memoryBytes: 0 }]) {
+    await using work = await MapWork.open(pair(), tagged, reading, env(), storage);
+    const { train } = await work.data('with_tags');
+    for await (const _ of train.rows()) break; // a pass that ends early
+    counts.push({ ...work.counts });
+  }
+  expect(counts[0]).toMatchObject({ first: tagged.split.train.length });
+  expect(counts[1]).toEqual(counts[0]);
 });
 
 it('refuses a sample that memory does not hold, and says what to do', async () => {

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import {
   type CaptureOptions,
   collectPairs,
-  type LiveSide,
   livePairs,
   noCounts,
   type PairCounts,
@@ -67,11 +66,14 @@ export interface MapReading {
 export interface RowStorage {
   /** Existing folder for rows that do not fit in memory; what is written there goes when the work is disposed of. */
   readonly scratch: string;
-  /** Bytes of activations of one kind of rows that are held in memory. Defaults to 256 MiB. */
+  /** Bytes of activations of one kind of rows that are held in memory. Defaults to 256 MiB, for a sample to 3 GiB. */
   readonly memoryBytes?: number;
 }
 
 const MEMORY_BYTES = 2 ** 28;
+
+/** Bytes of a random sample of rows (`rows`), which is drawn in memory; a larger one is refused rather than swapped. */
+const SAMPLE_BYTES = 3 * 2 ** 30;
 
 /** Shares of general text in recipes, whose figures are taken on tagged text. */
 const GENERAL_SPLITS: SplitShares = { train: 0.9, validation: 0.1, test: 0 };
@@ -260,24 +262,26 @@ export class MapWork implements Owned {
     const { rows, sink_ratio, batch } = this.reading;
     const { progress, rng, signal } = this.env;
     const [dx, dy] = [from.config.dModel, target.config.dModel];
-    const most = Math.floor((this.#storage.memoryBytes ?? MEMORY_BYTES) / (4 * (dx + dy)));
+    const expected = texts.reduce((n, t) => n + t.target.length, 0);
+    const sampled = rows !== undefined && rows < expected;
+    const bytes = this.#storage.memoryBytes ?? (sampled ? SAMPLE_BYTES : MEMORY_BYTES);
+    const most = Math.floor(bytes / (4 * (dx + dy)));
+    if (sampled && rows > most)
+      throw new InputError(
+        `maps: a sample of ${rows} token rows of width ${dx} + ${dy} does not fit in memory (${most} rows do); ask for fewer (capture.rows, --rows), or for all, which are kept on disk`,
+      );
     const message = `reading ${texts.length} texts (${label})`;
     progress({ stage: 'maps', done: 0, total: texts.length, unit: 'texts', message });
-    const source = { decoder: from.decoder, hook: `blocks.${source_block}.hook_resid_post` };
-    const end = { decoder: target.decoder, hook: `blocks.${target_block}.hook_resid_post` };
-    const common = { batch, signal, onProgress: progress, stage: `read ${label}` };
+    const options = { batch, signal, onProgress: progress, stage: `read ${label}` };
     const pairing = { sinkRatio: sink_ratio, ...(into === undefined ? {} : { counts: into }) };
-    const expected = texts.reduce((n, t) => n + t.target.length, 0);
-    if (Math.min(expected, rows ?? expected) > most) {
-      if (rows !== undefined && rows < expected)
-        throw new InputError(
-          `maps: a sample of ${rows} token rows of width ${dx} + ${dy} does not fit in memory (${most} rows do); ask for fewer (capture.rows, --rows), or for all, which are kept on disk`,
-        );
-      const clean = from === this.pair.clean && from !== this.pair.source;
-      return this.#onDisk(label, texts, source, end, clean, { ...common, ...pairing });
-    }
-    const live = livePairs(texts, source, end, { ...common, ...pairing });
-    const kept = rows === undefined ? {} : { maxRows: rows, rng: rng.fork(`rows ${label}`) };
+    if (!sampled && expected > most) return this.#onDisk(label, texts, from, options, pairing);
+    const live = livePairs(
+      texts,
+      { decoder: from.decoder, hook: `blocks.${source_block}.hook_resid_post` },
+      { decoder: target.decoder, hook: `blocks.${target_block}.hook_resid_post` },
+      { ...options, ...pairing },
+    );
+    const kept = sampled ? { maxRows: rows, rng: rng.fork(`rows ${label}`) } : {};
     return pairTable(dx, dy, [await collectPairs(live, kept)]);
   }
 
@@ -285,42 +289,48 @@ export class MapWork implements Owned {
   async #onDisk(
     label: string,
     texts: readonly PairedText[],
-    source: LiveSide,
-    target: LiveSide,
-    clean: boolean,
-    { sinkRatio, counts, ...options }: SourceOptions & Omit<CaptureOptions, 'hooks'>,
+    from: LanguageModel,
+    options: Omit<CaptureOptions, 'hooks'>,
+    { counts, ...pairing }: SourceOptions,
   ): Promise<PairSource> {
+    const { source, target } = this.pair;
+    const { shard_rows } = this.reading;
     this.#folder ??= mkdtemp(join(this.#storage.scratch, '.rows-'));
     const folder = join(await this.#folder, label.replace(/\W+/g, '-'));
-    const { shard_rows } = this.reading;
-    // Tagged texts of one prompt share its id.
-    const numbered = texts.map((t, i) => ({ ...t, id: String(i) }));
-    const { sourceTokenizer, targetTokenizer, ...ends } = this.context(
-      clean ? 'clean_a' : 'with_tags',
-      label,
-    );
-    for (const side of ['source', 'target'] as const) {
-      const { decoder, hook } = { source, target }[side];
+    const sides = {
+      source: { model: from, end: from === source ? this.#ends.source : this.#ends.clean },
+      target: { model: target, end: this.#ends.target },
+    };
+    for (const [side, { model, end }] of Object.entries(sides) as [
+      'source' | 'target',
+      typeof sides.source,
+    ][])
       await writeCapture(
         join(folder, side),
-        decoder,
-        numbered.map((t) => ({ id: t.id, ids: t[side] })),
+        model.decoder,
+        texts.map((t) => ({ id: t.id, ids: t[side] })),
         {
           ...options,
-          hooks: [hook],
+          hooks: [end.hook],
           ...(shard_rows === undefined ? {} : { shardRows: shard_rows }),
-          model: ends[side].name,
-          modelHash: ends[side].model,
-          tokenizerHash: side === 'source' ? sourceTokenizer : targetTokenizer,
+          model: end.name,
+          modelHash: end.model,
+          tokenizerHash: tokenizerHash(model.tokenizer),
         },
       );
+    const stored = (also: SourceOptions): Promise<PairSource> =>
+      storedPairs(
+        texts,
+        { folder: join(folder, 'source') },
+        { folder: join(folder, 'target') },
+        { ...pairing, ...also },
+      );
+    if (counts !== undefined) {
+      // Counted once, here: a fit by steps may leave its last pass half way, and each pass would count anew.
+      const counted = await stored({ counts });
+      for await (const _ of counted.rows());
     }
-    return storedPairs(
-      numbered,
-      { folder: join(folder, 'source') },
-      { folder: join(folder, 'target') },
-      { ...(sinkRatio === undefined ? {} : { sinkRatio }), ...(counts === undefined ? {} : { counts }) },
-    );
+    return stored({});
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
