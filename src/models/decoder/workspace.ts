@@ -9,7 +9,7 @@ import { type Around, type KeysValues, names } from './stretch.ts';
 /** Free workspaces kept: one for prefill, one for decoding, one to spare. */
 const KEPT = 3;
 
-/** B rows, T columns, D model width, H heads, K key/value heads, E head size. */
+/** B rows, T columns, D model width, K key/value heads, E head size. */
 export class Workspace {
   readonly config: ModelConfig;
   readonly #batch: number;
