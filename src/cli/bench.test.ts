@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { Rng } from '../base/index.ts';
 import { benchMaps } from './bench/maps.ts';
 import type { SweepFigures } from './bench/sweep.ts';
+import { Turns } from './bench/timing.ts';
 import { crosspatch } from './crosspatch.helper.ts';
 
 const bench = (...argv: string[]) => crosspatch(['bench', '--model', 'tiny-llama-s', '--quiet', ...argv]);
@@ -29,6 +30,23 @@ describe('bench', () => {
     expect(sweep.acceptance).toBeLessThanOrEqual(1);
     for (const spent of [sweep.plain, sweep.drafts, sweep.unpatched])
       expect(Math.min(...Object.values(spent))).toBeGreaterThan(0);
+  });
+
+  it('compares within turns: what slows a whole turn does not show in a ratio', () => {
+    const turns = new Turns(
+      new Map([
+        ['a', [10, 4, 30, 1]],
+        ['b', [20, 8, 60, 2]],
+      ]),
+    );
+    expect([turns.rate('a'), turns.rate('b'), turns.ratio('a', 'b')]).toEqual([7, 14, 0.5]);
+    const drifting = new Turns(
+      new Map([
+        ['a', [1, 2, 3]],
+        ['b', [3, 2, 1]],
+      ]),
+    );
+    expect(drifting.ratio('a', 'b')).toBe(1);
   });
 
   it('maps: a stream of rows is fitted well', async () => {
