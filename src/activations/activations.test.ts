@@ -88,7 +88,7 @@ describe('captureActivations', () => {
     expect(column(0)).toEqual([...pre.tensor.data]);
     expect(column(2)).toEqual([...post.tensor.data]);
     const last = await a.run(a.embed(ids));
-    const normed = await a.normalise({ ...last.tensor, shape: [ids[0]!.length, d] });
+    const normed = a.normalise({ ...last.tensor, shape: [ids[0]!.length, d] });
     expect(column(3)).toEqual([...normed.data]);
   });
 

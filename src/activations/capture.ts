@@ -130,7 +130,7 @@ async function fireNormalized(
   hooks: HookTable,
 ): Promise<void> {
   const [b, t, d] = tensor.shape as [number, number, number];
-  const rows = await decoder.normalise({ ...tensor, shape: [b * t, d] });
+  const rows = decoder.normalise({ ...tensor, shape: [b * t, d] });
   hooks.fire(
     'normalized',
     -1,

@@ -35,6 +35,26 @@ describe('running', () => {
     );
   });
 
+  test('handles given again are read again; others are checked anew', async () => {
+    await using session = await compile(sum);
+    const [a, z] = [rows(1), zeros('f32', [1, 3])];
+    const feeds = { x: handle(a), y: handle(rows(1)) };
+    const into = { z: handle(z) };
+    await session.fill(feeds, into);
+    a.data.fill(10);
+    await session.fill(feeds, into);
+    expect(Array.from(z.data)).toEqual([10, 11, 12]);
+    await expect(session.fill({ ...feeds, y: handle(rows(2)) }, into)).rejects.toThrow('session sum');
+    await expect(session.fill(feeds, { z: handle(zeros('f32', [2, 3])) })).rejects.toThrow(
+      'output z is f32[1,3]',
+    );
+    const other = zeros('f32', [2, 3]);
+    await session.fill({ x: rows(2), y: rows(2) }, { z: other });
+    expect(Array.from(other.data)).toEqual([0, 2, 4, 6, 8, 10]);
+    // as many targets as before, but for nothing that was asked for
+    expect(Object.keys(await session.runHandles(feeds))).toEqual(['z']);
+  });
+
   test('sizes that are names join under a name, also with nothing on one side', async () => {
     const past = input('past', 'f32', ['P', 3]);
     const whole = input('whole', 'f32', ['S', 3]);

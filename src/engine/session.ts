@@ -63,11 +63,25 @@ export function unhandle(h: Handle): Tensor {
 /** What a session takes: engine tensors or ready handles, by input name. */
 export type Feeds = Readonly<Record<string, Tensor | Handle>>;
 
+const none: readonly string[] = [];
+
+/** What one run gives the runtime. */
+interface Binding {
+  readonly ready: Readonly<Record<string, Handle>>;
+  readonly fetches: Readonly<Record<string, Handle | null>>;
+  /** Outputs asked for without a target, and how many have one. */
+  readonly wanted: readonly string[];
+  readonly targets: number;
+}
+
 /** A compiled graph. Dispose of it to free its weights and buffers. */
 export class Session implements Owned {
   readonly graph: Graph;
   readonly provider: Provider;
   readonly #inputs: ReadonlyMap<string, Node>;
+  readonly #all: readonly string[];
+  /** Of the last run; weakly, so that no session keeps the memory of what it once ran on. */
+  #last: WeakRef<Binding> | undefined;
   #shared: SharedOrt | undefined;
   #running = 0;
   #idle: (() => void) | undefined;
@@ -77,6 +91,7 @@ export class Session implements Owned {
     this.provider = provider;
     this.#shared = shared;
     this.#inputs = leavesOf(graph, 'input');
+    this.#all = Object.keys(graph.outputs);
   }
 
   /**
@@ -92,12 +107,12 @@ export class Session implements Owned {
 
   /** {@link run} without wrapping the outputs; for loops where the wrapping would show. */
   runHandles(feeds: Feeds, into: Feeds = {}): Promise<Readonly<Record<string, Handle>>> {
-    return this.#run(feeds, into, Object.keys(this.graph.outputs));
+    return this.#run(feeds, into, this.#all);
   }
 
   /** Run once for the outputs named in `into` alone; the others are not fetched. */
   async fill(feeds: Feeds, into: Feeds): Promise<void> {
-    await this.#run(feeds, into, []);
+    await this.#run(feeds, into, none);
   }
 
   /** Fetches what `wanted` and `into` name. */
@@ -107,6 +122,27 @@ export class Session implements Owned {
     wanted: readonly string[],
   ): Promise<Readonly<Record<string, Handle>>> {
     if (this.#shared === undefined) throw this.#error('already disposed');
+    let binding = this.#last?.deref();
+    if (binding === undefined || !same(binding, feeds, into, wanted)) {
+      binding = this.#bind(feeds, into, wanted);
+      this.#last = new WeakRef(binding);
+    }
+    const { ready, fetches } = binding;
+    this.#running++;
+    try {
+      return inPlace(await this.#shared.ort.run(ready, fetches), fetches);
+    } catch (error) {
+      const fed = Object.entries(ready).map(
+        ([name, h]) => `${name} ${engineType[h.type]}${shapeText(h.dims)}`,
+      );
+      throw this.#error(`failed on ${this.provider} with ${fed.join(', ')}: ${errorLine(error)}`, error);
+    } finally {
+      if (--this.#running === 0) this.#idle?.();
+    }
+  }
+
+  /** Feeds and fetches as the runtime takes them, checked against the graph. */
+  #bind(feeds: Feeds, into: Feeds, wanted: readonly string[]): Binding {
     const bindings: DimBindings = new Map();
     const ready: Record<string, Handle> = {};
     for (const [name, n] of this.#inputs) {
@@ -133,17 +169,7 @@ export class Session implements Owned {
         );
       fetches[name] = h;
     }
-    this.#running++;
-    try {
-      return inPlace(await this.#shared.ort.run(ready, fetches), fetches);
-    } catch (error) {
-      const fed = Object.entries(ready).map(
-        ([name, h]) => `${name} ${engineType[h.type]}${shapeText(h.dims)}`,
-      );
-      throw this.#error(`failed on ${this.provider} with ${fed.join(', ')}: ${errorLine(error)}`, error);
-    } finally {
-      if (--this.#running === 0) this.#idle?.();
-    }
+    return { ready, fetches, wanted, targets: Object.keys(into).length };
   }
 
   #error(what: string, cause?: unknown): CrosspatchError {
@@ -175,6 +201,18 @@ export class Session implements Owned {
     if (this.#running > 0) await new Promise<void>((resolve) => void (this.#idle = resolve));
     await shared?.release();
   }
+}
+
+/** Whether a run is given the handles of an earlier one: then they fit, and a decode step need not look at each of them again. */
+function same(earlier: Binding, feeds: Feeds, into: Feeds, wanted: readonly string[]): boolean {
+  if (earlier.wanted !== wanted) return false;
+  for (const name in earlier.ready) if (earlier.ready[name] !== feeds[name]) return false;
+  let targets = 0;
+  for (const name in into) {
+    if (earlier.fetches[name] !== into[name]) return false;
+    targets++;
+  }
+  return targets === earlier.targets;
 }
 
 /** Copies below this are left to the collector: freeing one by hand costs a few microseconds. */

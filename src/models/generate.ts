@@ -207,7 +207,7 @@ export async function nextLogits(
     const from = (b * columns + n - 1) * d;
     rows.data.set(residual.tensor.data.subarray(from, from + d), b * d);
   });
-  const normalized = await decoder.normalise(rows, buffers?.normalized);
+  const normalized = decoder.normalise(rows, buffers?.normalized);
   if (hooks !== undefined) {
     const { rows: names, phase, cache } = context;
     const starts = residual.counts.map((n, b) => (cache?.lengths[b] ?? n) - 1);

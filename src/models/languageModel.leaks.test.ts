@@ -1,4 +1,4 @@
-/** @file 200 generations and 50 load-and-dispose cycles leave memory level, in the process's own count and the operating system's. */
+/** @file 700 generations and 50 load-and-dispose cycles leave memory level, in the process's own count and the operating system's. */
 import { existsSync, readdirSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -38,7 +38,7 @@ async function growth(body: (round: number) => Promise<void>, warmUp: number, ro
   return { rss: after.rss - before.rss, js: after.js - before.js, files: after.files - before.files };
 }
 
-test('200 generations of changing shape', async () => {
+test('700 generations of changing shape', async () => {
   await using it = await randomModel('gemma3_text');
   const one = async (i: number): Promise<void> => {
     const prompts = Array.from({ length: 1 + (i % 4) }, (_, b) => `w${5 + b} w${10 + (i % 7)}`);
@@ -47,10 +47,10 @@ test('200 generations of changing shape', async () => {
       ...(i % 2 ? { temperature: 1, seed: i } : {}),
     });
   };
-  const grown = await growth(one, 50, 150);
-  // seen: −0.8 MB; leaked decode buffers alone would be 150 × 60 KB
+  const grown = await growth(one, 200, 500);
+  // seen: 0.2 MB of JavaScript's; the engine lets its heap grow once by 14 MB. Leaked decode buffers alone would be 500 × 60 KB
   expect(grown.js).toBeLessThan(2e6);
-  expect(grown.rss).toBeLessThan(8e6);
+  expect(grown.rss).toBeLessThan(22e6);
   expect(grown.files).toBeLessThanOrEqual(0);
 }, 900_000);
 

@@ -157,7 +157,7 @@ export class LanguageModel implements Owned {
     const hooks = this.#table(fwdHooks);
     const { tensor, counts } = await this.decoder.run(this.decoder.embed(ids, { hooks }), { hooks });
     const [b, t, d] = tensor.shape as [number, number, number];
-    const normalized = await this.decoder.normalise({ ...tensor, shape: [b * t, d] });
+    const normalized = this.decoder.normalise({ ...tensor, shape: [b * t, d] });
     hooks.fire(
       'normalized',
       -1,

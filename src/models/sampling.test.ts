@@ -14,6 +14,7 @@ describe('greedy', () => {
 
   test('NaN logits have no gap', () => {
     expect(argmaxWithGap(Float32Array.of(Number.NaN, Number.NaN)).gap).toBeNaN();
+    expect(argmaxWithGap(Float32Array.of(Number.NaN, 1, Number.NaN, 3))).toEqual({ index: 3, gap: 2 });
   });
 
   test('temperature 0 draws nothing', () => {

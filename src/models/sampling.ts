@@ -27,11 +27,12 @@ export function argmaxWithGap(row: Float32Array): { index: number; gap: number }
   let second = Number.NEGATIVE_INFINITY;
   for (let i = 0; i < row.length; i++) {
     const v = row[i] as number;
+    if (!(v > second)) continue;
     if (v > best) {
       second = best;
       best = v;
       index = i;
-    } else if (v > second) second = v;
+    } else second = v;
   }
   return { index, gap: best - second };
 }

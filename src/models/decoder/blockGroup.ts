@@ -10,7 +10,7 @@ import { type BlockOptions, compileStretch } from './stretch.ts';
 import type { WeightFiles } from './weights.ts';
 
 /** Blocks a group at most. More gain nothing, and a group that is parted is compiled anew (docs/decisions/0002). */
-export const GROUP = 10;
+export const GROUP = 15;
 
 /** Ranges of `n` blocks, of sizes as equal as can be, each at most {@link GROUP}. */
 export function groupRanges(n: number): (readonly [from: number, to: number])[] {

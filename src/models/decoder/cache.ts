@@ -1,6 +1,6 @@
 /** @file Keys and values of past tokens, one preallocated pair a block, written in place. */
 import { CrosspatchError } from '../../base/index.ts';
-import { handle } from '../../engine/index.ts';
+import { type Handle, handle } from '../../engine/index.ts';
 import type { ModelConfig } from '../config.ts';
 import { Buffers } from './buffers.ts';
 import type { KeysValues } from './stretch.ts';
@@ -24,6 +24,7 @@ export class KvCache {
   /** Made when a block first writes or reads. */
   readonly #stores: (Store | undefined)[];
   readonly #lengths: number[];
+  readonly #feeds: Record<string, Handle>[] = [];
   readonly #buffers: Buffers;
   #capacity: number;
 
@@ -88,8 +89,11 @@ export class KvCache {
         let source = b * columns * stride + 2 * (i - from) * w;
         let target = (b * this.#capacity + (this.#lengths[b] as number)) * w;
         for (let t = 0; t < (counts[b] as number); t++, source += stride, target += w) {
-          k.set(kv.subarray(source, source + w), target);
-          v.set(kv.subarray(source + w, source + 2 * w), target);
+          // By hand: rows are short, and a view a row costs more than copying it.
+          for (let j = 0; j < w; j++) {
+            k[target + j] = kv[source + j] as number;
+            v[target + j] = kv[source + w + j] as number;
+          }
         }
       }
     }
@@ -105,6 +109,11 @@ export class KvCache {
   /** Keys and values of block `layer`, [B, capacity, K·E]. */
   past(layer: number): KeysValues {
     return this.#store(layer).handles;
+  }
+
+  /** An object for what the blocks from `from` on are fed, to be set anew every pass: its keys stay, which is quicker than a new one. */
+  feeds(from: number): Record<string, Handle> {
+    return (this.#feeds[from] ??= {});
   }
 
   /**

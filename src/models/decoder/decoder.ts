@@ -81,13 +81,15 @@ export class Decoder implements Owned {
     };
     const opened: Owned[] = [weights];
     try {
+      // The largest session first: while it is made it needs its weights thrice, later it would on top of all the others.
+      const head = await Head.open(config, weights, compileOptions);
+      opened.push(head);
       const groups: BlockGroup[] = [];
       for (const range of groupRanges(config.blocks.length)) {
         const group = await BlockGroup.open(config, range, weights, compileOptions);
         groups.push(group);
         opened.push(group);
       }
-      const head = await Head.open(config, weights, compileOptions);
       return new Decoder(config, weights, groups, head);
     } catch (error) {
       await disposeAll(opened);
@@ -228,7 +230,7 @@ export class Decoder implements Owned {
   }
 
   /** Rows of the residual stream after the last block, [N,D] → normalised rows; then {@link logits}. `into`: a buffer [N,D]. */
-  normalise(rows: Tensor<'f32'>, into?: Tensor<'f32'>): Promise<Tensor<'f32'>> {
+  normalise(rows: Tensor<'f32'>, into?: Tensor<'f32'>): Tensor<'f32'> {
     return this.#head.normalise(rows, into);
   }
 
@@ -238,8 +240,8 @@ export class Decoder implements Owned {
   }
 
   /** Rows of the residual stream after the last block [N,D] → logits [N,V]. */
-  async unembed(rows: Tensor<'f32'>): Promise<Tensor<'f32'>> {
-    return this.#head.logits(await this.#head.normalise(rows));
+  unembed(rows: Tensor<'f32'>): Promise<Tensor<'f32'>> {
+    return this.#head.logits(this.#head.normalise(rows));
   }
 
   #context(counts: readonly number[], options: Pick<RunOptions, 'cache' | 'rows' | 'phase'>): Context {

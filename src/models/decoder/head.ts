@@ -3,12 +3,9 @@ import { disposeAll, type Owned } from '../../base/index.ts';
 import {
   type CompileOptions,
   compile,
-  constant,
-  f32,
   input,
   linear,
   mul,
-  rmsNorm,
   type Session,
   shift,
   softcap,
@@ -32,16 +29,10 @@ export function vocabularyChunks(vocabSize: number, size: number = CHUNK): (read
 /** Final norm and head. */
 export class Head implements Owned {
   readonly #config: ModelConfig;
-  readonly #normalise: Session;
   readonly #chunks: readonly { readonly session: Session; readonly from: number; readonly to: number }[];
 
-  private constructor(
-    config: ModelConfig,
-    normalise: Session,
-    chunks: { session: Session; from: number; to: number }[],
-  ) {
+  private constructor(config: ModelConfig, chunks: { session: Session; from: number; to: number }[]) {
     this.#config = config;
-    this.#normalise = normalise;
     this.#chunks = chunks;
   }
 
@@ -50,27 +41,31 @@ export class Head implements Owned {
     weights: WeightFiles,
     options: Omit<CompileOptions, 'weights' | 'weightsFolder'>,
   ): Promise<Head> {
-    const x = input('x', 'f32', ['N', c.dModel]);
-    const ones = constant(f32([c.dModel], new Float32Array(c.dModel).fill(1)));
-    const normalise = await compile(
-      { name: 'ln_final', outputs: { normalized: rmsNorm(x, ones, c.normEps) } },
-      options,
-    );
     const opened: { session: Session; from: number; to: number }[] = [];
     try {
       for (const rows of vocabularyChunks(c.vocabSize))
         opened.push({ session: await openChunk(c, weights, rows, options), from: rows[0], to: rows[1] });
     } catch (error) {
-      await disposeAll([normalise, ...opened.map((o) => o.session)]);
+      await disposeAll(opened.map((o) => o.session));
       throw error;
     }
-    return new Head(c, normalise, opened);
+    return new Head(c, opened);
   }
 
-  /** Rows of the residual stream [N,D] → normalised rows [N,D], without the norm's gain (`ln_final.hook_normalized`). */
-  async normalise(rows: Tensor<'f32'>, into?: Tensor<'f32'>): Promise<Tensor<'f32'>> {
-    const target = into === undefined ? {} : { normalized: into };
-    return (await this.#normalise.run({ x: rows }, target)).normalized as Tensor<'f32'>;
+  /**
+   * Rows of the residual stream [N,D] → normalised rows [N,D], without the norm's gain (`ln_final.hook_normalized`): x / √(mean(x²) +
+   * eps), summed in float64. Done here: so small a session costs more to call than to run.
+   */
+  normalise(rows: Tensor<'f32'>, into?: Tensor<'f32'>): Tensor<'f32'> {
+    const [n, d] = rows.shape as [number, number];
+    const out = into ?? zeros('f32', [n, d]);
+    for (let start = 0; start < n * d; start += d) {
+      let squares = 0;
+      for (let i = start; i < start + d; i++) squares += (rows.data[i] as number) ** 2;
+      const scale = 1 / Math.sqrt(squares / d + this.#config.normEps);
+      for (let i = start; i < start + d; i++) out.data[i] = (rows.data[i] as number) * scale;
+    }
+    return out;
   }
 
   /** Normalised rows [N,D] → logits [N,V]. */
@@ -94,7 +89,7 @@ export class Head implements Owned {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await disposeAll([this.#normalise, ...this.#chunks.map((c) => c.session)]);
+    await disposeAll(this.#chunks.map((c) => c.session));
   }
 }
 

@@ -47,13 +47,17 @@ export class Pass {
 
   /** Feeds and targets of blocks `from`…`to`−1. */
   io(from: number, to: number, x: Handle, post: Handle): BlockIo {
-    const feeds: Record<string, Handle> & { x: Handle } = { ...this.#around, x };
+    const feeds: Record<string, Handle> = this.#seen?.feeds(from) ?? {};
     for (let i = from; i < to; i++) {
       const past = this.#seen?.past(i) ?? this.#space.nothing;
       feeds[names.pastK(i)] = past.k;
       feeds[names.pastV(i)] = past.v;
     }
-    return { feeds, into: { [names.post(to - 1)]: post, [names.kv]: this.#space.kv(to - from) } };
+    Object.assign(feeds, this.#around, { x });
+    return {
+      feeds: feeds as BlockIo['feeds'],
+      into: { [names.post(to - 1)]: post, [names.kv]: this.#space.kv(to - from) },
+    };
   }
 
   /** After blocks `from`…`to`−1 have run: keep their keys and values. */
