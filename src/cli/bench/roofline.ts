@@ -1,7 +1,7 @@
 /**
  * @file The machine's own limits, measured by the same runtime in the same process: float32 multiply-adds a second in large
- * matrix products, and bytes a second read by streaming through memory with all threads. The best of several ways counts,
- * so that a share of the limit is never flattered by a weak probe.
+ * matrix products, and bytes a second read by streaming through memory with all threads. Every turn tries several ways and
+ * counts the best: which one that is changes as a shared machine does, and a share of a weak probe would flatter.
  */
 import { disposeAll, type Owned } from '../../base/index.ts';
 import {
@@ -15,9 +15,9 @@ import {
   type Session,
   weight,
 } from '../../engine/index.ts';
-import { median, type Task } from './timing.ts';
+import type { Task } from './timing.ts';
 
-/** A way to reach the limit, and what it reached when it was chosen. */
+/** A way to reach a limit, or several. */
 export interface Probe extends Owned {
   readonly name: string;
   readonly task: Task;
@@ -30,14 +30,15 @@ const PRODUCTS = [
   { m: 2048, k: 2048, n: 2048, constant: false },
 ] as const;
 
-/** The fastest matrix product; its task's work is in floating-point operations. */
+/** Matrix products; its task's work is in floating-point operations. */
 export function bestProduct(): Promise<Probe> {
   return best(PRODUCTS.map((shape) => () => product(shape)));
 }
 
-/** The fastest way to read memory once; its task's work is in bytes. `bytes` should be far above the caches. */
+/** Ways to read memory once; its task's work is in bytes. `bytes` should be far above the caches. */
 export function bestRead(bytes: number): Promise<Probe> {
-  return best([() => readByMax(bytes), () => readByProduct(bytes)]);
+  const data = filled(Math.floor(bytes / 4));
+  return best([() => readByMax(data), () => readByProduct(data)]);
 }
 
 async function product({ m, k, n, constant }: (typeof PRODUCTS)[number]): Promise<Probe> {
@@ -60,22 +61,22 @@ async function product({ m, k, n, constant }: (typeof PRODUCTS)[number]): Promis
   );
 }
 
-async function readByMax(bytes: number): Promise<Probe> {
+async function readByMax(data: Float32Array): Promise<Probe> {
   const rows = 64;
-  const columns = Math.floor(bytes / 4 / rows);
+  const columns = Math.floor(data.length / rows);
   const graph = { name: 'read', outputs: { y: reduceMax(input('x', 'f32', [rows, columns]), [1]) } };
-  const feeds = { x: handle(f32([rows, columns], filled(rows * columns))) };
+  const feeds = { x: handle(f32([rows, columns], data.subarray(0, rows * columns))) };
   return probe('largest of each row', await compile(graph), feeds, rows * columns * 4);
 }
 
-async function readByProduct(bytes: number): Promise<Probe> {
+async function readByProduct(data: Float32Array): Promise<Probe> {
   const k = 2048;
-  const n = Math.floor(bytes / 4 / k);
+  const n = Math.floor(data.length / k);
   const graph = {
     name: 'gemv',
     outputs: { y: linear(input('x', 'f32', [1, k]), input('w', 'f32', [n, k])) },
   };
-  const feeds = { x: handle(f32([1, k], filled(k))), w: handle(f32([n, k], filled(n * k))) };
+  const feeds = { x: handle(f32([1, k], filled(k))), w: handle(f32([n, k], data.subarray(0, n * k))) };
   return probe('matrix times vector', await compile(graph), feeds, n * k * 4);
 }
 
@@ -96,23 +97,24 @@ function probe(
   };
 }
 
-/** Run each way a few times; keep the one with the best median, free the rest. */
-async function best(ways: readonly (() => Promise<Probe>)[]): Promise<Probe> {
-  let winner: { probe: Probe; rate: number } | undefined;
-  for (const open of ways) {
-    const candidate = await open();
-    await candidate.task();
-    const rates: number[] = [];
-    for (let i = 0; i < 5; i++) {
+/** All ways in one probe: a turn runs each once, and its rate is that of the fastest. */
+async function best(open: readonly (() => Promise<Probe>)[]): Promise<Probe> {
+  const ways: Probe[] = [];
+  for (const way of open) ways.push(await way());
+  for (const { task } of ways) await task();
+  return {
+    name: `best of: ${ways.map(({ name }) => name).join('; ')}`,
+    task: async () => {
       const started = performance.now();
-      rates.push((await candidate.task()) / (performance.now() - started));
-    }
-    const rate = median(rates);
-    const loser = winner === undefined || rate > winner.rate ? winner?.probe : candidate;
-    if (loser !== candidate) winner = { probe: candidate, rate };
-    if (loser !== undefined) await disposeAll([loser]);
-  }
-  return (winner as { probe: Probe }).probe;
+      let fastest = 0;
+      for (const { task } of ways) {
+        const from = performance.now();
+        fastest = Math.max(fastest, (await task()) / (performance.now() - from));
+      }
+      return fastest * (performance.now() - started);
+    },
+    [Symbol.asyncDispose]: () => disposeAll(ways),
+  };
 }
 
 /** Values in [−0.5, 0.5): no zeros, no denormals, the same each time. */
