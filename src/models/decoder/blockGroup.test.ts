@@ -106,19 +106,26 @@ describe('a decoder in groups', () => {
   });
 
   test('parting while another pass runs leaves that pass whole', async () => {
-    const fresh = await open();
-    try {
-      const passes = [
-        fresh.run(fresh.embed(IDS)),
-        fresh.run(fresh.embed(IDS), { to: 2 }),
-        fresh.run(fresh.embed(IDS)),
-      ];
-      const [a, , c] = await Promise.all(passes);
-      const want = await parted.run(parted.embed(IDS));
-      for (const got of [a, c])
-        expect(apart((got as typeof want).tensor.data, want.tensor.data)).toBeLessThan(CLOSE);
-    } finally {
-      await fresh[Symbol.asyncDispose]();
+    // Stops inside, and is changed in two places at once.
+    for (const other of [{ to: 2 }, { hooks: hooksOf([], 4) }]) {
+      const again = await open();
+      try {
+        const plain = (): ReturnType<Decoder['run']> => again.run(again.embed(IDS));
+        const passes = [
+          plain(),
+          again.run(again.embed(IDS), other),
+          plain(),
+          again.run(again.embed(IDS), { hooks: hooksOf([], 2) }),
+        ];
+        const [a, , c, d] = await Promise.all(passes);
+        const want = await parted.run(parted.embed(IDS));
+        for (const got of [a, c])
+          expect(apart((got as typeof want).tensor.data, want.tensor.data)).toBeLessThan(CLOSE);
+        const changed = await parted.run(parted.embed(IDS), { hooks: hooksOf([], 2) });
+        expect(apart((d as typeof want).tensor.data, changed.tensor.data)).toBeLessThan(CLOSE);
+      } finally {
+        await again[Symbol.asyncDispose]();
+      }
     }
   });
 });

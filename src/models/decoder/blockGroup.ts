@@ -9,8 +9,8 @@ import { SingleBlock } from './singleBlock.ts';
 import { type BlockOptions, compileStretch } from './stretch.ts';
 import type { WeightFiles } from './weights.ts';
 
-/** Blocks a group at most. More gain nothing, and a group that is parted is compiled anew (docs/decisions/0002). */
-export const GROUP = 15;
+/** Blocks a group at most (docs/decisions/0002). */
+export const GROUP = 30;
 
 /** Ranges of `n` blocks, of sizes as equal as can be, each at most {@link GROUP}. */
 export function groupRanges(n: number): (readonly [from: number, to: number])[] {
@@ -21,38 +21,62 @@ export function groupRanges(n: number): (readonly [from: number, to: number])[] 
   );
 }
 
-/** Blocks `from`…`to`−1: one session at first, one a block for good once {@link BlockGroup.block} has been asked for. */
+/**
+ * Blocks `from`…`to`−1: one session at first. Two groups take its place when it is {@link BlockGroup.cut}, and it is one session a
+ * block for good once {@link BlockGroup.block} has been asked for.
+ */
 export class BlockGroup implements Owned {
   readonly from: number;
   readonly to: number;
-  readonly #open: (index: number) => Promise<SingleBlock>;
+  readonly #open: Openers;
+  readonly #half: boolean;
   #together: Session | undefined;
+  #halves: Promise<readonly BlockGroup[]> | undefined;
   #apart: Promise<readonly SingleBlock[]> | undefined;
 
-  private constructor(
-    [from, to]: readonly [number, number],
-    open: (index: number) => Promise<SingleBlock>,
-    together: Session,
-  ) {
+  private constructor([from, to]: Range, open: Openers, together: Session, half: boolean) {
     this.from = from;
     this.to = to;
     this.#open = open;
     this.#together = together;
+    this.#half = half;
   }
 
   static async open(
     config: ModelConfig,
-    range: readonly [number, number],
+    range: Range,
     weights: WeightFiles,
     options: BlockOptions,
+    half = false,
   ): Promise<BlockGroup> {
     const together = await compileStretch(config, ...range, weights, options);
-    return new BlockGroup(range, (index) => SingleBlock.open(config, index, weights, options), together);
+    const open = {
+      block: (index: number) => SingleBlock.open(config, index, weights, options),
+      half: (part: Range) => BlockGroup.open(config, part, weights, options, true),
+    };
+    return new BlockGroup(range, open, together, half);
   }
 
   /** All blocks in one; undefined since they are apart. Run it in the same tick: it may be gone in the next. */
   get together(): Session | undefined {
     return this.#together;
+  }
+
+  /** Whether two others take its place, or will in a moment. */
+  get replaced(): boolean {
+    return this.#halves !== undefined;
+  }
+
+  /**
+   * A session is to end before block `at`: what takes this group's place, two halves the first time. A half that is cut goes block by
+   * block instead, so that a sweep over every block compiles each of them three times at most.
+   */
+  async cut(at: number): Promise<readonly BlockGroup[]> {
+    if (this.#halves === undefined && (this.#half || this.#apart !== undefined)) {
+      await this.block(at);
+      return [this];
+    }
+    return (this.#halves ??= this.#divide(at));
   }
 
   /** Block `index` alone. */
@@ -61,14 +85,29 @@ export class BlockGroup implements Owned {
     return (await this.#apart)[index - this.from] as SingleBlock;
   }
 
-  /** One session a block, once the common one has ended its runs and is dropped, so that no weight is held twice. */
-  async #part(): Promise<readonly SingleBlock[]> {
+  /** The common session is dropped once it has ended its runs, so that no weight is held twice. */
+  async #drop(): Promise<void> {
     const together = this.#together;
     this.#together = undefined;
     await together?.[Symbol.asyncDispose]();
+  }
+
+  async #divide(at: number): Promise<readonly BlockGroup[]> {
+    await this.#drop();
+    const first = await this.#open.half([this.from, at]);
+    try {
+      return [first, await this.#open.half([at, this.to])];
+    } catch (error) {
+      await disposeAll([first]);
+      throw error;
+    }
+  }
+
+  async #part(): Promise<readonly SingleBlock[]> {
+    await this.#drop();
     const blocks: SingleBlock[] = [];
     try {
-      for (let i = this.from; i < this.to; i++) blocks.push(await this.#open(i));
+      for (let i = this.from; i < this.to; i++) blocks.push(await this.#open.block(i));
     } catch (error) {
       await disposeAll(blocks);
       throw error;
@@ -77,7 +116,16 @@ export class BlockGroup implements Owned {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const blocks = (await this.#apart?.catch(() => undefined)) ?? [];
-    await disposeAll([...blocks, ...(this.#together === undefined ? [] : [this.#together])]);
+    const parts: readonly Owned[][] = await Promise.all(
+      [this.#apart, this.#halves].map(async (made) => [...((await made?.catch(() => undefined)) ?? [])]),
+    );
+    await disposeAll([...parts.flat(), ...(this.#together === undefined ? [] : [this.#together])]);
   }
+}
+
+type Range = readonly [from: number, to: number];
+
+interface Openers {
+  readonly block: (index: number) => Promise<SingleBlock>;
+  readonly half: (range: Range) => Promise<BlockGroup>;
 }

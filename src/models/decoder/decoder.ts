@@ -56,12 +56,12 @@ export interface RunOptions {
 export class Decoder implements Owned {
   readonly config: ModelConfig;
   readonly #weights: WeightFiles;
-  readonly #groups: readonly BlockGroup[];
+  readonly #groups: BlockGroup[];
   readonly #head: Head;
   readonly #ropes: readonly RopeTable[];
   readonly #workspaces: WorkspacePool;
 
-  private constructor(config: ModelConfig, weights: WeightFiles, groups: readonly BlockGroup[], head: Head) {
+  private constructor(config: ModelConfig, weights: WeightFiles, groups: BlockGroup[], head: Head) {
     this.config = config;
     this.#weights = weights;
     this.#groups = groups;
@@ -178,7 +178,10 @@ export class Decoder implements Owned {
     return { tensor: out, counts };
   }
 
-  /** Groups of blocks; one block after the other where a stretch starts or ends inside a group, or a hook changes something there. */
+  /**
+   * Groups of blocks. A group is cut where a hook changes something, and where it would hold too much at once; it goes one block after
+   * the other where a stretch starts or ends inside it, or a hook is inside a block.
+   */
   async #pass(
     space: Workspace,
     { tensor, counts }: Residual,
@@ -197,20 +200,25 @@ export class Decoder implements Owned {
     for (let i = from, turn = 0; i < to; ) {
       throwIfAborted(signal, 'forward pass');
       const group = this.#groups.find((g) => i < g.to) as BlockGroup;
-      const fits =
-        i === group.from &&
-        group.to <= to &&
-        !hooks?.insideAny(group.from, group.to) &&
-        pass.holds(group.from, group.to, hooks);
+      if (group.replaced) {
+        await this.#cut(group, i);
+        continue;
+      }
+      const whole = i === group.from && group.to <= to && !hooks?.insideAny(group.from, group.to);
+      const fits = whole && pass.holds(group.from, group.to, hooks);
       const together = fits ? group.together : undefined;
+      if (whole && !fits && group.together !== undefined && group.to - i > 1) {
+        await this.#cut(group, Math.ceil((i + group.to) / 2));
+        continue;
+      }
       const end = together === undefined ? i + 1 : group.to;
       const post = end === to ? space.wrap(out) : (space.x[turn++ % 2] as Handle);
       const io = pass.io(i, end, x, post);
       if (together !== undefined) {
         const changed = await pass.together(together, io, i, end, hooks);
         if (changed !== undefined) {
-          // What came behind was computed from the old numbers; a group that is patched goes block by block from here on.
-          await group.block(changed);
+          // What came behind was computed from the old numbers; from here on a session ends where it was changed.
+          await this.#cut(group, changed);
           [x, i] = [space.between(changed - i), changed];
           continue;
         }
@@ -227,6 +235,13 @@ export class Decoder implements Owned {
       [x, i] = [post, end];
     }
     cache?.advance(counts);
+  }
+
+  /** Have a session end before block `at` of a group. */
+  async #cut(group: BlockGroup, at: number): Promise<void> {
+    const parts = await group.cut(at);
+    const place = this.#groups.indexOf(group);
+    if (place >= 0) this.#groups.splice(place, 1, ...parts);
   }
 
   /** Rows of the residual stream after the last block, [N,D] → normalised rows; then {@link logits}. `into`: a buffer [N,D]. */
