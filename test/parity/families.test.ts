@@ -120,7 +120,7 @@ async function float32Outputs(
   );
   const { tensor: x } = await decoder.run(decoder.embed(golden.ids, { hooks }), { hooks });
   const d = decoder.config.dModel;
-  const rows = await decoder.normalise({ ...x, shape: [ROWS * COLUMNS, d] });
+  const rows = decoder.normalise({ ...x, shape: [ROWS * COLUMNS, d] });
   const gain = golden.weights['model.norm.weight']?.data as Float64Array;
   const shift = decoder.config.normGain === '1+w' ? 1 : 0;
   return {
