@@ -219,7 +219,10 @@ export class Decoder implements Owned {
         if (changed !== undefined) {
           // What came behind was computed from the old numbers; from here on a session ends where it was changed.
           await this.#cut(group, changed);
-          [x, i] = [space.between(changed - i), changed];
+          // Not read in place: what is between blocks is written again behind it.
+          const free = space.x[(turn + 1) % 2] as Handle;
+          (free.data as Float32Array).set(space.between(changed - i).data as Float32Array);
+          [x, i] = [free, changed];
           continue;
         }
       } else {
