@@ -8,7 +8,7 @@ import { HookTable } from '../hooks.ts';
 import { resolveModel } from '../index.ts';
 import { GROUP, groupRanges } from './blockGroup.ts';
 import { KvCache } from './cache.ts';
-import { Decoder, type RunOptions } from './decoder.ts';
+import { Decoder, type DecoderOptions, type RunOptions } from './decoder.ts';
 
 const CLOSE = 2e-5;
 const IDS = [
@@ -31,8 +31,8 @@ test('ranges cover all blocks in order, none longer than a group, none much shor
 describe('a decoder in groups', () => {
   let grouped: Decoder;
   let parted: Decoder;
-  const open = async (): Promise<Decoder> =>
-    Decoder.open(await openCheckpoint((await resolveModel('tiny-llama-m')).path));
+  const open = async (options: DecoderOptions = {}): Promise<Decoder> =>
+    Decoder.open(await openCheckpoint((await resolveModel('tiny-llama-m')).path), options);
   beforeAll(async () => {
     [grouped, parted] = [await open(), await open()];
     // A stretch that starts inside a group parts it for good.
@@ -102,6 +102,20 @@ describe('a decoder in groups', () => {
       );
       // Padding of the second step holds anything, but the same anything: both ran the same columns.
       expect(most).toBeLessThan(CLOSE);
+    }
+  });
+
+  test.each([8, 5, 3, 1, 0])('a pass of which %i blocks may be held at once', async (blocks) => {
+    const { nKvHeads, headDim } = parted.config;
+    const fresh = await open({ heldBytes: blocks * 2 * nKvHeads * headDim * 4 * IDS.length * 5 });
+    try {
+      const want = await parted.run(parted.embed(IDS));
+      for (let again = 0; again < 2; again++) {
+        const got = await fresh.run(fresh.embed(IDS));
+        expect(apart(got.tensor.data, want.tensor.data)).toBeLessThan(CLOSE);
+      }
+    } finally {
+      await fresh[Symbol.asyncDispose]();
     }
   });
 

@@ -1,6 +1,6 @@
 /**
- * @file Neighbouring blocks that run together while nothing asks for one of them alone. A session call costs about as much as a
- * tenth of a block at batch 1, most of it for waking the session's threads.
+ * @file Neighbouring blocks that run together while nothing asks for one of them alone. In a decode step at batch 1 a session call
+ * costs about as much as half a small model's block (docs/decisions/0002).
  */
 import { disposeAll, type Owned } from '../../base/index.ts';
 import type { Session } from '../../engine/index.ts';

@@ -27,7 +27,11 @@ export interface DecoderOptions {
   readonly provider?: Provider;
   /** Threads inside one operator. Defaults to the number of cores. */
   readonly threads?: number;
+  /** Bytes of residual streams, keys and values that one session gives in a pass, at most; longer passes use more sessions. Defaults to 256 MiB. */
+  readonly heldBytes?: number;
 }
+
+const HELD_BYTES = 2 ** 28;
 
 /** A residual stream [B,T,D] with the number of real columns of every row. */
 export interface Residual {
@@ -60,8 +64,16 @@ export class Decoder implements Owned {
   readonly #head: Head;
   readonly #ropes: readonly RopeTable[];
   readonly #workspaces: WorkspacePool;
+  readonly #heldBytes: number;
 
-  private constructor(config: ModelConfig, weights: WeightFiles, groups: BlockGroup[], head: Head) {
+  private constructor(
+    config: ModelConfig,
+    weights: WeightFiles,
+    groups: BlockGroup[],
+    head: Head,
+    heldBytes: number,
+  ) {
+    this.#heldBytes = heldBytes;
     this.config = config;
     this.#weights = weights;
     this.#groups = groups;
@@ -81,7 +93,7 @@ export class Decoder implements Owned {
     };
     const opened: Owned[] = [weights];
     try {
-      // The largest session first: while it is made it needs its weights thrice, later it would on top of all the others.
+      // The largest session first: while it is made its weights are held twice, and later that would come on top of all the others.
       const head = await Head.open(config, weights, compileOptions);
       opened.push(head);
       const groups: BlockGroup[] = [];
@@ -90,7 +102,7 @@ export class Decoder implements Owned {
         groups.push(group);
         opened.push(group);
       }
-      return new Decoder(config, weights, groups, head);
+      return new Decoder(config, weights, groups, head, options.heldBytes ?? HELD_BYTES);
     } catch (error) {
       await disposeAll(opened);
       throw error;
@@ -189,7 +201,14 @@ export class Decoder implements Owned {
     { from, to, hooks, cache, signal }: RunOptions & { readonly from: number; readonly to: number },
     context: Context,
   ): Promise<void> {
-    const pass = new Pass(space, this.#ropes, { columns: tensor.shape[1] as number, counts, context, cache });
+    const columns = tensor.shape[1] as number;
+    const pass = new Pass(space, this.#ropes, {
+      columns,
+      counts,
+      context,
+      cache,
+      heldBytes: this.#heldBytes,
+    });
     let x = space.wrap(tensor);
     if (hooks?.has('resid_pre', from)) {
       // a hook may write into what is the caller's

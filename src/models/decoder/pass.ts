@@ -16,10 +16,9 @@ export interface PassSize {
   readonly counts: readonly number[];
   readonly context: Context;
   readonly cache: KvCache | undefined;
+  /** What a group may give at once, at most. */
+  readonly heldBytes: number;
 }
-
-/** Results of a group that are held at once, at most; longer passes go block by block, whose results serve one after the other. */
-const HELD_BYTES = 2 ** 28;
 
 /** See the file's head. Keys and values are stored as blocks have run; the cache advances when the caller says so. */
 export class Pass {
@@ -42,7 +41,7 @@ export class Pass {
   holds(from: number, to: number, hooks: HookTable | undefined): boolean {
     const { nKvHeads, headDim, dModel } = this.#space.config;
     const width = 2 * (to - from) * nKvHeads * headDim + boundaries(hooks, from, to).length * dModel;
-    return 4 * width * this.#size.counts.length * this.#size.columns <= HELD_BYTES;
+    return 4 * width * this.#size.counts.length * this.#size.columns <= this.#size.heldBytes;
   }
 
   /** Feeds and targets of blocks `from`…`to`−1. */
