@@ -12,6 +12,7 @@ import {
   hookName,
   parseHookName,
   type Residual,
+  reading,
 } from '../models/index.ts';
 
 type HookPoint = ReturnType<typeof parseHookName>;
@@ -98,9 +99,8 @@ async function captureBatch(
 ): Promise<Float32Array[]> {
   const d = decoder.config.dModel;
   const out = ids.map((row) => new Float32Array(row.length * points.length * d));
-  const keep =
-    (h: number): HookFn =>
-    (activation) => {
+  const keep = (h: number): HookFn =>
+    reading((activation) => {
       const columns = activation.shape[1] as number;
       ids.forEach((row, b) => {
         for (let t = 0; t < row.length; t++) {
@@ -108,7 +108,7 @@ async function captureBatch(
           (out[b] as Float32Array).set(activation.data.subarray(from, from + d), (t * points.length + h) * d);
         }
       });
-    };
+    });
   const hooks = new HookTable(
     points.map((point, h): FwdHook => [hookName(point), keep(h)]),
     decoder.nLayers,

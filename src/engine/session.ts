@@ -110,9 +110,9 @@ export class Session implements Owned {
     return this.#run(feeds, into, this.#all);
   }
 
-  /** Run once for the outputs named in `into` alone; the others are not fetched. */
-  async fill(feeds: Feeds, into: Feeds): Promise<void> {
-    await this.#run(feeds, into, none);
+  /** Run once for the outputs named in `into` and, fresh, those in `also`; the others are not fetched. Returns both. */
+  fill(feeds: Feeds, into: Feeds, also: readonly string[] = none): Promise<Readonly<Record<string, Handle>>> {
+    return this.#run(feeds, into, also);
   }
 
   /** Fetches what `wanted` and `into` name. */
@@ -205,7 +205,8 @@ export class Session implements Owned {
 
 /** Whether a run is given the handles of an earlier one: then they fit, and a decode step need not look at each of them again. */
 function same(earlier: Binding, feeds: Feeds, into: Feeds, wanted: readonly string[]): boolean {
-  if (earlier.wanted !== wanted) return false;
+  if (earlier.wanted.length !== wanted.length || earlier.wanted.some((name, i) => name !== wanted[i]))
+    return false;
   for (const name in earlier.ready) if (earlier.ready[name] !== feeds[name]) return false;
   let targets = 0;
   for (const name in into) {

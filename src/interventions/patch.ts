@@ -3,7 +3,7 @@
  * at prefill (METHOD.md §4). No documents, no text: token ids, positions, numbers.
  */
 import { CrosspatchError, InputError, throwIfAborted } from '../base/index.ts';
-import { type Decoder, type FwdHook, HookTable } from '../models/index.ts';
+import { type Decoder, type FwdHook, HookTable, reading } from '../models/index.ts';
 
 /** `set` puts the values in place of the activation, `add` adds them to it. */
 export type PatchMode = 'set' | 'add';
@@ -112,12 +112,12 @@ export async function captureResiduals(
       blocks.map(
         (block, k): FwdHook => [
           `blocks.${block}.hook_resid_post`,
-          (activation) => {
+          reading((activation) => {
             const columns = activation.shape[1] as number;
             members.forEach((row, b) => {
               out[row]![k] = gather(activation.data, rows[row] as CaptureRow, b * columns, d);
             });
-          },
+          }),
         ],
       ),
       decoder.nLayers,

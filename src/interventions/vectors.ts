@@ -9,6 +9,7 @@ import {
   type LanguageModel,
   pairSpans,
   parseHookName,
+  reading,
 } from '../models/index.ts';
 import { type PromptTokens, promptTokens, replaceAll, replaceInSelection, selectTokens } from './select.ts';
 import { readVector } from './steeringFile.ts';
@@ -245,7 +246,7 @@ async function activations(
     const part = rows.slice(at, at + batch);
     const read: FwdHook = [
       hook,
-      (activation) => {
+      reading((activation) => {
         const columns = activation.shape[1] as number;
         part.forEach(({ positions }, b) => {
           const values = new Float32Array(positions.length * d);
@@ -255,7 +256,7 @@ async function activations(
           });
           out[at + b] = values;
         });
-      },
+      }),
     ];
     const { layer, site } = parseHookName(hook, model.nLayers);
     if (site === 'normalized')

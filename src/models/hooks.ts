@@ -45,6 +45,18 @@ export interface HookContext {
 // biome-ignore lint/suspicious/noConfusingVoidType: a hook that returns nothing is the common one
 export type HookFn = (activation: Tensor<'f32'>, context: HookContext) => Tensor<'f32'> | void;
 
+const readers = new WeakSet<HookFn>();
+
+/**
+ * A hook that only reads. What it gets is its own: it may keep it without copying, and what it does to it has no effect. Costs less
+ * than a hook that might have changed something, which is checked for it afterwards.
+ */
+export function reading(fn: (activation: Tensor<'f32'>, context: HookContext) => void): HookFn {
+  const hook: HookFn = (activation, context) => fn(activation, context);
+  readers.add(hook);
+  return hook;
+}
+
 /** A hook and where it goes. */
 export type FwdHook = readonly [name: string, fn: HookFn];
 
@@ -144,6 +156,11 @@ export class HookTable {
     return this.#byName.has(canonical[site](layer));
   }
 
+  /** Whether something that listens at this point may change what it sees. */
+  edits(site: HookPoint['site'], layer: number): boolean {
+    return this.#byName.get(canonical[site](layer))?.some((fn) => !readers.has(fn)) ?? false;
+  }
+
   /** Whether anything listens inside the block, so that it must run in pieces. */
   inside(layer: number): boolean {
     return this.#inside.has(layer);
@@ -155,17 +172,27 @@ export class HookTable {
     return false;
   }
 
-  /** Run the hooks of a point on `activation`, in the order they were given; changes end up in its buffer. */
+  /**
+   * Run the hooks of a point on `activation`, in the order they were given; changes end up in its buffer. `spare`: nothing needs the
+   * buffer afterwards, so the last hook that only reads gets it instead of a copy.
+   */
   fire(
     site: HookPoint['site'],
     layer: number,
     activation: Tensor<'f32'>,
     context: Omit<HookContext, 'name' | 'layer'>,
+    spare = false,
   ): void {
     const name = canonical[site](layer);
     const fns = this.#byName.get(name);
     if (fns === undefined) return;
-    for (const fn of fns) {
+    for (const [i, fn] of fns.entries()) {
+      if (readers.has(fn)) {
+        const last = i === fns.length - 1;
+        const own = spare && last ? activation : { ...activation, data: activation.data.slice() };
+        fn(own, { ...context, name, layer });
+        continue;
+      }
       const replacement: unknown = fn(activation, { ...context, name, layer });
       if (replacement === undefined) continue;
       if (!isTensorLike(replacement))

@@ -28,6 +28,7 @@ export {
   hookName,
   hookNames,
   parseHookName,
+  reading,
 } from './hooks.ts';
 export {
   bundledModels,

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AbortedError, InputError, type Owned, Rng } from '../base/index.ts';
 import type { Tensor } from '../engine/index.ts';
 import { KvCache } from './decoder/cache.ts';
-import { type FwdHook, HookTable, hookName, hookNames, parseHookName } from './hooks.ts';
+import { type FwdHook, HookTable, hookName, hookNames, parseHookName, reading } from './hooks.ts';
 import { randomModel } from './languageModel.helper.ts';
 import type { GenerateOptions, LanguageModel, ModelInput } from './languageModel.ts';
 
@@ -264,6 +264,54 @@ describe('hooks', () => {
     await model.forward(ids, [look, wipe, look]);
     expect(seen[0]).not.toBe(0);
     expect(seen[1]).toBe(0);
+  });
+
+  test('what only reads has its own to keep, at every point, and changes nothing', async () => {
+    const plain = await logitsOf();
+    const seen = new Map<string, Float32Array>();
+    await model.forward(
+      ids,
+      model.hookNames.map((name): FwdHook => [name, (a) => void seen.set(name, a.data.slice())]),
+    );
+    const kept: [string, Float32Array][] = [];
+    const keep = reading((a, { name }) => void kept.push([name, a.data]));
+    const spoil = reading((a) => void a.data.fill(Number.NaN));
+    const hooks = model.hookNames.flatMap((name): FwdHook[] => [name, name].map((n) => [n, keep]));
+    const { logits } = await model.forward(ids, [...hooks, ...hooks.map(([name]): FwdHook => [name, spoil])]);
+    expect(logits.data).toEqual(plain);
+    expect(kept).toHaveLength(2 * model.hookNames.length);
+    for (const [name, data] of kept) expect(data, name).toEqual(seen.get(name));
+    expect(new Set(kept.map(([, { buffer }]) => buffer)).size).toBe(kept.length);
+  });
+
+  test('between blocks that run together, what reads sees what stood there in its turn', async () => {
+    await using fresh = await randomModel('llama');
+    const kept: Float32Array[] = [];
+    const keep: FwdHook = [wipe[0], reading((a) => void kept.push(a.data))];
+    const behind: FwdHook = ['blocks.2.hook_resid_pre', keep[1]];
+    for (const hooks of [
+      [keep, behind],
+      [keep, wipe, keep, behind],
+    ]) {
+      const { logits } = await fresh.model.forward(ids, hooks);
+      const wanted = await model.runWithHooks(
+        ids,
+        hooks.includes(wipe) ? { fwdHooks: [wipe] } : { fwdHooks: [] },
+      );
+      expect(logits.data).toEqual(wanted.data);
+    }
+    const [first, next, before, after, last] = kept as [
+      Float32Array,
+      Float32Array,
+      Float32Array,
+      Float32Array,
+      Float32Array,
+    ];
+    expect(kept).toHaveLength(5);
+    expect(first.some((v) => v !== 0)).toBe(true);
+    for (const same of [next, before]) expect(same).toEqual(first);
+    for (const zeroed of [after, last]) expect(zeroed).toEqual(new Float32Array(first.length));
+    expect(new Set(kept.map(({ buffer }) => buffer)).size).toBe(5);
   });
 
   test('what the hook is told', async () => {

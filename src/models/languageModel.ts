@@ -8,7 +8,7 @@ import type { Checkpoint } from './checkpoint/index.ts';
 import type { ModelConfig } from './config.ts';
 import { Decoder, type DecoderOptions } from './decoder/decoder.ts';
 import { checkDecode, type DecodeOptions, decodeSteps } from './generate.ts';
-import { type FwdHook, type HookFn, HookTable, hookNames, parseHookName } from './hooks.ts';
+import { type FwdHook, type HookFn, HookTable, hookNames, parseHookName, reading } from './hooks.ts';
 import { openModelFiles } from './modelFiles.ts';
 import { StopText } from './stopText.ts';
 import type { ChatMessage, Tokenizer } from './tokenizer/index.ts';
@@ -197,10 +197,10 @@ export class LanguageModel implements Owned {
     const fwdHooks = names.map(
       (name): FwdHook => [
         name,
-        (a, { name: canonical }) => {
-          const copy = cache.get(canonical) ?? { ...a, data: a.data.slice() };
-          cache.set(canonical, copy).set(name, copy);
-        },
+        reading((activation, { name: canonical }) => {
+          const kept = cache.get(canonical) ?? activation;
+          cache.set(canonical, kept).set(name, kept);
+        }),
       ],
     );
     return { ...(await this.forward(input, fwdHooks)), cache };

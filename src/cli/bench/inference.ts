@@ -8,6 +8,7 @@ import {
   HookTable,
   LanguageModel,
   nextLogits,
+  reading,
 } from '../../models/index.ts';
 import { bestProduct, bestRead } from './roofline.ts';
 import { interleaved } from './timing.ts';
@@ -68,7 +69,7 @@ async function measure(
     const kept: Float32Array[] = [];
     const names = model.hookNames.filter((name) => name.endsWith('hook_resid_post'));
     const hooks = new HookTable(
-      names.map((name) => [name, (x) => void kept.push(x.data.slice())] as const),
+      names.map((name) => [name, reading((x) => void kept.push(x.data))] as const),
       model.nLayers,
     );
     await nextLogits(decoder, await decoder.run(decoder.embed(prompts), { hooks }), undefined, plain);

@@ -41,16 +41,24 @@ export function emitOnnx(graph: Graph, options: EmitOptions = {}): Uint8Array {
     });
   }
   const context: Context = { writer, target, sizes, weights: options.weights ?? {} };
+  const called = new Map<Node, string>();
+  for (const [name, n] of Object.entries(lowered.outputs)) {
+    if (leaves.has(name))
+      throw new CrosspatchError(`emit ${graph.name}: an input and an output are both called ${name}`);
+    if (!called.has(n)) called.set(n, name);
+  }
   const names = new Map<Node, string>();
   for (const n of topological(lowered)) {
     const inputs = n.inputs.map((i) => names.get(i) as string);
     // The table is exhaustive over ops; TypeScript cannot tie one key to one entry here.
-    names.set(n, (emitters[n.op] as Emitter<Op>)(n, inputs, context));
+    const value = (emitters[n.op] as Emitter<Op>)(n, inputs, context);
+    const name = called.get(n);
+    names.set(n, name !== undefined && writer.renameLast(value, name) ? name : value);
   }
   for (const [name, n] of Object.entries(lowered.outputs)) {
-    if (leaves.has(name))
-      throw new CrosspatchError(`emit ${graph.name}: an input and an output are both called ${name}`);
-    writer.node('Identity', [names.get(n) as string], {}, { output: name });
+    const value = names.get(n) as string;
+    // Only what no node of its own has made is copied: a leaf, or a second name for one value.
+    if (value !== name) writer.node('Identity', [value], {}, { output: name });
     writer.output(name, n.dtype, n.shape);
   }
   return writer.encode(graph.name);

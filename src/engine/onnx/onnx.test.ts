@@ -144,6 +144,23 @@ describe('emission', () => {
     ).toThrow('emit: size N is carried by no input');
   });
 
+  test('an output that is used inside is not copied; a second name for it, or a leaf, is', async () => {
+    const sum = g.add(x, x);
+    const copies = (outputs: Record<string, g.Node>): number =>
+      Buffer.from(emitOnnx({ name: 'named', outputs }))
+        .toString('latin1')
+        .split('Identity').length - 1;
+    expect(copies({ sum, minus: g.neg(sum) })).toBe(0);
+    const twice = { sum, again: sum, minus: g.neg(sum) };
+    expect(copies(twice)).toBe(1);
+    await using session = await compile({ name: 'named', outputs: { ...twice, one: g.scalar(1, 'f32') } });
+    const row = Float32Array.of(1, 2, 3, 4);
+    const got = await session.run({ x: { dtype: 'f32', shape: [1, 4], data: row } });
+    for (const name of ['sum', 'again']) expect(got[name]?.data).toEqual(row.map((v) => 2 * v));
+    expect(got.minus?.data).toEqual(row.map((v) => -2 * v));
+    expect(got.one?.data).toEqual(Float32Array.of(1));
+  });
+
   test('inputs whose names look like inner values do not collide with them', async () => {
     const odd = g.input('add_0', 'f32', [2]);
     await using session = await compile({ name: 'odd', outputs: { neg_1: g.neg(g.add(odd, odd)) } });

@@ -157,6 +157,14 @@ export class OnnxWriter {
     return output;
   }
 
+  /** Call `value` by another name, if the node written last makes it; says whether it does. Nothing has used it yet. */
+  renameLast(value: string, name: string): boolean {
+    const last = this.#nodes.at(-1);
+    if (last?.output[0] !== value) return false;
+    last.output[0] = name;
+    return true;
+  }
+
   /** The encoded model. */
   encode(graphName: string): Uint8Array {
     const model = create(ModelProtoSchema, {

@@ -210,12 +210,12 @@ export class Decoder implements Owned {
       heldBytes: this.#heldBytes,
     });
     let x = space.wrap(tensor);
-    if (hooks?.has('resid_pre', from)) {
+    if (hooks?.edits('resid_pre', from)) {
       // a hook may write into what is the caller's
       (space.x[1].data as Float32Array).set(tensor.data);
       x = space.x[1];
-      hooks.fire('resid_pre', from, view(x), context);
     }
+    hooks?.fire('resid_pre', from, view(x), context);
     for (let i = from, turn = 0; i < to; ) {
       throwIfAborted(signal, 'forward pass');
       const group = this.#groups.find((g) => i < g.to) as BlockGroup;

@@ -77,10 +77,25 @@ export class Pass {
     hooks: HookTable | undefined,
   ): Promise<number | undefined> {
     const listened = boundaries(hooks, from, to);
-    for (const i of listened) into[names.post(i - 1)] = this.#space.between(i - from);
-    await session.fill(feeds, into);
+    const edited = new Set(listened.filter((i) => mayChange(hooks, i)));
+    const fresh = listened.filter((i) => !edited.has(i)).map((i) => names.post(i - 1));
+    for (const i of edited) into[names.post(i - 1)] = this.#space.between(i - from);
+    const results = await session.fill(feeds, into, fresh);
     this.store(from, to);
-    return listened.find((i) => this.#fireChanged(hooks as HookTable, i, this.#space.between(i - from)));
+    return listened.find((i) => {
+      const h = results[names.post(i - 1)] as Handle;
+      return edited.has(i)
+        ? this.#fireChanged(hooks as HookTable, i, h)
+        : this.#show(hooks as HookTable, i, h);
+    });
+  }
+
+  /** Fire hooks between block `next`−1 and `next` that only read, on what is theirs. */
+  #show(hooks: HookTable, next: number, h: Handle): false {
+    const { context } = this.#size;
+    hooks.fire('resid_post', next - 1, view(h), context, !hooks.has('resid_pre', next));
+    hooks.fire('resid_pre', next, view(h), context, true);
+    return false;
   }
 
   /** Fire the hooks between block `next`−1 and `next` and say whether they have changed a number. */
@@ -100,6 +115,11 @@ function boundaries(hooks: HookTable | undefined, from: number, to: number): num
   if (hooks === undefined) return [];
   const inner = Array.from({ length: to - from - 1 }, (_, j) => from + 1 + j);
   return inner.filter((i) => hooks.has('resid_post', i - 1) || hooks.has('resid_pre', i));
+}
+
+/** Whether a hook between block `next`−1 and `next` may change what it sees. */
+function mayChange(hooks: HookTable | undefined, next: number): boolean {
+  return hooks !== undefined && (hooks.edits('resid_post', next - 1) || hooks.edits('resid_pre', next));
 }
 
 function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
