@@ -7,6 +7,7 @@
 import { CrosspatchError } from '../base/index.ts';
 import { attentionRule, rmsNormRule, rotaryRule, softmaxRule } from './gradientsFused.ts';
 import {
+  add,
   cast,
   concat,
   div,
@@ -160,6 +161,15 @@ export const gradients: { readonly [O in Op]: GradientRule<O> } = {
   // dupdates = dy[ids]; ids are discrete
   scatterRows: (dy, _, ids) => [undefined, gatherRows(dy, ids)],
   softmax: softmaxRule,
+  // d(largest) = dx there, d(second) = dx there; among n equal ones each gets 1/n; the index is discrete
+  topTwo: (dy, y, x) => {
+    const last = y.shape.length - 1;
+    const towards = (k: number): Node => {
+      const hits = cast(equal(x, slice(y, last, k, k + 1)), x.dtype);
+      return mul(hits, div(slice(dy, last, k, k + 1), reduceSum(hits, [last], { keepDims: true })));
+    };
+    return [add(towards(0), towards(1))];
+  },
   rmsNorm: rmsNormRule,
   rotary: rotaryRule,
   attention: attentionRule,

@@ -52,6 +52,7 @@ export interface OpAttrs {
   gatherRows: None;
   scatterRows: { readonly rows: number };
   softmax: None;
+  topTwo: None;
   rmsNorm: { readonly eps: number };
   rotary: { readonly heads: number; readonly inverse: boolean };
   attention: {
@@ -262,6 +263,18 @@ export const reduceSum = (x: Node, axes: readonly number[], { keepDims = false }
 /** Largest over `axes`; ties share nothing: the gradient goes to every maximal element divided by their number. */
 export const reduceMax = (x: Node, axes: readonly number[], { keepDims = false } = {}): Node =>
   reduce('reduceMax', x, axes, keepDims);
+
+/**
+ * The two largest of the last axis and where the largest stands: x [..., V], V ≥ 2 → [..., 3] of largest, second largest, index of the
+ * largest (the first of equals; exact in f32 up to 2²⁴). The gradient goes to the two; ties share it.
+ */
+export function topTwo(x: Node): Node {
+  wantFloat(x, 'topTwo');
+  const width = x.shape.at(-1);
+  if (typeof width !== 'number' || width < 2)
+    throw new CrosspatchError(`topTwo: wanted a last axis of 2 or more, got ${shapeText(x.shape)}`);
+  return node('topTwo', [x], {}, x.dtype, x.shape.with(-1, 3));
+}
 
 // ── shape ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 

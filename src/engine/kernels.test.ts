@@ -222,6 +222,15 @@ describe('products, reductions and shapes', () => {
   });
 });
 
+describe('choosing', () => {
+  test('topTwo gives the two largest and the first place of the largest', () => {
+    const rows = f64([3, 4], [1, 7, 3, 5, 2, 2, 2, 1, -4, -3, -9, -5]);
+    expect(run(g.topTwo(x([3, 4])), { x: rows })).toEqual([7, 5, 1, 2, 2, 0, -3, -4, 1]);
+    for (const shape of [[3, 1], [3, 'V'], []])
+      expect(() => g.topTwo(x(shape))).toThrow(/^topTwo: wanted a last axis of 2 or more, got /);
+  });
+});
+
 describe('fused kernels', () => {
   test('softmax rows sum to 1, keep ratios eᵃ⁻ᵇ and survive large numbers', () => {
     const [p, q, r] = run(g.softmax(x([3])), { x: f64([3], [1000, 999, 998]) }) as [number, number, number];

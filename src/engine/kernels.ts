@@ -168,6 +168,16 @@ export const kernels: { readonly [O in Op]: Kernel<O> } = {
     return out;
   },
   softmax: softmaxKernel,
+  topTwo: (_, x) => {
+    const width = x.shape.at(-1) as number;
+    const out = new Float64Array((3 * x.data.length) / width);
+    for (let row = 0; row * width < x.data.length; row++) {
+      const values = x.data.subarray(row * width, (row + 1) * width);
+      const [first, second] = values.toSorted((a, b) => b - a);
+      out.set([first as number, second as number, values.indexOf(first as number)], 3 * row);
+    }
+    return out;
+  },
   rmsNorm: rmsNormKernel,
   rotary: rotaryKernel,
   attention: attentionKernel,

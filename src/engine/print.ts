@@ -110,6 +110,7 @@ const argTexts: { readonly [O in Op]: ArgsText<O> } = {
   gatherRows: plain,
   scatterRows: plain,
   softmax: plain,
+  topTwo: plain,
   rmsNorm: (operands, { eps }) => [...operands, `eps=${eps}`],
   rotary: (operands, { heads, inverse }) => [...operands, `heads=${heads}`, ...(inverse ? ['inverse'] : [])],
   attention: (operands, { heads, kvHeads, scale, softcap }) => [

@@ -229,6 +229,7 @@ const samples: { readonly [O in g.Op]: (d: Draw) => g.Node } = {
     return g.scatterRows(d.ids('ids', shape, 3), d.float('x', [...shape, d.dim()]), 3);
   },
   softmax: unary(g.softmax),
+  topTwo: (d) => g.topTwo(d.spaced('x', [...d.shape(d.int(1, 2)), d.int(2, 5)], 1)),
   rmsNorm: (d) => {
     const width = d.int(1, 5);
     return g.rmsNorm(d.float('x', [...d.shape(d.int(1, 2)), width]), d.float('w', [width]), 1e-3);

@@ -103,6 +103,52 @@ describe.each(['llama', 'gemma3_text', 'qwen3'])('verified drafts on a random %s
     });
   });
 
+  it('what a run has come to is a draft from then on: for the same run again, and behind the next block', async () => {
+    const rng = new Rng(7);
+    const vocab = decoder.config.vocabSize;
+    const prompts = Array.from({ length: 4 }, (_, i) => Array.from({ length: 6 + i }, () => rng.int(vocab)));
+    const rules = { maxNewTokens: 10, stopTokens: [] };
+    const own = await decodePatched(decoder, prompts, [], rules);
+    const rows = prompts.map((ids, i): DraftRow => ({ ids, drafts: [own[i]!], from: 2 }));
+    // More ends a row than are kept, each come to twice in a block: all runs of a wave side by side, the second time last.
+    const ends = 6;
+    const patchOf = (row: number, k: number): PatchedRun => {
+      const noise = new Rng(100 * row + (k % ends));
+      const values = Float32Array.from({ length: decoder.config.dModel }, () => 4 * noise.normal());
+      return { arm: `noise ${k % ends}`, positions: [3], values };
+    };
+    const blocks = [0, 1, 2];
+    const outcomes = new Map<string, PatchedOutcome>();
+    await runDrafted(
+      decoder,
+      rows,
+      blocks,
+      (row) => Array.from({ length: 2 * ends }, (_, k) => patchOf(row, k)),
+      (row, block, k, o) => outcomes.set(`${row}/${block}/${k}`, o),
+      { ...rules, batch: 4 },
+    );
+    const keys = [...outcomes.keys()];
+    const place = (key: string) => key.split('/').map(Number) as [number, number, number];
+    const plain = await decodePatched(
+      decoder,
+      keys.map((key) => prompts[place(key)[0]]!),
+      keys.map((key): Patch => ({ ...patchOf(place(key)[0], place(key)[2]), block: place(key)[1] })),
+      rules,
+    );
+    let again = 0;
+    let learnt = 0;
+    keys.forEach((key, i) => {
+      const [row, block, k] = place(key);
+      const { ids, how } = outcomes.get(key)!;
+      expect({ key, ids }).toEqual({ key, ids: plain[i]!.ids });
+      if (how !== 'draft' || ids.join() === own[row]!.ids.join()) return;
+      if (k >= ends) again++;
+      else if (block > 0) learnt++;
+    });
+    expect(again).toBeGreaterThan(10);
+    expect(learnt).toBeGreaterThan(0);
+  });
+
   it('the probe is the difference of the logits that a plain pass gives', async () => {
     const prompt = [3, 9, 4, 11, 30, 8];
     const rules = { maxNewTokens: 4, stopTokens: [] };

@@ -6,7 +6,8 @@ import { CrosspatchError } from '../base/index.ts';
 import { checkPatch, type Patch, writePatch } from '../interventions/index.ts';
 import { type Decoder, KvCache, type Residual } from '../models/index.ts';
 import { decodeOn, decodePatched, type EndRules, extend, type Live } from './draftsDecode.ts';
-import { beginsWith, type Check, type Draft, type Probe, verify } from './draftsVerify.ts';
+import { LearntDrafts, type Sequence } from './draftsLearnt.ts';
+import { beginsWith, type Check, type Draft, type Probe, sameDraft, verify } from './draftsVerify.ts';
 
 /** Below this distance of the two best logits, batch and summation order could decide (measured noise: 1e-6). */
 export const NEAR_TIE = 1e-4;
@@ -61,11 +62,9 @@ export interface PlacedRun {
 /** Completions remembered a row, to guess with. */
 const KNOWN = 24;
 
-/** A row with one of its drafts; `fed` draft tokens are read, the last of a full-length one is not needed. */
-interface Sequence {
-  readonly row: number;
-  readonly draft: Draft;
-  readonly fed: number;
+/** What a run follows, with its unpatched residual stream after the block just passed, [columns, D]. */
+interface Chosen extends Sequence {
+  readonly unpatched: Float32Array;
 }
 
 /** A batch of unpatched prompts with their drafts, part way through the blocks. */
@@ -75,8 +74,9 @@ export class Branches {
   readonly #options: EndRules;
   /** Keys and values of what stands before the first patched position, a row of the batch. */
   readonly #before: KvCache;
-  /** Unpatched suffixes with drafts: one sequence a row and draft. */
+  /** Unpatched suffixes with drafts: one sequence a row and given draft. */
   readonly #sequences: readonly Sequence[];
+  readonly #learnt: LearntDrafts;
   readonly #cache: KvCache;
   #residual: Residual;
   #next = 0;
@@ -99,9 +99,11 @@ export class Branches {
         cache: before,
         ...(signal === undefined ? {} : { signal }),
       });
-    const sequences = rows.flatMap((row, r) =>
-      row.drafts.map((draft) => ({ row: r, draft, fed: Math.min(draft.ids.length, maxNewTokens - 1) })),
-    );
+    const sequences = rows
+      .flatMap((row, r) =>
+        row.drafts.map((draft) => ({ row: r, draft, fed: fedTokens(draft, maxNewTokens) })),
+      )
+      .map((s, sequence): Sequence => ({ ...s, kept: { sequence, tokens: s.fed } }));
     const cache = before.select(sequences.map((s) => s.row));
     const residual = decoder.embed(
       sequences.map(({ row, draft, fed }) => {
@@ -128,6 +130,7 @@ export class Branches {
     this.#sequences = sequences;
     this.#cache = cache;
     this.#residual = residual;
+    this.#learnt = new LearntDrafts(decoder, sequences.length);
     this.#last = rows.map(() => new Map());
     this.#known = rows.map((row) => row.drafts.slice());
   }
@@ -140,6 +143,7 @@ export class Branches {
       to: block + 1,
       cache: this.#cache,
     });
+    await this.#learnt.advance(this.#before, this.#next, block + 1);
     this.#next = block + 1;
   }
 
@@ -158,18 +162,20 @@ export class Branches {
   /** Patch some runs at the block just passed and take them through the other blocks. */
   async #pass(
     runs: readonly PlacedRun[],
-  ): Promise<{ chosen: number[]; cache: KvCache; out: Residual; checks: Check[] }> {
+  ): Promise<{ chosen: Chosen[]; cache: KvCache; out: Residual; checks: Check[] }> {
     const block = this.#next - 1;
-    const chosen = runs.map((run) => this.#choose(run));
-    const tensor = this.#patched(runs, chosen, block);
-    const counts = chosen.map((q) => this.#residual.counts[q]!);
+    const chosen = runs.map((run): Chosen => {
+      const sequence = this.#choose(run);
+      return { ...sequence, unpatched: this.#unpatched(sequence) };
+    });
+    const { tensor, counts } = this.#patched(runs, chosen, block);
     const cache = this.#before.select(
       runs.map((r) => r.row),
       block + 1,
     );
     const out = await this.#decoder.run({ tensor, counts }, { from: block + 1, cache });
     const checks = runs.map(({ row, run }, i): Check => {
-      const { draft, fed } = this.#sequences[chosen[i]!]!;
+      const { draft, fed } = chosen[i]!;
       const { ids, from } = this.#rows[row]!;
       const steps = Math.min(draft.ids.length + 1, this.#options.maxNewTokens);
       const probed = run.probe !== undefined && beginsWith(draft.ids.slice(0, fed), run.probe.prefix);
@@ -191,7 +197,7 @@ export class Branches {
     const verdicts = await verify(decoder, out.tensor, checks);
 
     const lives = verdicts.map(({ accepted, next, gap }, i): Live => {
-      const { draft } = this.#sequences[chosen[i]!]!;
+      const { draft } = chosen[i]!;
       stats.offeredTokens += draft.ids.length;
       stats.acceptedTokens += accepted;
       const live: Live = {
@@ -199,6 +205,7 @@ export class Branches {
         gap,
         finish: undefined,
         known: this.#known[runs[i]!.row]!,
+        trail: [],
       };
       extend(live, next, this.#options);
       return live;
@@ -206,19 +213,23 @@ export class Branches {
     const open = lives
       .map((_, i) => i)
       .filter((i) => lives[i]!.finish === undefined && lives[i]!.gap >= NEAR_TIE);
+    // Draft tokens whose unpatched keys and values are at hand; what was accepted behind them is offered again.
+    const covered = verdicts.map(({ accepted }, i) => Math.min(accepted, chosen[i]!.kept.tokens));
     if (open.length > 0) {
+      for (const i of open) lives[i]!.ids.length = covered[i]! + 1;
       const full = this.#cache.select(
-        open.map((i) => chosen[i]!),
+        open.map((i) => chosen[i]!.kept.sequence),
         0,
         block + 1,
       );
-      full.rewind(open.map((i) => this.#rows[runs[i]!.row]!.ids.length + verdicts[i]!.accepted));
+      full.rewind(open.map((i) => this.#rows[runs[i]!.row]!.ids.length + covered[i]!));
       full.take(cache, open, block + 1, decoder.nLayers);
       await decodeOn(
         decoder,
         full,
         open.map((i) => lives[i]!),
         this.#options,
+        block,
       );
       full.release();
     }
@@ -230,9 +241,10 @@ export class Branches {
     );
     return lives.map((live, i): PatchedOutcome => {
       const { row, run } = runs[i]!;
-      const { draft } = this.#sequences[chosen[i]!]!;
+      const { draft } = chosen[i]!;
       const tie = ties.indexOf(i);
       const end: Draft = tie < 0 ? { ids: live.ids, finish: live.finish! } : anew[tie]!;
+      if (tie < 0) this.#learn(chosen[i]!, end, open.includes(i) ? covered[i]! : end.ids.length, live.trail);
       const how = tie >= 0 ? 'anew' : sameDraft(end, draft) ? 'draft' : 'continued';
       stats.runs++;
       stats[how === 'draft' ? 'accepted' : how]++;
@@ -244,28 +256,63 @@ export class Branches {
   }
 
   /** The sequence (row and draft) that most likely ends as this run will. */
-  #choose({ row, run }: PlacedRun): number {
-    const first = this.#sequences.findIndex((s) => s.row === row);
-    const own = this.#rows[row]!.drafts.map((draft, j) => ({ draft, q: first + j }));
+  #choose({ row, run }: PlacedRun): Sequence {
+    const own = [...this.#given(row), ...this.#learnt.of(row)];
     const fits =
       run.probe === undefined
         ? own
-        : own.filter(({ q, draft }) =>
-            beginsWith(draft.ids.slice(0, this.#sequences[q]!.fed), run.probe!.prefix),
-          );
+        : own.filter(({ draft, fed }) => beginsWith(draft.ids.slice(0, fed), run.probe!.prefix));
     const candidates = fits.length > 0 ? fits : own;
     const last = this.#last[row]!.get(run.arm) ?? this.#rows[row]!.drafts[run.draft ?? 0];
     let best = candidates[0]!;
     for (const candidate of candidates)
       if (last !== undefined && commonPrefix(candidate.draft, last) > commonPrefix(best.draft, last))
         best = candidate;
-    return best.q;
+    return best;
+  }
+
+  /** The sequences of a row's given drafts. */
+  #given(row: number): readonly Sequence[] {
+    const first = this.#sequences.findIndex((s) => s.row === row);
+    return this.#sequences.slice(first, first + this.#rows[row]!.drafts.length);
+  }
+
+  /** Unpatched residual stream of a sequence after the block just passed, [columns, D]. */
+  #unpatched(sequence: Sequence): Float32Array {
+    const given = this.#sequences.indexOf(sequence);
+    if (given < 0) return this.#learnt.use(sequence);
+    const [, wide, d] = this.#residual.tensor.shape as [number, number, number];
+    const start = given * wide * d;
+    return this.#residual.tensor.data.subarray(start, start + this.#residual.counts[given]! * d);
+  }
+
+  /**
+   * A run that followed `chosen` has ended otherwise: what it ended in is a draft from now on. Its first `tokens` draft tokens are those
+   * of `chosen`, the others have left a trail after the block just passed.
+   */
+  #learn(chosen: Chosen, end: Draft, tokens: number, trail: readonly Float32Array[]): void {
+    const { row, kept } = chosen;
+    if (this.#given(row).some(({ draft }) => sameDraft(draft, end)) || sameDraft(chosen.draft, end)) return;
+    const { ids, from } = this.#rows[row]!;
+    const d = this.#decoder.config.dModel;
+    const fed = fedTokens(end, this.#options.maxNewTokens);
+    const residual = new Float32Array((ids.length - from + fed) * d);
+    const shared = (ids.length - from + Math.min(tokens, fed)) * d;
+    residual.set(chosen.unpatched.subarray(0, shared));
+    trail.slice(0, fed - tokens).forEach((column, i) => {
+      residual.set(column, shared + i * d);
+    });
+    this.#learnt.add(
+      { row, draft: end, fed, kept: { ...kept, tokens: Math.min(kept.tokens, tokens, fed) } },
+      residual,
+    );
   }
 
   /** Unpatched residuals after `block` of the chosen sequences with the patches put in, [runs, columns, D]. */
-  #patched(runs: readonly PlacedRun[], chosen: readonly number[], block: number): Residual['tensor'] {
-    const [, wide, d] = this.#residual.tensor.shape as [number, number, number];
-    const columns = Math.max(...chosen.map((q) => this.#residual.counts[q]!));
+  #patched(runs: readonly PlacedRun[], chosen: readonly Chosen[], block: number): Residual {
+    const d = this.#decoder.config.dModel;
+    const counts = chosen.map(({ unpatched }) => unpatched.length / d);
+    const columns = Math.max(...counts);
     const data = new Float32Array(runs.length * columns * d);
     runs.forEach(({ row, run }, i) => {
       checkPatch({ ...run, block }, this.#decoder, `patch of arm ${run.arm}`);
@@ -274,13 +321,11 @@ export class Branches {
         throw new CrosspatchError(
           `drafts: arm ${run.arm} patches position ${Math.min(...run.positions)}, the row says from ${from}`,
         );
-      const q = chosen[i]!;
-      const count = this.#residual.counts[q]!;
-      const here = data.subarray(i * columns * d, (i * columns + count) * d);
-      here.set(this.#residual.tensor.data.subarray(q * wide * d, (q * wide + count) * d));
-      writePatch(run, here, d, from, count);
+      const here = data.subarray(i * columns * d, (i * columns + counts[i]!) * d);
+      here.set(chosen[i]!.unpatched);
+      writePatch(run, here, d, from, counts[i]!);
     });
-    return { dtype: 'f32', shape: [runs.length, columns, d], data };
+    return { tensor: { dtype: 'f32', shape: [runs.length, columns, d], data }, counts };
   }
 
   #anew(runs: readonly PlacedRun[], block: number): Promise<readonly Draft[]> {
@@ -294,8 +339,9 @@ export class Branches {
   }
 }
 
-function sameDraft(a: Draft, b: Draft): boolean {
-  return a.finish === b.finish && a.ids.length === b.ids.length && beginsWith(a.ids, b.ids);
+/** How many of a draft's tokens are read: behind the last that fits nothing is chosen. */
+function fedTokens(draft: Draft, maxNewTokens: number): number {
+  return Math.min(draft.ids.length, maxNewTokens - 1);
 }
 
 /** The completion seen last stands last; those not seen for long are forgotten. */

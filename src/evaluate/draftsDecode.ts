@@ -1,7 +1,7 @@
 /** @file Greedy decoding of patched prompts: plainly, by hooks; and on from where a draft parted, guessing with completions seen before. */
 import { throwIfAborted } from '../base/index.ts';
 import { type PatchPlan, patchHooks } from '../interventions/index.ts';
-import { type Decoder, decodeSteps, HookTable, type KvCache } from '../models/index.ts';
+import { type Decoder, decodeSteps, HookTable, hookName, type KvCache, reading } from '../models/index.ts';
 import { beginsWith, type Draft, verify } from './draftsVerify.ts';
 
 /** When a completion ends. */
@@ -57,13 +57,15 @@ export interface Live {
   finish: Draft['finish'] | undefined;
   /** Completions of the same prompt seen so far, the last one last: guesses of how it goes on. */
   readonly known: readonly Draft[];
+  /** Residual stream after the watched block of every token decoded on through, [D] each. */
+  readonly trail: Float32Array[];
 }
 
 /** Tokens of a pass that cost no more than a few: below, reading the weights takes the time, not multiplying by them. */
-const FREE_TOKENS = 8;
+const FREE_TOKENS = 16;
 
 /**
- * Decode on until every row has ended; `cache` holds each row's tokens but the last of `ids`. Where a known completion begins with
+ * Decode on until every row has ended; `cache` holds each row's tokens but the last of `ids`; block `watched` leaves a trail. Where a known completion begins with
  * the row's tokens, the rest of it is checked in one pass instead of a token at a time; else, where few rows are left, what followed
  * the row's last tokens in a known completion is offered, which costs nothing. Every token is the greedy choice either way.
  */
@@ -72,6 +74,7 @@ export async function decodeOn(
   cache: KvCache,
   rows: readonly Live[],
   rules: EndRules,
+  watched: number,
 ): Promise<void> {
   let live = rows.slice();
   while (live.length > 0) {
@@ -87,13 +90,14 @@ export async function decodeOn(
         guessed.map((b) => live[b]!),
         guessed.map((b) => whole[b]!),
         rules,
+        watched,
       );
       cache.put(apart, guessed);
       apart.release();
     } else {
       const room = Math.floor(FREE_TOKENS / live.length) - 1;
       const guesses = guessed.length > 0 ? whole : live.map((row) => lookUp(row, room, rules.maxNewTokens));
-      await step(decoder, cache, live, guesses, rules);
+      await step(decoder, cache, live, guesses, rules, watched);
     }
     const kept = live.flatMap(({ finish }, b) => (finish === undefined ? [b] : []));
     if (kept.length > 0 && kept.length < live.length) cache.keep(kept);
@@ -108,10 +112,15 @@ async function step(
   live: readonly Live[],
   guesses: readonly (readonly number[])[],
   rules: EndRules,
+  watched: number,
 ): Promise<void> {
   const before = cache.lengths.slice();
   const tokens = live.map((row, b) => [row.ids.at(-1)!, ...guesses[b]!]);
-  const { tensor } = await decoder.run(decoder.embed(tokens), { cache });
+  let passed: Float32Array | undefined;
+  const watch = reading(({ data }) => void (passed = data));
+  const hooks = new HookTable([[hookName({ site: 'resid_post', layer: watched }), watch]], decoder.nLayers);
+  const { tensor } = await decoder.run(decoder.embed(tokens), { cache, hooks });
+  const [, columns, d] = tensor.shape as [number, number, number];
   const verdicts = await verify(
     decoder,
     tensor,
@@ -121,6 +130,8 @@ async function step(
     const row = live[b]!;
     row.gap = Math.min(row.gap, gap);
     row.ids.push(...guesses[b]!.slice(0, accepted));
+    for (let t = b * columns; t <= b * columns + accepted; t++)
+      row.trail.push(passed!.slice(t * d, (t + 1) * d));
     extend(row, next, rules);
   });
   cache.rewind(before.map((n, b) => n + 1 + verdicts[b]!.accepted));

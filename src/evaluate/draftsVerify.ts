@@ -1,6 +1,7 @@
 /** @file Greedy choices along given tokens: how far they agree with a draft, and what comes where they part. */
+import { CrosspatchError } from '../base/index.ts';
 import type { Tensor } from '../engine/index.ts';
-import { argmaxWithGap, type Decoder } from '../models/index.ts';
+import { choiceOf, type Decoder } from '../models/index.ts';
 
 /** A greedy completion: its tokens without the stop token, and what ended it. */
 export interface Draft {
@@ -39,12 +40,22 @@ export interface Verdict {
   readonly probe?: number;
 }
 
+interface State {
+  accepted: number;
+  next: number | undefined;
+  gap: number;
+  probe: number | undefined;
+}
+
 /** Logits held at once, elements: 64 MiB. */
 const LOGITS = 1 << 24;
 
+/** Rows of logits that cost little more than one: below, reading the head takes the time, not multiplying by it. */
+const FEW = 16;
+
 /**
  * Check rows of a residual tensor [B,C,D] from the last block. Choices are looked at in waves of 1, 2, 4, … steps, so that a
- * row that parts early costs the head little.
+ * row that parts early costs the head little; where few rows are left, of as many as come nearly for free.
  */
 export async function verify(
   decoder: Decoder,
@@ -52,38 +63,33 @@ export async function verify(
   checks: readonly Check[],
 ): Promise<Verdict[]> {
   const columns = shape[1] as number;
-  const states = checks.map(() => ({
-    accepted: 0,
-    next: undefined as number | undefined,
-    gap: Number.POSITIVE_INFINITY,
-    probe: undefined as number | undefined,
-  }));
+  const states = checks.map(
+    (): State => ({ accepted: 0, next: undefined, gap: Number.POSITIVE_INFINITY, probe: undefined }),
+  );
   const longest = Math.max(0, ...checks.map((c) => (c.probe === undefined ? c.steps : Math.max(1, c.steps))));
   for (let from = 0, wave = 1; from < longest; from += wave, wave *= 2) {
-    const wanted: { row: number; step: number; probing: boolean }[] = [];
+    const open = states.filter(({ next }, row) => next === undefined && checks[row]!.steps > from).length;
+    wave = Math.max(wave, Math.floor(FEW / Math.max(1, open)));
+    if (from === 0) await probeStates(decoder, data, columns, checks, states);
+    const wanted: { row: number; step: number }[] = [];
     checks.forEach((check, row) => {
-      const probeStep = check.probe?.prefix.length;
-      if (from === 0 && probeStep !== undefined) wanted.push({ row, step: probeStep, probing: true });
       if (states[row]!.next !== undefined) return;
-      for (let step = from; step < Math.min(check.steps, from + wave); step++)
-        wanted.push({ row, step, probing: false });
+      for (let step = from; step < Math.min(check.steps, from + wave); step++) wanted.push({ row, step });
     });
     if (wanted.length === 0) break;
     const at = wanted.map(({ row, step }) => row * columns + checks[row]!.column + step);
     let k = 0;
-    for await (const logits of logitRows(decoder, data, at)) {
-      const { row, step, probing } = wanted[k++]!;
+    for await (const choice of choices(decoder, data, at)) {
+      const { row, step } = wanted[k++]!;
       const state = states[row]!;
-      const check = checks[row]!;
-      if (probing) {
-        state.probe = logits[check.probe!.up]! - logits[check.probe!.down]!;
-        continue;
-      }
       if (state.next !== undefined) continue;
-      const best = argmaxWithGap(logits);
-      state.gap = Math.min(state.gap, best.gap);
-      if (best.index === check.expected[step]) state.accepted++;
-      else state.next = best.index;
+      if (Number.isNaN(choice.gap))
+        throw new CrosspatchError(
+          `drafts: run ${row}: no logit is a number at new token ${step + 1}; a patch or the weights hold NaN or infinity`,
+        );
+      state.gap = Math.min(state.gap, choice.gap);
+      if (choice.index === checks[row]!.expected[step]) state.accepted++;
+      else state.next = choice.index;
     }
   }
   return states.map(({ probe, ...rest }) => (probe === undefined ? rest : { ...rest, probe }));
@@ -110,11 +116,49 @@ export async function probeUnpatched(
   return out;
 }
 
+/** The probes of the rows that have one. */
+async function probeStates(
+  decoder: Decoder,
+  data: Float32Array,
+  columns: number,
+  checks: readonly Check[],
+  states: readonly State[],
+): Promise<void> {
+  const rows = checks.flatMap(({ probe }, row) => (probe === undefined ? [] : [row]));
+  const at = rows.map((row) => row * columns + checks[row]!.column + checks[row]!.probe!.prefix.length);
+  let k = 0;
+  for await (const logits of logitRows(decoder, data, at)) {
+    const row = rows[k++]!;
+    const { up, down } = checks[row]!.probe!;
+    states[row]!.probe = logits[up]! - logits[down]!;
+  }
+}
+
 /** Logits [V] behind single columns of `data` (flat column numbers), in that order, a view that the next one overwrites. */
-export async function* logitRows(
+export function logitRows(
   decoder: Decoder,
   data: Float32Array,
   columns: readonly number[],
+): AsyncGenerator<Float32Array, void, undefined> {
+  return headRows(decoder, data, columns, (rows) => decoder.unembed(rows));
+}
+
+/** The greedy choices behind single columns of `data` (flat column numbers), in that order. */
+async function* choices(
+  decoder: Decoder,
+  data: Float32Array,
+  columns: readonly number[],
+): AsyncGenerator<ReturnType<typeof choiceOf>, void, undefined> {
+  const best = (rows: Tensor<'f32'>): Promise<Tensor<'f32'>> => decoder.best(decoder.normalise(rows));
+  for await (const row of headRows(decoder, data, columns, best)) yield choiceOf(row, 0);
+}
+
+/** What `head` gives for single columns of `data`, a row each; as many go through at once as {@link LOGITS} allows. */
+async function* headRows(
+  decoder: Decoder,
+  data: Float32Array,
+  columns: readonly number[],
+  head: (rows: Tensor<'f32'>) => Promise<Tensor<'f32'>>,
 ): AsyncGenerator<Float32Array, void, undefined> {
   const { dModel: d, vocabSize: v } = decoder.config;
   const most = Math.max(1, Math.floor(LOGITS / v));
@@ -124,12 +168,18 @@ export async function* logitRows(
     part.forEach((column, i) => {
       rows.set(data.subarray(column * d, (column + 1) * d), i * d);
     });
-    const logits = await decoder.unembed({ dtype: 'f32', shape: [part.length, d], data: rows });
-    for (let i = 0; i < part.length; i++) yield logits.data.subarray(i * v, (i + 1) * v);
+    const found = await head({ dtype: 'f32', shape: [part.length, d], data: rows });
+    const width = found.shape[1] as number;
+    for (let i = 0; i < part.length; i++) yield found.data.subarray(i * width, (i + 1) * width);
   }
 }
 
 /** Whether `ids` begins with `prefix`. */
 export function beginsWith(ids: readonly number[], prefix: readonly number[]): boolean {
   return prefix.length <= ids.length && prefix.every((id, i) => ids[i] === id);
+}
+
+/** The same tokens, ended the same way. */
+export function sameDraft(a: Draft, b: Draft): boolean {
+  return a.finish === b.finish && a.ids.length === b.ids.length && beginsWith(a.ids, b.ids);
 }

@@ -77,6 +77,8 @@ export async function* decodeSteps(
   if (prompts.length === 0) return;
   const stops = new Set(options.stopTokens ?? []);
   const sampler = new Sampler(options);
+  // Then the logits need not leave the runtime.
+  const choiceOnly = sampler.greedy && !options.logprobs;
   const base = new Rng(options.seed ?? 0);
   const names = options.rows ?? prompts.map((_, b) => b);
   const draws = names.map((name) => base.fork(`row ${name}`));
@@ -104,14 +106,17 @@ export async function* decodeSteps(
       ...context,
       ...(step === undefined ? {} : { into: step.residual }),
     });
-    const { data } = await nextLogits(decoder, residual, hooks, context, buffers);
+    const normalized = lastNormalized(decoder, residual, hooks, context, buffers);
+    const { data } = await (choiceOnly
+      ? decoder.best(normalized, buffers.best)
+      : decoder.logits(normalized, buffers.logits));
 
     const vocab = decoder.config.vocabSize;
     const chosen: (number | undefined)[] = [];
     for (let i = 0; i < alive.length; i++) {
       const row = alive[i] as number;
       const scores = data.subarray(i * vocab, (i + 1) * vocab);
-      const best = argmaxWithGap(scores);
+      const best = choiceOnly ? choiceOf(data, i) : argmaxWithGap(scores);
       if (Number.isNaN(best.gap))
         throw new CrosspatchError(
           `generate: row ${names[row]}: no logit is a number at new token ${n}; a hook or the weights hold NaN or infinity`,
@@ -151,8 +156,10 @@ class StepBuffers {
   rows: Tensor<'f32'>;
   /** [B,D] */
   normalized: Tensor<'f32'>;
-  /** [B,V] */
-  logits: Tensor<'f32'>;
+  /** [B,3] */
+  best: Tensor<'f32'>;
+  /** [B,V], once they are wanted. */
+  #logits: Tensor<'f32'> | undefined;
 
   constructor({ dModel, vocabSize }: ModelConfig, batch: number) {
     this.#d = dModel;
@@ -161,7 +168,11 @@ class StepBuffers {
     this.residual = zeros('f32', [batch, 1, dModel]);
     this.rows = zeros('f32', [batch, dModel]);
     this.normalized = zeros('f32', [batch, dModel]);
-    this.logits = zeros('f32', [batch, vocabSize]);
+    this.best = zeros('f32', [batch, 3]);
+  }
+
+  get logits(): Tensor<'f32'> {
+    return (this.#logits ??= zeros('f32', [this.best.shape[0] as number, this.#v]));
   }
 
   shrink(batch: number): void {
@@ -174,30 +185,43 @@ class StepBuffers {
     this.residual = front(this.residual, 1, this.#d);
     this.rows = front(this.rows, this.#d);
     this.normalized = front(this.normalized, this.#d);
-    this.logits = front(this.logits, this.#v);
+    this.best = front(this.best, 3);
+    this.#logits &&= front(this.#logits, this.#v);
   }
 }
 
-/**
- * Logits [B,V] behind the last real column of every row. Fires `ln_final.hook_normalized` on those rows, shape [B,1,D].
- * `buffers`, if given, hold the results until the next call.
- */
-export async function nextLogits(
+/** What {@link Decoder.best} says of row `i`: the token of the largest logit and its distance to the second. */
+export function choiceOf(best: Float32Array, i: number): { index: number; gap: number } {
+  const at = 3 * i;
+  return { index: best[at + 2] as number, gap: (best[at] as number) - (best[at + 1] as number) };
+}
+
+/** Who the rows of a batch are, for hooks. */
+interface RowContext {
+  readonly rows: readonly number[];
+  readonly phase: 'prompt' | 'generation';
+  /** The cache the rows were run with; says where they stand. */
+  readonly cache?: KvCache;
+}
+
+/** Logits [B,V] behind the last real column of every row. Fires `ln_final.hook_normalized` on those rows, shape [B,1,D]. */
+export function nextLogits(
   decoder: Decoder,
   residual: Residual,
   hooks: HookTable | undefined,
-  context: {
-    readonly rows: readonly number[];
-    readonly phase: 'prompt' | 'generation';
-    /** The cache the rows were run with; says where they stand. */
-    readonly cache?: KvCache;
-  },
-  buffers?: {
-    readonly rows: Tensor<'f32'>;
-    readonly normalized: Tensor<'f32'>;
-    readonly logits: Tensor<'f32'>;
-  },
+  context: RowContext,
 ): Promise<Tensor<'f32'>> {
+  return decoder.logits(lastNormalized(decoder, residual, hooks, context));
+}
+
+/** Normalised rows [B,D] of the last real columns, hooks fired; `buffers`, if given, hold them until the next call. */
+function lastNormalized(
+  decoder: Decoder,
+  residual: Residual,
+  hooks: HookTable | undefined,
+  context: RowContext,
+  buffers?: { readonly rows: Tensor<'f32'>; readonly normalized: Tensor<'f32'> },
+): Tensor<'f32'> {
   const d = decoder.config.dModel;
   const batch = residual.counts.length;
   const columns = residual.tensor.shape[1] as number;
@@ -214,5 +238,5 @@ export async function nextLogits(
     const column = { ...normalized, shape: [batch, 1, d] };
     hooks.fire('normalized', -1, column, { rows: names, phase, starts, counts: starts.map(() => 1) });
   }
-  return decoder.logits(normalized, buffers?.logits);
+  return normalized;
 }

@@ -19,7 +19,7 @@ export {
   parameterCount,
 } from './decoder/weights.ts';
 export { parseModelConfig, supportedFamilies } from './families/index.ts';
-export { type DecodeOptions, decodeSteps, nextLogits, type Step } from './generate.ts';
+export { choiceOf, type DecodeOptions, decodeSteps, nextLogits, type Step } from './generate.ts';
 export {
   type FwdHook,
   type HookContext,

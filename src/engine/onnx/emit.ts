@@ -140,6 +140,17 @@ const emitters: { readonly [O in Op]: Emitter<O> } = {
     const index = writer.node('Unsqueeze', [ids as string, writer.integers([-1])]);
     return writer.node('ScatterND', [base, index, updates as string], { reduction: 'add' });
   },
+  topTwo: (n, [x], { writer }) => {
+    const index = writer.fresh('index');
+    const two = writer.node('TopK', [x as string, writer.integers([2])], { axis: -1 }, { others: [index] });
+    const first = writer.node('Slice', [
+      index,
+      ...[[0], [1], [n.shape.length - 1]].map((bound) => writer.integers(bound)),
+    ]);
+    return writer.node('Concat', [two, writer.node('Cast', [first], { to: onnxType(n.dtype) })], {
+      axis: -1,
+    });
+  },
   softmax: (_n, inputs, { writer }) => writer.node('Softmax', inputs, { axis: -1 }),
   rmsNorm: (n, inputs, { writer }) =>
     writer.node('SimplifiedLayerNormalization', inputs, {

@@ -137,12 +137,16 @@ export class OnnxWriter {
     );
   }
 
-  /** One node with one output. Returns the output's name. */
+  /** One node; `others` are its outputs behind the first. Returns the first output's name. */
   node(
     opType: string,
     inputs: readonly string[],
     attributes: Readonly<Record<string, AttributeValue>> = {},
-    { domain = '', output = this.fresh(opType.toLowerCase()) }: { domain?: string; output?: string } = {},
+    {
+      domain = '',
+      output = this.fresh(opType.toLowerCase()),
+      others = [],
+    }: { domain?: string; output?: string; others?: readonly string[] } = {},
   ): string {
     this.#nodes.push(
       create(NodeProtoSchema, {
@@ -150,7 +154,7 @@ export class OnnxWriter {
         domain,
         name: output,
         input: [...inputs],
-        output: [output],
+        output: [output, ...others],
         attribute: Object.entries(attributes).map(([k, v]) => attribute(k, v)),
       }),
     );

@@ -276,6 +276,11 @@ export class Decoder implements Owned {
     return this.#head.logits(normalized, into);
   }
 
+  /** Normalised rows [N,D] → [N,3]: the two largest logits, and the token of the largest (the first of equals). `into`: a buffer [N,3]. */
+  best(normalized: Tensor<'f32'>, into?: Tensor<'f32'>): Promise<Tensor<'f32'>> {
+    return this.#head.best(normalized, into);
+  }
+
   /** Rows of the residual stream after the last block [N,D] → logits [N,V]. */
   unembed(rows: Tensor<'f32'>): Promise<Tensor<'f32'>> {
     return this.#head.logits(this.#head.normalise(rows));

@@ -10,6 +10,7 @@ import {
   shift,
   softcap,
   type Tensor,
+  topTwo,
   zeros,
 } from '../../engine/index.ts';
 import type { ModelConfig } from '../config.ts';
@@ -26,6 +27,21 @@ export function vocabularyChunks(vocabSize: number, size: number = CHUNK): (read
   );
 }
 
+/** {@link vocabularyChunks}, none of a single row: two best are wanted of each. */
+function headChunks(vocabSize: number, size: number | undefined): (readonly [number, number])[] {
+  const last = vocabSize - 1;
+  return vocabularyChunks(vocabSize, size).map(([from, to]) => [
+    from === last ? from - 1 : from,
+    to === last ? to - 1 : to,
+  ]);
+}
+
+/** How the head is compiled. */
+export interface HeadOptions extends Omit<CompileOptions, 'weights' | 'weightsFolder'> {
+  /** Vocabulary rows in one session. Defaults to {@link CHUNK}. */
+  readonly chunk?: number;
+}
+
 /** Final norm and head. */
 export class Head implements Owned {
   readonly #config: ModelConfig;
@@ -39,11 +55,11 @@ export class Head implements Owned {
   static async open(
     c: ModelConfig,
     weights: WeightFiles,
-    options: Omit<CompileOptions, 'weights' | 'weightsFolder'>,
+    { chunk, ...options }: HeadOptions = {},
   ): Promise<Head> {
     const opened: { session: Session; from: number; to: number }[] = [];
     try {
-      for (const rows of vocabularyChunks(c.vocabSize))
+      for (const rows of headChunks(c.vocabSize, chunk))
         opened.push({ session: await openChunk(c, weights, rows, options), from: rows[0], to: rows[1] });
     } catch (error) {
       await disposeAll(opened.map((o) => o.session));
@@ -80,7 +96,7 @@ export class Head implements Owned {
       const target: Tensor<'f32'> = inPlace
         ? { dtype: 'f32', shape: [n, width], data: all.data.subarray(n * from, n * to) }
         : zeros('f32', [n, width]);
-      await session.run({ normalized }, { logits: target });
+      await session.fill({ normalized }, { logits: target });
       if (inPlace) continue;
       for (let i = 0; i < n; i++)
         all.data.set(target.data.subarray(i * width, (i + 1) * width), i * v + from);
@@ -88,8 +104,33 @@ export class Head implements Owned {
     return all;
   }
 
+  /**
+   * Normalised rows [N,D] → [N,3] as {@link topTwo}: the two largest logits and the token of the largest. The logits stay
+   * where they are made: copying 85 rows of 49,152 out and searching them takes 10 ms, half as long as the product.
+   */
+  async best(normalized: Tensor<'f32'>, into?: Tensor<'f32'>): Promise<Tensor<'f32'>> {
+    const n = normalized.shape[0] as number;
+    const all = into ?? zeros('f32', [n, 3]);
+    for (const [i, { session, from }] of this.#chunks.entries()) {
+      const part = i === 0 ? all : zeros('f32', [n, 3]);
+      await session.fill({ normalized }, { best: part });
+      if (i > 0) mergeBest(all.data, part.data, from);
+    }
+    return all;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await disposeAll(this.#chunks.map((c) => c.session));
+  }
+}
+
+/** Rows of two largest and index, those of a later chunk of the vocabulary that begins at `offset` taken in; the first of equals stays. */
+function mergeBest(all: Float32Array, part: Float32Array, offset: number): void {
+  for (let at = 0; at < all.length; at += 3) {
+    const [first, second] = [all[at] as number, all[at + 1] as number];
+    const [other, next] = [part[at] as number, part[at + 1] as number];
+    if (other > first) all.set([other, Math.max(first, next), offset + (part[at + 2] as number)], at);
+    else all[at + 1] = Math.max(second, other);
   }
 }
 
@@ -103,11 +144,9 @@ async function openChunk(
   const stored = weights.leaf(FINAL_NORM);
   const gain = c.normGain === '1+w' ? shift(stored, 1) : stored;
   const raw = linear(mul(input('normalized', 'f32', ['N', c.dModel]), gain), weights.leaf(table, rows));
+  const logits = c.logitSoftcap === undefined ? raw : softcap(raw, c.logitSoftcap);
   return compile(
-    {
-      name: `unembed.${rows[0]}`,
-      outputs: { logits: c.logitSoftcap === undefined ? raw : softcap(raw, c.logitSoftcap) },
-    },
+    { name: `unembed.${rows[0]}`, outputs: { logits, best: topTwo(logits) } },
     {
       ...options,
       weights: { [FINAL_NORM]: weights.source(FINAL_NORM), [table]: weights.source(table, rows) },

@@ -46,7 +46,7 @@ interface Inputs {
 
 export const sweepStage = defineStage({
   name: 'sweep',
-  version: '4',
+  version: '5',
   module: import.meta.url,
   child: true,
   params: sweepParams,

@@ -78,7 +78,7 @@ interface Inputs {
 
 export const transferStage = defineStage({
   name: 'transfer',
-  version: '3',
+  version: '4',
   module: import.meta.url,
   child: true,
   params: transferParams,
