@@ -100,11 +100,10 @@ describe.skipIf(!hasChromium)('web app, page by page', () => {
     const { page, problems, context } = await open('/');
     expect(page.url()).not.toContain('token');
     await page.getByRole('link', { name: 'demo', exact: true }).waitFor();
-    expect(await page.getByRole('heading', { level: 2 }).allTextContents()).toEqual(
-      expect.arrayContaining(['demo', 'second', 'empty']),
-    );
+    const titles = () => page.getByRole('heading', { level: 2 }).allTextContents();
+    await expect.poll(titles).toEqual(expect.arrayContaining(['demo', 'second', 'empty']));
     await page.getByLabel('Status').selectOption('failed');
-    expect(await page.getByRole('heading', { level: 2 }).allTextContents()).toEqual(['second']);
+    await expect.poll(titles).toEqual(['second']);
     await page.getByLabel('Status').selectOption('');
     await page.getByLabel('compare demo').check();
     await page.getByLabel('compare second').check();
@@ -136,9 +135,9 @@ describe.skipIf(!hasChromium)('web app, page by page', () => {
       .waitFor();
     await page.getByRole('button', { name: /^finetune\.source done/ }).click();
     await page.getByRole('img', { name: /loss/ }).waitFor();
-    expect(page.url()).toContain('stage=finetune.source');
+    await expect.poll(() => page.url()).toContain('stage=finetune.source');
     await page.locator('figure svg').first().waitFor();
-    expect(await page.locator('figure').count()).toBeGreaterThan(5);
+    await expect.poll(() => page.locator('figure').count()).toBeGreaterThan(5);
     const download = page.waitForEvent('download');
     await page.locator('figure').first().getByRole('button', { name: /CSV/ }).click();
     expect((await download).suggestedFilename()).toMatch(/\.csv$/);
@@ -153,14 +152,17 @@ describe.skipIf(!hasChromium)('web app, page by page', () => {
     const { page, problems, context } = await open('/samples/demo');
     await rows(page).first().click();
     await page.getByRole('article').first().waitFor();
-    expect(await page.locator('ins').count()).toBeGreaterThan(0);
-    expect(await page.locator('mark').count()).toBeGreaterThan(0);
-    const first = new URL(page.url()).searchParams.get('prompt');
+    await expect.poll(() => page.locator('ins').count()).toBeGreaterThan(0);
+    await expect.poll(() => page.locator('mark').count()).toBeGreaterThan(0);
+    const prompt = () => new URL(page.url()).searchParams.get('prompt');
+    // The address follows the page: read too early, there would be no first prompt to come back to.
+    await expect.poll(prompt).not.toBeNull();
+    const first = prompt();
     await page.getByRole('listbox').focus();
     await page.keyboard.press('ArrowDown');
-    await expect.poll(() => new URL(page.url()).searchParams.get('prompt')).not.toBe(first);
+    await expect.poll(prompt).not.toBe(first);
     await page.keyboard.press('k');
-    await expect.poll(() => new URL(page.url()).searchParams.get('prompt')).toBe(first);
+    await expect.poll(prompt).toBe(first);
 
     const article = page.getByRole('article').nth(1);
     const id = (await article.getAttribute('aria-label')) as string;
@@ -182,7 +184,7 @@ describe.skipIf(!hasChromium)('web app, page by page', () => {
     const marked = page.locator('article.marked');
     await marked.waitFor();
     expect(await marked.getAttribute('aria-label')).toBe(id);
-    expect(await marked.getByLabel(/^4/).isChecked()).toBe(true);
+    await expect.poll(() => marked.getByLabel(/^4/).isChecked()).toBe(true);
     await marked.getByRole('button', { name: 'take back' }).click();
     await expect
       .poll(async () => JSON.parse(await readFile(join(place.runs, 'demo', 'ratings.json'), 'utf8')).ratings)
@@ -211,8 +213,8 @@ describe.skipIf(!hasChromium)('web app, page by page', () => {
     await page.keyboard.press('ArrowRight');
     await page.keyboard.press('ArrowDown');
     await page.getByRole('heading', { name: 'Block 1 → block 1' }).waitFor();
-    expect(page.url()).toContain('cell=1-1');
-    expect(await page.getByRole('img', { name: /From source block 1/ }).count()).toBe(1);
+    await expect.poll(() => page.url()).toContain('cell=1-1');
+    await expect.poll(() => page.getByRole('img', { name: /From source block 1/ }).count()).toBe(1);
     await page.goto(new URL('/map/empty', served.url).href);
     await page.getByText('no results yet').waitFor();
     expect(problems).toEqual([]);
@@ -273,7 +275,7 @@ describe.skipIf(!hasChromium)('web app, page by page', () => {
     measured.push(
       `the first page answered a choice ${Math.round(performance.now() - begun)} ms after a reload`,
     );
-    expect(await page.getByRole('link', { name: 'demo', exact: true }).count()).toBe(1);
+    await expect.poll(() => page.getByRole('link', { name: 'demo', exact: true }).count()).toBe(1);
     await context.close();
   });
 
