@@ -149,6 +149,22 @@ describe.each(['llama', 'gemma3_text', 'qwen3'])('verified drafts on a random %s
     expect(learnt).toBeGreaterThan(0);
   });
 
+  it('a patch that is no number ends in an error that says so', async () => {
+    const prompt = [3, 9, 4, 11];
+    const rules = { maxNewTokens: 3, stopTokens: [] };
+    const drafts = await decodePatched(decoder, [prompt], [], rules);
+    const values = new Float32Array(decoder.config.dModel).fill(Number.NaN);
+    const run = runDrafted(
+      decoder,
+      [{ ids: prompt, drafts, from: 3 }],
+      [0],
+      () => [{ arm: 'a', positions: [3], values }],
+      () => {},
+      rules,
+    );
+    await expect(run).rejects.toThrow('run 0: no logit is a number at new token 1');
+  });
+
   it('the probe is the difference of the logits that a plain pass gives', async () => {
     const prompt = [3, 9, 4, 11, 30, 8];
     const rules = { maxNewTokens: 4, stopTokens: [] };

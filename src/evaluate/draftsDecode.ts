@@ -65,9 +65,10 @@ export interface Live {
 const FREE_TOKENS = 16;
 
 /**
- * Decode on until every row has ended; `cache` holds each row's tokens but the last of `ids`; block `watched` leaves a trail. Where a known completion begins with
- * the row's tokens, the rest of it is checked in one pass instead of a token at a time; else, where few rows are left, what followed
- * the row's last tokens in a known completion is offered, which costs nothing. Every token is the greedy choice either way.
+ * Decode on until every row has ended; `cache` holds each row's tokens but the last of `ids`, and block `watched` leaves a trail.
+ * Where a known completion begins with the row's tokens, the rest of it is checked in one pass instead of a token at a time; else,
+ * where few rows are left, what followed the row's last tokens in a known completion is offered, which costs next to nothing. Every
+ * token is the greedy choice either way.
  */
 export async function decodeOn(
   decoder: Decoder,
