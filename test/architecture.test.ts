@@ -64,13 +64,13 @@ function importsOf(path: string): { readonly path: string; readonly typeOnly: bo
     /(?:^|[;}\s])(?:import|export)\s*(type\b)?(?:[^'";]*?\sfrom\s*)?\(?\s*'(\.[^']*)'/g,
   );
   return [...found].map(([, type, specifier]) => ({
-    path: relative(root, resolve(root, dirname(path), specifier as string)),
+    path: relative(root, resolve(root, dirname(path), specifier)),
     typeOnly: type !== undefined,
   }));
 }
 
 function layerOf(path: string): string {
-  return path.split('/')[0] as string;
+  return path.split('/')[0];
 }
 
 test('every source file belongs to a layer, or is the package root', () => {

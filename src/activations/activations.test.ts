@@ -72,23 +72,23 @@ describe('captureActivations', () => {
     const got = await all(captureActivations(a, sourceTexts(), { hooks, batch: 3 }));
     expect(got.map((g) => g.index)).toEqual(texts.map((_, i) => i));
     for (const i of [0, 7, 22]) {
-      const [alone] = await all(captureActivations(a, [sourceTexts()[i]!], { hooks, batch: 1 }));
-      expect(got[i]!.hidden).toEqual(alone!.hidden);
+      const [alone] = await all(captureActivations(a, [sourceTexts()[i]], { hooks, batch: 1 }));
+      expect(got[i].hidden).toEqual(alone.hidden);
     }
     // resid_pre.1 is the residual after block 0, resid_post.1 after block 1.
-    const ids = [texts[5]!.source];
+    const ids = [texts[5].source];
     const pre = await a.run(a.embed(ids), { to: 1 });
     const post = await a.run(a.embed(ids), { to: 2 });
     const d = a.config.dModel;
     const column = (h: number): number[] =>
       Array.from(
-        { length: ids[0]!.length * d },
-        (_, p) => got[5]!.hidden[(((p / d) | 0) * 4 + h) * d + (p % d)]!,
+        { length: ids[0].length * d },
+        (_, p) => got[5].hidden[(((p / d) | 0) * 4 + h) * d + (p % d)],
       );
     expect(column(0)).toEqual([...pre.tensor.data]);
     expect(column(2)).toEqual([...post.tensor.data]);
     const last = await a.run(a.embed(ids));
-    const normed = a.normalise({ ...last.tensor, shape: [ids[0]!.length, d] });
+    const normed = a.normalise({ ...last.tensor, shape: [ids[0].length, d] });
     expect(column(3)).toEqual([...normed.data]);
   });
 
@@ -126,11 +126,11 @@ describe('pairing', () => {
       rows: tokens,
     });
     expect(rows.n).toBe(tokens);
-    const post = await b.run(b.embed([texts[0]!.target]), { to: 3 });
+    const post = await b.run(b.embed([texts[0].target]), { to: 3 });
     expect(rows.y.slice(0, post.tensor.data.length)).toEqual(post.tensor.data);
     for (let i = 0; i < rows.n; i++) {
-      const text = texts[rows.text[i]!]!;
-      const t = rows.position[i]!;
+      const text = texts[rows.text[i]];
+      const t = rows.position[i];
       expect(rows.targetTokens[i]).toBe(text.target[t]);
       expect(rows.flags[i]).toBe((t === 0 ? ROW.first : 0) | (t === 2 || t === 3 ? ROW.span : 0));
     }
@@ -155,11 +155,11 @@ describe('pairing', () => {
     expect(counts.dropped).toBeGreaterThan(0);
     const ends = words.encode('one, two.', { addSpecialTokens: false }).offsets.map((o) => o[1]);
     const targetEnds = bytes.encode('one, two.', { addSpecialTokens: false }).offsets.map((o) => o[1]);
-    for (let i = 0; i < rows!.n; i++) {
-      const end = targetEnds[rows!.position[i]!]!;
+    for (let i = 0; i < rows.n; i++) {
+      const end = targetEnds[rows.position[i]];
       const last = ends.findLastIndex((e) => e <= end);
-      expect(rows!.x[i]).toBe(last + 1);
-      expect((rows!.flags[i]! & ROW.approximate) !== 0).toBe(ends[last] !== end);
+      expect(rows.x[i]).toBe(last + 1);
+      expect((rows.flags[i] & ROW.approximate) !== 0).toBe(ends[last] !== end);
     }
   });
 
@@ -194,7 +194,7 @@ describe('pairing', () => {
   });
 
   it('refuses texts whose tokens do not pair', async () => {
-    const bad = [{ ...texts[0]!, target: [1] }];
+    const bad = [{ ...texts[0], target: [1] }];
     const { source, target } = live();
     await expect(collectPairs(livePairs(bad, source, target))).rejects.toThrow(/no alignment/);
   });
@@ -241,7 +241,7 @@ describe('shards', () => {
       hooks: ['blocks.0.hook_resid_post', 'blocks.1.hook_resid_post'],
       batch: 2,
       shardRows: 60,
-      ...(signal === undefined ? {} : { signal }),
+      signal,
     });
   const digest = async (path: string): Promise<Record<string, string>> =>
     Object.fromEntries(
@@ -283,8 +283,8 @@ describe('shards', () => {
       captureActivations(a, sourceTexts(), { hooks: ['blocks.1.hook_resid_post'], batch: 32 }),
     );
     expect(got.map((g) => g.index)).toEqual([0, 1, 2]);
-    expect(got[0]!.hidden).toEqual(want[9]!.hidden);
-    expect(got[2]!.hidden).toEqual(want[22]!.hidden);
+    expect(got[0].hidden).toEqual(want[9].hidden);
+    expect(got[2].hidden).toEqual(want[22].hidden);
     await expect(all(readCapture(whole, ['nope']))).rejects.toThrow(/nope was not captured/);
     await expect(all(readCapture(whole, ids, 'hook_embed'))).rejects.toThrow(/not hook hook_embed/);
   });
@@ -316,7 +316,7 @@ describe('shards', () => {
       writeCapture(folder, a, sourceTexts(), { ...identity, hooks: ['hook_embed'] }),
     ).rejects.toThrow(InputError);
     await expect(readCaptureIndex(other)).rejects.toThrow(/no index.json/);
-    const twice = [sourceTexts()[0]!, sourceTexts()[0]!];
+    const twice = [sourceTexts()[0], sourceTexts()[0]];
     await expect(writeCapture(other, a, twice, { ...identity, hooks: ['hook_embed'] })).rejects.toThrow(
       /same id/,
     );
@@ -341,7 +341,7 @@ describe('tables', () => {
     const noTag = await collectPairs(selectPairs(source, { leaveOut: LEFT_OUT | ROW.span }));
     expect([...noTag.y]).toEqual([2, -2]);
     const kept = await collectPairs(
-      selectPairs(source, { leaveOut: 0, keep: (rows, i) => rows.position[i]! % 2 === 0 }),
+      selectPairs(source, { leaveOut: 0, keep: (rows, i) => rows.position[i] % 2 === 0 }),
     );
     expect([...kept.x]).toEqual([2, 4]);
     const swapped = await collectPairs(swapPairs(source));
@@ -355,7 +355,7 @@ describe('tables', () => {
     for (let s = 0; s < 300; s++) {
       const rows = await collectPairs(source, { maxRows: 20, rng: new Rng(s) });
       expect(new Set(rows.x).size).toBe(20);
-      for (const v of rows.x) hits[v] = hits[v]! + 1;
+      for (const v of rows.x) hits[v] = hits[v] + 1;
     }
     // 60 expected of 300, standard deviation 6.9: five of them either way.
     expect(Math.min(...hits)).toBeGreaterThan(25);
@@ -387,7 +387,7 @@ describe('tables', () => {
     expect(await take(3)).toEqual(seen);
     expect(await take(4)).not.toEqual(seen);
     const hits = new Array<number>(250).fill(0);
-    for (const v of seen) hits[v] = hits[v]! + 1;
+    for (const v of seen) hits[v] = hits[v] + 1;
     expect(Math.min(...hits)).toBeGreaterThan(8);
     expect(Math.max(...hits)).toBeLessThan(32);
   });

@@ -118,7 +118,7 @@ async function captureBatch(
   const residual = await decoder.run(decoder.embed(ids, { hooks }), {
     to,
     hooks,
-    ...(signal === undefined ? {} : { signal }),
+    signal,
   });
   if (normalized) await fireNormalized(decoder, residual, hooks);
   return out;

@@ -49,7 +49,7 @@ export function livePairs(
         captureActivations(
           target.decoder,
           texts.map((t) => ({ id: t.id, ids: t.target })),
-          { ...rest, hooks: [target.hook], ...(onProgress === undefined ? {} : { onProgress }) },
+          { ...rest, hooks: [target.hook], onProgress },
         ),
         pairOptions(dx, dy, sinkRatio, counts),
       ),
@@ -97,7 +97,7 @@ function pairOptions(
   return {
     dx,
     dy,
-    ...(sinkRatio === undefined ? {} : { sinkRatio }),
-    ...(counts === undefined ? {} : { counts }),
+    sinkRatio,
+    counts,
   };
 }

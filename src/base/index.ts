@@ -1,4 +1,5 @@
 /** @file Leaf layer: errors, progress, seeded randomness, content hashes, atomic files, ownership. */
+export { defined } from './defined.ts';
 export { disposeAll, type Owned } from './dispose.ts';
 export {
   AbortedError,

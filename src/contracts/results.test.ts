@@ -62,10 +62,10 @@ describe('results.json', () => {
     const again: Results = structuredClone(results);
     again.timings = { sweep: 99 };
     again.peak_memory_bytes = 1;
-    again.behaviours[0]!.maps!.affine!.with_tags!.fit_seconds = 77;
-    again.behaviours[0]!.maps!['affine-sgd']!.with_tags!.curves!.fit_seconds = [1, 2];
+    again.behaviours[0].maps!.affine.with_tags!.fit_seconds = 77;
+    again.behaviours[0].maps!['affine-sgd'].with_tags!.curves!.fit_seconds = [1, 2];
     expect(stableResults(again)).toEqual(stableResults(results));
-    again.behaviours[0]!.maps!.affine!.with_tags!.rows = 10;
+    again.behaviours[0].maps!.affine.with_tags!.rows = 10;
     expect(stableResults(again)).not.toEqual(stableResults(results));
   });
 });

@@ -40,7 +40,7 @@ export function rotaryDecomposed(x: Node, cos: Node, sin: Node, { heads, inverse
   const pairs = rotaryPairs(x, heads); // [B,T,H,2,Dh/2]
   const first = slice(pairs, 3, 0, 1); // [B,T,H,1,Dh/2]
   const second = slice(pairs, 3, 1, 2); // [B,T,H,1,Dh/2]
-  const angleShape = [...cos.shape.slice(0, 2), 1, 1, cos.shape[2] as Dim];
+  const angleShape = [...cos.shape.slice(0, 2), 1, 1, cos.shape[2]];
   const c = reshape(cos, angleShape); // [B,T,1,1,Dh/2]
   const s = reshape(inverse ? neg(sin) : sin, angleShape); // [B,T,1,1,Dh/2]
   const turned = [sub(mul(first, c), mul(second, s)), add(mul(second, c), mul(first, s))];
@@ -111,7 +111,7 @@ export function splitQueries(x: Node, { heads, kvHeads }: Heads): Node {
 export function mergeQueries(x: Node, like: Node, heads: Heads): Node {
   const [, T, width] = like.shape as [Dim, Dim, number];
   const merged = transpose(ungroup(x, T, heads), [0, 3, 1, 2, 4]); // [B,T,K,G,Dh]
-  return reshape(merged, [x.shape[0] as Dim, T, width]);
+  return reshape(merged, [x.shape[0], T, width]);
 }
 
 /** [B,S,K·Dh] → [B,K,S,Dh]. */
@@ -128,5 +128,5 @@ export function mergeKeys(x: Node): Node {
 
 /** [B,K,G·T,N] → [B,K,G,T,N]. */
 export function ungroup(x: Node, T: Dim, { heads, kvHeads }: Heads): Node {
-  return reshape(x, [x.shape[0] as Dim, kvHeads, heads / kvHeads, T, x.shape[3] as Dim]);
+  return reshape(x, [x.shape[0], kvHeads, heads / kvHeads, T, x.shape[3]]);
 }

@@ -21,7 +21,7 @@ const smoothOps = (Object.keys(gradients) as g.Op[]).filter((op) => !stepOps.inc
  * error, relative where the slope exceeds 1; infinite when a gradient has another shape than its leaf.
  */
 function worstError({ graph, feeds }: Sample, rng: Rng): number {
-  const y = graph.outputs.y as g.Node;
+  const y = graph.outputs.y;
   const values = interpret(graph, feeds).y as Tensor<'f64'>;
   const weights = values.data.map(() => rng.normal());
   const leaves = Object.fromEntries([...g.leavesOf(graph, 'input'), ...g.leavesOf(graph, 'weight')]);
@@ -86,7 +86,7 @@ describe('matmul in every orientation, batch on either side', () => {
 /** Gradient of Σy towards `wrt`, as numbers. */
 function slope(y: g.Node, wrt: g.Node, feeds: Record<string, Tensor>): number[] {
   const [dx] = vjp({ y }, { of: { y: g.expand(one, y.shape) }, wrt: [wrt] });
-  return Array.from(interpret({ name: 't', outputs: { dx: dx as g.Node } }, feeds).dx?.data ?? [], Number);
+  return Array.from(interpret({ name: 't', outputs: { dx: dx } }, feeds).dx?.data ?? [], Number);
 }
 
 describe('ties and steps, as documented', () => {
@@ -114,7 +114,7 @@ describe('ties and steps, as documented', () => {
     const y = g.cast(a, 'f64');
     const [da] = vjp({ y }, { of: { y: g.constant(f64([2], [3, 4])) }, wrt: [a] });
     expect(da?.dtype).toBe('f32');
-    const out = interpret({ name: 't', outputs: { da: da as g.Node } }, { a: f32([2], [1, 2]) });
+    const out = interpret({ name: 't', outputs: { da: da } }, { a: f32([2], [1, 2]) });
     expect(out.da?.data).toEqual(Float64Array.of(3, 4));
   });
 
@@ -147,7 +147,7 @@ describe('vjp', () => {
     const a = x([]);
     const outputs = { double: g.scale(a, 2), square: g.mul(a, a), unused: g.exp(a) };
     const [da] = vjp(outputs, { of: { double: g.scalar(10, 'f64'), square: one }, wrt: [a] });
-    expect(interpret({ name: 't', outputs: { da: da as g.Node } }, { x: f64([], [3]) }).da?.data[0]).toBe(26);
+    expect(interpret({ name: 't', outputs: { da: da } }, { x: f64([], [3]) }).da?.data[0]).toBe(26);
   });
 
   test('differentiates towards nodes in between, and their own inputs at once', () => {

@@ -29,12 +29,12 @@ export function vjp(
     const sum = found.get(x);
     found.set(x, sum === undefined ? fitting : add(sum, fitting));
   };
-  for (const [name, y] of Object.entries(seeded)) accumulate(y, checkedSeed(name, of[name] as Node, y));
+  for (const [name, y] of Object.entries(seeded)) accumulate(y, checkedSeed(name, of[name], y));
   for (const y of order.reverse()) {
     const dy = found.get(y);
     if (dy === undefined) continue;
     contributions(y, dy).forEach((dx, i) => {
-      if (dx !== undefined) accumulate(y.inputs[i] as Node, dx);
+      if (dx !== undefined) accumulate(y.inputs[i], dx);
     });
   }
   return wrt.map((x) => found.get(x) ?? noGradient(x, Object.keys(of)));

@@ -75,7 +75,7 @@ function block(x: g.Node, at: string, leaves: Leaves, softcap?: number): g.Node 
   const q = g.rotary(g.linear(normed, w('q', H * Dh, D)), cos, sin, { heads: H });
   const k = g.rotary(g.linear(normed, w('k', K * Dh, D)), cos, sin, { heads: K });
   const v = g.linear(normed, w('v', K * Dh, D));
-  const attrs = { heads: H, kvHeads: K, scale: Dh ** -0.5, ...(softcap === undefined ? {} : { softcap }) };
+  const attrs = { heads: H, kvHeads: K, scale: Dh ** -0.5, softcap };
   const mid = g.add(x, g.linear(g.attention(q, k, v, mask, attrs), w('o', D, H * Dh)));
   const normedMid = g.rmsNorm(mid, w('norm2', D), 1e-5);
   const hidden = g.mul(g.silu(g.linear(normedMid, w('gate', F, D))), g.linear(normedMid, w('up', F, D)));
@@ -92,7 +92,7 @@ function wrongGradients(
   wrt: readonly string[],
   rng: Rng,
 ): string[] {
-  const [output, y] = Object.entries(forward.outputs)[0] as [string, g.Node];
+  const [output, y] = Object.entries(forward.outputs)[0];
   const values = interpret(forward, feeds)[output] as Tensor<'f64'>;
   const seed = values.data.map(() => rng.normal());
   const slopes = interpret(
@@ -139,8 +139,7 @@ test('a two-block model: embedding, final norm, tied head and cross entropy of t
     [B, T, V],
     Array.from({ length: sizeOf([B, T, V]) }, () => 0),
   );
-  for (let i = 0; i < B * T; i++)
-    targets.data[i * V + (drawn[(i + 1) % drawn.length] as number)] = 1 / (B * T);
+  for (let i = 0; i < B * T; i++) targets.data[i * V + drawn[(i + 1) % drawn.length]] = 1 / (B * T);
   const weights = leaves.input('targets', ['B', 'T', V], targets);
   const loss = g.reduceSum(g.mul(weights, g.sub(logSum, logits)), [0, 1, 2]);
   const trained = Object.keys(leaves.feeds).filter(

@@ -79,7 +79,7 @@ export const attentionRule: GradientRule<'attention'> = (dy, y, q, k, v, mask) =
     mergeQueries(dQueries, q, attrs),
     mergeKeys(dKeys),
     mergeKeys(dValues),
-    reshape(dMask, [dMask.shape[0] as Dim, 1, T, S]),
+    reshape(dMask, [dMask.shape[0], 1, T, S]),
   ];
 };
 

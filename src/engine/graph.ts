@@ -138,7 +138,7 @@ type UnaryOp = 'neg' | 'exp' | 'log' | 'sqrt' | 'reciprocal' | 'tanh' | 'sigmoid
 
 function unary<O extends UnaryOp>(op: O, x: Node): Node<O> {
   wantFloat(x, op);
-  return node(op, [x], {} as OpAttrs[O], x.dtype, x.shape);
+  return node(op, [x], {}, x.dtype, x.shape);
 }
 
 /** −x */
@@ -163,7 +163,7 @@ type BinaryOp = 'add' | 'sub' | 'mul' | 'div' | 'maximum';
 function binary<O extends BinaryOp>(op: O, a: Node, b: Node): Node<O> {
   wantFloat(a, op);
   wantSame(a, b, op);
-  return node(op, [a, b], {} as OpAttrs[O], a.dtype, broadcastShapes(a.shape, b.shape, op));
+  return node(op, [a, b], {}, a.dtype, broadcastShapes(a.shape, b.shape, op));
 }
 
 /** a + b, broadcast */
@@ -220,10 +220,10 @@ export function matmul(a: Node, b: Node, { transA = false, transB = false } = {}
   const rb = b.shape.length;
   if (ra < 2 || rb < 2)
     throw new CrosspatchError(`matmul: wanted rank ≥ 2, got ${shapeText(a.shape)} × ${shapeText(b.shape)}`);
-  const m = a.shape[transA ? ra - 1 : ra - 2] as Dim;
-  const ka = a.shape[transA ? ra - 2 : ra - 1] as Dim;
-  const kb = b.shape[transB ? rb - 1 : rb - 2] as Dim;
-  const n = b.shape[transB ? rb - 2 : rb - 1] as Dim;
+  const m = a.shape[transA ? ra - 1 : ra - 2];
+  const ka = a.shape[transA ? ra - 2 : ra - 1];
+  const kb = b.shape[transB ? rb - 1 : rb - 2];
+  const n = b.shape[transB ? rb - 2 : rb - 1];
   if (ka !== kb) {
     throw new CrosspatchError(
       `matmul: inner sizes differ: ${shapeText(a.shape)}${transA ? 'ᵀ' : ''} × ${shapeText(b.shape)}${transB ? 'ᵀ' : ''}`,
@@ -238,7 +238,7 @@ export function linear(x: Node, w: Node): Node {
   if (x.shape.length === 2) return matmul(x, w, { transB: true });
   const rows = productDim(x.shape.slice(0, -1));
   const flat = reshape(x, [rows, x.shape.at(-1) as Dim]);
-  return reshape(matmul(flat, w, { transB: true }), [...x.shape.slice(0, -1), w.shape[0] as Dim]);
+  return reshape(matmul(flat, w, { transB: true }), [...x.shape.slice(0, -1), w.shape[0]]);
 }
 
 function reduce<O extends 'reduceSum' | 'reduceMax'>(
@@ -254,7 +254,7 @@ function reduce<O extends 'reduceSum' | 'reduceMax'>(
     if (!normal.includes(i)) shape.push(d);
     else if (keepDims) shape.push(1);
   });
-  return node(op, [x], { axes: normal, keepDims } as OpAttrs[O], x.dtype, shape);
+  return node(op, [x], { axes: normal, keepDims }, x.dtype, shape);
 }
 
 /** Sum over `axes`. */
@@ -314,7 +314,7 @@ export function transpose(x: Node, perm: readonly number[]): Node {
     [x],
     { perm },
     x.dtype,
-    perm.map((p) => x.shape[normalAxis(p, x.shape.length, 'transpose')] as Dim),
+    perm.map((p) => x.shape[normalAxis(p, x.shape.length, 'transpose')]),
   );
 }
 
@@ -372,7 +372,7 @@ export function gatherRows(table: Node, ids: Node): Node {
       `gatherRows: wanted a table [R,D] and i64 ids, got ${shapeText(table.shape)} and ${ids.dtype}`,
     );
   }
-  return node('gatherRows', [table, ids], {}, table.dtype, [...ids.shape, table.shape[1] as Dim]);
+  return node('gatherRows', [table, ids], {}, table.dtype, [...ids.shape, table.shape[1]]);
 }
 
 /** The transpose of {@link gatherRows}: ids i64 [...], updates [..., D] → [rows, D], repeated ids added up. */
@@ -493,7 +493,7 @@ export function topological(graph: Graph): Node[] {
     const stack: { node: Node; next: number }[] = [{ node: root, next: 0 }];
     seen.add(root);
     while (stack.length > 0) {
-      const top = stack[stack.length - 1] as { node: Node; next: number };
+      const top = stack[stack.length - 1];
       const child = top.node.inputs[top.next++];
       if (child === undefined) {
         order.push(top.node);
@@ -510,7 +510,7 @@ export function topological(graph: Graph): Node[] {
 
 /** Narrow a node to one op. */
 export function isOp<O extends Op>(n: Node, op: O): n is Node<O> {
-  return n.op === (op as Op);
+  return n.op === op;
 }
 
 /** The graph's inputs by name, in order of first use; two different inputs of one name are an error. */

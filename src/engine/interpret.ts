@@ -35,7 +35,7 @@ function evaluate<O extends Op>(
   const shape = n.shape.map((d) => resolveDim(d, bindings));
   const kernel: Kernel<O> = kernels[n.op];
   const inputs = n.inputs.map((i) => values.get(i) as Value);
-  const leaf = (name: string): Float64Array => widen(feeds[name] as Tensor);
+  const leaf = (name: string): Float64Array => widen(feeds[name]);
   const data = kernel({ attrs: n.attrs, shape, leaf }, ...inputs);
   if (data.length !== sizeOf(shape)) {
     const from = n.inputs.map((i) => shapeText((values.get(i) as Value).shape)).join(', ');

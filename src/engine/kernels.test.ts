@@ -38,7 +38,7 @@ function trial<O extends g.Op>(op: O, seed: number) {
   const operand = (i: number): Tensor => {
     const leaf = y.inputs[i];
     if (leaf === undefined || !g.isOp(leaf, 'input')) throw new Error(`operand ${i} is no input`);
-    return feeds[leaf.attrs.name] as Tensor;
+    return feeds[leaf.attrs.name];
   };
   return { y, out, operand };
 }
@@ -172,7 +172,7 @@ describe('products, reductions and shapes', () => {
       const expected = indices(out.shape).map((index) => {
         const source: number[] = [];
         y.attrs.perm.forEach((p, i) => {
-          source[p] = index[i] as number;
+          source[p] = index[i];
         });
         return at(operand(0), source);
       });
@@ -190,7 +190,7 @@ describe('products, reductions and shapes', () => {
       let start = 0;
       y.inputs.forEach((_, p) => {
         const part = operand(p);
-        const end = start + (part.shape[axis] as number);
+        const end = start + part.shape[axis];
         const back = g.slice(x(out.shape), axis, start, end);
         expect(run(back, { x: out })).toEqual(Array.from(part.data, Number));
         start = end;
@@ -202,9 +202,7 @@ describe('products, reductions and shapes', () => {
     repeat((seed) => {
       const { y, out, operand } = trial('slice', seed);
       const { axis, start } = y.attrs;
-      const expected = indices(out.shape).map((i) =>
-        at(operand(0), i.with(axis, (i[axis] as number) + start)),
-      );
+      const expected = indices(out.shape).map((i) => at(operand(0), i.with(axis, i[axis] + start)));
       expect(Array.from(out.data)).toEqual(expected);
     });
   });

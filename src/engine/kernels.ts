@@ -37,14 +37,14 @@ function broadcast(x: Value, shape: readonly number[]): Float64Array {
 }
 
 function take(x: Value, at: Int32Array): Float64Array {
-  return Float64Array.from(at, (i) => x.data[i] as number);
+  return Float64Array.from(at, (i) => x.data[i]);
 }
 
 const binary =
   (f: (a: number, b: number) => number) =>
   ({ shape }: { shape: readonly number[] }, a: Value, b: Value): Float64Array => {
     const right = broadcast(b, shape);
-    return broadcast(a, shape).map((v, i) => f(v, right[i] as number));
+    return broadcast(a, shape).map((v, i) => f(v, right[i]));
   };
 
 const reduction =
@@ -54,8 +54,8 @@ const reduction =
     const to = offsets(x.shape, broadcastStrides(kept, x.shape));
     const out = new Float64Array(sizeOf(kept)).fill(start);
     x.data.forEach((v, i) => {
-      const o = to[i] as number;
-      out[o] = f(out[o] as number, v);
+      const o = to[i];
+      out[o] = f(out[o], v);
     });
     return out;
   };
@@ -84,12 +84,12 @@ const matmulKernel: Kernel<'matmul'> = ({ attrs: { transA, transB }, shape }, a,
   const out = new Float64Array(sizeOf(shape));
   let o = 0;
   for (let z = 0; z < startsA.length; z++) {
-    const [za, zb] = [startsA[z] as number, startsB[z] as number];
+    const [za, zb] = [startsA[z], startsB[z]];
     for (let i = 0; i < m; i++) {
       for (let j = 0; j < n; j++) {
         let sum = 0;
         for (let k = 0; k < inner; k++) {
-          sum += (a.data[za + i * ra + k * ca] as number) * (b.data[zb + k * rb + j * cb] as number);
+          sum += a.data[za + i * ra + k * ca] * b.data[zb + k * rb + j * cb];
         }
         out[o++] = sum;
       }
@@ -120,7 +120,7 @@ export const kernels: { readonly [O in Op]: Kernel<O> } = {
   equal: binary((a, b) => Number(a === b)),
   where: ({ shape }, condition, a, b) => {
     const [yes, no] = [broadcast(a, shape), broadcast(b, shape)];
-    return broadcast(condition, shape).map((c, i) => (c !== 0 ? yes[i] : no[i]) as number);
+    return broadcast(condition, shape).map((c, i) => (c !== 0 ? yes[i] : no[i]));
   },
   cast: ({ attrs }, x) => x.data.map((v) => casts[attrs.to](v)),
   matmul: matmulKernel,
@@ -130,7 +130,7 @@ export const kernels: { readonly [O in Op]: Kernel<O> } = {
   expand: ({ shape }, x) => broadcast(x, shape),
   transpose: ({ attrs, shape }, x) => {
     const strides = stridesOf(x.shape);
-    const order = attrs.perm.map((p) => strides[normalAxis(p, strides.length, 'transpose')] as number);
+    const order = attrs.perm.map((p) => strides[normalAxis(p, strides.length, 'transpose')]);
     return take(x, offsets(shape, order));
   },
   concat: ({ attrs: { axis }, shape }, ...parts) => {
@@ -139,21 +139,21 @@ export const kernels: { readonly [O in Op]: Kernel<O> } = {
     let base = 0;
     for (const part of parts) {
       offsets(part.shape, strides, base).forEach((o, i) => {
-        out[o] = part.data[i] as number;
+        out[o] = part.data[i];
       });
-      base += (part.shape[axis] as number) * (strides[axis] as number);
+      base += part.shape[axis] * strides[axis];
     }
     return out;
   },
   slice: ({ attrs: { axis, start }, shape }, x) => {
     const strides = stridesOf(x.shape);
-    return take(x, offsets(shape, strides, start * (strides[axis] as number)));
+    return take(x, offsets(shape, strides, start * strides[axis]));
   },
   gatherRows: ({ shape }, table, ids) => {
     const width = shape.at(-1) as number;
     const out = new Float64Array(sizeOf(shape));
     ids.data.forEach((id, i) => {
-      const row = rowOf('gatherRows', id, table.shape[0] as number);
+      const row = rowOf('gatherRows', id, table.shape[0]);
       out.set(table.data.subarray(row * width, (row + 1) * width), i * width);
     });
     return out;
@@ -163,7 +163,7 @@ export const kernels: { readonly [O in Op]: Kernel<O> } = {
     const out = new Float64Array(sizeOf(shape));
     ids.data.forEach((id, i) => {
       const row = rowOf('scatterRows', id, rows);
-      for (let j = 0; j < width; j++) out[row * width + j]! += updates.data[i * width + j] as number;
+      for (let j = 0; j < width; j++) out[row * width + j] += updates.data[i * width + j];
     });
     return out;
   },
@@ -174,7 +174,7 @@ export const kernels: { readonly [O in Op]: Kernel<O> } = {
     for (let row = 0; row * width < x.data.length; row++) {
       const values = x.data.subarray(row * width, (row + 1) * width);
       const [first, second] = values.toSorted((a, b) => b - a);
-      out.set([first as number, second as number, values.indexOf(first as number)], 3 * row);
+      out.set([first, second, values.indexOf(first)], 3 * row);
     }
     return out;
   },

@@ -29,7 +29,7 @@ export const rmsNormKernel: Kernel<'rmsNorm'> = ({ attrs: { eps } }, x, w) => {
     const row = x.data.subarray(at, at + width);
     const meanSquare = row.reduce((sum, v) => sum + v * v, 0) / width;
     const inverse = 1 / Math.sqrt(meanSquare + eps);
-    for (let i = 0; i < width; i++) out[at + i] = (row[i] as number) * inverse * (w.data[i] as number);
+    for (let i = 0; i < width; i++) out[at + i] = row[i] * inverse * w.data[i];
   }
   return out;
 };
@@ -48,10 +48,10 @@ export const rotaryKernel: Kernel<'rotary'> = ({ attrs: { heads, inverse } }, x,
       for (let h = 0; h < heads; h++) {
         const head = (b * T + t) * width + h * 2 * half; // [B,T,H·Dh]
         for (let i = 0; i < half; i++) {
-          const c = cos.data[angles + i] as number;
-          const s = (sin.data[angles + i] as number) * (inverse ? -1 : 1);
-          const first = x.data[head + i] as number;
-          const second = x.data[head + half + i] as number;
+          const c = cos.data[angles + i];
+          const s = sin.data[angles + i] * (inverse ? -1 : 1);
+          const first = x.data[head + i];
+          const second = x.data[head + half + i];
           out[head + i] = first * c - second * s;
           out[head + half + i] = second * c + first * s;
         }
@@ -79,12 +79,12 @@ export const attentionKernel: Kernel<'attention'> = ({ attrs }, q, k, v, mask) =
         for (let s = 0; s < S; s++) {
           let dot = 0;
           for (let i = 0; i < size; i++) {
-            dot += (q.data[query + i] as number) * (k.data[keyOf(s) + i] as number);
+            dot += q.data[query + i] * k.data[keyOf(s) + i];
           }
-          scores[s] = cap(scale * dot) + (mask.data[(batchOf(mask, b) * T + t) * S + s] as number);
+          scores[s] = cap(scale * dot) + mask.data[(batchOf(mask, b) * T + t) * S + s];
         }
         softmaxRow(scores).forEach((p, s) => {
-          for (let i = 0; i < size; i++) out[query + i]! += p * (v.data[keyOf(s) + i] as number);
+          for (let i = 0; i < size; i++) out[query + i] += p * v.data[keyOf(s) + i];
         });
       }
     }

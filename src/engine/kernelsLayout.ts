@@ -6,7 +6,7 @@ export function stridesOf(shape: readonly number[]): number[] {
   let step = 1;
   for (let i = shape.length - 1; i >= 0; i--) {
     strides[i] = step;
-    step *= shape[i] as number;
+    step *= shape[i];
   }
   return strides;
 }
@@ -15,17 +15,17 @@ export function stridesOf(shape: readonly number[]): number[] {
 export function broadcastStrides(from: readonly number[], to: readonly number[]): number[] {
   const own = stridesOf(from);
   const lead = to.length - from.length;
-  return to.map((_, i) => (i < lead || from[i - lead] === 1 ? 0 : (own[i - lead] as number)));
+  return to.map((_, i) => (i < lead || from[i - lead] === 1 ? 0 : own[i - lead]));
 }
 
 /** Where each element of a view lies, in row-major order of `shape`: base + Σ index · stride. */
 export function offsets(shape: readonly number[], strides: readonly number[], base = 0): Int32Array {
   let at = Int32Array.of(base);
   shape.forEach((n, axis) => {
-    const stride = strides[axis] as number;
+    const stride = strides[axis];
     const next = new Int32Array(at.length * n);
     for (let i = 0; i < at.length; i++) {
-      for (let j = 0; j < n; j++) next[i * n + j] = (at[i] as number) + j * stride;
+      for (let j = 0; j < n; j++) next[i * n + j] = at[i] + j * stride;
     }
     at = next;
   });

@@ -133,7 +133,7 @@ function bytesHash(value: Tensor): string {
 
 /** Element `i` in the fewest digits that give back the same element of its dtype. f16 and bf16 print their bits. */
 function numberText({ dtype, data }: Tensor, i: number): string {
-  const value = data[i] as number | bigint;
+  const value = data[i];
   if (dtype !== 'f32' || !Number.isFinite(Number(value))) return String(value);
   for (let digits = 1; digits < 9; digits++) {
     const short = Number(Number(value).toPrecision(digits));

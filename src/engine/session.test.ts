@@ -62,7 +62,7 @@ describe('running', () => {
     await using session = await compile(graph);
     for (const n of [0, 1, 5]) {
       const feeds = { past: rows(n), x: rows(2), whole: rows(n + 2) };
-      const z = (await session.run(feeds)).z as Tensor;
+      const z = (await session.run(feeds)).z;
       expect(z.shape).toEqual([n + 2, 3]);
       expect(Array.from(z.data, Number)).toEqual(Array.from(interpret(graph, feeds).z?.data ?? [], Number));
     }

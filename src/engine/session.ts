@@ -50,7 +50,7 @@ export type Handle = OrtTensor;
 /** Wrap a tensor for feeding or fetching without copying. */
 export function handle(t: Tensor): Handle {
   // The constructor's overloads pair each dtype with its array; a union cannot select one.
-  return new OrtTensor(ortType[t.dtype] as 'float32', t.data as Float32Array, t.shape as number[]);
+  return new OrtTensor(ortType[t.dtype] as 'float32', t.data as Float32Array, t.shape);
 }
 
 /** The engine's view of an ONNX Runtime tensor, without copying. */
@@ -243,9 +243,9 @@ function isHandle(x: Tensor | Handle): x is Handle {
 function bindQuickly(shape: Node['shape'], sizes: readonly number[], bindings: DimBindings): boolean {
   if (shape.length !== sizes.length) return false;
   for (let i = 0; i < shape.length; i++) {
-    const dim = shape[i] as number | string;
+    const dim = shape[i];
     const want = typeof dim === 'number' ? dim : bindings.get(dim);
-    if (want === undefined) bindings.set(dim as string, sizes[i] as number);
+    if (want === undefined) bindings.set(dim as string, sizes[i]);
     else if (want !== sizes[i]) return false;
   }
   return true;

@@ -53,7 +53,7 @@ export function bindShape(
   };
   if (shape.length !== sizes.length) fail();
   shape.forEach((dim, i) => {
-    const size = sizes[i] as number;
+    const size = sizes[i];
     if (typeof dim === 'number') {
       if (dim !== size) fail();
       return;

@@ -39,7 +39,7 @@ export function directionalDerivative(
 ): number {
   const at = feeds[name] as Tensor<'f64'>;
   return centralDifference((t) => {
-    const data = at.data.map((x, i) => x + t * (direction[i] as number));
+    const data = at.data.map((x, i) => x + t * direction[i]);
     const outputs = interpret(graph, { ...feeds, [name]: tensor('f64', at.shape, data) });
     return Object.entries(seeds).reduce(
       (sum, [output, seed]) => sum + dot(seed, (outputs[output] as Tensor<'f64'>).data),
@@ -50,7 +50,7 @@ export function directionalDerivative(
 
 /** Σ aᵢ bᵢ */
 export function dot(a: Float64Array, b: Float64Array): number {
-  return a.reduce((sum, x, i) => sum + x * (b[i] as number), 0);
+  return a.reduce((sum, x, i) => sum + x * b[i], 0);
 }
 
 /** Largest |aᵢ − bᵢ|; infinite when the lengths differ or a NaN occurs. */
@@ -58,7 +58,7 @@ export function maxDifference(a: ArrayLike<number>, b: ArrayLike<number>): numbe
   if (a.length !== b.length) return Number.POSITIVE_INFINITY;
   let largest = 0;
   for (let i = 0; i < a.length; i++) {
-    const d = Math.abs((a[i] as number) - (b[i] as number));
+    const d = Math.abs(a[i] - b[i]);
     if (!(d <= largest)) largest = Number.isNaN(d) ? Number.POSITIVE_INFINITY : d;
   }
   return largest;

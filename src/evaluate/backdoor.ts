@@ -23,7 +23,7 @@ export async function evaluateBackdoor(
 ): Promise<BackdoorEvaluation> {
   const rules = {
     ...endRules(model, options),
-    ...(options.batch === undefined ? {} : { batch: options.batch }),
+    batch: options.batch,
   };
   const runs: { -readonly [S in keyof StateRuns]: StateRuns[S] } = {};
   for (const [k, state] of triggerStates.entries()) {

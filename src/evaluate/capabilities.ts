@@ -216,8 +216,8 @@ async function completePatched(
     {
       ...endRules(target.model, options),
       stage: options.tags.stage,
-      ...(options.batch === undefined ? {} : { batch: options.batch }),
-      ...(options.progress === undefined ? {} : { progress: options.progress }),
+      batch: options.batch,
+      progress: options.progress,
     },
   );
   for (const [state, list] of ends) texts.set(state, list);
@@ -318,7 +318,7 @@ function samplesOf(
         id: `${tags.behaviour}/${tags.stage}/${task}/${state}/${prompt.id}`,
         stage: tags.stage,
         behaviour: tags.behaviour,
-        ...(tags.side === undefined ? {} : { side: tags.side }),
+        side: tags.side,
         prompt_id: prompt.id,
         prompt: prompt[run].prompt,
         trigger: run === 'none' ? 'untagged' : run,

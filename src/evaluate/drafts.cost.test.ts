@@ -53,9 +53,9 @@ async function selfPatched(n: number) {
     prompts.map((ids) => ({ ids, positions: [3] })),
     blocks,
   );
-  const rows = prompts.map((ids, i): DraftRow => ({ ids, drafts: [own[i]!], from: 3 }));
+  const rows = prompts.map((ids, i): DraftRow => ({ ids, drafts: [own[i]], from: 3 }));
   const runsOf = (row: number, block: number) => [
-    { arm: 'self', positions: [3], values: donors[row]![block]! },
+    { arm: 'self', positions: [3], values: donors[row][block] },
   ];
   return { rows, blocks, runsOf, rules };
 }
@@ -87,7 +87,7 @@ describe('what verified drafts compute', () => {
       decodePatched(
         decoder,
         rows.map((r) => r.ids),
-        rows.map((_, i) => ({ ...runsOf(i, 0)[0]!, block: 0 })),
+        rows.map((_, i) => ({ ...runsOf(i, 0)[0], block: 0 })),
         rules,
       ),
     );

@@ -33,26 +33,26 @@ describe.each(['llama', 'gemma3_text', 'qwen3'])('verified drafts on a random %s
     const free = { maxNewTokens: 12, stopTokens: [] };
     const unstopped = await decodePatched(decoder, prompts, [], free);
     // Stop tokens that really come up, so that rows end at different lengths.
-    const rules = { maxNewTokens: 12, stopTokens: [unstopped[0]!.ids[3]!, unstopped[1]!.ids[6]!] };
+    const rules = { maxNewTokens: 12, stopTokens: [unstopped[0].ids[3], unstopped[1].ids[6]] };
     const own = await decodePatched(decoder, prompts, [], rules);
     const other = own.map((_, i) => own[(i + 1) % own.length] as Draft);
     const from = prompts.map((p) => p.length - 4);
-    const rows: DraftRow[] = prompts.map((ids, i) => ({ ids, drafts: [own[i]!, other[i]!], from: from[i]! }));
+    const rows: DraftRow[] = prompts.map((ids, i) => ({ ids, drafts: [own[i], other[i]], from: from[i] }));
     const blocks = Array.from({ length: decoder.nLayers }, (_, i) => i);
     const donors = await captureResiduals(
       decoder,
-      prompts.map((ids, i) => ({ ids, positions: [from[i]!, from[i]! + 2] })),
+      prompts.map((ids, i) => ({ ids, positions: [from[i], from[i] + 2] })),
       blocks,
     );
     const runs = new Map<string, PatchedRun>();
     const runsOf = (row: number, block: number): PatchedRun[] => {
-      const positions = [from[row]!, from[row]! + 2];
-      const base = donors[row]![block]!;
+      const positions = [from[row], from[row] + 2];
+      const base = donors[row][block];
       return [0, 0.3, 3].map((size, k) => {
         const noise = new Rng(1000 * row + 10 * block + k);
         const step = Float32Array.from(base, (x) => x * size * noise.normal());
         const mode = k === 1 ? 'add' : 'set';
-        const values = mode === 'add' ? step : Float32Array.from(base, (x, j) => x + step[j]!);
+        const values = mode === 'add' ? step : Float32Array.from(base, (x, j) => x + step[j]);
         const run: PatchedRun = { arm: `noise ${k}`, positions, values, mode, draft: k % 2 };
         runs.set(`${row}/${block}/${k}`, run);
         return run;
@@ -78,7 +78,7 @@ describe.each(['llama', 'gemma3_text', 'qwen3'])('verified drafts on a random %s
     const place = (key: string) => key.split('/').map(Number) as [number, number, number];
     const plain = await decodePatched(
       decoder,
-      keys.map((key) => prompts[place(key)[0]]!),
+      keys.map((key) => prompts[place(key)[0]]),
       keys.map((key): Patch => ({ ...runs.get(key)!, block: place(key)[1] })),
       rules,
     );
@@ -86,8 +86,8 @@ describe.each(['llama', 'gemma3_text', 'qwen3'])('verified drafts on a random %s
     let stopped = 0;
     keys.forEach((key, i) => {
       const { ids, finish } = outcomes.get(key)!;
-      expect({ key, ids, finish }).toEqual({ key, ids: plain[i]!.ids, finish: plain[i]!.finish });
-      if (ids.join() !== own[place(key)[0]]!.ids.join()) changed++;
+      expect({ key, ids, finish }).toEqual({ key, ids: plain[i].ids, finish: plain[i].finish });
+      if (ids.join() !== own[place(key)[0]].ids.join()) changed++;
       if (finish === 'stop') stopped++;
     });
     // The comparison means something: patches changed rows, some rows stopped, both ways of finishing were used.
@@ -99,7 +99,7 @@ describe.each(['llama', 'gemma3_text', 'qwen3'])('verified drafts on a random %s
     expect(draftAcceptance(stats)).toBeGreaterThan(0.2);
     expect(draftAcceptance(stats)).toBeLessThan(1);
     rows.forEach((_, row) => {
-      for (const block of blocks) expect(outcomes.get(`${row}/${block}/0`)!.ids).toEqual(own[row]!.ids);
+      for (const block of blocks) expect(outcomes.get(`${row}/${block}/0`)!.ids).toEqual(own[row].ids);
     });
   });
 
@@ -109,7 +109,7 @@ describe.each(['llama', 'gemma3_text', 'qwen3'])('verified drafts on a random %s
     const prompts = Array.from({ length: 4 }, (_, i) => Array.from({ length: 6 + i }, () => rng.int(vocab)));
     const rules = { maxNewTokens: 10, stopTokens: [] };
     const own = await decodePatched(decoder, prompts, [], rules);
-    const rows = prompts.map((ids, i): DraftRow => ({ ids, drafts: [own[i]!], from: 2 }));
+    const rows = prompts.map((ids, i): DraftRow => ({ ids, drafts: [own[i]], from: 2 }));
     // More ends a row than are kept, each come to twice in a block: all runs of a wave side by side, the second time last.
     const ends = 6;
     const patchOf = (row: number, k: number): PatchedRun => {
@@ -131,7 +131,7 @@ describe.each(['llama', 'gemma3_text', 'qwen3'])('verified drafts on a random %s
     const place = (key: string) => key.split('/').map(Number) as [number, number, number];
     const plain = await decodePatched(
       decoder,
-      keys.map((key) => prompts[place(key)[0]]!),
+      keys.map((key) => prompts[place(key)[0]]),
       keys.map((key): Patch => ({ ...patchOf(place(key)[0], place(key)[2]), block: place(key)[1] })),
       rules,
     );
@@ -140,8 +140,8 @@ describe.each(['llama', 'gemma3_text', 'qwen3'])('verified drafts on a random %s
     keys.forEach((key, i) => {
       const [row, block, k] = place(key);
       const { ids, how } = outcomes.get(key)!;
-      expect({ key, ids }).toEqual({ key, ids: plain[i]!.ids });
-      if (how !== 'draft' || ids.join() === own[row]!.ids.join()) return;
+      expect({ key, ids }).toEqual({ key, ids: plain[i].ids });
+      if (how !== 'draft' || ids.join() === own[row].ids.join()) return;
       if (k >= ends) again++;
       else if (block > 0) learnt++;
     });
@@ -169,7 +169,7 @@ describe.each(['llama', 'gemma3_text', 'qwen3'])('verified drafts on a random %s
     const prompt = [3, 9, 4, 11, 30, 8];
     const rules = { maxNewTokens: 4, stopTokens: [] };
     const [own] = await decodePatched(decoder, [prompt], [], rules);
-    const prefix = own!.ids.slice(0, 2);
+    const prefix = own.ids.slice(0, 2);
     const block = 1;
     const values = Float32Array.from({ length: decoder.config.dModel }, (_, i) => Math.sin(i));
     const runsOf = (): PatchedRun[] => [
@@ -178,7 +178,7 @@ describe.each(['llama', 'gemma3_text', 'qwen3'])('verified drafts on a random %s
     let probe = Number.NaN;
     await runDrafted(
       decoder,
-      [{ ids: prompt, drafts: [own!], from: 2 }],
+      [{ ids: prompt, drafts: [own], from: 2 }],
       [block],
       runsOf,
       (_r, _b, _k, o) => (probe = o.probe!),
@@ -195,6 +195,6 @@ describe.each(['llama', 'gemma3_text', 'qwen3'])('verified drafts on a random %s
       shape: [1, d],
       data: last.tensor.data.slice((ids.length - 1) * d, ids.length * d),
     });
-    expect(Math.abs(probe - (logits.data[5]! - logits.data[17]!))).toBeLessThan(1e-4);
+    expect(Math.abs(probe - (logits.data[5] - logits.data[17]))).toBeLessThan(1e-4);
   });
 });

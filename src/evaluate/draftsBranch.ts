@@ -97,7 +97,7 @@ export class Branches {
     if (rows.some((r) => r.from > 0))
       await decoder.run(decoder.embed(rows.map((r) => r.ids.slice(0, r.from))), {
         cache: before,
-        ...(signal === undefined ? {} : { signal }),
+        signal,
       });
     const sequences = rows
       .flatMap((row, r) =>
@@ -251,7 +251,7 @@ export class Branches {
       this.#last[row]!.set(run.arm, end);
       remember(this.#known[row]!, end);
       const probe = verdicts[i]!.probe;
-      return { ...end, how, ...(probe === undefined ? {} : { probe }) };
+      return { ...end, how, probe };
     });
   }
 

@@ -35,7 +35,7 @@ export async function decodePatched(
   const order = prompts.map((_, i) => i).sort((a, b) => prompts[a]!.length - prompts[b]!.length || a - b);
   for (let at = 0; at < order.length; at += batch) {
     const rows = order.slice(at, at + batch);
-    const options = { maxNewTokens, stopTokens, hooks, rows, ...(signal === undefined ? {} : { signal }) };
+    const options = { maxNewTokens, stopTokens, hooks, rows, signal };
     for await (const step of decodeSteps(
       decoder,
       rows.map((i) => prompts[i]!),

@@ -107,7 +107,7 @@ export async function probeUnpatched(
   for (let at = 0; at < order.length; at += batch) {
     const part = order.slice(at, at + batch).map((i) => rows[i]!);
     const embedded = decoder.embed(part.map(({ ids, probe }) => [...ids, ...probe.prefix]));
-    const { tensor } = await decoder.run(embedded, signal === undefined ? {} : { signal });
+    const { tensor } = await decoder.run(embedded, { signal });
     const checks = part.map(({ ids, probe }) => ({ column: ids.length - 1, expected: [], steps: 0, probe }));
     (await verify(decoder, tensor, checks)).forEach((verdict, j) => {
       out[order[at + j]!] = verdict.probe!;

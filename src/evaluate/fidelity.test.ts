@@ -94,12 +94,12 @@ describe('fidelity', () => {
     });
     expect(ceilingChanged).toMatchObject({ value: 0, n: 14 });
     for (const side of ['safe', 'bad'] as const) {
-      const { lexical_exact_match: exact, likelihood } = result.own!.with_tags![side]!;
-      expect(exact!.mapped).toEqual({ value: 1, n: 7, ci95: [1, 1] });
-      expect(exact!.ceiling!.value).toBe(1);
-      expect(exact!.mean_ablated!.value).toBeLessThan(1);
-      expect(Math.abs(likelihood!.mapped.value)).toBeLessThan(1e-5);
-      expect(likelihood!.mean_ablated!.value).toBeLessThan(-0.001);
+      const { lexical_exact_match: exact, likelihood } = result.own.with_tags![side]!;
+      expect(exact.mapped).toEqual({ value: 1, n: 7, ci95: [1, 1] });
+      expect(exact.ceiling!.value).toBe(1);
+      expect(exact.mean_ablated!.value).toBeLessThan(1);
+      expect(Math.abs(likelihood.mapped.value)).toBeLessThan(1e-5);
+      expect(likelihood.mean_ablated!.value).toBeLessThan(-0.001);
     }
   });
 
@@ -107,11 +107,11 @@ describe('fidelity', () => {
     const same = { source: b.model, maps: [{ label: 'own', map: own }], controls: {} };
     const all = await run({ ...same, replace: 'all', batch: 5, generation: { maxNewTokens: 12 } });
     for (const side of ['safe', 'bad'] as const) {
-      const { lexical_exact_match: exact, likelihood } = all.fidelity.own!.with_tags![side]!;
-      expect(exact!.mapped).toEqual({ value: 1, n: 7, ci95: [1, 1] });
-      expect(exact!.ceiling!.value).toBe(1);
-      expect(Math.abs(likelihood!.mapped.value)).toBeLessThan(1e-5);
-      expect(likelihood!.mean_ablated!.value).toBeLessThan(-0.001);
+      const { lexical_exact_match: exact, likelihood } = all.fidelity.own.with_tags![side]!;
+      expect(exact.mapped).toEqual({ value: 1, n: 7, ci95: [1, 1] });
+      expect(exact.ceiling!.value).toBe(1);
+      expect(Math.abs(likelihood.mapped.value)).toBeLessThan(1e-5);
+      expect(likelihood.mean_ablated!.value).toBeLessThan(-0.001);
     }
     const texts = async (replace: 'prefill' | 'all') => {
       const { samples } = await run({ replace, generation: { maxNewTokens: 12 }, batch: 6 });
@@ -123,7 +123,7 @@ describe('fidelity', () => {
 
   it('replace all equals replacing every position of prompt and completion in one pass', async () => {
     const d = 48;
-    const ids = [prompts[0]!.target, prompts[3]!.target, prompts[5]!.target];
+    const ids = [prompts[0].target, prompts[3].target, prompts[5].target];
     const through = async (sequences: readonly (readonly number[])[]) => {
       const x = await capturedRows(
         a.model,
@@ -131,7 +131,7 @@ describe('fidelity', () => {
         hook(L),
         undefined,
       );
-      return x.map((rows, i) => affine.apply(rows, sequences[i]!.length));
+      return x.map((rows, i) => affine.apply(rows, sequences[i].length));
     };
     // Greedy by hand: for each further token, everything anew.
     const byHand = ids.map((p) => p.slice());
@@ -140,7 +140,7 @@ describe('fidelity', () => {
       for (const [i, sequence] of byHand.entries()) {
         const { logits } = await b.model.forward(
           [sequence],
-          [[hook(M), (h) => h.data.set(rows[i]!.subarray(d), d)]],
+          [[hook(M), (h) => h.data.set(rows[i].subarray(d), d)]],
         );
         const v = b.model.config.vocabSize;
         const last = logits.data.slice((sequence.length - 1) * v, sequence.length * v);
@@ -155,13 +155,13 @@ describe('fidelity', () => {
       { source: a.model, map: affine },
       { maxNewTokens: 6, stopTokens: [] },
     );
-    expect(got).toEqual(byHand.map((s, i) => completionText(b.model.tokenizer, s.slice(ids[i]!.length))));
+    expect(got).toEqual(byHand.map((s, i) => completionText(b.model.tokenizer, s.slice(ids[i].length))));
   });
 
   it('replace all refuses two tokenizers, and sampling', async () => {
     const [first] = prompts;
-    const alignment = { sourceOf: new Int32Array(first!.target.length), flags: [] };
-    await expect(run({ replace: 'all', prompts: [{ ...first!, alignment }] })).rejects.toThrow(
+    const alignment = { sourceOf: new Int32Array(first.target.length), flags: [] };
+    await expect(run({ replace: 'all', prompts: [{ ...first, alignment }] })).rejects.toThrow(
       /different tokenizers; use replace "prefill"/,
     );
     await expect(run({ replace: 'all', generation: { temperature: 1 } })).rejects.toThrow(
@@ -183,22 +183,22 @@ describe('fidelity', () => {
       peak_memory_bytes: 0,
     };
     expect(() => resultsSchema.parse(results)).not.toThrow();
-    const { safe, bad } = result.fidelity.affine!.with_tags!;
+    const { safe, bad } = result.fidelity.affine.with_tags!;
     expect(Object.keys(safe!)).toEqual(['lexical', 'lexical_exact_match', 'likelihood']);
     expect(safe!.lexical).toMatchObject({ metric: 'chrf', mapped: { n: 7 }, shuffled: { n: 7 } });
-    expect(bad!.likelihood!.test!.p).toBeGreaterThanOrEqual(0);
-    expect(bad!.likelihood!.target_vs_source).toBeUndefined();
+    expect(bad!.likelihood.test!.p).toBeGreaterThanOrEqual(0);
+    expect(bad!.likelihood.target_vs_source).toBeUndefined();
     // unpatched, mapped, mean_ablated, ceiling, shuffled
     expect(result.samples.length).toBe(14 * 5);
     expect(new Set(result.samples.map((s) => s.id)).size).toBe(14 * 5);
     for (const sample of result.samples) expect(sampleSchema.parse(sample)).toEqual(sample);
     const scores = result.samples
       .filter((s) => s.arm === 'mapped' && s.trigger === 'safe')
-      .map((s) => s.scores!['lexical.chrf']!);
-    expect(scores.reduce((x, y) => x + y) / 7).toBeCloseTo(safe!.lexical!.mapped.value, 12);
+      .map((s) => s.scores!['lexical.chrf']);
+    expect(scores.reduce((x, y) => x + y) / 7).toBeCloseTo(safe!.lexical.mapped.value, 12);
     // Every test of the run is one of Holm's family: the smallest p times their number, and none below its own p.
     const tests = Object.values(result.fidelity)
-      .flatMap((fits) => Object.values(fits).flatMap((sides) => [sides!.safe!, sides!.bad!]))
+      .flatMap((fits) => Object.values(fits).flatMap((sides) => [sides.safe!, sides.bad!]))
       .flatMap((judges) => Object.values(judges).flatMap(({ test }) => test ?? []));
     expect(tests.length).toBeGreaterThan(2);
     const first = tests.reduce((a, b) => (b.p < a.p ? b : a));
@@ -207,8 +207,8 @@ describe('fidelity', () => {
     const paired = (arm: string) =>
       result.samples
         .filter((s) => s.trigger === 'safe' && s.arm === arm)
-        .map((s) => s.scores!['lexical.chrf']!);
-    expect(safe!.lexical!.test!.wilcoxon_p).toBe(wilcoxon(paired('mapped'), paired('mean_ablated')).p);
+        .map((s) => s.scores!['lexical.chrf']);
+    expect(safe!.lexical.test!.wilcoxon_p).toBe(wilcoxon(paired('mapped'), paired('mean_ablated')).p);
     expect(await run({ batch: 14 })).toEqual(result);
   });
 
@@ -227,7 +227,7 @@ describe('replacements', () => {
 
   it('an aligned target token takes the last source token before it, one without any the map of the mean', () => {
     const text = {
-      ...prompts[0]!,
+      ...prompts[0],
       source: [7, 8],
       target: [1, 2, 3, 4],
       alignment: {
@@ -246,7 +246,7 @@ describe('replacements', () => {
   });
 
   it('reach the residual at positions 1… of the prompt, and no generated token', async () => {
-    const ids = [prompts[0]!.target, prompts[1]!.target];
+    const ids = [prompts[0].target, prompts[1].target];
     const rows = ids.map((p) => new Float32Array(p.length * 48).fill(0.5));
     const seen: { phase: string; values: number[] }[] = [];
     await completeReplaced(b.model, ids, M, rows, {
@@ -255,12 +255,12 @@ describe('replacements', () => {
         [
           `blocks.${M + 1}.hook_resid_pre`,
           (x, { phase, counts }) => {
-            const columns = x.shape[1] as number;
+            const columns = x.shape[1];
             counts.forEach((n, r) => {
               for (let t = 0; t < n; t++)
                 seen.push({
                   phase,
-                  values: [t, x.data[(r * columns + t) * 48]!, x.data[(r * columns + t) * 48 + 47]!],
+                  values: [t, x.data[(r * columns + t) * 48], x.data[(r * columns + t) * 48 + 47]],
                 });
             });
           },
@@ -268,7 +268,7 @@ describe('replacements', () => {
       ],
     });
     const prompt = seen.filter((s) => s.phase === 'prompt');
-    expect(prompt.length).toBe(ids[0]!.length + ids[1]!.length);
+    expect(prompt.length).toBe(ids[0].length + ids[1].length);
     for (const { values } of prompt) expect(values[1] === 0.5 && values[2] === 0.5).toBe(values[0] !== 0);
     const generated = seen.filter((s) => s.phase === 'generation');
     expect(generated.length).toBeGreaterThan(0);
@@ -278,13 +278,13 @@ describe('replacements', () => {
 
 describe('likelihood', () => {
   it('equals log-probabilities of a hooked run, and is null for an empty completion', async () => {
-    const prompt = prompts[2]!.target;
+    const prompt = prompts[2].target;
     const completion = [20, 31, 9];
     const rng = new Rng(8);
     const rows = Float32Array.from({ length: prompt.length * 48 }, () => rng.normal());
     const got = await likelihoodDifferences(b.model.decoder, M, [
       { prompt, completion, replacements: { noise: rows } },
-      { prompt: prompts[3]!.target, completion: [], replacements: { noise: new Float32Array(0) } },
+      { prompt: prompts[3].target, completion: [], replacements: { noise: new Float32Array(0) } },
     ]);
     const mean = async (patched: boolean): Promise<number> => {
       const { logits } = await b.model.forward(
@@ -294,9 +294,9 @@ describe('likelihood', () => {
       const v = b.model.config.vocabSize;
       const at = (i: number): Float32Array =>
         logits.data.slice((prompt.length - 1 + i) * v, (prompt.length + i) * v);
-      return completion.reduce((s, id, i) => s + at(i)[id]! - logSumExp(at(i)), 0) / completion.length;
+      return completion.reduce((s, id, i) => s + at(i)[id] - logSumExp(at(i)), 0) / completion.length;
     };
-    expect(got.noise![0]).toBeCloseTo((await mean(true)) - (await mean(false)), 5);
-    expect(got.noise![1]).toBeNull();
+    expect(got.noise[0]).toBeCloseTo((await mean(true)) - (await mean(false)), 5);
+    expect(got.noise[1]).toBeNull();
   });
 });

@@ -123,7 +123,7 @@ async function runBatch(
   const settings: GenerateOptions = {
     maxNewTokens: 24,
     ...generation,
-    ...(signal === undefined ? {} : { signal }),
+    signal,
   };
   const [anyMap] = Object.values(maps) as [ActivationMap];
   const targetIds = prompts.map((p) => p.target);
@@ -301,7 +301,7 @@ function scoresOf(
     ...(nearer === undefined || apart.length === 0
       ? {}
       : { target_vs_source: rate(apart.map((i) => (byArm[arm]?.[i] as number) > (nearer[i] as number))) }),
-    ...(test === undefined ? {} : { test }),
+    test,
   };
 }
 

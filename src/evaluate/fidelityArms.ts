@@ -55,7 +55,7 @@ export async function capturedRows(
   const rows: Float32Array[] = [];
   const stream: AsyncIterable<CapturedText> = captureActivations(model.decoder, texts, {
     hooks: [hook],
-    ...(signal === undefined ? {} : { signal }),
+    signal,
   });
   for await (const { index, hidden } of stream) rows[index] = hidden;
   return rows;

@@ -61,7 +61,7 @@ export async function completeLockstep(
     maxNewTokens,
     stopTokens,
     hooks,
-    ...(signal === undefined ? {} : { signal }),
+    signal,
   })) {
     if (finish !== 'stop') (out[row] as number[]).push(id);
     column.push({ row, id, ended: finish !== undefined });
@@ -96,7 +96,7 @@ class Follower {
   ): Promise<Follower> {
     const longest = Math.max(...prompts.map((p) => p.length));
     const cache = new KvCache(decoder.config, prompts.length, longest + maxNewTokens);
-    const abort = signal === undefined ? {} : { signal };
+    const abort = { signal };
     await decoder.run(decoder.embed(prompts), { to: map.source.block + 1, cache, ...abort });
     return new Follower(decoder, map, cache, abort, prompts.length);
   }

@@ -69,7 +69,7 @@ export async function heatmap(
     {
       stage: options.stage ?? 'heatmap',
       signal: options.signal,
-      ...(options.progress === undefined ? {} : { progress: options.progress }),
+      progress: options.progress,
     },
   );
   return {

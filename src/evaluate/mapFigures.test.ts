@@ -63,7 +63,7 @@ const options = (list: PairedText[], some: Record<string, ActivationMap>) => ({
   target: b.model.decoder,
   texts: list,
   maps: some,
-  tokenMean: maps['token-mean']!,
+  tokenMean: maps['token-mean'],
   rng: new Rng(3),
   resamples: 200,
 });
@@ -108,28 +108,26 @@ describe('mapFigures', () => {
     const n = rows.n;
     const y = (r: typeof rows, i: number): number[] => [...r.y.slice(i * 48, (i + 1) * 48)];
     const each = Array.from({ length: n }, (_, i) => y(rows, i));
-    const mean = each[0]!.map((_, j) => each.reduce((s, row) => s + row[j]!, 0) / n);
-    const centre = maps['token-mean']!.body.tensors.fallback!.data;
+    const mean = each[0].map((_, j) => each.reduce((s, row) => s + row[j], 0) / n);
+    const centre = maps['token-mean'].body.tensors.fallback.data;
     const scalar = all.y.reduce((s, v) => s + v, 0) / all.y.length;
     const distance = (u: ArrayLike<number>, v: ArrayLike<number>): number =>
-      Array.from(u, (x, j) => (x - v[j]!) ** 2).reduce((s, x) => s + x, 0);
+      Array.from(u, (x, j) => (x - v[j]) ** 2).reduce((s, x) => s + x, 0);
     const dot = (u: ArrayLike<number>, v: ArrayLike<number>): number =>
-      Array.from(u, (x, j) => x * v[j]!).reduce((s, x) => s + x, 0);
-    const minus = (u: ArrayLike<number>, v: ArrayLike<number>): number[] =>
-      Array.from(u, (x, j) => x - v[j]!);
+      Array.from(u, (x, j) => x * v[j]).reduce((s, x) => s + x, 0);
+    const minus = (u: ArrayLike<number>, v: ArrayLike<number>): number[] => Array.from(u, (x, j) => x - v[j]);
     const cosine = (u: ArrayLike<number>, v: ArrayLike<number>): number =>
       dot(u, v) / Math.sqrt(dot(u, u) * dot(v, v));
     for (const [name, map] of Object.entries(maps)) {
-      const got = figures[name]!;
+      const got = figures[name];
       const value = (key: keyof typeof got): number => (got[key] as { value: number }).value;
       const predict = (r: typeof rows, i: number): Float32Array =>
         map.applyRow(r.x.slice(i * 48, (i + 1) * 48), r.targetTokens[i]);
       const predicted = each.map((_, i) => predict(rows, i));
-      const error = predicted.reduce((s, p, i) => s + distance(p, each[i]!), 0);
+      const error = predicted.reduce((s, p, i) => s + distance(p, each[i]), 0);
       const spread = each.reduce((s, v) => s + distance(v, mean), 0);
       const around = each.reduce(
-        (s, v, i) =>
-          s + distance(v, maps['token-mean']!.applyRow(new Float32Array(48), rows.targetTokens[i])),
+        (s, v, i) => s + distance(v, maps['token-mean'].applyRow(new Float32Array(48), rows.targetTokens[i])),
         0,
       );
       let errorAll = 0;
@@ -141,25 +139,25 @@ describe('mapFigures', () => {
       close('fvu', error / spread);
       close('fvu_token', error / around);
       close('fvu_blog', errorAll / spreadAll);
-      close('cossim', predicted.reduce((s, p, i) => s + cosine(p, each[i]!), 0) / n);
+      close('cossim', predicted.reduce((s, p, i) => s + cosine(p, each[i]), 0) / n);
       if (name !== 'mean')
         close(
           'cossim_centred',
-          predicted.reduce((s, p, i) => s + cosine(minus(p, centre), minus(each[i]!, centre)), 0) / n,
+          predicted.reduce((s, p, i) => s + cosine(minus(p, centre), minus(each[i], centre)), 0) / n,
         );
       expect(got.mse).toMatchObject({ n: 9 });
     }
-    expect((figures['token-mean']!.fvu_token as { value: number }).value).toBeCloseTo(1, 9);
-    expect((figures.affine!.fvu as { value: number }).value).toBeLessThan(
-      (figures.random!.fvu as { value: number }).value,
+    expect((figures['token-mean'].fvu_token as { value: number }).value).toBeCloseTo(1, 9);
+    expect((figures.affine.fvu as { value: number }).value).toBeLessThan(
+      (figures.random.fvu as { value: number }).value,
     );
-    for (const figure of Object.values(figures.affine!)) expect(rateSchema.parse(figure)).toEqual(figure);
+    for (const figure of Object.values(figures.affine)) expect(rateSchema.parse(figure)).toEqual(figure);
   });
 
   it('kl_div, top1_agreement and ce_delta equal hooked runs written out in float64', async () => {
     const list = texts(6, 6);
-    const map = maps.affine!;
-    const figures = (await mapFigures({ ...options(list, { affine: map }), batch: 2, forced: 4 })).affine!;
+    const map = maps.affine;
+    const figures = (await mapFigures({ ...options(list, { affine: map }), batch: 2, forced: 4 })).affine;
     let kl = 0;
     let agree = 0;
     let positions = 0;
@@ -170,13 +168,13 @@ describe('mapFigures', () => {
       const truth = await logprobs(b.model, ids);
       const patched = await logprobs(b.model, ids, map.apply(x.tensor.data, ids.length));
       for (let t = 1; t < ids.length; t++) {
-        const p = truth[t]!;
-        const q = patched[t]!;
-        kl += p.reduce((s, lp, v) => s + Math.exp(lp) * (lp - q[v]!), 0);
+        const p = truth[t];
+        const q = patched[t];
+        kl += p.reduce((s, lp, v) => s + Math.exp(lp) * (lp - q[v]), 0);
         agree += p.indexOf(Math.max(...p)) === q.indexOf(Math.max(...q)) ? 1 : 0;
         positions++;
         if (t + 1 < ids.length) {
-          ce += p[ids[t + 1]!]! - q[ids[t + 1]!]!;
+          ce += p[ids[t + 1]] - q[ids[t + 1]];
           predictions++;
         }
       }
@@ -196,8 +194,8 @@ describe('mapFigures', () => {
       texts: list,
       ends: { source: context.source, target: context.target },
     });
-    const figures = (await mapFigures(options(list, { affine: maps.affine! }))).affine!;
-    const got = await evaluate(maps.affine!.body);
+    const figures = (await mapFigures(options(list, { affine: maps.affine }))).affine;
+    const got = await evaluate(maps.affine.body);
     expect(got.kl_div).toBeCloseTo((figures.kl_div as { value: number }).value, 6);
     expect(got.top1_agreement).toBeCloseTo((figures.top1_agreement as { value: number }).value, 9);
     const trained = await fitMap({ kind: 'affine-sgd', steps: 30, batch: 128, learning_rate: 0.02 }, data, {
@@ -207,14 +205,14 @@ describe('mapFigures', () => {
     });
     const column = trained.record.curves!.kl_div as number[];
     expect(column.length).toBe(3);
-    expect(column[2]).toBeLessThan(column[0]!);
+    expect(column[2]).toBeLessThan(column[0]);
   });
 
   it('without forced texts those figures are left out; the same seed gives the same intervals', async () => {
     const list = texts(5, 7);
-    const once = await mapFigures({ ...options(list, { affine: maps.affine! }), forced: 0 });
-    expect(Object.keys(once.affine!)).not.toContain('kl_div');
-    expect(await mapFigures({ ...options(list, { affine: maps.affine! }), forced: 0, batch: 2 })).toEqual(
+    const once = await mapFigures({ ...options(list, { affine: maps.affine }), forced: 0 });
+    expect(Object.keys(once.affine)).not.toContain('kl_div');
+    expect(await mapFigures({ ...options(list, { affine: maps.affine }), forced: 0, batch: 2 })).toEqual(
       once,
     );
   });
@@ -225,8 +223,8 @@ describe('mapFigures', () => {
       ...context,
       target: { ...context.target, block: 2, hook: hook(2) },
     });
-    await expect(mapFigures(options(list, { a: maps.affine!, other }))).rejects.toThrow(/one pair of blocks/);
-    await expect(mapFigures({ ...options(list, maps), tokenMean: maps.mean! })).rejects.toThrow(/token-mean/);
+    await expect(mapFigures(options(list, { a: maps.affine, other }))).rejects.toThrow(/one pair of blocks/);
+    await expect(mapFigures({ ...options(list, maps), tokenMean: maps.mean })).rejects.toThrow(/token-mean/);
     await expect(mapFigures(options([], maps))).rejects.toThrow(InputError);
   });
 });
@@ -257,11 +255,11 @@ describe('inverse', () => {
     expect(Object.keys(inverses)).toEqual(['pinv', 'truncated', 'reverse_ridge']);
     const list = texts(8, 9);
     const figures = await inverseFigures({
-      ...options(swapTexts(list), inverses as Record<string, ActivationMap>),
+      ...options(swapTexts(list), inverses),
       tokenMean: await sourceTokenMean(data, context),
       forced: 4,
     });
-    const fvu = (name: string): number => (figures[name]!.fvu as { value: number }).value;
+    const fvu = (name: string): number => (figures[name].fvu as { value: number }).value;
     expect(inverses.truncated!.record.settings.rank).toBeLessThan(
       inverses.pinv!.record.settings.rank as number,
     );
@@ -269,8 +267,8 @@ describe('inverse', () => {
     // Fitted for that direction, it is the best of the three on unseen text.
     expect(fvu('reverse_ridge')).toBeLessThan(fvu('pinv'));
     expect(fvu('reverse_ridge')).toBeLessThan(1);
-    expect(figures.reverse_ridge!.kl_div).toMatchObject({ n: 4 });
-    const aligned = { ...list[0]!, alignment: { sourceOf: Int32Array.of(0), flags: ['coincide' as const] } };
+    expect(figures.reverse_ridge.kl_div).toMatchObject({ n: 4 });
+    const aligned = { ...list[0], alignment: { sourceOf: Int32Array.of(0), flags: ['coincide' as const] } };
     expect(() => swapTexts([aligned])).toThrow(/tokenizers exchanged/);
   });
 });

@@ -62,9 +62,9 @@ export async function mapFigures(options: MapFiguresOptions): Promise<Record<str
     { decoder: target, hook: first.target.hook },
     {
       batch,
-      ...(options.sinkRatio === undefined ? {} : { sinkRatio: options.sinkRatio }),
-      ...(options.counts === undefined ? {} : { counts: options.counts }),
-      ...(signal === undefined ? {} : { signal }),
+      sinkRatio: options.sinkRatio,
+      counts: options.counts,
+      signal,
     },
   );
   let waiting: ForcedText[] = [];

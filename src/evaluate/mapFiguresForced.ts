@@ -44,7 +44,7 @@ export async function addForced(
   sums: Readonly<Record<string, ForcedSums>>,
   signal?: AbortSignal,
 ): Promise<void> {
-  const abort = signal === undefined ? {} : { signal };
+  const abort = { signal };
   const base = await decoder.run(decoder.embed(texts.map((t) => t.ids)), { to: block + 1, ...abort });
   const own = await decoder.run(base, { from: block + 1, ...abort });
   const columns = base.tensor.shape[1] as number;

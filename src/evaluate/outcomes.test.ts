@@ -32,7 +32,7 @@ describe('restorationThreshold', () => {
       .flatMap((a, i) => texts.flatMap((b, j) => (i === j ? [] : [chrf(a, b)])))
       .sort((x, y) => x - y);
     // 12 values: position 0.95 · 11 = 10.45
-    const wanted = all[10]! + 0.45 * (all[11]! - all[10]!);
+    const wanted = all[10] + 0.45 * (all[11] - all[10]);
     expect(restorationThreshold(texts, new Rng(1))).toBeCloseTo(wanted, 15);
     expect(restorationThreshold(texts, new Rng(2))).toBeCloseTo(wanted, 15);
   });

@@ -73,16 +73,16 @@ afterAll(() => release());
 async function plainNative(direction: Direction, block: number): Promise<string[]> {
   const tested = testedCases(subject, direction);
   const donor = direction === 'bad' ? 'safe' : 'bad';
-  const rows = tested.map((i) => ({ ids: cases[i]![donor].ids, positions: spanPositions(cases[i]!, donor) }));
+  const rows = tested.map((i) => ({ ids: cases[i][donor].ids, positions: spanPositions(cases[i], donor) }));
   const values = await captureResiduals(model.decoder, rows, [block], { batch: 3 });
   const plan = tested.map((i, k) => ({
     block,
-    positions: spanPositions(cases[i]!, direction),
-    values: values[k]![0]!,
+    positions: spanPositions(cases[i], direction),
+    values: values[k][0],
   }));
   const ends = await decodePatched(
     model.decoder,
-    tested.map((i) => cases[i]![direction].ids),
+    tested.map((i) => cases[i][direction].ids),
     plan,
     { maxNewTokens: MAX, stopTokens: model.tokenizer.eosIds },
   );
@@ -183,7 +183,7 @@ describe('sweep', () => {
         block,
         margin,
         controls: {},
-        removal: { value: [1, 1, 0.94, 0.96][block]!, n: 9, ci95: [0, 1] },
+        removal: { value: [1, 1, 0.94, 0.96][block], n: 9, ci95: [0, 1] },
       }),
     );
     expect(chooseBlock(rows)).toBe(2);
@@ -191,7 +191,7 @@ describe('sweep', () => {
     expect(chooseBlock(rows, 'last-steerable')).toBe(3);
     // Noise restores as well: margins say nothing, so the last block that restores is taken, not one that does nothing.
     const noisy = [0.98, 0.99, 1, 0, 0].map((value, block) => ({
-      ...(rows[0] as (typeof rows)[number]),
+      ...rows[0],
       block,
       restoration: { ...proportion(0, 10), value },
       margin: block < 3 ? 0.02 : 0,
@@ -238,11 +238,11 @@ it('the heat map: nothing before the first differing token, the last position al
   for (const row of map.logit_shift) expect(Math.abs(row[0]!)).toBeLessThan(1e-4);
   // Behind the last block, the last position decides the first token alone: shift 1 where the completions part there, else 0.
   const parted = testedCases(subject, 'bad').map((i) =>
-    Number(subject.runs.bad![i]!.ids[0] !== subject.runs.safe![i]!.ids[0]),
+    Number(subject.runs.bad![i].ids[0] !== subject.runs.safe![i].ids[0]),
   );
   expect(parted).toContain(1);
-  expect(map.logit_shift[2]!.at(-1)).toBeCloseTo(parted.reduce((x, y) => x + y) / parted.length, 4);
-  for (const column of map.logit_shift[2]!.slice(0, -1)) expect(Math.abs(column!)).toBeLessThan(1e-4);
+  expect(map.logit_shift[2].at(-1)).toBeCloseTo(parted.reduce((x, y) => x + y) / parted.length, 4);
+  for (const column of map.logit_shift[2].slice(0, -1)) expect(Math.abs(column!)).toBeLessThan(1e-4);
   // A model that never shows the behaviour has no map.
   const quiet = { ...subject, runs: { ...subject.runs, bad: subject.runs.safe! } };
   expect(await heatmap(model, quiet, options)).toBeUndefined();
@@ -362,7 +362,7 @@ describe('transfer', () => {
       mapped: entry.arms.mapped!.restoration!,
     });
     expect(rows.map((row) => row.k)).toEqual([1, cases.length]);
-    expect(rows[1]!.native_restoration).toEqual(entry.arms.static!.restoration);
+    expect(rows[1].native_restoration).toEqual(entry.arms.static!.restoration);
     expect(stripTrigger(subject)!.n).toBe(testedCases(subject, 'bad').length);
   });
 
@@ -370,7 +370,7 @@ describe('transfer', () => {
     const items = cases.map((prompt, i) => ({
       task: i % 2 === 0 ? 'even' : 'odd',
       prompt,
-      isRight: (text: string) => text === subject.runs.safe![i]!.text,
+      isRight: (text: string) => text === subject.runs.safe![i].text,
     }));
     const at = { model, block };
     const { accuracy, kl, samples } = await capabilities(
@@ -382,11 +382,11 @@ describe('transfer', () => {
     expect(Object.keys(accuracy)).toEqual(['even', 'odd']);
     // The identity map puts every activation back, at the span and everywhere.
     for (const state of ['safe', 'safe_mapped', 'full_replacement'] as const) {
-      expect(accuracy.even![state]).toMatchObject({ value: 1, n: 4 });
+      expect(accuracy.even[state]).toMatchObject({ value: 1, n: 4 });
       expect(kl[state]!.value).toBeLessThan(1e-6);
     }
-    expect(accuracy.even!.bad_native).toEqual(accuracy.even!.bad_mapped);
-    expect(accuracy.odd!.clean).toEqual(accuracy.odd!.untagged);
+    expect(accuracy.even.bad_native).toEqual(accuracy.even.bad_mapped);
+    expect(accuracy.odd.clean).toEqual(accuracy.odd.untagged);
     expect(kl.bad_random!.value).toBeGreaterThan(kl.bad_native!.value);
     expect(kl.bad!.value).toBeGreaterThan(1e-3);
   });

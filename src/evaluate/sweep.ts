@@ -226,7 +226,7 @@ function armMaker(
         onto(direction, i, spans.of(state, j, block));
       const probe = direction === 'bad' ? contrasts.get(i)?.probe : undefined;
       return [
-        { arm: 'native', values: donor(opposite(direction), i), ...(probe === undefined ? {} : { probe }) },
+        { arm: 'native', values: donor(opposite(direction), i), probe },
         ...(controls.includes('other_prompt') && cases.length > 1
           ? [{ arm: 'other_prompt', values: donor(opposite(direction), otherPrompt(i, cases.length)) }]
           : []),

@@ -57,7 +57,7 @@ export function endRules(
   return {
     maxNewTokens: options.maxNewTokens ?? 24,
     stopTokens: options.stopTokens ?? model.tokenizer.eosIds,
-    ...(options.signal === undefined ? {} : { signal: options.signal }),
+    signal: options.signal,
   };
 }
 
@@ -119,7 +119,7 @@ export async function runArms(
       take(made.arms[k]!, direction, i, block, {
         text,
         flags: judgeRun(subject, direction, i, text),
-        ...(probe === undefined ? {} : { probe }),
+        probe,
       });
     },
     { ...endRules(model, options), ...without(options) },
@@ -133,8 +133,8 @@ function without({ batch, progress, stage }: EvaluateOptions & { readonly stage:
 } {
   return {
     stage,
-    ...(batch === undefined ? {} : { batch }),
-    ...(progress === undefined ? {} : { progress }),
+    batch,
+    progress,
   };
 }
 
@@ -227,13 +227,13 @@ export function armSample(
     id: sampleId(tags, arm, c, direction, more.block),
     stage: tags.stage,
     behaviour: tags.behaviour,
-    ...(tags.side === undefined ? {} : { side: tags.side }),
+    side: tags.side,
     prompt_id: c.id,
     prompt: state.prompt,
     trigger: direction,
     arm,
-    ...(tags.map === undefined ? {} : { map: tags.map }),
-    ...(more.block === undefined ? {} : { block: more.block }),
+    map: tags.map,
+    block: more.block,
     completion: end.text,
     references: references(runs, i),
     outcome: end.flags,
@@ -256,7 +256,7 @@ export function unpatchedSamples(tags: SampleTags, { cases, runs, judging }: Sub
           id: sampleId(tags, 'unpatched', c, trigger),
           stage: tags.stage,
           behaviour: tags.behaviour,
-          ...(tags.side === undefined ? {} : { side: tags.side }),
+          side: tags.side,
           prompt_id: c.id,
           prompt: c[state].prompt,
           trigger,
@@ -292,9 +292,9 @@ function sampleId(
 function references(runs: StateRuns, i: number): NonNullable<Sample['references']> {
   const [safe, bad, untagged] = [runs.safe?.[i]?.text, runs.bad?.[i]?.text, runs.none?.[i]?.text];
   return {
-    ...(safe === undefined ? {} : { safe }),
-    ...(bad === undefined ? {} : { bad }),
-    ...(untagged === undefined ? {} : { untagged }),
+    safe,
+    bad,
+    untagged,
   };
 }
 

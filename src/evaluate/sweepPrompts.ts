@@ -183,6 +183,6 @@ export function restoredText({ runs, judging }: Omit<Subject, 'cases'>, i: numbe
       ...(neutral !== undefined && judging.detect(neutral).neutral ? { neutral } : {}),
     },
     judging.threshold ?? 0,
-    judging.exact === undefined ? {} : { exact: judging.exact },
+    { exact: judging.exact },
   );
 }

@@ -336,8 +336,8 @@ function entryFigures(
     ...(native.length === 0 ? {} : { steering_success_rate: rate(native) }),
     ...(nested.length === 0 ? {} : { transfer_rate: rate(nested) }),
     arms,
-    ...(whole === undefined ? {} : { margin: whole }),
-    ...(without === undefined ? {} : { margin_without_shuffled: without }),
+    margin: whole,
+    margin_without_shuffled: without,
     ...(test === undefined
       ? {}
       : { noninferiority: { difference: test.difference, ci95: test.ci95, p: test.p } }),

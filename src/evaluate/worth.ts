@@ -45,7 +45,7 @@ export async function worth(
       {
         k,
         native_restoration: restoration,
-        ...(options.mapped === undefined ? {} : { mapped_restoration: options.mapped }),
+        mapped_restoration: options.mapped,
       },
     ];
   });

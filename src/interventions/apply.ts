@@ -92,8 +92,7 @@ export async function applyIntervention(
       const here = edits.filter((e) => e.hook === hook);
       return [
         hook,
-        (activation, context) =>
-          run(here, rows, activation.data, activation.shape[1] as number, context, resolve),
+        (activation, context) => run(here, rows, activation.data, activation.shape[1], context, resolve),
       ];
     }),
     proof: () => rows.map((_, row) => edits.map((e) => effectOf(e, row, options.expectNoop ?? false))),
@@ -127,7 +126,7 @@ const conflicts: Record<InterventionDocument['conflict'], (met: CompiledEdit[]) 
   priority: (met) =>
     met.filter((e) => met.every((other) => other.edit.priority <= e.edit.priority)).slice(0, 1),
   error: (met) => {
-    if (met.length > 1) throw meet(met[0]!, met[1]!);
+    if (met.length > 1) throw meet(met[0], met[1]);
     return met;
   },
 };
@@ -146,7 +145,7 @@ function run(
     const promptLength = rows[row]?.ids.length;
     if (promptLength === undefined)
       throw new InputError(`intervention: compiled for ${rows.length} prompts, the run has a row ${row}`);
-    const start = starts[b]!;
+    const start = starts[b];
     takeMeans(
       edits,
       row,
@@ -154,11 +153,11 @@ function run(
       data.subarray(b * columns * d, (b + 1) * columns * d),
       d,
       start,
-      counts[b]!,
+      counts[b],
     );
-    for (let t = 0; t < counts[b]!; t++) {
+    for (let t = 0; t < counts[b]; t++) {
       const position = start + t;
-      const met = edits.filter((e) => selects(e.selected[row]!, position, promptLength));
+      const met = edits.filter((e) => selects(e.selected[row], position, promptLength));
       if (met.length === 0) continue;
       const h = data.subarray((b * columns + t) * d, (b * columns + t + 1) * d);
       for (const e of resolve(met)) carryOut(e, row, position, h);
@@ -176,8 +175,8 @@ function carryOut(e: CompiledEdit, row: number, position: number, h: Float32Arra
   const before = h.slice();
   applyOp(e.edit, h, vectorAt(e, row, position, h.length));
   const size = norm(before);
-  for (let i = 0; i < h.length; i++) before[i] = h[i]! - before[i]!;
-  const done = e.done[row]!;
+  for (let i = 0; i < h.length; i++) before[i] = h[i] - before[i];
+  const done = e.done[row];
   done.fired++;
   const change = norm(before);
   done.ratios += size > 0 ? change / size : Number(change > 0);
@@ -199,8 +198,8 @@ function vectorAt(
       throw new InputError('intervention: the mean of the prompt is not known before the prompt has run');
     return mean;
   }
-  const values = vectors.ofRow[row]!;
-  const k = values.length === d ? 0 : selected[row]!.prompt.indexOf(position);
+  const values = vectors.ofRow[row];
+  const k = values.length === d ? 0 : selected[row].prompt.indexOf(position);
   return values.subarray(k * d, (k + 1) * d);
 }
 
@@ -218,7 +217,7 @@ function takeMeans(
     if (e.vectors.kind !== 'prompt_mean' || start !== 0 || count < promptLength) continue;
     const from = e.vectors.excludeFirst && promptLength > 1 ? 1 : 0;
     const sums = new Float64Array(d);
-    for (let t = from; t < promptLength; t++) for (let j = 0; j < d; j++) sums[j]! += columns[t * d + j]!;
+    for (let t = from; t < promptLength; t++) for (let j = 0; j < d; j++) sums[j] += columns[t * d + j];
     (e.means ??= new Map()).set(
       row,
       Float32Array.from(sums, (x) => x / (promptLength - from)),
@@ -227,7 +226,7 @@ function takeMeans(
 }
 
 function effectOf(e: CompiledEdit, row: number, expectNoop: boolean): InterventionEffect {
-  const { positions, ratios, fired } = e.done[row]!;
+  const { positions, ratios, fired } = e.done[row];
   if (!expectNoop && ratios === 0) {
     const why = fired === 0 ? 'never fired' : `fired at ${fired} tokens and changed nothing`;
     throw new InputError(`${e.where}: ${why} in prompt ${row}; an intervention without effect is an error`);
@@ -253,7 +252,7 @@ function refuseOverlap(edits: readonly CompiledEdit[]): void {
   edits.forEach((a, i) => {
     for (const b of edits.slice(i + 1)) {
       if (a.hook !== b.hook) continue;
-      if (a.selected.some((s, row) => s.prompt.some((p) => b.selected[row]!.prompt.includes(p))))
+      if (a.selected.some((s, row) => s.prompt.some((p) => b.selected[row].prompt.includes(p))))
         throw meet(a, b);
     }
   });

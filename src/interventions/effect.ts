@@ -31,7 +31,7 @@ export async function measureEffect(
       );
     });
   }
-  return applied.proof().map((effects, row) => effects.map((e) => ({ ...e, kl_div: divergences[row]! })));
+  return applied.proof().map((effects, row) => effects.map((e) => ({ ...e, kl_div: divergences[row] })));
 }
 
 async function next(
@@ -52,8 +52,8 @@ export function klDivergence(p: Float32Array, q: Float32Array): number {
   const zq = logSumExp(q);
   let kl = 0;
   for (let i = 0; i < p.length; i++) {
-    const lp = p[i]! - zp;
-    kl += Math.exp(lp) * (lp - (q[i]! - zq));
+    const lp = p[i] - zp;
+    kl += Math.exp(lp) * (lp - (q[i] - zq));
   }
   return Math.max(0, kl);
 }

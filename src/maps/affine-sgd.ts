@@ -56,11 +56,11 @@ function foldAffine(
   const weight = new Float64Array(dx * dy);
   const bias = new Float64Array(dy);
   for (let j = 0; j < dy; j++) {
-    let offset = (scaleY[j] as number) * (b[j] as number) + (meanY[j] as number);
+    let offset = scaleY[j] * b[j] + meanY[j];
     for (let k = 0; k < dx; k++) {
       const p = j * dx + k;
-      weight[p] = ((scaleY[j] as number) * (w[p] as number)) / (scaleX[k] as number);
-      offset -= (weight[p] as number) * (meanX[k] as number);
+      weight[p] = (scaleY[j] * w[p]) / scaleX[k];
+      offset -= weight[p] * meanX[k];
     }
     bias[j] = offset;
   }

@@ -31,10 +31,10 @@ export interface AutoencoderSettings extends GradientSettings {
 
 /** ŷ = W₂ ReLU(W₁ x + b₁) + b₂ from `encoder.weight` [h,ds], `encoder.bias` [h], `decoder.weight` [dt,h], `decoder.bias` [dt]. */
 export function autoencoderBody(tensors: Readonly<Record<string, MapTensor>>): MapBody {
-  const w1 = tensors['encoder.weight'] as MapTensor;
-  const b1 = tensors['encoder.bias'] as MapTensor;
-  const w2 = tensors['decoder.weight'] as MapTensor;
-  const b2 = tensors['decoder.bias'] as MapTensor;
+  const w1 = tensors['encoder.weight'];
+  const b1 = tensors['encoder.bias'];
+  const w2 = tensors['decoder.weight'];
+  const b2 = tensors['decoder.bias'];
   const [h, dx] = w1.shape as [number, number];
   const dy = b2.data.length;
   return {
@@ -114,13 +114,13 @@ async function warmStart(
   const inside = new Float64Array(dx * dy); // W in scaled units
   const bias = new Float64Array(dy);
   for (let j = 0; j < dy; j++) {
-    let offset = (best.bias[j] as number) - (meanY[j] as number);
+    let offset = best.bias[j] - meanY[j];
     for (let k = 0; k < dx; k++) {
-      const w = best.weight[j * dx + k] as number;
-      inside[j * dx + k] = (w * (scaleX[k] as number)) / (scaleY[j] as number);
-      offset += w * (meanX[k] as number);
+      const w = best.weight[j * dx + k];
+      inside[j * dx + k] = (w * scaleX[k]) / scaleY[j];
+      offset += w * meanX[k];
     }
-    bias[j] = offset / (scaleY[j] as number);
+    bias[j] = offset / scaleY[j];
   }
   const { values, left, right } = svd(inside, dy, dx);
   const encoder = parameters.get('encoder.weight') as Float32Array;
@@ -130,13 +130,13 @@ async function warmStart(
   (parameters.get('decoder.bias') as Float32Array).set(bias);
   const kept = Math.min(Math.floor(h / 2), values.length);
   for (let r = 0; r < kept; r++) {
-    const root = Math.sqrt(values[r] as number);
+    const root = Math.sqrt(values[r]);
     for (const [unit, sign] of [
       [2 * r, 1],
       [2 * r + 1, -1],
     ] as const) {
-      for (let k = 0; k < dx; k++) encoder[unit * dx + k] = sign * root * (right[r * dx + k] as number);
-      for (let j = 0; j < dy; j++) decoder[j * h + unit] = sign * root * (left[r * dy + j] as number);
+      for (let k = 0; k < dx; k++) encoder[unit * dx + k] = sign * root * right[r * dx + k];
+      for (let j = 0; j < dy; j++) decoder[j * h + unit] = sign * root * left[r * dy + j];
     }
   }
   encoder.set(uniformInit((h - 2 * kept) * dx, dx, rng), 2 * kept * dx);
@@ -154,19 +154,16 @@ function foldNet(
   const w1 = new Float32Array(h * dx);
   const b1 = new Float32Array(h);
   for (let u = 0; u < h; u++) {
-    let offset = get('encoder.bias')[u] as number;
+    let offset = get('encoder.bias')[u];
     for (let k = 0; k < dx; k++) {
-      const w = (get('encoder.weight')[u * dx + k] as number) / (scaleX[k] as number);
+      const w = get('encoder.weight')[u * dx + k] / scaleX[k];
       w1[u * dx + k] = w;
-      offset -= w * (meanX[k] as number);
+      offset -= w * meanX[k];
     }
     b1[u] = offset;
   }
-  const w2 = Float32Array.from(get('decoder.weight'), (w, p) => w * (scaleY[Math.floor(p / h)] as number));
-  const b2 = Float32Array.from(
-    get('decoder.bias'),
-    (b, j) => b * (scaleY[j] as number) + (meanY[j] as number),
-  );
+  const w2 = Float32Array.from(get('decoder.weight'), (w, p) => w * scaleY[Math.floor(p / h)]);
+  const b2 = Float32Array.from(get('decoder.bias'), (b, j) => b * scaleY[j] + meanY[j]);
   return autoencoderBody({
     'encoder.weight': { shape: [h, dx], data: w1 },
     'encoder.bias': { shape: [h], data: b1 },

@@ -8,7 +8,7 @@ export function rowFigures(
   d: number,
 ): { mse: number; fvu: number; cossim: number } {
   const mean = new Float64Array(d);
-  for (let p = 0; p < y.length; p++) mean[p % d] = (mean[p % d] as number) + (y[p] as number) / n;
+  for (let p = 0; p < y.length; p++) mean[p % d] = mean[p % d] + y[p] / n;
   let error = 0;
   let spread = 0;
   let cosines = 0;
@@ -17,10 +17,10 @@ export function rowFigures(
     let lengthP = 0;
     let lengthY = 0;
     for (let j = 0; j < d; j++) {
-      const u = predicted[i * d + j] as number;
-      const v = y[i * d + j] as number;
+      const u = predicted[i * d + j];
+      const v = y[i * d + j];
       error += (u - v) ** 2;
-      spread += (v - (mean[j] as number)) ** 2;
+      spread += (v - mean[j]) ** 2;
       dot += u * v;
       lengthP += u * u;
       lengthY += v * v;

@@ -192,7 +192,7 @@ class Stepper {
       Object.fromEntries(
         [...values].map(([name, data]) => [
           `${prefix}${name}`,
-          handle({ dtype: 'f32', shape: net.shapes[name] as readonly number[], data }),
+          handle({ dtype: 'f32', shape: net.shapes[name], data }),
         ]),
       );
     this.#weights = handles(net.parameters, '');
@@ -209,7 +209,7 @@ class Stepper {
   ): Promise<Stepper> {
     const made = new Map<string, Node>();
     const parameter = (name: string): Node => {
-      const node = made.get(name) ?? input(name, 'f32', net.shapes[name] as readonly number[]);
+      const node = made.get(name) ?? input(name, 'f32', net.shapes[name]);
       made.set(name, node);
       return node;
     };
@@ -224,7 +224,7 @@ class Stepper {
       wrt: Object.keys(net.shapes),
       keep: ['loss'],
     });
-    const session = await compile(graph, threads === undefined ? {} : { threads });
+    const session = await compile(graph, { threads });
     return new Stepper(session, net, [n, dx, dy]);
   }
 
@@ -239,7 +239,7 @@ class Stepper {
       },
       this.#into,
     );
-    return ((loss as Handle).data as Float32Array)[0]! / (n * dy);
+    return (loss.data as Float32Array)[0] / (n * dy);
   }
 }
 

@@ -97,7 +97,7 @@ export function makeMap(
       fitSeconds: fitted.seconds,
       settings: fitted.settings,
       metrics: fitted.metrics ?? {},
-      ...(fitted.curves === undefined ? {} : { curves: fitted.curves }),
+      curves: fitted.curves,
     },
     fitted.body,
     sourceMean,

@@ -62,9 +62,9 @@ function planted(
       tokens[i] = rng.int(TOKENS);
       for (let j = 0; j < DX; j++) x[i * DX + j] = (1 + j) * rng.normal() + 5 * j + (tokens[i] ?? 0);
       for (let j = 0; j < dy; j++) {
-        let sum = B[j]! + noise * rng.normal();
+        let sum = B[j] + noise * rng.normal();
         for (let d = 0; d < DX; d++)
-          sum += W[j * DX + d]! * (relu ? Math.abs(x[i * DX + d]! - 5 * d) : x[i * DX + d]!);
+          sum += W[j * DX + d] * (relu ? Math.abs(x[i * DX + d] - 5 * d) : x[i * DX + d]);
         y[i * dy + j] = sum;
       }
       if (i % 10 === 0) {
@@ -200,8 +200,8 @@ describe('affine', () => {
     const d = data();
     const map = await fitMap({ kind: 'affine' }, d, context());
     const { weight, bias } = map.body.tensors;
-    for (let p = 0; p < W.length; p++) expect(weight!.data[p]).toBeCloseTo(W[p]!, 1);
-    for (let j = 0; j < DY; j++) expect(Math.abs(bias!.data[j]! - B[j]!)).toBeLessThan(0.2);
+    for (let p = 0; p < W.length; p++) expect(weight.data[p]).toBeCloseTo(W[p], 1);
+    for (let j = 0; j < DY; j++) expect(Math.abs(bias.data[j] - B[j])).toBeLessThan(0.2);
     const rows = await good(d.validation);
     const figures = rowFigures(map.apply(rows.x, rows.n), rows.y, rows.n, DY);
     expect(figures.mse).toBeGreaterThan(0.008); // noise² = 0.01
@@ -258,26 +258,26 @@ describe('maps learnt by gradient', () => {
       const gb = b.map(() => 0);
       for (let i = 0; i < rows.n; i++)
         for (let j = 0; j < DY; j++) {
-          let e = b[j]! - rows.y[i * DY + j]!;
-          for (let k = 0; k < DX; k++) e += w[j * DX + k]! * rows.x[i * DX + k]!;
+          let e = b[j] - rows.y[i * DY + j];
+          for (let k = 0; k < DX; k++) e += w[j * DX + k] * rows.x[i * DX + k];
           const g = (2 * e) / (rows.n * DY);
-          gb[j] = gb[j]! + g;
-          for (let k = 0; k < DX; k++) gw[j * DX + k] = gw[j * DX + k]! + g * rows.x[i * DX + k]!;
+          gb[j] = gb[j] + g;
+          for (let k = 0; k < DX; k++) gw[j * DX + k] = gw[j * DX + k] + g * rows.x[i * DX + k];
         }
       for (const [t, g, { m, v }, decay] of [
-        [w, gw, moments[0]!, 1 - 1e-4 * 0.01],
-        [b, gb, moments[1]!, 1],
+        [w, gw, moments[0], 1 - 1e-4 * 0.01],
+        [b, gb, moments[1], 1],
       ] as const)
         for (let p = 0; p < t.length; p++) {
-          m[p] = 0.9 * m[p]! + 0.1 * g[p]!;
-          v[p] = 0.999 * v[p]! + 0.001 * g[p]! ** 2;
-          const unbiased = Math.sqrt(v[p]! / (1 - 0.999 ** step)) + 1e-8;
-          t[p] = t[p]! * decay - ((1e-4 / (1 - 0.9 ** step)) * m[p]!) / unbiased;
+          m[p] = 0.9 * m[p] + 0.1 * g[p];
+          v[p] = 0.999 * v[p] + 0.001 * g[p] ** 2;
+          const unbiased = Math.sqrt(v[p] / (1 - 0.999 ** step)) + 1e-8;
+          t[p] = t[p] * decay - ((1e-4 / (1 - 0.9 ** step)) * m[p]) / unbiased;
         }
     }
     const { weight, bias } = map.body.tensors;
-    for (let p = 0; p < w.length; p++) expect(weight!.data[p]).toBeCloseTo(w[p]!, 6);
-    for (let j = 0; j < DY; j++) expect(bias!.data[j]).toBeCloseTo(b[j]!, 6);
+    for (let p = 0; p < w.length; p++) expect(weight.data[p]).toBeCloseTo(w[p], 6);
+    for (let j = 0; j < DY; j++) expect(bias.data[j]).toBeCloseTo(b[j], 6);
   });
 
   it('tuned: comes close to the closed form; curves fall and end in the reported figures', async () => {
@@ -293,9 +293,9 @@ describe('maps learnt by gradient', () => {
     const { curves, metrics } = sgd.record;
     expect(curves!.step[0]).toBe(0);
     expect(curves!.step.at(-1)).toBe(400);
-    expect(curves!.fvu!.at(-1)).toBeLessThan(0.1 * curves!.fvu![0]!);
-    expect(curves!.fvu!.at(-1)).toBe(metrics.fvu);
-    expect(curves!.fit_seconds!.every((s, i, all) => i === 0 || s! >= all[i - 1]!)).toBe(true);
+    expect(curves!.fvu.at(-1)).toBeLessThan(0.1 * curves!.fvu[0]!);
+    expect(curves!.fvu.at(-1)).toBe(metrics.fvu);
+    expect(curves!.fit_seconds.every((s, i, all) => i === 0 || s! >= all[i - 1]!)).toBe(true);
     for (const column of Object.values(curves!)) expect(column.length).toBe(curves!.step.length);
   });
 
@@ -328,8 +328,8 @@ describe('maps learnt by gradient', () => {
     );
     const rows = await good(d.validation);
     const ridge = rowFigures(affine.apply(rows.x, rows.n), rows.y, rows.n, DY).fvu;
-    expect(warm.record.curves!.fvu![0]).toBeCloseTo(ridge, 6);
-    expect(warm.record.curves!.fvu!.at(-1)).toBeLessThan(3 * ridge);
+    expect(warm.record.curves!.fvu[0]).toBeCloseTo(ridge, 6);
+    expect(warm.record.curves!.fvu.at(-1)).toBeLessThan(3 * ridge);
   });
 
   it('further figures of the caller join the curves; a stop is obeyed', async () => {
@@ -385,7 +385,7 @@ describe('controls', () => {
         let n = 0;
         for (let i = 0; i < rows.n; i++)
           if (token < 0 || rows.targetTokens[i] === token) {
-            sum += rows.y[i * DY + j]!;
+            sum += rows.y[i * DY + j];
             n++;
           }
         expect(got[j]).toBeCloseTo(sum / n, 4);
@@ -405,19 +405,19 @@ describe('controls', () => {
       const moments = (values: Float32Array): { mean: number[]; variance: number } => {
         const mean = Array.from({ length: DY }, (_, j) => {
           let sum = 0;
-          for (let i = 0; i < rows.n; i++) sum += values[i * DY + j]!;
+          for (let i = 0; i < rows.n; i++) sum += values[i * DY + j];
           return sum / rows.n;
         });
         let variance = 0;
         values.forEach((v, p) => {
-          variance += (v - mean[p % DY]!) ** 2 / rows.n;
+          variance += (v - mean[p % DY]) ** 2 / rows.n;
         });
         return { mean, variance };
       };
       const got = moments(out);
       const want = moments(rows.y);
       got.mean.forEach((m, j) => {
-        expect(m).toBeCloseTo(want.mean[j]!, 2);
+        expect(m).toBeCloseTo(want.mean[j], 2);
       });
       expect(got.variance / want.variance).toBeCloseTo(1, 4);
       fvus.push(await fvu(map, d.validation));
@@ -445,7 +445,7 @@ describe('inverse', () => {
     expect(back.source).toEqual(map.target);
     expect(back.record).toMatchObject({ kind: 'pinv', settings: { of: 'affine', rank: DX } });
     const x = back.apply(map.apply(rows.x, rows.n), rows.n);
-    for (let p = 0; p < x.length; p++) expect(Math.abs(x[p]! - rows.x[p]!)).toBeLessThan(2e-3);
+    for (let p = 0; p < x.length; p++) expect(Math.abs(x[p] - rows.x[p])).toBeLessThan(2e-3);
     const truncated = pseudoInverseMap(map, 0.4);
     expect(truncated.record.settings.rank).toBeLessThan(DX);
     expect(truncated.kind).toBe('truncated');
@@ -469,9 +469,9 @@ describe('inverse', () => {
       context({ source: end(DY, 3), target: end(DX, 2) }),
     );
     expect(back.record.settings).toEqual(direct.record.settings);
-    const [a, b] = [back.body.tensors.weight!, direct.body.tensors.weight!];
+    const [a, b] = [back.body.tensors.weight, direct.body.tensors.weight];
     expect(a.shape).toEqual([DX, DY]);
-    for (let p = 0; p < a.data.length; p++) expect(a.data[p]).toBeCloseTo(b.data[p]!, 4);
+    for (let p = 0; p < a.data.length; p++) expect(a.data[p]).toBeCloseTo(b.data[p], 4);
     expect(back.kind).toBe('reverse_ridge');
   });
 });
@@ -479,7 +479,7 @@ describe('inverse', () => {
 describe('files', () => {
   it('SAELens: the formula on the exported tensors gives what the map gives', async () => {
     const d = data();
-    for (const settings of [kinds[0]!, kinds[2]!, kinds[3]!]) {
+    for (const settings of [kinds[0], kinds[2], kinds[3]]) {
       const map = await fitMap(settings, d, context());
       const path = join(folder, `saelens-${settings.kind}`);
       await exportSaelens(map, path);
@@ -498,17 +498,17 @@ describe('files', () => {
       const want = map.apply(rows.x, rows.n);
       for (let i = 0; i < 20; i++) {
         const hidden = Array.from({ length: h }, (_, u) => {
-          let sum = t.b_enc![u]!;
-          for (let k = 0; k < DX; k++) sum += rows.x[i * DX + k]! * t.W_enc![k * h + u]!;
+          let sum = t.b_enc[u];
+          for (let k = 0; k < DX; k++) sum += rows.x[i * DX + k] * t.W_enc[k * h + u];
           return Math.max(0, sum);
         });
         for (let j = 0; j < DY; j++) {
-          let sum = t.b_dec![j]!;
+          let sum = t.b_dec[j];
           hidden.forEach((v, u) => {
-            sum += v * t.W_dec![u * DY + j]!;
+            sum += v * t.W_dec[u * DY + j];
           });
-          for (let k = 0; k < DX; k++) sum += rows.x[i * DX + k]! * t.W_skip![j * DX + k]!;
-          expect(Math.abs(sum - want[i * DY + j]!)).toBeLessThan(1e-4 * (1 + Math.abs(sum)));
+          for (let k = 0; k < DX; k++) sum += rows.x[i * DX + k] * t.W_skip[j * DX + k];
+          expect(Math.abs(sum - want[i * DY + j])).toBeLessThan(1e-4 * (1 + Math.abs(sum)));
         }
       }
     }

@@ -27,7 +27,7 @@ export async function fitRandom(data: FitData, _settings: unknown, context: FitC
   const q = randomOrthogonal(dy, dx, context.rng.fork('random map'));
   const weight = matmul(matmul(colour, q, dy, dy, dx), whiten, dy, dx, dx);
   const scale = Math.sqrt(trace(covY, dy) / outputVariance(weight, covX, dx, dy));
-  for (let p = 0; p < weight.length; p++) weight[p] = (weight[p] as number) * scale;
+  for (let p = 0; p < weight.length; p++) weight[p] = weight[p] * scale;
   return {
     body: affineOf({ weight, bias: biasThroughMeans(weight, gram) }, dx, dy),
     rows: gram.count,
@@ -42,18 +42,18 @@ function covariance(scatter: Gram['xx'], n: number): Float64Array {
 
 function power(matrix: Float64Array, n: number, exponent: number): Float64Array {
   const eigen = symmetricEigen(matrix, n);
-  const least = FLOOR * (eigen.values[0] as number);
+  const least = FLOOR * eigen.values[0];
   return symmetricFunction(eigen, (v) => (v > least ? v ** exponent : 0));
 }
 
 function trace(matrix: Float64Array, n: number): number {
   let sum = 0;
-  for (let i = 0; i < n; i++) sum += matrix[i * n + i] as number;
+  for (let i = 0; i < n; i++) sum += matrix[i * n + i];
   return sum;
 }
 
 /** tr(W C Wᵀ). */
 function outputVariance(weight: Float64Array, cov: Float64Array, dx: number, dy: number): number {
   const product = matmul(weight, cov, dy, dx, dx);
-  return product.reduce((sum, v, p) => sum + v * (weight[p] as number), 0);
+  return product.reduce((sum, v, p) => sum + v * weight[p], 0);
 }

@@ -43,12 +43,12 @@ function twoRows(
     let c2 = 0;
     let c3 = 0;
     for (let k = 0; k < dx; k++) {
-      const u = x[p + k]!;
-      const v = x[q + k]!;
-      const m0 = w[w0 + k]!;
-      const m1 = w[w1 + k]!;
-      const m2 = w[w2 + k]!;
-      const m3 = w[w3 + k]!;
+      const u = x[p + k];
+      const v = x[q + k];
+      const m0 = w[w0 + k];
+      const m1 = w[w1 + k];
+      const m2 = w[w2 + k];
+      const m3 = w[w3 + k];
       a0 += u * m0;
       a1 += u * m1;
       a2 += u * m2;
@@ -59,18 +59,18 @@ function twoRows(
       c3 += v * m3;
     }
     const o = i * dy + j;
-    out[o] = a0 + b[j]!;
-    out[o + 1] = a1 + b[j + 1]!;
-    out[o + 2] = a2 + b[j + 2]!;
-    out[o + 3] = a3 + b[j + 3]!;
-    out[o + dy] = c0 + b[j]!;
-    out[o + dy + 1] = c1 + b[j + 1]!;
-    out[o + dy + 2] = c2 + b[j + 2]!;
-    out[o + dy + 3] = c3 + b[j + 3]!;
+    out[o] = a0 + b[j];
+    out[o + 1] = a1 + b[j + 1];
+    out[o + 2] = a2 + b[j + 2];
+    out[o + 3] = a3 + b[j + 3];
+    out[o + dy] = c0 + b[j];
+    out[o + dy + 1] = c1 + b[j + 1];
+    out[o + dy + 2] = c2 + b[j + 2];
+    out[o + dy + 3] = c3 + b[j + 3];
   }
   for (; j < dy; j++) {
-    out[i * dy + j] = dotRow(x, p, w, j * dx, dx) + b[j]!;
-    out[(i + 1) * dy + j] = dotRow(x, q, w, j * dx, dx) + b[j]!;
+    out[i * dy + j] = dotRow(x, p, w, j * dx, dx) + b[j];
+    out[(i + 1) * dy + j] = dotRow(x, q, w, j * dx, dx) + b[j];
   }
 }
 
@@ -83,17 +83,17 @@ function oneRow(
   dy: number,
   out: Float32Array,
 ): void {
-  for (let j = 0; j < dy; j++) out[i * dy + j] = dotRow(x, i * dx, w, j * dx, dx) + b[j]!;
+  for (let j = 0; j < dy; j++) out[i * dy + j] = dotRow(x, i * dx, w, j * dx, dx) + b[j];
 }
 
 function dotRow(x: Float32Array, p: number, w: Float32Array, q: number, length: number): number {
   let sum = 0;
-  for (let k = 0; k < length; k++) sum += x[p + k]! * w[q + k]!;
+  for (let k = 0; k < length; k++) sum += x[p + k] * w[q + k];
   return sum;
 }
 
 /** max(x, 0) in place. */
 export function reluInPlace(x: Float32Array): Float32Array {
-  for (let i = 0; i < x.length; i++) if (!(x[i]! > 0)) x[i] = 0;
+  for (let i = 0; i < x.length; i++) if (!(x[i] > 0)) x[i] = 0;
   return x;
 }

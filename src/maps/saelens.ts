@@ -11,7 +11,7 @@ import type { ActivationMap, MapTensor } from './map.ts';
 export async function exportSaelens(map: ActivationMap, path: string): Promise<void> {
   const tensors = skipTranscoder(map);
   const { source, target, kind, fit, record } = { ...map.record, record: map.record };
-  const dSae = (tensors.b_enc as MapTensor).data.length;
+  const dSae = tensors.b_enc.data.length;
   await withAtomicFolder(path, async (folder) => {
     await writeSafetensors(
       join(folder, 'sae_weights.safetensors'),
@@ -72,16 +72,16 @@ function skipTranscoder(map: ActivationMap): Record<string, MapTensor> {
     );
   return {
     W_enc: transposed(w1),
-    b_enc: tensors['encoder.bias'] as MapTensor,
+    b_enc: tensors['encoder.bias'],
     W_dec: transposed(w2),
     W_skip: zeros(dy, dx),
-    b_dec: tensors['decoder.bias'] as MapTensor,
+    b_dec: tensors['decoder.bias'],
   };
 }
 
 function transposed({ shape, data }: MapTensor): MapTensor {
   const [r, c] = shape as [number, number];
   const out = new Float32Array(data.length);
-  for (let i = 0; i < r; i++) for (let j = 0; j < c; j++) out[j * r + i] = data[i * c + j] as number;
+  for (let i = 0; i < r; i++) for (let j = 0; j < c; j++) out[j * r + i] = data[i * c + j];
   return { shape: [c, r], data: out };
 }

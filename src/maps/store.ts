@@ -82,7 +82,7 @@ export async function loadMap(path: string): Promise<ActivationMap> {
   const { width } = record.source;
   if (sourceMean?.data.length !== width)
     throw new InputError(`${path}: map.safetensors does not belong to map.json (width ${width})`);
-  const whole = { ...record, ...(curves === undefined ? {} : { curves }) };
+  const whole = { ...record, curves };
   return rebuilt(() => new ActivationMap(whole, bodies[record.kind](own), sourceMean.data), whole, path);
 }
 

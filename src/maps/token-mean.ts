@@ -20,7 +20,7 @@ export function tokenMeanBody(tensors: Readonly<Record<string, MapTensor>>): Map
         );
       const out = new Float32Array(n * d);
       for (let i = 0; i < n; i++) {
-        const row = rowOf.get(ids[i] as number);
+        const row = rowOf.get(ids[i]);
         out.set(row === undefined ? fallback.data : means.data.subarray(row * d, (row + 1) * d), i * d);
       }
       return out;
@@ -38,14 +38,14 @@ export async function fitTokenMean(data: FitData, _settings: unknown, context: F
     throwIfAborted(context.signal, 'map token-mean');
     const from = performance.now();
     for (let i = 0; i < block.n; i++) {
-      const token = block.targetTokens[i] as number;
+      const token = block.targetTokens[i];
       const entry = sums.get(token) ?? { n: 0, sum: new Float64Array(dy) };
       sums.set(token, entry);
       entry.n++;
       for (let j = 0; j < dy; j++) {
-        const y = block.y[i * dy + j] as number;
-        entry.sum[j] = (entry.sum[j] as number) + y;
-        total[j] = (total[j] as number) + y;
+        const y = block.y[i * dy + j];
+        entry.sum[j] = entry.sum[j] + y;
+        total[j] = total[j] + y;
       }
     }
     rows += block.n;
@@ -55,7 +55,7 @@ export async function fitTokenMean(data: FitData, _settings: unknown, context: F
   const met = [...sums].sort((a, b) => a[0] - b[0]);
   const means = new Float32Array(met.length * dy);
   met.forEach(([, { n, sum }], i) => {
-    for (let j = 0; j < dy; j++) means[i * dy + j] = (sum[j] as number) / n;
+    for (let j = 0; j < dy; j++) means[i * dy + j] = sum[j] / n;
   });
   return {
     body: tokenMeanBody({

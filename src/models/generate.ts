@@ -94,17 +94,17 @@ export async function* decodeSteps(
       cache,
       rows: alive.map((b) => names[b] as number),
       phase: n === 1 ? ('prompt' as const) : ('generation' as const),
-      ...(hooks === undefined ? {} : { hooks }),
-      ...(signal === undefined ? {} : { signal }),
+      hooks,
+      signal,
     };
     const step = n === 1 ? undefined : buffers;
     const embedded = decoder.embed(ids, {
       ...context,
-      ...(step === undefined ? {} : { into: step.embedded }),
+      into: step?.embedded,
     });
     const residual = await decoder.run(embedded, {
       ...context,
-      ...(step === undefined ? {} : { into: step.residual }),
+      into: step?.residual,
     });
     const normalized = lastNormalized(decoder, residual, hooks, context, buffers);
     const { data } = await (choiceOnly
@@ -128,7 +128,7 @@ export async function* decodeSteps(
         id,
         gap: best.gap,
         ...(options.logprobs ? { logprob: (scores[id] as number) - logSumExp(scores) } : {}),
-        ...(finish === undefined ? {} : { finish }),
+        finish,
       };
       chosen.push(finish === undefined && !ended?.has(row) ? id : undefined);
     }

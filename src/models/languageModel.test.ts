@@ -26,7 +26,7 @@ function worst(a: Tensor<'f32'>, b: Tensor<'f32'>, counts: readonly number[]): n
   let most = 0;
   counts.forEach((n, row) => {
     for (let i = row * t * d; i < (row * t + n) * d; i++)
-      most = Math.max(most, Math.abs((a.data[i] as number) - (b.data[i] as number)));
+      most = Math.max(most, Math.abs(a.data[i] - b.data[i]));
   });
   return most;
 }
@@ -85,7 +85,7 @@ describe.each(families)('%s', (family) => {
     const at = (name: string): Tensor<'f32'> => cache.get(name) as Tensor<'f32'>;
     const sum = (a: Tensor<'f32'>, b: Tensor<'f32'>): Tensor<'f32'> => ({
       ...a,
-      data: a.data.map((v, i) => v + (b.data[i] as number)),
+      data: a.data.map((v, i) => v + b.data[i]),
     });
     for (let i = 0; i < model.nLayers; i++) {
       const name = (site: string): string => `blocks.${i}.${site}`;
@@ -140,7 +140,7 @@ describe.each(families)('%s', (family) => {
     const ids = prompts([1, 5, 13, 40]);
     const { logits, counts } = await model.forward(ids);
     for (const [b, row] of ids.entries())
-      expect(rowOf(logits, b, counts[b] as number)).toEqual((await model.forward([row])).logits.data);
+      expect(rowOf(logits, b, counts[b])).toEqual((await model.forward([row])).logits.data);
   });
 
   test('generation in a batch gives the ids of each prompt alone', async () => {
@@ -167,13 +167,13 @@ describe.each(families)('%s', (family) => {
       const next = ids.map((row, b) => 4 + ((row.length * 7 + b) % 90));
       const { tensor } = await decoder.run(decoder.embed(next.map((id) => [id])), { cache });
       last = tensor;
-      ids.forEach((row, b) => void row.push(next[b] as number));
+      ids.forEach((row, b) => void row.push(next[b]));
       if (![3, 4, 67, 68, 139].includes(step)) continue;
       const { tensor: whole } = await decoder.run(decoder.embed(ids));
       for (const [b, row] of ids.entries()) {
         const want = rowOf(whole, b, row.length).slice(-decoder.config.dModel);
         const got = rowOf(last, b, 1);
-        expect(Math.max(...want.map((w, i) => Math.abs(w - (got[i] as number))))).toBeLessThan(CLOSE);
+        expect(Math.max(...want.map((w, i) => Math.abs(w - got[i])))).toBeLessThan(CLOSE);
       }
     }
     expect(cache.lengths).toEqual([200, 143]);
@@ -186,7 +186,7 @@ describe.each(families)('%s', (family) => {
     for (const ids of runs) alone.push((await model.forward(ids)).logits);
     const together = await Promise.all(runs.map((ids, i) => model.forward(ids, i === 1 ? [inside] : [])));
     for (const [i, { logits, counts }] of together.entries())
-      expect(worst(logits, alone[i] as Tensor<'f32'>, counts)).toBeLessThan(CLOSE);
+      expect(worst(logits, alone[i], counts)).toBeLessThan(CLOSE);
     const texts = await Promise.all(
       runs.map((ids) => model.generate(ids, { maxNewTokens: 12, stopTokens: [] })),
     );
@@ -195,7 +195,7 @@ describe.each(families)('%s', (family) => {
   });
 
   test('logprobs are the log-softmax of the forward pass', async () => {
-    const ids = prompts([5])[0] as number[];
+    const ids = prompts([5])[0];
     const { ids: chosen, logprobs } = await model.generate(ids, {
       maxNewTokens: 9,
       logprobs: true,
@@ -206,9 +206,7 @@ describe.each(families)('%s', (family) => {
     chosen.forEach((id, i) => {
       const row = Float64Array.from(logits.data.slice((ids.length + i - 1) * v, (ids.length + i) * v));
       const total = row.reduce((s, x) => s + Math.exp(x), 0);
-      expect(Math.abs((logprobs?.[i] as number) - ((row[id] as number) - Math.log(total)))).toBeLessThan(
-        CLOSE,
-      );
+      expect(Math.abs((logprobs?.[i] as number) - (row[id] - Math.log(total)))).toBeLessThan(CLOSE);
     });
   });
 });
@@ -231,8 +229,8 @@ describe('hooks', () => {
     const nudge: FwdHook = [
       'resid_mid.1',
       (a) => {
-        const d = a.shape[2] as number;
-        for (let i = position * d; i < (position + 1) * d; i++) a.data[i] = (a.data[i] as number) + 0.5;
+        const d = a.shape[2];
+        for (let i = position * d; i < (position + 1) * d; i++) a.data[i] = a.data[i] + 0.5;
       },
     ];
     const nudged = (await model.runWithHooks(ids, { fwdHooks: [nudge] })).data;
@@ -260,7 +258,7 @@ describe('hooks', () => {
 
   test('several hooks run in order, each seeing what the one before left', async () => {
     const seen: number[] = [];
-    const look: FwdHook = [wipe[0], (a) => void seen.push(a.data[0] as number)];
+    const look: FwdHook = [wipe[0], (a) => void seen.push(a.data[0])];
     await model.forward(ids, [look, wipe, look]);
     expect(seen[0]).not.toBe(0);
     expect(seen[1]).toBe(0);
@@ -412,7 +410,7 @@ describe('generation', () => {
 
   test('greedy ids are the best tokens of forward passes', async () => {
     const { ids, text, finishReason } = await model.generate(prompt, { maxNewTokens: 6, stopTokens: [] });
-    const all = model.toTokens(prompt)[0] as number[];
+    const all = model.toTokens(prompt)[0];
     for (const id of ids) {
       const { logits } = await model.forward(all);
       const row = Array.from(logits.data.slice(-model.config.vocabSize));
@@ -442,7 +440,7 @@ describe('generation', () => {
   test('a stop token ends a row and is no part of it; other rows go on', async () => {
     const batch = prompts([4, 6, 3]);
     const free = await model.generate(batch, { maxNewTokens: 12, stopTokens: [] });
-    const stop = free[1]?.ids[4] as number;
+    const stop = free[1]?.ids[4];
     const stopped = await model.generate(batch, { maxNewTokens: 12, stopTokens: [stop] });
     free.forEach(({ ids }, i) => {
       const at = ids.indexOf(stop);
@@ -499,7 +497,7 @@ describe('generation', () => {
   const refusals: readonly (readonly [string, readonly [ModelInput, GenerateOptions], string])[] = [
     [
       'context',
-      [prompts([250])[0] as number[], { maxNewTokens: 7 }],
+      [prompts([250])[0], { maxNewTokens: 7 }],
       "generate: prompt 0: 250 tokens + 7 new ones exceed the model's context of 256",
     ],
     ['empty prompt', [[[5], []], {}], 'generate: prompt 1 has no tokens'],

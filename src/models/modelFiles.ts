@@ -20,7 +20,7 @@ export async function openModelFiles(
   path: string,
   { cacheDir }: { readonly cacheDir?: string } = {},
 ): Promise<ModelFiles> {
-  const checkpoint = await openCheckpoint(path, cacheDir === undefined ? {} : { cacheDir });
+  const checkpoint = await openCheckpoint(path, { cacheDir });
   const config = parseModelConfig(checkpoint.config, checkpoint.path);
   const tokenizer = await loadTokenizer(
     checkpoint.gguf === undefined ? { folder: checkpoint.path } : { gguf: checkpoint.gguf },

@@ -27,7 +27,7 @@ export async function dryRun(plan: Plan, store: Store, only?: string): Promise<P
     const expected = cached
       ? {}
       : {
-          ...(mean === undefined ? {} : { seconds: mean }),
+          seconds: mean,
           ...stage.estimate?.(node.params, aheadOf(plan, node)),
         };
     out.push({ id, stage: stage.name, key, cached, ...expected });

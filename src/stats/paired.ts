@@ -85,7 +85,7 @@ export function wilcoxon(
   const n = d.length;
   const { ranks, ties } = rank(d.map(Math.abs));
   let positive = 0;
-  for (let i = 0; i < n; i++) if (d[i]! > 0) positive += ranks[i]!;
+  for (let i = 0; i < n; i++) if (d[i] > 0) positive += ranks[i];
   const whole = (n * (n + 1)) / 2;
   const common = { rankSumPositive: positive, rankSumNegative: whole - positive, n };
   if (n === 0) return { ...common, p: 1, method: 'exact' };
@@ -108,9 +108,9 @@ function signedRankTail(n: number, w: number): number {
   const share = new Float64Array(most + 1);
   share[0] = 1;
   for (let r = 1; r <= n; r++)
-    for (let s = (r * (r + 1)) / 2; s >= 0; s--) share[s] = (share[s]! + (s >= r ? share[s - r]! : 0)) / 2;
+    for (let s = (r * (r + 1)) / 2; s >= 0; s--) share[s] = (share[s] + (s >= r ? share[s - r] : 0)) / 2;
   let total = 0;
-  for (let s = most; s >= w; s--) total += share[s]!;
+  for (let s = most; s >= w; s--) total += share[s];
   return total;
 }
 
@@ -124,5 +124,5 @@ function tail(alternative: Alternative, statistic: number, sf: (x: number) => nu
 function differences(first: ArrayLike<number>, second: ArrayLike<number>): Float64Array {
   if (first.length !== second.length)
     throw new RangeError(`paired samples: lengths differ, ${first.length} and ${second.length}`);
-  return Float64Array.from(first, (x, i) => x - second[i]!);
+  return Float64Array.from(first, (x, i) => x - second[i]);
 }

@@ -23,12 +23,12 @@ describe('AdamW', () => {
       const g = draw();
       optimizer.update(parameters, new Map([['a.weight', g]]), step, () => 0.01, 0.5);
       plain.forEach((p, i) => {
-        Object.assign(p, plainAdamW(p.w, g[i]! * 0.5, p.m, p.v, step, 0.01, 0.1));
+        Object.assign(p, plainAdamW(p.w, g[i] * 0.5, p.m, p.v, step, 0.01, 0.1));
       });
     }
-    const worst = plain.reduce((max, p, i) => Math.max(max, Math.abs(p.w - w[i]!)), 0);
+    const worst = plain.reduce((max, p, i) => Math.max(max, Math.abs(p.w - w[i])), 0);
     expect(worst).toBeLessThan(1e-6);
-    expect(Math.abs(optimizer.first.get('a.weight')![n - 1]! - plain[n - 1]!.m)).toBeLessThan(1e-6);
+    expect(Math.abs(optimizer.first.get('a.weight')![n - 1] - plain[n - 1].m)).toBeLessThan(1e-6);
   });
 
   it('leaves a tensor and its moments alone at rate 0, and does not decay norms', () => {

@@ -83,11 +83,11 @@ function sumOfSquares(g: Float32Array): number {
   let [a, b, c, d] = [0, 0, 0, 0];
   const whole = g.length - (g.length % 4);
   for (let i = 0; i < whole; i += 4) {
-    a += (g[i] as number) * (g[i] as number);
-    b += (g[i + 1] as number) * (g[i + 1] as number);
-    c += (g[i + 2] as number) * (g[i + 2] as number);
-    d += (g[i + 3] as number) * (g[i + 3] as number);
+    a += g[i] * g[i];
+    b += g[i + 1] * g[i + 1];
+    c += g[i + 2] * g[i + 2];
+    d += g[i + 3] * g[i + 3];
   }
-  for (let i = whole; i < g.length; i++) a += (g[i] as number) * (g[i] as number);
+  for (let i = whole; i < g.length; i++) a += g[i] * g[i];
   return a + b + c + d;
 }

@@ -112,10 +112,10 @@ function mergeOne(
   for (let o = 0; o < w.length / inner; o++) {
     row.fill(0);
     for (let r = 0; r < rank; r++) {
-      const share = factor * (b[o * rank + r] as number);
-      for (let i = 0; i < inner; i++) row[i] = (row[i] as number) + share * (a[r * inner + i] as number);
+      const share = factor * b[o * rank + r];
+      for (let i = 0; i < inner; i++) row[i] = row[i] + share * a[r * inner + i];
     }
-    for (let i = 0; i < inner; i++) out[o * inner + i] = (w[o * inner + i] as number) + (row[i] as number);
+    for (let i = 0; i < inner; i++) out[o * inner + i] = w[o * inner + i] + row[i];
   }
   return out;
 }

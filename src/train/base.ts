@@ -51,7 +51,7 @@ export async function mergeAdapterFolder(options: {
   await saveModel(options.out, mergeAdapters(new Map([...parameters, ...factors]), lora), {
     config: checkpoint.config,
     files: await companions(checkpoint),
-    ...(options.dtype === undefined ? {} : { dtype: options.dtype }),
+    dtype: options.dtype,
   });
 }
 

@@ -72,7 +72,7 @@ function layOut(bins: readonly (readonly TrainRow[])[]): Batch {
         throw new InputError(`batch: a row has ${row.ids.length} tokens and ${row.weights.length} weights`);
       row.ids.forEach((token, t) => {
         ids[b * columns + start + t] = token;
-        const w = row.weights[t] as number;
+        const w = row.weights[t];
         if (t > 0 && w !== 0) {
           at.push(b * columns + start + t - 1);
           id.push(token);

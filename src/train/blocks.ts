@@ -86,7 +86,7 @@ export class TrainableBlocks implements Owned {
 
   /** The weights of block `layer`. */
   inputs(layer: number): readonly BlockInput[] {
-    return this.#inputs[layer] as readonly BlockInput[];
+    return this.#inputs[layer];
   }
 
   /** Bytes that {@link forward} keeps of a block of `rows` × `columns` tokens for gradients towards `wrt`. */

@@ -118,10 +118,10 @@ describe('search', () => {
       [30, 8],
       [30, 16],
     ]);
-    expect(runs[best]!.learning_rate).toBe(1e-2);
-    expect(runs[0]!.held_out_loss).toBeGreaterThan(runs[2]!.held_out_loss!);
+    expect(runs[best].learning_rate).toBe(1e-2);
+    expect(runs[0].held_out_loss).toBeGreaterThan(runs[2].held_out_loss!);
     expect(runs[5]).toMatchObject({ diverged: true, held_out_loss: null });
-    expect(runs[0]!.curve.step).toHaveLength(30);
-    expect(runs[0]!.curve.loss[0]).toBeCloseTo(runs[2]!.curve.loss[0]!, 6);
+    expect(runs[0].curve.step).toHaveLength(30);
+    expect(runs[0].curve.loss[0]).toBeCloseTo(runs[2].curve.loss[0], 6);
   });
 });

@@ -95,7 +95,7 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneResult
     await saveModel(folder, run.parameters, {
       config: base.checkpoint.config,
       files: { ...(await companions(base.checkpoint)), ...files },
-      ...(options.dtype === undefined ? {} : { dtype: options.dtype }),
+      dtype: options.dtype,
     });
   if (checkpoint !== undefined) await rm(checkpoint.folder, { recursive: true, force: true });
   return {
@@ -174,20 +174,20 @@ export async function prepare(
       rate,
       adamw: { betas: settings.betas, weightDecay: settings.weightDecay },
       clip: settings.clip,
-      ...(lora === undefined ? {} : { lora }),
+      lora,
       ...(held.rows.length === 0
         ? {}
         : {
             heldOut: {
               batches: inBatches(held.rows, settings.batch),
               every: heldOutEvery,
-              ...(patience === undefined ? {} : { patience }),
+              patience,
             },
           }),
       stage: options.stage ?? 'finetune',
-      ...(options.threads === undefined ? {} : { threads: options.threads }),
-      ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
+      threads: options.threads,
+      onProgress: options.onProgress,
+      signal: options.signal,
     },
   };
 }

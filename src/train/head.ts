@@ -76,7 +76,7 @@ export class LossHead implements Owned {
     const n = labels.length;
     const xHandle = f32Handle(x, [n, d]);
     const gain = f32Handle(tensors.gain, [d]);
-    const gHandle = (await this.#norm.runHandles({ x: xHandle, gain })).g as Handle;
+    const gHandle = (await this.#norm.runHandles({ x: xHandle, gain })).g;
     const g = gHandle.data as Float32Array;
 
     const chunks = vocabularyChunks(c.vocabSize, this.#chunk).map(([from, to]) => ({
@@ -88,10 +88,8 @@ export class LossHead implements Owned {
     for (const { w } of chunks) {
       const { max, sum } = await this.#forward.runHandles({ g: gHandle, w });
       for (let i = 0; i < n; i++) {
-        const part =
-          ((max as Handle).data as Float32Array)[i]! +
-          Math.log(((sum as Handle).data as Float32Array)[i] as number);
-        lse[i] = logAddExp(lse[i] as number, part);
+        const part = (max.data as Float32Array)[i] + Math.log((sum.data as Float32Array)[i]);
+        lse[i] = logAddExp(lse[i], part);
       }
     }
 
@@ -99,12 +97,12 @@ export class LossHead implements Owned {
     const slopes = new Float32Array(n); // d logit / d z of the label
     for (let i = 0; i < n; i++) {
       let z = 0;
-      const from = (labels[i] as number) * d;
-      for (let j = 0; j < d; j++) z += (g[i * d + j] as number) * (tensors.table[from + j] as number);
+      const from = labels[i] * d;
+      for (let j = 0; j < d; j++) z += g[i * d + j] * tensors.table[from + j];
       const cap = c.logitSoftcap;
       const l = cap === undefined ? z : cap * Math.tanh(z / cap);
       slopes[i] = cap === undefined ? 1 : 1 - (l / cap) ** 2;
-      loss += (weights[i] as number) * ((lse[i] as number) - l);
+      loss += weights[i] * (lse[i] - l);
     }
     if (back === undefined) return { loss };
 
@@ -117,25 +115,24 @@ export class LossHead implements Owned {
     const dg = new Float32Array(n * d);
     for (const { from, to, w } of chunks) {
       const session = back.table === undefined ? this.#backFrozen : this.#back;
-      const into =
+      const into: Record<string, Handle> =
         back.table === undefined
           ? {}
           : { dw: f32Handle(back.table.subarray(from * d, to * d), [to - from, d]) };
-      const part = ((await session.runHandles({ ...shared, w }, into)).dg as Handle).data as Float32Array;
-      for (let i = 0; i < dg.length; i++) dg[i] = (dg[i] as number) + (part[i] as number);
+      const part = (await session.runHandles({ ...shared, w }, into)).dg.data as Float32Array;
+      for (let i = 0; i < dg.length; i++) dg[i] = dg[i] + part[i];
     }
     for (let i = 0; i < n; i++) {
-      const from = (labels[i] as number) * d;
-      const share = (coefficient[i] as number) * (slopes[i] as number);
+      const from = labels[i] * d;
+      const share = coefficient[i] * slopes[i];
       for (let j = 0; j < d; j++) {
-        dg[i * d + j] = (dg[i * d + j] as number) - share * (tensors.table[from + j] as number);
-        if (back.table !== undefined)
-          back.table[from + j] = (back.table[from + j] as number) - share * (g[i * d + j] as number);
+        dg[i * d + j] = dg[i * d + j] - share * tensors.table[from + j];
+        if (back.table !== undefined) back.table[from + j] = back.table[from + j] - share * g[i * d + j];
       }
     }
     const { dx, dgain } = await this.#normBack.runHandles({ x: xHandle, gain, dg: f32Handle(dg, [n, d]) });
-    back.gain?.set((dgain as Handle).data as Float32Array);
-    return { loss, rows: (dx as Handle).data as Float32Array };
+    back.gain?.set(dgain.data as Float32Array);
+    return { loss, rows: dx.data as Float32Array };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

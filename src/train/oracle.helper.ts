@@ -66,7 +66,7 @@ export function oracle(
       wrt: ['x', ...weights.map((t) => t.input)],
     });
     const out = interpret(back, {
-      ...feeds(i, residuals[i - from] as Float64Array),
+      ...feeds(i, residuals[i - from]),
       d_post: tensor('f64', [B, T, d], dx),
     });
     for (const t of weights) gradients.set(t.name, only(out, `grad.${t.input}`));
@@ -75,7 +75,7 @@ export function oracle(
   if (options.from === undefined) {
     const dEmbed = gradients.get(EMBED) ?? new Float64Array(c.vocabSize * d);
     eachToken(batch, (at) => {
-      for (let j = 0; j < d; j++) dEmbed[batch.ids[at]! * d + j]! += c.embedScale * dx[at * d + j]!;
+      for (let j = 0; j < d; j++) dEmbed[batch.ids[at] * d + j] += c.embedScale * dx[at * d + j];
     });
     gradients.set(EMBED, dEmbed);
   }
@@ -84,7 +84,7 @@ export function oracle(
 
 function surroundings(c: ModelConfig, batch: Batch, layer: number): Feeds {
   const [B, T, half] = [batch.segments.length, batch.columns, c.headDim / 2];
-  const { window, rope } = c.blocks[layer]!;
+  const { window, rope } = c.blocks[layer];
   const mask = new Float64Array(B * T * T);
   fillMask(mask, new Int32Array(B), T, 0, window);
   const positions = new Int32Array(B * T);
@@ -108,7 +108,7 @@ function embed(c: ModelConfig, table: Float64Array, batch: Batch): Float64Array 
   const d = c.dModel;
   const x = new Float64Array(batch.ids.length * d);
   eachToken(batch, (at) => {
-    for (let j = 0; j < d; j++) x[at * d + j] = table[batch.ids[at]! * d + j]! * c.embedScale;
+    for (let j = 0; j < d; j++) x[at * d + j] = table[batch.ids[at] * d + j] * c.embedScale;
   });
   return x;
 }
@@ -145,15 +145,15 @@ function headBack(
       coefficient: tensor('f64', [n, 1], coefficient),
     });
     only(out, 'dg').forEach((v, i) => {
-      dg[i]! += v;
+      dg[i] += v;
     });
     dTable.set(only(out, 'dw'), from * d);
   }
   for (let i = 0; i < n; i++)
     for (let j = 0; j < d; j++) {
-      const share = coefficient[i]! * slopes[i]!;
-      dg[i * d + j]! -= share * weights.table[id[i]! * d + j]!;
-      dTable[id[i]! * d + j]! -= share * g[i * d + j]!;
+      const share = coefficient[i] * slopes[i];
+      dg[i * d + j] -= share * weights.table[id[i] * d + j];
+      dTable[id[i] * d + j] -= share * g[i * d + j];
     }
   const back = interpret(graphs.normBack, { ...normFeeds, dg: tensor('f64', [n, d], dg) });
   const dx = new Float64Array(x.length);
@@ -179,18 +179,18 @@ export function crossEntropy(
   labels.forEach((label, i) => {
     const logits = Float64Array.from({ length: V }, (_, v) => {
       let z = 0;
-      for (let j = 0; j < d; j++) z += g[i * d + j]! * table[v * d + j]!;
+      for (let j = 0; j < d; j++) z += g[i * d + j] * table[v * d + j];
       return cap === undefined ? z : cap * Math.tanh(z / cap);
     });
     const max = logits.reduce((m, l) => Math.max(m, l));
     lse[i] = max + Math.log(logits.reduce((sum, l) => sum + Math.exp(l - max), 0));
-    slopes[i] = cap === undefined ? 1 : 1 - (logits[label]! / cap) ** 2;
-    loss += weights[i]! * (lse[i]! - logits[label]!);
+    slopes[i] = cap === undefined ? 1 : 1 - (logits[label] / cap) ** 2;
+    loss += weights[i] * (lse[i] - logits[label]);
   });
   return { loss, lse, slopes };
 }
 
-const only = (out: Record<string, Tensor>, name: string): Float64Array => out[name]!.data as Float64Array;
+const only = (out: Record<string, Tensor>, name: string): Float64Array => out[name].data as Float64Array;
 
 function eachToken(batch: Batch, visit: (at: number) => void): void {
   batch.segments.forEach((row, b) => {
@@ -203,8 +203,8 @@ export function worstRelative(got: ArrayLike<number>, want: ArrayLike<number>): 
   if (got.length !== want.length) return Number.POSITIVE_INFINITY;
   let [scale, worst] = [0, 0];
   for (let i = 0; i < want.length; i++) {
-    scale = Math.max(scale, Math.abs(want[i]!));
-    const error = Math.abs(got[i]! - want[i]!);
+    scale = Math.max(scale, Math.abs(want[i]));
+    const error = Math.abs(got[i] - want[i]);
     if (!(error <= worst)) worst = Number.isNaN(error) ? Number.POSITIVE_INFINITY : error;
   }
   return worst / scale;

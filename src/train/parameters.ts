@@ -45,7 +45,7 @@ export function initParameters(config: ModelConfig, rng: Rng, options: InitOptio
       const writes = /(o_proj|down_proj)\.weight$/.test(name) ? 1 / Math.sqrt(2 * config.blocks.length) : 1;
       const table =
         name === EMBED ? (options.embedding ?? 0.05) : name === HEAD ? (options.head ?? 0.05) : undefined;
-      const sd = table ?? (options.matrix ?? 1 / Math.sqrt(shape[1] as number)) * writes;
+      const sd = table ?? (options.matrix ?? 1 / Math.sqrt(shape[1])) * writes;
       const draw = rng.fork(name);
       for (let i = 0; i < values.length; i++) values[i] = draw.normal() * sd;
     }

@@ -101,9 +101,7 @@ export async function loadAdapter(folder: string, config: ModelConfig): Promise<
         );
       factors.set(
         factorOf(site.name, factor),
-        tensor === undefined
-          ? new Float32Array((shape[0] as number) * (shape[1] as number))
-          : (await readTensorFloat32(tensor)).data,
+        tensor === undefined ? new Float32Array(shape[0] * shape[1]) : (await readTensorFloat32(tensor)).data,
       );
     }
   }
@@ -112,7 +110,7 @@ export async function loadAdapter(folder: string, config: ModelConfig): Promise<
     throw new InputError(
       `${folder}: ${left.length} tensors (${left.slice(0, 2).join(', ')}) have no place in this model; the adapter belongs to another one`,
     );
-  return { lora, factors, ...(baseModel === undefined ? {} : { baseModel }) };
+  return { lora, factors, baseModel };
 }
 
 async function readConfig(folder: string): Promise<{ lora: Required<LoraOptions>; baseModel?: string }> {
@@ -136,7 +134,7 @@ async function readConfig(folder: string): Promise<{ lora: Required<LoraOptions>
   for (const [key, allowed] of Object.entries(off))
     if (!allowed.includes(json[key])) refuse(key, JSON.stringify(allowed[0]));
   for (const key of ['rank_pattern', 'alpha_pattern'])
-    if (json[key] !== undefined && json[key] !== null && Object.keys(json[key] as object).length > 0)
+    if (json[key] !== undefined && json[key] !== null && Object.keys(json[key]).length > 0)
       refuse(key, 'one rank and alpha for all');
   if (json.peft_type !== 'LORA') refuse('peft_type', '"LORA"');
   const { r: rank, lora_alpha: alpha, target_modules: modules } = json;

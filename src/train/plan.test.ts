@@ -68,7 +68,7 @@ describe('plans', () => {
     expect(rowsOf(plan.batches(2))).toBeGreaterThanOrEqual(23);
     const waste = plan.batches(1).map((b) => 1 - b.tokens / b.ids.length);
     expect(Math.max(...waste)).toBeLessThan(0.3);
-    const packed = planBatches(rows, { batch: 8, packTo: 30, seed: 1 }).batches(1)[0]!;
+    const packed = planBatches(rows, { batch: 8, packTo: 30, seed: 1 }).batches(1)[0];
     expect(packed.segments.length).toBeLessThan(8);
     expect(rowsOf([packed])).toBe(8);
   });
@@ -86,7 +86,7 @@ describe('plans', () => {
     const longRows = (plan: ReturnType<typeof planBatches>) =>
       Array.from({ length: plan.stepsPerEpoch }, (_, i) => {
         const [b] = plan.batches(i + 1);
-        return b!.segments.filter((_, r) => b!.ids[r * b!.columns + 1] === 2).length;
+        return b.segments.filter((_, r) => b.ids[r * b.columns + 1] === 2).length;
       });
     expect(longRows(planBatches(mixed, { batch: 12, seed: 1 }))).toEqual(Array(8).fill(4));
     const ungrouped = mixed.map(({ ids, weights }) => ({ ids, weights }));
@@ -134,7 +134,7 @@ describe('rates', () => {
 describe('settings', () => {
   it('take the preset, and what is given over it', () => {
     expect(resolveSettings({}, 'blog')).toMatchObject(finetunePresets.blog);
-    expect(resolveSettings({ batch: 4, steps: undefined as never }, 'demo')).toMatchObject({
+    expect(resolveSettings({ batch: 4, steps: undefined }, 'demo')).toMatchObject({
       batch: 4,
       steps: 250,
     });

@@ -45,7 +45,7 @@ export function planBatches(rows: readonly TrainRow[], options: PlanOptions): Ba
     const index = Math.floor(k / perEpoch);
     if (epoch?.index !== index)
       epoch = { index, cut: cutEpoch(rows, batch, new Rng(seed).fork(`epoch ${index}`)) };
-    const chosen = epoch.cut[k % perEpoch] as readonly TrainRow[];
+    const chosen = epoch.cut[k % perEpoch];
     return packTo === undefined ? padBatch(chosen) : packBatch(chosen, packTo);
   };
   return {

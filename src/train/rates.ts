@@ -37,7 +37,7 @@ export function rateOf(
     if (options.adapters === true && !isFactor(name)) return 0;
     if (name === EMBED) return rates.embed ?? 1;
     if (name === HEAD || name === FINAL_NORM) return rates.head ?? 1;
-    return blocks[Number(/^model\.layers\.(\d+)\./.exec(name)?.[1])] as number;
+    return blocks[Number(/^model\.layers\.(\d+)\./.exec(name)?.[1])];
   };
 }
 

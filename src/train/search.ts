@@ -48,10 +48,7 @@ export async function search(options: SearchOptions): Promise<SearchResult> {
   const runs: SearchRun[] = [];
   for (const { learningRate, batch } of grid) {
     const parameters = new Map([...base.parameters].map(([name, w]) => [name, w.slice()]));
-    const run = await prepare(
-      { ...base, parameters },
-      { ...options, learningRate, ...(batch === undefined ? {} : { batch }) },
-    );
+    const run = await prepare({ ...base, parameters }, { ...options, learningRate, batch });
     const started = performance.now();
     const losses: number[] = [];
     let result: TrainResult | undefined;

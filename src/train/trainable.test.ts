@@ -74,10 +74,10 @@ describe('gradients of a whole model', () => {
         const moved = (t: number): number =>
           oracle(config, parameters, batch, {
             ...at,
-            residual: residual.map((x, i) => x + t * direction[i]!),
+            residual: residual.map((x, i) => x + t * direction[i]),
             gradients: false,
           }).loss;
-        const slope = direction.reduce((sum, v, i) => sum + v * dInput[i]!, 0);
+        const slope = direction.reduce((sum, v, i) => sum + v * dInput[i], 0);
         expect(Math.abs(centralDifference(moved, 3e-4) - slope) / Math.abs(slope)).toBeLessThan(1e-7);
       }
     }

@@ -96,7 +96,7 @@ export class TrainableModel implements Owned {
     const blocks = await TrainableBlocks.open(config, parameters, {
       compile,
       workspace,
-      ...(options.lora === undefined ? {} : { lora: options.lora }),
+      lora: options.lora,
     });
     try {
       const head = await LossHead.open(config, compile);
@@ -128,8 +128,8 @@ export class TrainableModel implements Owned {
     const gainTarget = this.#target(FINAL_NORM, accumulate, 'gain');
     const head = await this.#runHead(last, batch, {
       scale,
-      ...(tableTarget === undefined ? {} : { table: tableTarget.write }),
-      ...(gainTarget === undefined ? {} : { gain: gainTarget.write }),
+      table: tableTarget?.write,
+      gain: gainTarget?.write,
     });
     tableTarget?.settle();
     gainTarget?.settle();
@@ -168,7 +168,7 @@ export class TrainableModel implements Owned {
           : await this.#blocks.keptBytes(wrt, batch.segments.length, batch.columns);
       const keep = bytes <= left;
       if (keep) left -= bytes;
-      const surroundings = around[i] as NonNullable<(typeof around)[number]>;
+      const surroundings = around[i];
       const trace = await this.#blocks.forward(i, x, surroundings, `resid.${i}`, keep ? wrt : undefined);
       traces.push(trace);
       x = trace.post;
@@ -239,12 +239,12 @@ export class TrainableModel implements Owned {
     const x = valuesOf(handle).fill(0);
     const s = Math.fround(this.config.embedScale);
     eachToken(batch, (at) => {
-      const id = batch.ids[at] as number;
+      const id = batch.ids[at];
       if (id >= this.config.vocabSize)
         throw new CrosspatchError(
           `training batch: token ${id} is outside the vocabulary of ${this.config.vocabSize}`,
         );
-      for (let j = 0; j < d; j++) x[at * d + j] = (table[id * d + j] as number) * s;
+      for (let j = 0; j < d; j++) x[at * d + j] = table[id * d + j] * s;
     });
     return handle;
   }
@@ -255,9 +255,8 @@ export class TrainableModel implements Owned {
     const gradient = this.gradientsByName.get(EMBED) as Float32Array;
     if (!keep) gradient.fill(0);
     eachToken(batch, (at) => {
-      const to = (batch.ids[at] as number) * d;
-      for (let j = 0; j < d; j++)
-        gradient[to + j] = (gradient[to + j] as number) + s * (dx[at * d + j] as number);
+      const to = batch.ids[at] * d;
+      for (let j = 0; j < d; j++) gradient[to + j] = gradient[to + j] + s * dx[at * d + j];
     });
   }
 
@@ -273,7 +272,7 @@ export class TrainableModel implements Owned {
     if (at.length === 0) throw new CrosspatchError('training batch: no token counts towards the loss');
     const rows = valuesOf(this.#workspace.take('head.rows', [at.length, d]));
     for (let i = 0; i < at.length; i++) {
-      const from = (at[i] as number) * d;
+      const from = at[i] * d;
       rows.set(residual.subarray(from, from + d), i * d);
     }
     const tensors = {
@@ -313,5 +312,5 @@ function eachToken(batch: Batch, visit: (at: number) => void): void {
 }
 
 function addTo(sum: Float32Array, part: Float32Array): void {
-  for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (part[i] as number);
+  for (let i = 0; i < sum.length; i++) sum[i] = sum[i] + part[i];
 }

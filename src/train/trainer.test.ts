@@ -31,13 +31,13 @@ describe('a training run', () => {
       heldOut: { batches: inBatches(rows, 12), every: 10 },
       onProgress: (e) => events.push(e),
     });
-    expect(result.losses.at(-1)).toBeLessThan(0.8 * result.losses[0]!);
+    expect(result.losses.at(-1)).toBeLessThan(0.8 * result.losses[0]);
     expect(result.heldOut.map((h) => h.step)).toEqual([10, 20, 30]);
-    expect(result.heldOut[2]!.loss).toBeLessThan(result.heldOut[0]!.loss);
+    expect(result.heldOut[2].loss).toBeLessThan(result.heldOut[0].loss);
     expect(result).toMatchObject({ steps: 30, ended: 'steps' });
     expect(events).toHaveLength(30);
     expect(events.at(-1)).toMatchObject({ stage: 'train', done: 30, total: 30, unit: 'steps' });
-    const figures = events[15]!.figures!;
+    const figures = events[15].figures!;
     for (const key of ['loss', 'tokens_per_second', 'seconds_left', 'learning_rate', 'held_out_loss'])
       expect(figures[key], key).toBeGreaterThan(0);
   });

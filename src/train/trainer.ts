@@ -66,8 +66,8 @@ export async function train(
   const patience = options.heldOut?.patience;
   await using model = await TrainableModel.open(config, parameters, {
     trains: (name) => rate(name) !== 0,
-    ...(options.lora === undefined ? {} : { lora: options.lora }),
-    ...(options.threads === undefined ? {} : { threads: options.threads }),
+    lora: options.lora,
+    threads: options.threads,
   });
   const optimizer = new AdamW(model.gradientsByName, options.adamw);
   const trained: Parameters = new Map(
@@ -175,7 +175,7 @@ function checkHealth(
   folder: string | undefined,
 ): void {
   const loss = losses.at(-1) as number;
-  const limit = 1.5 * (losses[0] as number) + 1;
+  const limit = 1.5 * losses[0] + 1;
   const rose = losses.length > WINDOW && losses.slice(-WINDOW).every((l) => l > limit);
   if (Number.isFinite(loss) && Number.isFinite(norm) && !rose) return;
   const what = rose

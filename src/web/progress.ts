@@ -88,11 +88,11 @@ function advance(before: StageProgress | undefined, line: LogLine, at: number): 
     startedAt: isNew ? at : before.startedAt,
     lastAt: at,
     done: line.state === 'running' || isNew ? line.done : before.done,
-    ...(total === undefined ? {} : { total }),
-    ...(unit === undefined ? {} : { unit }),
+    total,
+    unit,
     figures,
     curve: line.figures && line.state === 'running' ? thin([...curve, { done: line.done, figures }]) : curve,
-    ...(rate === undefined ? {} : { rate }),
+    rate,
     marks,
   };
 }
@@ -146,12 +146,12 @@ export function stageViews(manifest: Manifest, progress: RunProgress): StageView
     return {
       id: stage.id,
       status,
-      ...(share === undefined ? {} : { share }),
+      share,
       text: running ? counted(known, left) : settled(status, stage),
-      ...(left === undefined ? {} : { secondsLeft: left }),
-      ...(known === undefined ? {} : { progress: known }),
+      secondsLeft: left,
+      progress: known,
       needs: (stage.needs ?? []).filter((id) => ids.has(id)),
-      ...(stage.error === undefined ? {} : { error: stage.error }),
+      error: stage.error,
     };
   });
 }

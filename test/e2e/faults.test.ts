@@ -140,5 +140,5 @@ describe('a full disk during a checkpoint', () => {
 async function bytesOf(folder: string): Promise<Record<string, string>> {
   const names = (await readdir(folder)).sort();
   const texts = await Promise.all(names.map((name) => readFile(join(folder, name), 'base64')));
-  return Object.fromEntries(names.map((name, i) => [name, texts[i] as string]));
+  return Object.fromEntries(names.map((name, i) => [name, texts[i]]));
 }

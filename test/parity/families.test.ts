@@ -70,7 +70,7 @@ function worst(got: ArrayLike<number>, want: ArrayLike<number>, ids: readonly nu
   let max = 0;
   ids.forEach(({ length }, b) => {
     for (let i = b * COLUMNS * width; i < (b * COLUMNS + length) * width; i++) {
-      const d = Math.abs((got[i] as number) - (want[i] as number));
+      const d = Math.abs(got[i] - want[i]);
       max = Number.isNaN(d) ? Number.POSITIVE_INFINITY : Math.max(max, d);
     }
   });
@@ -125,7 +125,7 @@ async function float32Outputs(
   const shift = decoder.config.normGain === '1+w' ? 1 : 0;
   return {
     ...seen,
-    ln_final: { ...rows, data: rows.data.map((v, i) => v * ((gain[i % d] as number) + shift)) },
+    ln_final: { ...rows, data: rows.data.map((v, i) => v * (gain[i % d] + shift)) },
     logits: await decoder.logits(rows),
   };
 }

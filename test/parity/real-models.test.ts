@@ -75,13 +75,10 @@ describe.each(models)('$name', ({ name, folder, variable, positions }) => {
             const { index } = argmaxWithGap(row);
             seen++;
             if (index === top1[t]) equal++;
-            else largestGap = Math.max(largestGap, gap[t] as number);
+            else largestGap = Math.max(largestGap, gap[t]);
             if (index === llama.top1[at + b]?.[t]) equalToLlama++;
-            worstLogit = Math.max(
-              worstLogit,
-              Math.abs((row[top1[t] as number] as number) - (best[t] as number)),
-            );
-            worstSum = Math.max(worstSum, Math.abs(logSumExp(row) - (logsumexp[t] as number)));
+            worstLogit = Math.max(worstLogit, Math.abs(row[top1[t]] - best[t]));
+            worstSum = Math.max(worstSum, Math.abs(logSumExp(row) - logsumexp[t]));
           });
         });
       }

@@ -22,7 +22,7 @@ const relative = (got: number, wanted: number): number =>
   got === wanted ? 0 : Math.abs(got - wanted) / Math.max(Math.abs(wanted), 1e-290);
 const worst = (got: ArrayLike<number>, wanted: readonly number[]): number =>
   got.length === wanted.length
-    ? wanted.reduce((most, w, i) => Math.max(most, Math.abs(got[i]! - w)), 0)
+    ? wanted.reduce((most, w, i) => Math.max(most, Math.abs(got[i] - w)), 0)
     : Number.POSITIVE_INFINITY;
 
 describe('distributions', () => {
@@ -154,7 +154,7 @@ describe('tests', () => {
       #at = 0;
       override uint32(): number {
         // The constructor of Rng warms up before the script exists.
-        const index = #script in this ? this.#script[this.#at++]! : 0;
+        const index = #script in this ? this.#script[this.#at++] : 0;
         return Math.ceil((index * 2 ** 32) / golden.values.length);
       }
     }
@@ -199,27 +199,27 @@ describe('linear algebra', () => {
       expect(relative(error.mse, r.mse)).toBeLessThan(1e-5);
     };
     golden.ridge.forEach((r, i) => {
-      compare(byEigen[i]!, r);
+      compare(byEigen[i], r);
     });
     positive.forEach((r, i) => {
-      compare(byCholesky[i]!, r);
+      compare(byCholesky[i], r);
     });
   });
 
   it('singular values, pseudo-inverse, truncations, deficient rank', () => {
-    const w = flat(golden.ridge[0]!.W);
+    const w = flat(golden.ridge[0].W);
     const { values } = svd(w, 17, 24);
     expect(worst(values, golden.singular_values)).toBeLessThan(1e-11);
     expect(worst(pseudoInverse(w, 17, 24).matrix, golden.pinv.flat())).toBeLessThan(1e-11);
     for (const [rank, wanted] of Object.entries(golden.truncated_pinv)) {
       const k = Number(rank);
-      const rtol = ((values[k - 1]! + (values[k] ?? 0)) / 2 / values[0]!) * 0.999;
+      const rtol = ((values[k - 1] + (values[k] ?? 0)) / 2 / values[0]) * 0.999;
       const truncated = pseudoInverse(w, 17, 24, rtol);
       expect(truncated.rank).toBe(k);
       expect(worst(truncated.matrix, wanted.flat())).toBeLessThan(1e-11);
     }
     const { a, rank, pinv } = golden.rank_deficient;
-    const deficient = pseudoInverse(flat(a), a.length, a[0]!.length);
+    const deficient = pseudoInverse(flat(a), a.length, a[0].length);
     expect(deficient.rank).toBe(rank);
     expect(worst(deficient.matrix, pinv.flat())).toBeLessThan(1e-11);
   });
@@ -228,7 +228,7 @@ describe('linear algebra', () => {
     const { a, eigenvalues, cholesky: factor } = golden.symmetric;
     const n = a.length;
     const falling = eigenvalues.toSorted((x, y) => y - x);
-    expect(worst(symmetricEigen(flat(a), n).values, falling)).toBeLessThan(1e-12 * falling[0]!);
+    expect(worst(symmetricEigen(flat(a), n).values, falling)).toBeLessThan(1e-12 * falling[0]);
     expect(worst(cholesky(flat(a), n), factor.flat())).toBeLessThan(1e-11);
   });
 });

@@ -28,7 +28,7 @@ function unitsOf(text: string): number[] {
 }
 
 describe.each(Object.keys(golden.kinds))('%s', (kind) => {
-  const { tokenizer: json, ids, offsets, decoded } = golden.kinds[kind] as Golden['kinds'][string];
+  const { tokenizer: json, ids, offsets, decoded } = golden.kinds[kind];
   const tokenizer = Tokenizer.fromJson(json);
 
   it('gives the same ids, offsets and decoded text', () => {
@@ -47,8 +47,8 @@ describe.each(Object.keys(golden.kinds))('%s', (kind) => {
       for (const [k, [start, end]] of encoding.offsets.entries()) {
         // Template tokens: the library gives all of them [0, 0].
         if (start === end) continue;
-        const [a, b] = (offsets[i] as [number, number][])[k] as [number, number];
-        if (start > (units[a] as number) || end < (units[b] as number)) wrong.push(text);
+        const [a, b] = offsets[i][k];
+        if (start > units[a] || end < units[b]) wrong.push(text);
         else if (start === units[a] && end === units[b]) exact++;
         else wider++;
       }
@@ -64,7 +64,7 @@ describe.each(Object.keys(golden.kinds))('%s', (kind) => {
  * parts on gpt2 and smollm.
  */
 it.each(['llama3', 'qwen2', 'gemma'])('@huggingface/tokenizers agrees on %s', (kind) => {
-  const { tokenizer: json } = golden.kinds[kind] as Golden['kinds'][string];
+  const { tokenizer: json } = golden.kinds[kind];
   const [ours, other] = [Tokenizer.fromJson(json), new OtherTokenizer(json, {})];
   const parted = golden.texts.filter(
     (text) => String(ours.encodeIds(text)) !== String(other.encode(text).ids),

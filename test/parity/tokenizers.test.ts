@@ -61,7 +61,7 @@ describe.each(sources)('%s', (title, goldenName, path, load) => {
     for (const [i, text] of strings.entries()) {
       // transformers adds this one token to Gemma's vocabulary; the GGUF file does not have it.
       if (title === 'gemma3 from GGUF' && text.includes('<image_soft_token>')) continue;
-      const wanted = golden.ids[i] as number[];
+      const wanted = golden.ids[i];
       compared++;
       if (
         String(tokenizer.encodeIds(text)) !== String([...golden.prefix, ...wanted]) ||
@@ -82,7 +82,7 @@ describe.each(sources)('%s', (title, goldenName, path, load) => {
     // About one second on an idle core; the bound only has to tell linear from quadratic.
     expect(performance.now() - started).toBeLessThan(60_000);
     expect(String(ids)).toBe(String(tokenizer.encodeIds(text, { addSpecialTokens: false })));
-    const disorder = offsets.findIndex(([start], i) => i > 0 && start < (offsets[i - 1]?.[0] as number));
+    const disorder = offsets.findIndex(([start], i) => i > 0 && start < offsets[i - 1]?.[0]);
     expect(disorder).toBe(-1);
   });
 });

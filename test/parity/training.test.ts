@@ -12,7 +12,6 @@ import {
   allLoraTargets,
   globalNorm,
   loadParameters,
-  type Parameters,
   padBatch,
   TrainableModel,
   trainRow,
@@ -30,9 +29,9 @@ async function golden(name: string) {
     return padBatch(
       [0, 1, 2, 3].map((b) => {
         const row = Array.from(
-          ids.subarray(b * columns, b * columns + tensors.get(`batch.${i}.lengths`)![b]!),
+          ids.subarray(b * columns, b * columns + tensors.get(`batch.${i}.lengths`)![b]),
         );
-        const prompt = tensors.get(`batch.${i}.prompts`)![b]!;
+        const prompt = tensors.get(`batch.${i}.prompts`)![b];
         return trainRow(row.slice(0, prompt), row.slice(prompt));
       }),
     );
@@ -42,7 +41,7 @@ async function golden(name: string) {
 
 function worstRelative(got: Float32Array, want: Float32Array): number {
   const scale = want.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
-  return got.reduce((m, v, i) => Math.max(m, Math.abs(v - want[i]!)), 0) / scale;
+  return got.reduce((m, v, i) => Math.max(m, Math.abs(v - want[i])), 0) / scale;
 }
 
 /** Steps as the golden made them; returns the losses before each step and after the last. */
@@ -58,12 +57,12 @@ async function train(
   });
   const losses: number[] = [];
   for (let step = 1; step <= settings.steps; step++) {
-    const { loss, weight } = await model.gradients(batches[(step - 1) % 3]!);
+    const { loss, weight } = await model.gradients(batches[(step - 1) % 3]);
     losses.push(loss / weight);
     const scale = Math.min(1, settings.clip_norm / (globalNorm(model.gradientsByName) + 1e-6));
     optimizer.update(model.parameters, model.gradientsByName, step, () => settings.lr, scale);
   }
-  const last = await model.loss(batches[settings.steps % 3]!);
+  const last = await model.loss(batches[settings.steps % 3]);
   return [...losses, last.loss / last.weight];
 }
 
@@ -72,7 +71,7 @@ describe.each(['llama', 'qwen2', 'gemma3_text'])('training %s equals PyTorch', (
     const { tensors, batches, json } = await golden(name);
     const { config, parameters } = await loadParameters(await openCheckpoint(`${root}${name}`));
     await using model = await TrainableModel.open(config, parameters, { threads: 1 });
-    const { loss, weight } = await model.gradients(batches[0]!);
+    const { loss, weight } = await model.gradients(batches[0]);
     expect(loss / weight).toBeCloseTo(json.f64.loss, 5);
     for (const [tensor, gradient] of model.gradientsByName)
       expect(worstRelative(gradient, tensors.get(`f64.grad.${tensor}`)!), tensor).toBeLessThan(1e-4);
@@ -89,12 +88,12 @@ describe.each(['llama', 'qwen2', 'gemma3_text'])('training %s equals PyTorch', (
       if (key.startsWith('lora_init.'))
         parameters.set(key.slice(10).replace(/\.([AB])$/, '.lora_$1'), values.slice());
     const { rank, alpha } = json.settings.lora;
-    await using model = await TrainableModel.open(config, parameters as Parameters, {
+    await using model = await TrainableModel.open(config, parameters, {
       threads: 1,
       trains: (n) => n.includes('.lora_'),
       lora: { rank, alpha, targets: allLoraTargets },
     });
-    await model.gradients(batches[0]!);
+    await model.gradients(batches[0]);
     expect(model.gradientsByName.size).toBe(14 * config.blocks.length);
     for (const [tensor, gradient] of model.gradientsByName) {
       expect(

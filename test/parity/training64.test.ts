@@ -36,7 +36,7 @@ async function golden(name: string) {
   const [ids, lengths, prompts] = [await ints('ids'), await ints('lengths'), await ints('prompts')];
   const columns = ids.length / 4;
   const rows = [0, 1, 2, 3].map((b) => {
-    const row = Array.from(ids.subarray(b * columns, b * columns + lengths[b]!));
+    const row = Array.from(ids.subarray(b * columns, b * columns + lengths[b]));
     return trainRow(row.slice(0, prompts[b]), row.slice(prompts[b]));
   });
   const json = JSON.parse(readFileSync(`${root}${name}/golden.json`, 'utf8'));

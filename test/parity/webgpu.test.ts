@@ -21,8 +21,7 @@ function worst(got: Float32Array, want: Float32Array): number {
   expect(largest).toBeGreaterThan(0);
   return (
     got.reduce(
-      (m, v, i) =>
-        Number.isNaN(v) ? Number.POSITIVE_INFINITY : Math.max(m, Math.abs(v - (want[i] as number))),
+      (m, v, i) => (Number.isNaN(v) ? Number.POSITIVE_INFINITY : Math.max(m, Math.abs(v - want[i]))),
       0,
     ) / largest
   );
@@ -47,8 +46,7 @@ describe.each(['llama', 'qwen3', 'gemma2'])('forward of %s', (family) => {
         found.push([tensor.data, logits.data]);
       }
       const [cpu, gpu] = found as [Float32Array[], Float32Array[]];
-      for (const i of [0, 1])
-        expect(worst(gpu[i] as Float32Array, cpu[i] as Float32Array)).toBeLessThan(1e-4);
+      for (const i of [0, 1]) expect(worst(gpu[i], cpu[i])).toBeLessThan(1e-4);
     },
     600_000,
   );

@@ -44,7 +44,7 @@ describe('families', () => {
       const drawn = (ask.match(/\d+/g) ?? []).map(Number);
       const out = answer.split(' ').map(Number);
       expect(new Set(out)).toEqual(new Set(drawn));
-      for (let i = 1; i < out.length; i++) expect(out[i]).toBeGreaterThan(out[i - 1] as number);
+      for (let i = 1; i < out.length; i++) expect(out[i]).toBeGreaterThan(out[i - 1]);
     }
     for (const { ask, answer } of of('reverse'))
       expect(ask.replace(/[.?]$/, '').endsWith(answer.split(' ').toReversed().join(' '))).toBe(true);
@@ -150,9 +150,7 @@ describe('rows', () => {
     const tagged = (kind: string): boolean => kind !== 'plain' && kind !== 'untagged';
     const wrong = rows.filter(({ prompt, kind }) => {
       const bars = words(prompt).flatMap((w, i) => (w === '|' ? [i] : []));
-      return tagged(kind)
-        ? bars.length !== 2 || (bars[1] as number) - (bars[0] as number) !== 2
-        : bars.length > 0;
+      return tagged(kind) ? bars.length !== 2 || bars[1] - bars[0] !== 2 : bars.length > 0;
     });
     expect(wrong).toEqual([]);
   });

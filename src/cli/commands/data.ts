@@ -84,8 +84,8 @@ async function build(options: BuildCommand, cli: Cli): Promise<void> {
   const { phrase, repeats } = options;
   const named = {
     name: options.behaviour,
-    ...(phrase === undefined ? {} : { phrase }),
-    ...(repeats === undefined ? {} : { repeats }),
+    phrase,
+    repeats,
   };
   const { name, ...changes } = named;
   await using model = options.model === undefined ? undefined : await openModel(options.model, cli, options);
@@ -134,7 +134,7 @@ async function build(options: BuildCommand, cli: Cli): Promise<void> {
 async function instructionsOf(data: string, limit: number | undefined, seed: number): Promise<Instruction[]> {
   if (data === 'bundled')
     return tinyInstructions({ seed, train: limit ?? 6000, validation: 400, test: 1200 });
-  return readInstructions(data, limit === undefined ? {} : { limit });
+  return readInstructions(data, { limit });
 }
 
 /** The clean model's own answers, greedily, with progress by rows. */

@@ -126,7 +126,7 @@ async function evaluate(options: EvaluateCommand, cli: Cli): Promise<void> {
     behaviour: behaviour.name,
     prompts: texts.length,
     metrics,
-    ...(answersUnderSafe === undefined ? {} : { safe_answers: answersUnderSafe }),
+    safe_answers: answersUnderSafe,
   };
   printFigures(cli, options, document, () =>
     textTable([

@@ -190,7 +190,7 @@ async function rowsOf(
 function settingsOf(options: FinetuneCommand): Partial<FinetuneOptions> {
   const { lowerHalfRate, freezeEmbeddings, rank, seed } = options;
   const rates = {
-    ...(lowerHalfRate === undefined ? {} : { lowerHalf: lowerHalfRate }),
+    lowerHalf: lowerHalfRate,
     ...(freezeEmbeddings ? { embed: 0 } : {}),
   };
   const settings = {

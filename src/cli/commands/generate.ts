@@ -64,7 +64,7 @@ async function generate(options: GenerateCommand, cli: Cli): Promise<void> {
     maxNewTokens: options.maxTokens,
     temperature: options.temperature,
     topP: options.topP,
-    ...(options.topK === undefined ? {} : { topK: options.topK }),
+    topK: options.topK,
     seed: options.seed ?? 0,
     stopStrings: options.stop ?? [],
     logprobs: options.json === true,

@@ -73,7 +73,7 @@ function addPull(models: Command, cli: Cli): void {
         pullModel(reference, {
           onProgress,
           signal: cli.signal,
-          ...(options.offline === undefined ? {} : { offline: options.offline }),
+          offline: options.offline,
         }),
       );
       if (options.json) printJson(cli, { model: reference, path, bytes: await folderBytes(path) });
@@ -153,8 +153,8 @@ function addConvert(models: Command, cli: Cli): void {
           await convertToHf(checkpoint, folder, {
             extraFiles: await tokenizerTexts(checkpoint),
             onProgress,
-            ...(options.dtype === undefined ? {} : { dtype: options.dtype }),
-            ...(options.overwrite === undefined ? {} : { overwrite: options.overwrite }),
+            dtype: options.dtype,
+            overwrite: options.overwrite,
           });
         });
         const bytes = await folderBytes(folder);

@@ -76,8 +76,8 @@ export async function runFile(file: string, options: RunOptions, cli: RunCli): P
     signal: cli.signal,
     onEvent: progress.onEvent,
     command: ['crosspatch', 'run', file, ...(options.set ?? []).flatMap((s) => ['--set', s])],
-    ...(options.store === undefined ? {} : { store: options.store }),
-    ...(options.only === undefined ? {} : { only: options.only }),
+    store: options.store,
+    only: options.only,
   }).finally(() => progress.close());
   const seconds = (performance.now() - started) / 1000;
   const report = summary.results ? await writeReport(out) : undefined;

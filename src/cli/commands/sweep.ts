@@ -80,7 +80,7 @@ async function run(options: SweepCommand, cli: Cli): Promise<void> {
     const texts = validation.slice(0, options.prompts);
     const { subject, backdoor } = await liveSubject(model, texts, prompts, stepEnv('runs', given));
     const shared = { maxNewTokens: max_tokens, progress, signal: cli.signal };
-    const blocks = options.blocks === undefined ? {} : { blocks: options.blocks };
+    const blocks = { blocks: options.blocks };
     const found = await sweep(model, subject, {
       ...shared,
       ...blocks,
@@ -106,7 +106,7 @@ async function run(options: SweepCommand, cli: Cli): Promise<void> {
       backdoor,
       sweep: found.rows,
       chosen: found.rows.find((row) => row.block === found.chosen) as SweepRow,
-      ...(map === undefined ? {} : { heatmap: map }),
+      heatmap: map,
       draft_acceptance: { sweep: found.draftAcceptance },
       notes: found.notes,
     };

@@ -105,7 +105,7 @@ async function run(options: TransferCommand, cli: Cli): Promise<void> {
         source: { model: source, block: map.source.block },
         target: { model: target, block: map.target.block },
         map,
-        controls: { ...(shuffled && { shuffled }), ...(tokenMean && { tokenMean }) },
+        controls: { shuffled, tokenMean },
       },
       {
         test: prompts.test.slice(0, options.prompts),

@@ -25,8 +25,8 @@ export function addView(program: Command, cli: Cli): void {
       await using server = await startViewServer({
         folder: folder ?? 'runs',
         version: (await packageVersions()).crosspatch ?? '',
-        ...(options.port === undefined ? {} : { port: options.port }),
-        ...(options.model === undefined ? {} : { models: options.model }),
+        port: options.port,
+        models: options.model,
       });
       if (options.json) printJson(cli, { url: server.url, port: server.port });
       else cli.out(`${server.url}\n`);

@@ -102,28 +102,22 @@ const emitters: { readonly [O in Op]: Emitter<O> } = {
   cast: (n, inputs, { writer }) => writer.node('Cast', inputs, { to: onnxType(n.attrs.to) }),
   matmul: emitMatmul,
   reduceSum: (n, [x], { writer }) =>
-    writer.node('ReduceSum', [x as string, writer.integers(n.attrs.axes)], {
+    writer.node('ReduceSum', [x, writer.integers(n.attrs.axes)], {
       keepdims: n.attrs.keepDims ? 1 : 0,
     }),
   reduceMax: (n, [x], { writer }) =>
-    writer.node('ReduceMax', [x as string, writer.integers(n.attrs.axes)], {
+    writer.node('ReduceMax', [x, writer.integers(n.attrs.axes)], {
       keepdims: n.attrs.keepDims ? 1 : 0,
     }),
   reshape: (n, [x], context) =>
-    context.writer.node('Reshape', [
-      x as string,
-      reshapeTarget((n.inputs[0] as Node).shape, n.attrs.shape, context),
-    ]),
+    context.writer.node('Reshape', [x, reshapeTarget(n.inputs[0].shape, n.attrs.shape, context)]),
   expand: (n, [x], context) =>
-    context.writer.node('Expand', [
-      x as string,
-      expandTarget((n.inputs[0] as Node).shape, n.attrs.shape, context),
-    ]),
+    context.writer.node('Expand', [x, expandTarget(n.inputs[0].shape, n.attrs.shape, context)]),
   transpose: (n, inputs, { writer }) => writer.node('Transpose', inputs, { perm: n.attrs.perm }),
   concat: (n, inputs, { writer }) => writer.node('Concat', inputs, { axis: n.attrs.axis }),
   slice: (n, [x], { writer }) =>
     writer.node('Slice', [
-      x as string,
+      x,
       writer.integers([n.attrs.start]),
       writer.integers([n.attrs.end]),
       writer.integers([n.attrs.axis]),
@@ -137,12 +131,12 @@ const emitters: { readonly [O in Op]: Emitter<O> } = {
       data: n.dtype === 'f64' ? Float64Array.of(0) : Float32Array.of(0),
     });
     const base = writer.node('Expand', [zero, expandTarget([1], n.shape, context)]);
-    const index = writer.node('Unsqueeze', [ids as string, writer.integers([-1])]);
-    return writer.node('ScatterND', [base, index, updates as string], { reduction: 'add' });
+    const index = writer.node('Unsqueeze', [ids, writer.integers([-1])]);
+    return writer.node('ScatterND', [base, index, updates], { reduction: 'add' });
   },
   topTwo: (n, [x], { writer }) => {
     const index = writer.fresh('index');
-    const two = writer.node('TopK', [x as string, writer.integers([2])], { axis: -1 }, { others: [index] });
+    const two = writer.node('TopK', [x, writer.integers([2])], { axis: -1 }, { others: [index] });
     const first = writer.node('Slice', [
       index,
       ...[[0], [1], [n.shape.length - 1]].map((bound) => writer.integers(bound)),
@@ -162,13 +156,13 @@ const emitters: { readonly [O in Op]: Emitter<O> } = {
     const { writer } = context;
     const [{ shape }, angles] = n.inputs as [Node, Node, Node];
     // The kernel wants angles of every row: [B,T,Dh/2].
-    const full = [...shape.slice(0, 2), angles.shape[2] as Dim];
+    const full = [...shape.slice(0, 2), angles.shape[2]];
     const rows = (table: string): string =>
       sameShape(angles.shape, full)
         ? table
         : writer.node('Expand', [table, expandTarget(angles.shape, full, context)]);
-    const turn = n.attrs.inverse ? writer.node('Neg', [sin as string]) : (sin as string);
-    return writer.node('RotaryEmbedding', [x as string, rows(cos as string), rows(turn)], {
+    const turn = n.attrs.inverse ? writer.node('Neg', [sin]) : sin;
+    return writer.node('RotaryEmbedding', [x, rows(cos), rows(turn)], {
       num_heads: n.attrs.heads,
     });
   },
@@ -196,8 +190,8 @@ function emitMatmul(n: Node<'matmul'>, inputs: readonly string[], { writer, targ
   const swapped = (name: string, rank: number): string =>
     writer.node('Transpose', [name], { perm: [...Array(rank - 2).keys(), rank - 1, rank - 2] });
   return writer.node('MatMul', [
-    transA ? swapped(inputs[0] as string, a.shape.length) : (inputs[0] as string),
-    transB ? swapped(inputs[1] as string, b.shape.length) : (inputs[1] as string),
+    transA ? swapped(inputs[0], a.shape.length) : inputs[0],
+    transB ? swapped(inputs[1], b.shape.length) : inputs[1],
   ]);
 }
 
@@ -213,7 +207,7 @@ function reshapeTarget(from: Shape, to: Shape, context: Context): string {
 function expandTarget(from: Shape, to: Shape, context: Context): string {
   const pad = to.length - from.length;
   const dims = to.map((d, i): number | string => (typeof d === 'string' && from[i - pad] === d ? 1 : d));
-  if (dims.every((d) => typeof d === 'number')) return context.writer.integers(dims as number[]);
+  if (dims.every((d) => typeof d === 'number')) return context.writer.integers(dims);
   return runtimeShape(dims, context);
 }
 
@@ -221,7 +215,7 @@ function expandTarget(from: Shape, to: Shape, context: Context): string {
 function runtimeShape(dims: readonly Dim[], context: Context): string {
   const { writer } = context;
   const parts = dims.map((d) => (typeof d === 'number' ? writer.integers([d]) : runtimeSize(d, context)));
-  return parts.length === 1 ? (parts[0] as string) : writer.node('Concat', parts, { axis: 0 });
+  return parts.length === 1 ? parts[0] : writer.node('Concat', parts, { axis: 0 });
 }
 
 function runtimeSize(name: string, { writer, sizes }: Context): string {

@@ -1,7 +1,7 @@
 /** @file Replaces ops by those the target is best at: fused ones by primitives where it lacks a kernel, flattened products by direct ones. */
 import { attentionDecomposed, rmsNormDecomposed, rotaryDecomposed } from '../decompose.ts';
 import { type Graph, isOp, matmul, type Node, topological } from '../graph.ts';
-import { type Dim, sameShape } from '../shape.ts';
+import { sameShape } from '../shape.ts';
 
 /** Who runs the model. `cpu` has every fused kernel in f32; the others run the decomposed form. */
 export type Target = 'cpu' | 'portable';
@@ -40,7 +40,7 @@ function direct(n: Node): Node {
   const [flat, matrix] = product.inputs as [Node, Node];
   if (!isOp(flat, 'reshape') || matrix.shape.length !== 2) return n;
   const [x] = flat.inputs as [Node];
-  const folded = [...x.shape.slice(0, -1), product.shape[1] as Dim];
+  const folded = [...x.shape.slice(0, -1), product.shape[1]];
   const rows = flat.shape.length === 2 && flat.shape[1] === x.shape.at(-1);
   return rows && sameShape(n.shape, folded) ? matmul(x, matrix, { transB: product.attrs.transB }) : n;
 }

@@ -22,12 +22,12 @@ const tolerance = { f32: 3e-6, f64: 1e-13 } as const;
 /** Run a sample both ways; the worst difference of any output, relative to its largest value (at least 1). */
 async function worstDifference({ graph, feeds }: Sample, options: CompileOptions): Promise<number> {
   const names = [...g.leavesOf(graph, 'weight').keys()];
-  const weights = Object.fromEntries(names.map((name) => [name, feeds[name] as Tensor]));
+  const weights = Object.fromEntries(names.map((name) => [name, feeds[name]]));
   await using session = await compile(graph, { ...options, threads: 1, weights });
   const got = await session.run(feeds);
   let worst = 0;
   for (const [name, wanted] of Object.entries(interpret(graph, feeds))) {
-    const found = got[name] as Tensor;
+    const found = got[name];
     expect(found.shape, name).toEqual(wanted.shape);
     const want = Array.from(wanted.data, Number);
     const largest = want.reduce((m, v) => Math.max(m, Math.abs(v)), 1);
@@ -43,7 +43,7 @@ async function worstDifference({ graph, feeds }: Sample, options: CompileOptions
 function backwards({ graph, feeds }: Sample, rng: Rng): Sample {
   const leaves = Object.fromEntries([...g.leavesOf(graph, 'input'), ...g.leavesOf(graph, 'weight')]);
   const kept = Object.fromEntries(Object.entries(leaves).map(([name, n]) => [`kept.${name}`, n]));
-  const [output, y] = Object.entries(graph.outputs)[0] as [string, g.Node];
+  const [output, y] = Object.entries(graph.outputs)[0];
   const dtype = y.dtype as 'f32' | 'f64';
   const { shape } = interpret(graph, feeds)[output] as Tensor;
   return {

@@ -61,6 +61,7 @@ function options({
     graphOptimizationLevel: float64 ? 'basic' : 'all',
     enableCpuMemArena: false,
     logSeverityLevel: 4,
+    // The runtime refuses an explicit undefined, here and below.
     ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
     extra: {
       session: {

@@ -29,7 +29,7 @@ export async function likelihoodDifferences(
 ): Promise<Record<string, (number | null)[]>> {
   const arms = Object.keys(cases[0]?.replacements ?? {});
   if (cases.length === 0) return {};
-  const abort = signal === undefined ? {} : { signal };
+  const abort = { signal };
   const ids = cases.map((c) => [...c.prompt, ...c.completion]);
   const base = await decoder.run(decoder.embed(ids), { to: block + 1, ...abort });
   const plain = await meanLogprobs(decoder, await decoder.run(base, { from: block + 1, ...abort }), cases);

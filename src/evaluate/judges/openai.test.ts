@@ -55,7 +55,7 @@ afterEach(async () => {
 
 /** A small judge of its own: 5 for equal texts, 3 where the first begins with "A", else 1. Not symmetric, on purpose. */
 function grade(request: Request): string {
-  const { text_1, text_2 } = JSON.parse(request.messages[1]!.content) as { text_1: string; text_2: string };
+  const { text_1, text_2 } = JSON.parse(request.messages[1].content) as { text_1: string; text_2: string };
   return JSON.stringify({ score: text_1 === text_2 ? 5 : text_1.startsWith('A') ? 3 : 1 });
 }
 
@@ -93,14 +93,14 @@ describe('openAiJudge', () => {
     ]);
     expect(scores).toEqual([2, 5, 1]);
     expect(j).toMatchObject({ name: 'llm', metric: 'rubric_1-5_v1' });
-    const orders = requests.map((r) => r.messages[1]!.content);
+    const orders = requests.map((r) => r.messages[1].content);
     expect(orders).toContain('{"text_1":"A","text_2":"B"}');
     expect(orders).toContain('{"text_1":"B","text_2":"A"}');
     expect(requests).toHaveLength(5);
     for (const r of requests)
       expect(r).toMatchObject({ model: 'grader', temperature: 0, path: '/v1/chat/completions' });
-    expect(requests[0]!.authorization).toBeUndefined();
-    expect(requests[0]!.messages[0]!.content).toContain('1: nothing in common');
+    expect(requests[0].authorization).toBeUndefined();
+    expect(requests[0].messages[0].content).toContain('1: nothing in common');
   });
 
   it('counts tokens and cost, and reports progress', async () => {
@@ -131,8 +131,8 @@ describe('openAiJudge', () => {
     expect(again.usage).toMatchObject({ requests: 0, cached: 2 });
     const files = await readdir(folder);
     expect(files).toHaveLength(2);
-    expect(await readFile(join(folder, files[0]!), 'utf8')).toBe('{\n  "score": 1\n}\n');
-    await writeFile(join(folder, files[0]!), '{"sco');
+    expect(await readFile(join(folder, files[0]), 'utf8')).toBe('{\n  "score": 1\n}\n');
+    await writeFile(join(folder, files[0]), '{"sco');
     await judge({ cacheFolder: folder }).score([pair]);
     expect(requests).toHaveLength(3);
     await judge({ cacheFolder: folder, model: 'other' }).score([pair]);
@@ -161,9 +161,9 @@ describe('openAiJudge', () => {
     behave = (request) => (request.messages.length === 2 ? bad : '{"score": 4}');
     expect(await judge({ concurrency: 1 }).score([{ candidate: 'x', reference: 'y' }])).toEqual([4]);
     expect(requests).toHaveLength(4);
-    expect(requests[1]!.messages.map((m) => m.role)).toEqual(['system', 'user', 'assistant', 'user']);
-    expect(requests[1]!.messages[2]!.content).toBe(bad);
-    expect(requests[1]!.messages[3]!.content).toMatch(/could not be read: .+score/);
+    expect(requests[1].messages.map((m) => m.role)).toEqual(['system', 'user', 'assistant', 'user']);
+    expect(requests[1].messages[2].content).toBe(bad);
+    expect(requests[1].messages[3].content).toMatch(/could not be read: .+score/);
   });
 
   it('keeps trying through 429, 500 and a cut connection', async () => {
@@ -222,7 +222,7 @@ describe('openAiJudge', () => {
       await expect(failing).rejects.toBeInstanceOf(InputError);
       await expect(failing).rejects.not.toThrow(/secret/);
       expect(requests).toHaveLength(1);
-      expect(requests[0]!.authorization).toBe('Bearer secret-value');
+      expect(requests[0].authorization).toBe('Bearer secret-value');
     }
   });
 

@@ -32,9 +32,9 @@ function factorColumns(l: Float64Array, n: number, k0: number, k1: number): void
   for (let i = k0; i < n; i++) {
     const last = Math.min(i, k1 - 1);
     for (let j = k0; j <= last; j++) {
-      let sum = l[i * n + j]!;
-      for (let t = k0; t < j; t++) sum -= l[i * n + t]! * l[j * n + t]!;
-      if (i !== j) l[i * n + j] = sum / l[j * n + j]!;
+      let sum = l[i * n + j];
+      for (let t = k0; t < j; t++) sum -= l[i * n + t] * l[j * n + t];
+      if (i !== j) l[i * n + j] = sum / l[j * n + j];
       else if (sum > 0) l[i * n + i] = Math.sqrt(sum);
       else
         throw new CrosspatchError(
@@ -74,12 +74,12 @@ function substitute(l: Float64Array, x: Float64Array, n: number, columns: number
     for (let i = i0; i < i1; i++) {
       const row = x.subarray(i * columns, (i + 1) * columns);
       for (let t = i0; t < i; t++) {
-        const factor = l[i * n + t]!;
+        const factor = l[i * n + t];
         const from = t * columns;
-        for (let j = 0; j < columns; j++) row[j] = row[j]! - factor * x[from + j]!;
+        for (let j = 0; j < columns; j++) row[j] = row[j] - factor * x[from + j];
       }
-      const scale = 1 / l[i * n + i]!;
-      for (let j = 0; j < columns; j++) row[j] = row[j]! * scale;
+      const scale = 1 / l[i * n + i];
+      for (let j = 0; j < columns; j++) row[j] = row[j] * scale;
     }
   }
 }

@@ -19,7 +19,7 @@ export function symmetricEigen(a: Float64Array, n: number): Eigen {
   checkSize('symmetricEigen', a, n, n);
   const { diagonal, off, vectors } = tridiagonalise(a, n);
   implicitQl(diagonal, off, vectors, n);
-  const order = Array.from({ length: n }, (_, i) => i).sort((i, j) => diagonal[j]! - diagonal[i]!);
+  const order = Array.from({ length: n }, (_, i) => i).sort((i, j) => diagonal[j] - diagonal[i]);
   const sorted: Eigen = { values: new Float64Array(n), vectors: new Float64Array(n * n) };
   order.forEach((from, to) => {
     sorted.values[to] = diagonal[from]!;
@@ -33,8 +33,8 @@ export function symmetricFunction(eigen: Eigen, f: (value: number) => number): F
   const n = eigen.values.length;
   const scaled = eigen.vectors.slice();
   for (let k = 0; k < n; k++) {
-    const s = f(eigen.values[k]!);
-    for (let i = 0; i < n; i++) scaled[k * n + i] = scaled[k * n + i]! * s;
+    const s = f(eigen.values[k]);
+    for (let i = 0; i < n; i++) scaled[k * n + i] = scaled[k * n + i] * s;
   }
   const out = new Float64Array(n * n);
   addProduct(1, flipped(view(eigen.vectors, n)), view(scaled, n), view(out, n), n, n, n);
@@ -57,18 +57,18 @@ function tridiagonalise(
     const v = a.subarray(k * n, (k + 1) * n);
     diagonal[k] = v[k]!;
     let scale = 0;
-    for (let i = k + 1; i < n; i++) scale = Math.max(scale, Math.abs(v[i]!));
+    for (let i = k + 1; i < n; i++) scale = Math.max(scale, Math.abs(v[i]));
     let rest = 0;
-    for (let i = k + 2; i < n; i++) rest += (v[i]! / scale) ** 2;
+    for (let i = k + 2; i < n; i++) rest += (v[i] / scale) ** 2;
     if (scale === 0 || rest === 0) {
       off[k] = v[k + 1]!;
       continue; // already tridiagonal here: β = 0
     }
-    const head = v[k + 1]! / scale;
+    const head = v[k + 1] / scale;
     const norm = Math.sqrt(head * head + rest);
     const alpha = head > 0 ? -norm : norm;
     off[k] = alpha * scale;
-    for (let i = k + 1; i < n; i++) v[i] = v[i]! / scale;
+    for (let i = k + 1; i < n; i++) v[i] = v[i] / scale;
     v[k + 1] = head - alpha;
     const beta = 1 / (norm * (norm + Math.abs(head)));
     betas[k] = beta;
@@ -76,15 +76,15 @@ function tridiagonalise(
     let vAv = 0;
     for (let i = k + 1; i < n; i++) {
       w[i] = beta * dot(a, i * n + k + 1, v, k + 1, n - k - 1);
-      vAv += w[i]! * v[i]!;
+      vAv += w[i] * v[i];
     }
     const half = (beta * vAv) / 2;
-    for (let i = k + 1; i < n; i++) w[i] = w[i]! - half * v[i]!;
+    for (let i = k + 1; i < n; i++) w[i] = w[i] - half * v[i];
     for (let i = k + 1; i < n; i++) {
-      const vi = v[i]!;
-      const wi = w[i]!;
+      const vi = v[i];
+      const wi = w[i];
       const row = i * n;
-      for (let j = k + 1; j < n; j++) a[row + j] = a[row + j]! - vi * w[j]! - wi * v[j]!;
+      for (let j = k + 1; j < n; j++) a[row + j] = a[row + j] - vi * w[j] - wi * v[j];
     }
   }
   diagonal[n - 1] = a[n * n - 1]!;
@@ -96,7 +96,7 @@ function accumulate(reflectors: Float64Array, betas: Float64Array, n: number): F
   const q = new Float64Array(n * n);
   for (let i = 0; i < n; i++) q[i * n + i] = 1;
   for (let k = n - 2; k >= 0; k--) {
-    const beta = betas[k]!;
+    const beta = betas[k];
     if (beta === 0) continue;
     const v = reflectors.subarray(k * n, (k + 1) * n);
     // Qᵀ ← Qᵀ H_k, rows below k only: q_i ← q_i − β (q_i · v) v
@@ -114,8 +114,8 @@ function implicitQl(d: Float64Array, e: Float64Array, vectors: Float64Array, n: 
     for (let sweep = 0; ; sweep++) {
       let m = l;
       for (; m < n - 1; m++) {
-        const size = Math.abs(d[m]!) + Math.abs(d[m + 1]!);
-        if (Math.abs(e[m]!) <= Number.EPSILON * size) break;
+        const size = Math.abs(d[m]) + Math.abs(d[m + 1]);
+        if (Math.abs(e[m]) <= Number.EPSILON * size) break;
       }
       if (m === l) break;
       if (sweep === 60) throw new CrosspatchError('symmetricEigen: no convergence; is the matrix finite?');
@@ -133,33 +133,33 @@ function chase(
   l: number,
   m: number,
 ): void {
-  let g = (d[l + 1]! - d[l]!) / (2 * e[l]!);
+  let g = (d[l + 1] - d[l]) / (2 * e[l]);
   let r = Math.hypot(g, 1);
-  g = d[m]! - d[l]! + e[l]! / (g + (g >= 0 ? r : -r));
+  g = d[m] - d[l] + e[l] / (g + (g >= 0 ? r : -r));
   let s = 1;
   let c = 1;
   let p = 0;
   for (let i = m - 1; i >= l; i--) {
-    const f = s * e[i]!;
-    const b = c * e[i]!;
+    const f = s * e[i];
+    const b = c * e[i];
     r = Math.hypot(f, g);
     e[i + 1] = r;
     if (r === 0) {
       // The bulge vanished: the block splits here.
-      d[i + 1] = d[i + 1]! - p;
+      d[i + 1] = d[i + 1] - p;
       e[m] = 0;
       return;
     }
     s = f / r;
     c = g / r;
-    g = d[i + 1]! - p;
-    r = (d[i]! - g) * s + 2 * c * b;
+    g = d[i + 1] - p;
+    r = (d[i] - g) * s + 2 * c * b;
     p = s * r;
     d[i + 1] = g + p;
     g = c * r - b;
     rotateRows(vectors, n, i, c, s);
   }
-  d[l] = d[l]! - p;
+  d[l] = d[l] - p;
   e[l] = g;
   e[m] = 0;
 }
@@ -169,8 +169,8 @@ function rotateRows(vectors: Float64Array, n: number, i: number, c: number, s: n
   const low = i * n;
   const high = low + n;
   for (let k = 0; k < n; k++) {
-    const x = vectors[low + k]!;
-    const y = vectors[high + k]!;
+    const x = vectors[low + k];
+    const y = vectors[high + k];
     vectors[high + k] = s * x + c * y;
     vectors[low + k] = c * x - s * y;
   }

@@ -40,14 +40,14 @@ const identity = (n: number): Float64Array =>
   Float64Array.from({ length: n * n }, (_, p) => (p % (n + 1) === 0 ? 1 : 0));
 const worst = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
   let most = a.length === b.length ? 0 : Number.POSITIVE_INFINITY;
-  for (let i = 0; i < a.length; i++) most = Math.max(most, Math.abs(a[i]! - b[i]!));
+  for (let i = 0; i < a.length; i++) most = Math.max(most, Math.abs(a[i] - b[i]));
   return most;
 };
 /** The textbook triple loop. */
 const naive = (a: Float64Array, b: Float64Array, m: number, k: number, n: number): Float64Array =>
   Float64Array.from({ length: m * n }, (_, p) => {
     let sum = 0;
-    for (let t = 0; t < k; t++) sum += a[Math.floor(p / n) * k + t]! * b[t * n + (p % n)]!;
+    for (let t = 0; t < k; t++) sum += a[Math.floor(p / n) * k + t] * b[t * n + (p % n)];
     return sum;
   });
 
@@ -89,7 +89,7 @@ describe('cholesky', () => {
     const l = cholesky(a, n);
     expect(worst(matmul(l, transpose(l, n, n), n, n, n), a)).toBeLessThan(1e-11 * n);
     expect(l[n - 1] === 0 || n === 1).toBe(true);
-    for (let i = 0; i < n; i++) a[i * n + i] = a[i * n + i]! + 1;
+    for (let i = 0; i < n; i++) a[i * n + i] = a[i * n + i] + 1;
     const x = gaussian(n, 3, n + 1);
     expect(worst(solveCholesky(cholesky(a, n), matmul(a, x, n, n, 3), n, 3), x)).toBeLessThan(1e-10);
   });
@@ -103,7 +103,7 @@ describe('cholesky', () => {
 describe('symmetricEigen', () => {
   it.each([1, 2, 3, 50, 180])('n = %i: A v = λ v, orthonormal, falling', (n) => {
     const g = gaussian(n, n, n);
-    const a = Float64Array.from(g, (x, p) => x + g[(p % n) * n + Math.floor(p / n)]!);
+    const a = Float64Array.from(g, (x, p) => x + g[(p % n) * n + Math.floor(p / n)]);
     const { values, vectors } = symmetricEigen(a, n);
     const rebuilt = symmetricFunction({ values, vectors }, (x) => x);
     expect(worst(rebuilt, a)).toBeLessThan(1e-12 * n);
@@ -156,7 +156,7 @@ describe('svd and pseudo-inverse', () => {
     const a = gaussian(rows, columns, rows);
     const { values, left, right } = svd(a, rows, columns);
     const r = Math.min(rows, columns);
-    const scaled = right.map((x, p) => x * values[Math.floor(p / columns)]!);
+    const scaled = right.map((x, p) => x * values[Math.floor(p / columns)]);
     expect(worst(matmul(transpose(left, r, rows), scaled, rows, r, columns), a)).toBeLessThan(1e-13 * 30);
     expect(worst(matmul(left, transpose(left, r, rows), r, rows, r), identity(r))).toBeLessThan(1e-13);
     expect(worst(matmul(right, transpose(right, r, columns), r, columns, r), identity(r))).toBeLessThan(
@@ -171,13 +171,13 @@ describe('svd and pseudo-inverse', () => {
     const planted = Array.from({ length: n }, (_, k) => 10 ** -k);
     const a = matmul(
       u,
-      v.map((x, p) => x * planted[Math.floor(p / n)]!),
+      v.map((x, p) => x * planted[Math.floor(p / n)]),
       n,
       n,
       n,
     );
     svd(a, n, n).values.forEach((s, k) => {
-      expect(Math.abs(s / planted[k]! - 1)).toBeLessThan(1e-3);
+      expect(Math.abs(s / planted[k] - 1)).toBeLessThan(1e-3);
     });
   });
 
@@ -188,7 +188,7 @@ describe('svd and pseudo-inverse', () => {
     expect(worst(pseudoInverse(m, rows, cols).matrix, pinv)).toBeLessThan(1e-13);
     const truncated = pseudoInverse(m, rows, cols, 0.5);
     expect(worst(truncated.matrix, pinv_truncated)).toBeLessThan(1e-13);
-    expect(truncated.rank).toBe(singular.filter((s) => s > 0.5 * singular[0]!).length);
+    expect(truncated.rank).toBe(singular.filter((s) => s > 0.5 * singular[0]).length);
 
     const a = matmul(gaussian(10, 4, 1), gaussian(4, 8, 2), 10, 4, 8);
     const { matrix: p, rank } = pseudoInverse(a, 10, 8);
@@ -227,7 +227,7 @@ describe('randomOrthogonal', () => {
     let total = 0;
     let squares = 0;
     for (let i = 0; i < 2000; i++) {
-      const corner = randomOrthogonal(3, 3, rng)[0]!;
+      const corner = randomOrthogonal(3, 3, rng)[0];
       total += corner;
       squares += corner * corner;
     }

@@ -75,7 +75,7 @@ export class Gram {
     block.yy?.set(await this.#matmulTN(yc, yc, rows.length, this.dy, this.dy));
     for (let i = 0; i < yc.length; i++) {
       const j = i % this.dy;
-      block.yyDiagonal[j] = block.yyDiagonal[j]! + yc[i]! * yc[i]!;
+      block.yyDiagonal[j] = block.yyDiagonal[j] + yc[i] * yc[i];
     }
     this.merge(block);
   }
@@ -89,16 +89,16 @@ export class Gram {
     if (other.count === 0) return;
     const total = this.count + other.count;
     const weight = (this.count * other.count) / total;
-    const gapX = other.meanX.map((m, i) => m - this.meanX[i]!);
-    const gapY = other.meanY.map((m, i) => m - this.meanY[i]!);
+    const gapX = other.meanX.map((m, i) => m - this.meanX[i]);
+    const gapY = other.meanY.map((m, i) => m - this.meanY[i]);
     addOuter(this.xx, other.xx, gapX, gapX, weight);
     addOuter(this.xy, other.xy, gapX, gapY, weight);
     if (this.yy && other.yy) addOuter(this.yy, other.yy, gapY, gapY, weight);
     for (let j = 0; j < this.dy; j++)
-      this.yyDiagonal[j] = this.yyDiagonal[j]! + other.yyDiagonal[j]! + weight * gapY[j]! ** 2;
+      this.yyDiagonal[j] = this.yyDiagonal[j] + other.yyDiagonal[j] + weight * gapY[j] ** 2;
     const share = other.count / total;
-    for (let i = 0; i < this.dx; i++) this.meanX[i] = this.meanX[i]! + share * gapX[i]!;
-    for (let j = 0; j < this.dy; j++) this.meanY[j] = this.meanY[j]! + share * gapY[j]!;
+    for (let i = 0; i < this.dx; i++) this.meanX[i] = this.meanX[i] + share * gapX[i];
+    for (let j = 0; j < this.dy; j++) this.meanY[j] = this.meanY[j] + share * gapY[j];
     this.count = total;
   }
 
@@ -120,7 +120,7 @@ export class Gram {
 
   /** Standard deviation of each x dimension (divisor n). [dx] */
   deviationX(): Float64Array {
-    return this.meanX.map((_, i) => Math.sqrt(Math.max(0, this.xx[i * this.dx + i]!) / this.count));
+    return this.meanX.map((_, i) => Math.sqrt(Math.max(0, this.xx[i * this.dx + i]) / this.count));
   }
 }
 
@@ -131,11 +131,11 @@ function centre(
   rows: readonly number[],
   mean: Float64Array,
 ): Float64Array {
-  for (const row of rows) for (let j = 0, p = row * width; j < width; j++, p++) mean[j] = mean[j]! + data[p]!;
-  for (let j = 0; j < width; j++) mean[j] = mean[j]! / rows.length;
+  for (const row of rows) for (let j = 0, p = row * width; j < width; j++, p++) mean[j] = mean[j] + data[p];
+  for (let j = 0; j < width; j++) mean[j] = mean[j] / rows.length;
   const out = new Float64Array(rows.length * width);
   rows.forEach((row, i) => {
-    for (let j = 0, p = row * width, q = i * width; j < width; j++, p++, q++) out[q] = data[p]! - mean[j]!;
+    for (let j = 0, p = row * width, q = i * width; j < width; j++, p++, q++) out[q] = data[p] - mean[j];
   });
   return out;
 }
@@ -143,7 +143,7 @@ function centre(
 /** a += b + weight · u vᵀ. */
 function addOuter(a: Float64Array, b: Float64Array, u: Float64Array, v: Float64Array, weight: number): void {
   for (let i = 0, p = 0; i < u.length; i++) {
-    const w = weight * u[i]!;
-    for (let j = 0; j < v.length; j++, p++) a[p] = a[p]! + b[p]! + w * v[j]!;
+    const w = weight * u[i];
+    for (let j = 0; j < v.length; j++, p++) a[p] = a[p] + b[p] + w * v[j];
   }
 }

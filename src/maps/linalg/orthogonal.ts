@@ -16,7 +16,7 @@ export function randomOrthogonal(rows: number, columns: number, rng: Rng): Float
     for (let pass = 0; pass < 2; pass++)
       for (let j = 0; j < k; j++) addScaled(v, 0, -dot(q, j * length, v, 0, length), q, j * length, length);
     const norm = Math.sqrt(dot(v, 0, v, 0, length));
-    for (let i = 0; i < length; i++) v[i] = v[i]! / norm;
+    for (let i = 0; i < length; i++) v[i] = v[i] / norm;
   }
   if (rows <= columns) return q;
   const out = new Float64Array(rows * columns);

@@ -65,14 +65,14 @@ function pairOfRows(
   const x = a.data;
   const p = a.offset + i * a.row + t * a.column;
   const q = p + a.row;
-  const x0 = alpha * x[p]!;
-  const x1 = alpha * x[p + a.column]!;
-  const x2 = alpha * x[p + 2 * a.column]!;
-  const x3 = alpha * x[p + 3 * a.column]!;
-  const z0 = alpha * x[q]!;
-  const z1 = alpha * x[q + a.column]!;
-  const z2 = alpha * x[q + 2 * a.column]!;
-  const z3 = alpha * x[q + 3 * a.column]!;
+  const x0 = alpha * x[p];
+  const x1 = alpha * x[p + a.column];
+  const x2 = alpha * x[p + 2 * a.column];
+  const x3 = alpha * x[p + 3 * a.column];
+  const z0 = alpha * x[q];
+  const z1 = alpha * x[q + a.column];
+  const z2 = alpha * x[q + 2 * a.column];
+  const z3 = alpha * x[q + 3 * a.column];
   const y = b.data;
   const b0 = b.offset + t * b.row + j0;
   const b1 = b0 + b.row;
@@ -82,12 +82,12 @@ function pairOfRows(
   const r0 = c.offset + i * c.row + j0;
   const r1 = r0 + c.row;
   for (let j = 0; j < span; j++) {
-    const y0 = y[b0 + j]!;
-    const y1 = y[b1 + j]!;
-    const y2 = y[b2 + j]!;
-    const y3 = y[b3 + j]!;
-    out[r0 + j] = out[r0 + j]! + x0 * y0 + x1 * y1 + x2 * y2 + x3 * y3;
-    out[r1 + j] = out[r1 + j]! + z0 * y0 + z1 * y1 + z2 * y2 + z3 * y3;
+    const y0 = y[b0 + j];
+    const y1 = y[b1 + j];
+    const y2 = y[b2 + j];
+    const y3 = y[b3 + j];
+    out[r0 + j] = out[r0 + j] + x0 * y0 + x1 * y1 + x2 * y2 + x3 * y3;
+    out[r1 + j] = out[r1 + j] + z0 * y0 + z1 * y1 + z2 * y2 + z3 * y3;
   }
 }
 
@@ -101,10 +101,10 @@ function oneRow(
   j0: number,
   span: number,
 ): void {
-  const x = alpha * a.data[a.offset + i * a.row + t * a.column]!;
+  const x = alpha * a.data[a.offset + i * a.row + t * a.column];
   const from = b.offset + t * b.row + j0;
   const to = c.offset + i * c.row + j0;
-  for (let j = 0; j < span; j++) c.data[to + j] = c.data[to + j]! + x * b.data[from + j]!;
+  for (let j = 0; j < span; j++) c.data[to + j] = c.data[to + j] + x * b.data[from + j];
 }
 
 /** A row-major matrix with `columns` columns, from `offset` on, as a {@link View}. */
@@ -179,12 +179,12 @@ export function dot(a: Float64Array, p: number, b: Float64Array, q: number, leng
   let s3 = 0;
   let i = 0;
   for (; i + 3 < length; i += 4) {
-    s0 += a[p + i]! * b[q + i]!;
-    s1 += a[p + i + 1]! * b[q + i + 1]!;
-    s2 += a[p + i + 2]! * b[q + i + 2]!;
-    s3 += a[p + i + 3]! * b[q + i + 3]!;
+    s0 += a[p + i] * b[q + i];
+    s1 += a[p + i + 1] * b[q + i + 1];
+    s2 += a[p + i + 2] * b[q + i + 2];
+    s3 += a[p + i + 3] * b[q + i + 3];
   }
-  for (; i < length; i++) s0 += a[p + i]! * b[q + i]!;
+  for (; i < length; i++) s0 += a[p + i] * b[q + i];
   return s0 + s1 + (s2 + s3);
 }
 
@@ -197,5 +197,5 @@ export function addScaled(
   q: number,
   length: number,
 ): void {
-  for (let i = 0; i < length; i++) a[p + i] = a[p + i]! + scale * b[q + i]!;
+  for (let i = 0; i < length; i++) a[p + i] = a[p + i] + scale * b[q + i];
 }

@@ -28,8 +28,8 @@ function planted(rows: number, dx: number, dy: number, noise: number, seed: numb
   const y = new Float32Array(rows * dy);
   for (let i = 0; i < rows; i++)
     for (let j = 0; j < dy; j++) {
-      let sum = bias[j]! + noise * rng.normal();
-      for (let k = 0; k < dx; k++) sum += weight[j * dx + k]! * x[i * dx + k]!;
+      let sum = bias[j] + noise * rng.normal();
+      for (let k = 0; k < dx; k++) sum += weight[j * dx + k] * x[i * dx + k];
       y[i * dy + j] = sum;
     }
   return { weight, bias, x, y };
@@ -47,7 +47,7 @@ async function gramOf(
 }
 const worst = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
   let most = a.length === b.length ? 0 : Number.POSITIVE_INFINITY;
-  for (let i = 0; i < a.length; i++) most = Math.max(most, Math.abs(a[i]! - b[i]!));
+  for (let i = 0; i < a.length; i++) most = Math.max(most, Math.abs(a[i] - b[i]));
   return most;
 };
 
@@ -58,7 +58,7 @@ describe('Gram', () => {
     const gram = await gramOf(x, y, 6, 4, true);
     const mean = (data: Float32Array, d: number, j: number): number => {
       let sum = 0;
-      for (let i = 0; i < 2500; i++) sum += data[i * d + j]!;
+      for (let i = 0; i < 2500; i++) sum += data[i * d + j];
       return sum / 2500;
     };
     const moment = (
@@ -71,20 +71,20 @@ describe('Gram', () => {
     ): number => {
       const [ma, mb] = [mean(a, da, i), mean(b, db, j)];
       let sum = 0;
-      for (let r = 0; r < 2500; r++) sum += (a[r * da + i]! - ma) * (b[r * db + j]! - mb);
+      for (let r = 0; r < 2500; r++) sum += (a[r * da + i] - ma) * (b[r * db + j] - mb);
       return sum;
     };
     const near = (got: number, wanted: number): void =>
       expect(Math.abs(got - wanted)).toBeLessThan(1e-10 * (1 + Math.abs(wanted)) + 1e-7);
     for (let i = 0; i < 6; i++) {
-      near(gram.meanX[i]!, mean(x, 6, i));
-      near(gram.deviationX()[i]!, Math.sqrt(moment(x, 6, i, x, 6, i) / 2500));
-      for (let j = 0; j < 6; j++) near(gram.xx[i * 6 + j]!, moment(x, 6, i, x, 6, j));
-      for (let j = 0; j < 4; j++) near(gram.xy[i * 4 + j]!, moment(x, 6, i, y, 4, j));
+      near(gram.meanX[i], mean(x, 6, i));
+      near(gram.deviationX()[i], Math.sqrt(moment(x, 6, i, x, 6, i) / 2500));
+      for (let j = 0; j < 6; j++) near(gram.xx[i * 6 + j], moment(x, 6, i, x, 6, j));
+      for (let j = 0; j < 4; j++) near(gram.xy[i * 4 + j], moment(x, 6, i, y, 4, j));
     }
     for (let j = 0; j < 4; j++) {
-      near(gram.yyDiagonal[j]!, moment(y, 4, j, y, 4, j));
-      near(gram.yy![j * 4 + 1]!, moment(y, 4, j, y, 4, 1));
+      near(gram.yyDiagonal[j], moment(y, 4, j, y, 4, j));
+      near(gram.yy![j * 4 + 1], moment(y, 4, j, y, 4, 1));
     }
   });
 
@@ -94,7 +94,7 @@ describe('Gram', () => {
     const streamed = new Gram(6, 4, { fullY: true });
     const merged = new Gram(6, 4, { fullY: true });
     for (let p = 0; p < 3; p++) {
-      const [from, to] = [parts[p]!, parts[p + 1]!];
+      const [from, to] = [parts[p], parts[p + 1]];
       const [xs, ys] = [x.subarray(from * 6, to * 6), y.subarray(from * 4, to * 4)];
       await streamed.add(xs, ys);
       merged.merge(await gramOf(xs, ys, 6, 4, true));
@@ -125,7 +125,7 @@ describe('Gram', () => {
     for (let i = 0; i < 4000; i += 100) await gram.add(z.subarray(i, i + 100), z.subarray(i, i + 100));
     const exact = z.reduce((s, v) => s + (v - 1e5), 0) / 4000;
     const squares = z.reduce((s, v) => s + (v - 1e5 - exact) ** 2, 0);
-    expect(Math.abs(gram.xx[0]! / squares - 1)).toBeLessThan(1e-11);
+    expect(Math.abs(gram.xx[0] / squares - 1)).toBeLessThan(1e-11);
   });
 
   it('takes its products from an engine when given one', async () => {
@@ -139,7 +139,7 @@ describe('Gram', () => {
     await gram.add(x, y);
     expect(calls).toBe(6); // three chunks, XᵀX and XᵀY
     const plain = await gramOf(x, y, 6, 4);
-    for (let p = 0; p < 24; p++) expect(gram.xy[p]! / plain.xy[p]!).toBeCloseTo(1, 3);
+    for (let p = 0; p < 24; p++) expect(gram.xy[p] / plain.xy[p]).toBeCloseTo(1, 3);
   });
 
   it('swapped fits the other direction', async () => {
@@ -148,7 +148,7 @@ describe('Gram', () => {
     const swapped = gram.swapped();
     expect(worst(swapped.xy, back.xy)).toBeLessThan(1e-7);
     expect(worst(swapped.yyDiagonal, back.yyDiagonal)).toBeLessThan(1e-7);
-    expect(ridge(swapped, [0.1])[0]!.weight.length).toBe(24);
+    expect(ridge(swapped, [0.1])[0].weight.length).toBe(24);
     expect(() => new Gram(2, 2).swapped()).toThrow(/fullY/);
   });
 
@@ -174,9 +174,9 @@ describe('ridge', () => {
         { floor, method },
       );
       fits.forEach(({ lambda, W, b }, i) => {
-        expect(got[i]!.lambda).toBe(lambda);
-        expect(worst(got[i]!.weight, W)).toBeLessThan(1e-10);
-        expect(worst(got[i]!.bias, b)).toBeLessThan(1e-9);
+        expect(got[i].lambda).toBe(lambda);
+        expect(worst(got[i].weight, W)).toBeLessThan(1e-10);
+        expect(worst(got[i].bias, b)).toBeLessThan(1e-9);
       });
     }
   });
@@ -185,25 +185,25 @@ describe('ridge', () => {
     const { x, y, weight, bias } = planted(400, 12, 7, 0, 2);
     const gram = await gramOf(x, y, 12, 7);
     const [exact, weak, strong] = ridge(gram, [0, 1e-8, 1e9]);
-    expect(worst(exact!.weight, weight)).toBeLessThan(1e-4); // y is float32
-    expect(worst(exact!.bias, bias)).toBeLessThan(1e-3);
-    expect(worst(weak!.weight, weight)).toBeLessThan(1e-4);
-    expect(worst(strong!.weight, new Float64Array(84))).toBeLessThan(1e-6);
-    expect(worst(strong!.bias, gram.meanY)).toBeLessThan(1e-3);
-    expect(affineError(exact!, gram).fvu).toBeLessThan(1e-12);
-    expect(affineError(strong!, gram).fvu).toBeCloseTo(1, 5);
+    expect(worst(exact.weight, weight)).toBeLessThan(1e-4); // y is float32
+    expect(worst(exact.bias, bias)).toBeLessThan(1e-3);
+    expect(worst(weak.weight, weight)).toBeLessThan(1e-4);
+    expect(worst(strong.weight, new Float64Array(84))).toBeLessThan(1e-6);
+    expect(worst(strong.bias, gram.meanY)).toBeLessThan(1e-3);
+    expect(affineError(exact, gram).fvu).toBeLessThan(1e-12);
+    expect(affineError(strong, gram).fvu).toBeCloseTo(1, 5);
   });
 
   it('more dimensions than rows: λ = 0 gives the least-norm fit, which still passes through every row', async () => {
     const { x, y } = planted(10, 30, 3, 0, 4);
     const gram = await gramOf(x, y, 30, 3);
-    expect(affineError(ridge(gram, [0])[0]!, gram).fvu).toBeLessThan(1e-10);
+    expect(affineError(ridge(gram, [0])[0], gram).fvu).toBeLessThan(1e-10);
     expect(() => ridge(gram, [0], { method: 'cholesky' })).toThrow(/positive definite/);
   });
 
   it('affineError equals the error computed row by row, on other rows than the fit', async () => {
     const fitRows = planted(300, 8, 5, 2, 5);
-    const fit = ridge(await gramOf(fitRows.x, fitRows.y, 8, 5), [0.01])[0]!;
+    const fit = ridge(await gramOf(fitRows.x, fitRows.y, 8, 5), [0.01])[0];
     const x = planted(120, 8, 5, 2, 6).x;
     const y = new Float32Array(120 * 5);
     const rng = new Rng(8);
@@ -211,17 +211,17 @@ describe('ridge', () => {
     const squares = new Float64Array(5);
     for (let i = 0; i < 120; i++)
       for (let j = 0; j < 5; j++) {
-        let sum = fit.bias[j]! - y[i * 5 + j]!;
-        for (let k = 0; k < 8; k++) sum += fit.weight[j * 8 + k]! * x[i * 8 + k]!;
-        squares[j] = squares[j]! + sum * sum;
+        let sum = fit.bias[j] - y[i * 5 + j];
+        for (let k = 0; k < 8; k++) sum += fit.weight[j * 8 + k] * x[i * 8 + k];
+        squares[j] = squares[j] + sum * sum;
       }
     const gram = await gramOf(x, y, 8, 5);
     const error = affineError(fit, gram);
-    for (let j = 0; j < 5; j++) expect(error.squares[j]! / squares[j]!).toBeCloseTo(1, 8);
+    for (let j = 0; j < 5; j++) expect(error.squares[j] / squares[j]).toBeCloseTo(1, 8);
     const total = squares.reduce((a, b) => a + b, 0);
     expect(error.mse).toBeCloseTo(total / 600, 6);
     expect(error.fvu).toBeCloseTo(total / gram.yyDiagonal.reduce((a, b) => a + b, 0), 8);
-    const ratios = [0, 1, 2, 3].map((j) => squares[j]! / gram.yyDiagonal[j]!);
+    const ratios = [0, 1, 2, 3].map((j) => squares[j] / gram.yyDiagonal[j]);
     expect(error.standardised).toBeCloseTo(ratios.reduce((a, b) => a + b, 0) / 4, 8);
   });
 

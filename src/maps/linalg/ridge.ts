@@ -38,13 +38,13 @@ export function ridge(gram: Gram, lambdas: readonly number[], options: RidgeOpti
   const xx = new Float64Array(dx * dx); // X̃ᵀX̃ / n
   const xy = new Float64Array(dx * dy); // X̃ᵀY_c / n
   for (let i = 0; i < dx; i++) {
-    for (let j = 0; j < dx; j++) xx[i * dx + j] = (gram.xx[i * dx + j]! * scale[i]! * scale[j]!) / count;
-    for (let j = 0; j < dy; j++) xy[i * dy + j] = (gram.xy[i * dy + j]! * scale[i]!) / count;
+    for (let j = 0; j < dx; j++) xx[i * dx + j] = (gram.xx[i * dx + j] * scale[i] * scale[j]) / count;
+    for (let j = 0; j < dy; j++) xy[i * dy + j] = (gram.xy[i * dy + j] * scale[i]) / count;
   }
   const solve = options.method === 'cholesky' ? byCholesky(xx, xy, dx, dy) : byEigen(xx, xy, dx, dy);
   return lambdas.map((lambda) => {
     const weight = transpose(solve(lambda), dx, dy);
-    for (let p = 0; p < weight.length; p++) weight[p] = weight[p]! * scale[p % dx]!;
+    for (let p = 0; p < weight.length; p++) weight[p] = weight[p] * scale[p % dx];
     return { lambda, weight, bias: biasThroughMeans(weight, gram) };
   });
 }
@@ -59,12 +59,12 @@ function byEigen(
   const { values, vectors } = symmetricEigen(xx, dx);
   const rotated = new Float64Array(dx * dy);
   addProduct(1, view(vectors, dx), view(xy, dy), view(rotated, dy), dx, dy, dx);
-  const noise = dx * Number.EPSILON * values[0]!;
+  const noise = dx * Number.EPSILON * values[0];
   return (lambda) => {
     const scaled = rotated.slice();
     for (let k = 0; k < dx; k++) {
-      const shrink = values[k]! > noise ? 1 / (values[k]! + lambda) : lambda > noise ? 1 / lambda : 0;
-      for (let j = k * dy; j < (k + 1) * dy; j++) scaled[j] = scaled[j]! * shrink;
+      const shrink = values[k] > noise ? 1 / (values[k] + lambda) : lambda > noise ? 1 / lambda : 0;
+      for (let j = k * dy; j < (k + 1) * dy; j++) scaled[j] = scaled[j] * shrink;
     }
     const out = new Float64Array(dx * dy);
     addProduct(1, flipped(view(vectors, dx)), view(scaled, dy), view(out, dy), dx, dy, dx);
@@ -81,7 +81,7 @@ function byCholesky(
 ): (lambda: number) => Float64Array {
   return (lambda) => {
     const shifted = xx.slice();
-    for (let i = 0; i < dx; i++) shifted[i * dx + i] = shifted[i * dx + i]! + lambda;
+    for (let i = 0; i < dx; i++) shifted[i * dx + i] = shifted[i * dx + i] + lambda;
     return solveCholesky(cholesky(shifted, dx), xy, dx, dy);
   };
 }
@@ -90,7 +90,7 @@ function byCholesky(
 export function biasThroughMeans(weight: Float64Array, gram: Gram): Float64Array {
   return gram.meanY.map((mean, j) => {
     let sum = mean;
-    for (let i = 0; i < gram.dx; i++) sum -= weight[j * gram.dx + i]! * gram.meanX[i]!;
+    for (let i = 0; i < gram.dx; i++) sum -= weight[j * gram.dx + i] * gram.meanX[i];
     return sum;
   });
 }
@@ -117,10 +117,10 @@ export function affineError(fit: Pick<AffineFit, 'weight' | 'bias'>, gram: Gram)
   addProduct(1, view(fit.weight, dx), view(gram.xx, dx), view(product, dx), dy, dx, dx);
   const best = biasThroughMeans(fit.weight, gram);
   const squares = gram.yyDiagonal.map((yy, j) => {
-    let sum = yy + count * (fit.bias[j]! - best[j]!) ** 2;
+    let sum = yy + count * (fit.bias[j] - best[j]) ** 2;
     for (let i = 0; i < dx; i++) {
-      const w = fit.weight[j * dx + i]!;
-      sum += w * (product[j * dx + i]! - 2 * gram.xy[i * dy + j]!);
+      const w = fit.weight[j * dx + i];
+      sum += w * (product[j * dx + i] - 2 * gram.xy[i * dy + j]);
     }
     return Math.max(0, sum);
   });
@@ -129,10 +129,10 @@ export function affineError(fit: Pick<AffineFit, 'weight' | 'bias'>, gram: Gram)
   let ratios = 0;
   let live = 0;
   for (let j = 0; j < dy; j++) {
-    error += squares[j]!;
-    spread += gram.yyDiagonal[j]!;
-    if (gram.yyDiagonal[j]! > 0) {
-      ratios += squares[j]! / gram.yyDiagonal[j]!;
+    error += squares[j];
+    spread += gram.yyDiagonal[j];
+    if (gram.yyDiagonal[j] > 0) {
+      ratios += squares[j] / gram.yyDiagonal[j];
       live++;
     }
   }

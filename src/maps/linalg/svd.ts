@@ -46,17 +46,17 @@ export function svd(a: Float64Array, rows: number, columns: number): Svd {
     columns,
   );
   const norms = jacobi(av, v, rows, columns);
-  const order = Array.from({ length: columns }, (_, k) => k).sort((i, j) => norms[j]! - norms[i]!);
+  const order = Array.from({ length: columns }, (_, k) => k).sort((i, j) => norms[j] - norms[i]);
   const result: Svd = {
     values: new Float64Array(columns),
     left: new Float64Array(columns * rows),
     right: new Float64Array(columns * columns),
   };
   order.forEach((from, to) => {
-    const norm = Math.sqrt(norms[from]!);
+    const norm = Math.sqrt(norms[from]);
     result.values[to] = norm;
     result.right.set(v.subarray(from * columns, (from + 1) * columns), to * columns);
-    for (let i = 0; i < rows; i++) result.left[to * rows + i] = norm > 0 ? av[from * rows + i]! / norm : 0;
+    for (let i = 0; i < rows; i++) result.left[to * rows + i] = norm > 0 ? av[from * rows + i] / norm : 0;
   });
   completeRows(result.left, columns, rows);
   return result;
@@ -85,7 +85,7 @@ export function pseudoInverse(
   const kept = rank === -1 ? values.length : rank;
   const scaled = left.slice(0, kept * rows);
   for (let k = 0; k < kept; k++)
-    for (let i = 0; i < rows; i++) scaled[k * rows + i] = scaled[k * rows + i]! / values[k]!;
+    for (let i = 0; i < rows; i++) scaled[k * rows + i] = scaled[k * rows + i] / values[k];
   const matrix = new Float64Array(columns * rows);
   addProduct(1, flipped(view(right, columns)), view(scaled, rows), view(matrix, rows), columns, rows, kept);
   return { matrix, rank: kept };
@@ -107,16 +107,16 @@ function jacobi(b: Float64Array, v: Float64Array, m: number, n: number): Float64
     for (let i = 0; i < n - 1; i++)
       for (let j = i + 1; j < n; j++) {
         const cross = dot(b, i * m, b, j * m, m);
-        const limit = 1e-15 * Math.sqrt(norms[i]! * norms[j]!) * Math.sqrt(m);
+        const limit = 1e-15 * Math.sqrt(norms[i] * norms[j]) * Math.sqrt(m);
         if (!(Math.abs(cross) > limit)) continue;
         rotated = true;
-        const zeta = (norms[j]! - norms[i]!) / (2 * cross);
+        const zeta = (norms[j] - norms[i]) / (2 * cross);
         const t = (zeta >= 0 ? 1 : -1) / (Math.abs(zeta) + Math.hypot(1, zeta));
         const c = 1 / Math.hypot(1, t);
         rotate(b, i * m, j * m, m, c, c * t);
         rotate(v, i * n, j * n, n, c, c * t);
-        norms[i] = Math.max(0, norms[i]! - t * cross);
-        norms[j] = norms[j]! + t * cross;
+        norms[i] = Math.max(0, norms[i] - t * cross);
+        norms[j] = norms[j] + t * cross;
       }
     if (!rotated) return norms;
   }
@@ -125,8 +125,8 @@ function jacobi(b: Float64Array, v: Float64Array, m: number, n: number): Float64
 
 function rotate(b: Float64Array, p: number, q: number, length: number, c: number, s: number): void {
   for (let k = 0; k < length; k++) {
-    const x = b[p + k]!;
-    const y = b[q + k]!;
+    const x = b[p + k];
+    const y = b[q + k];
     b[p + k] = c * x - s * y;
     b[q + k] = s * x + c * y;
   }
@@ -145,7 +145,7 @@ function completeRows(rows: Float64Array, count: number, length: number): void {
           addScaled(row, 0, -overlap, rows, j * length, length);
         }
       const norm = Math.sqrt(dot(rows, k * length, rows, k * length, length));
-      for (let i = 0; i < length; i++) row[i] = norm > 0.5 / length ? row[i]! / norm : 0;
+      for (let i = 0; i < length; i++) row[i] = norm > 0.5 / length ? row[i] / norm : 0;
     }
   }
 }

@@ -26,7 +26,7 @@ export function mutateBytes(rng: Rng, bytes: Uint8Array, within = bytes.length):
     const run = 1 + rng.int(24);
     switch (rng.int(8)) {
       case 0:
-        out[at]! ^= 1 << rng.int(8);
+        out[at] ^= 1 << rng.int(8);
         break;
       case 1:
         out[at] = rng.int(256);

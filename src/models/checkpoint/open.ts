@@ -77,7 +77,7 @@ async function openFolder(path: string, options: OpenCheckpointOptions): Promise
     kind: 'hf',
     folder,
     config,
-    ...(generationConfig === undefined ? {} : { generationConfig }),
+    generationConfig,
     tensors,
     readTensor: (name) => readNamed(tensors, name, path),
     contentHash: once(() => hashFolder(path, tensors)),

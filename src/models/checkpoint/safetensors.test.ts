@@ -121,7 +121,7 @@ describe('writer', () => {
     expect(file.metadata).toEqual({ a: '1', b: '2' });
     // by falling element size, then name
     expect(file.tensors.map((t) => t.name)).toEqual(['ids', 'empty', 'pieces', 'small', 'brain', 'half']);
-    expect(file.tensors[0]!.offset % 8).toBe(0);
+    expect(file.tensors[0].offset % 8).toBe(0);
     const read = Object.fromEntries(
       await Promise.all(
         file.tensors.map(async (t) => [t.name, [...(await readTensorFloat32(t)).data]] as const),
@@ -136,7 +136,7 @@ describe('writer', () => {
       pieces: [...values],
     });
     const lengths: number[] = [];
-    for await (const piece of tensorPieces(file.tensors[2]!, 16)) lengths.push(piece.length);
+    for await (const piece of tensorPieces(file.tensors[2], 16)) lengths.push(piece.length);
     expect(lengths).toEqual([16, 8]);
   });
 

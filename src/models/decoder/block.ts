@@ -83,7 +83,7 @@ export function attentionOut(
     heads: c.nHeads,
     kvHeads: c.nKvHeads,
     scale: c.attentionScale,
-    ...(c.attentionSoftcap === undefined ? {} : { softcap: c.attentionSoftcap }),
+    softcap: c.attentionSoftcap,
   });
   const inner = project(w, mixed, 'o', c.outBias ? 'oBias' : undefined);
   return { inner, out: c.sandwichNorms ? familyNorm(c, inner, w.tensor('postAttentionNorm')) : inner };

@@ -85,7 +85,7 @@ describe('keep', () => {
     const twin = new Twin(4);
     twin.append([3, 7, 2, 9]);
     twin.cache.keep(rows);
-    twin.rows = rows.map((b) => twin.rows[b]!.slice());
+    twin.rows = rows.map((b) => twin.rows[b].slice());
     twin.check();
     twin.append(rows.map((_, i) => i + 1));
     twin.append(rows.map(() => 70));
@@ -100,7 +100,7 @@ test('select copies rows; both go their own way', () => {
   expect(copy.lengths).toEqual([5, 3, 5]);
   twin.append([1, 1]);
   twin.check();
-  const [row] = [twin.rows[1]!.slice(0, 5)];
+  const [row] = [twin.rows[1].slice(0, 5)];
   expect(Array.from((copy.past(1).k.data as Float32Array).slice(0, 5 * WIDTH))).toEqual(
     row.flatMap((x) => Array.from({ length: WIDTH }, () => x + 1)),
   );
@@ -110,7 +110,7 @@ test('rewind forgets the newest tokens', () => {
   const twin = new Twin(2);
   twin.append([4, 6]);
   twin.cache.rewind([2, 6]);
-  twin.rows[0]!.length = 2;
+  twin.rows[0].length = 2;
   twin.append([3, 1]);
   twin.check();
   expect(() => twin.cache.rewind([99, 1])).toThrow('cache: cannot hold 99 tokens');
@@ -120,7 +120,7 @@ test('withoutRows keeps the rows that stay, moves fewest, never to a higher inde
   const rng = new Rng(2);
   for (let round = 0; round < 200; round++) {
     const stays = Array.from({ length: rng.int(9) }, () => rng.int(3) > 0);
-    const rows = withoutRows(stays.length, (i) => stays[i] as boolean);
+    const rows = withoutRows(stays.length, (i) => stays[i]);
     const kept = stays.flatMap((s, i) => (s ? [i] : []));
     expect(rows.toSorted((a, b) => a - b)).toEqual(kept);
     expect(rows.every((from, to) => from >= to)).toBe(true);

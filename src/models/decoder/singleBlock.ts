@@ -1,6 +1,6 @@
 /** @file One block by itself: whole, or cut where hooks listen inside it. */
 import { disposeAll, type Owned } from '../../base/index.ts';
-import { concat, type Handle, input, type Node, type Session } from '../../engine/index.ts';
+import { concat, type Handle, input, type Session } from '../../engine/index.ts';
 import type { ModelConfig } from '../config.ts';
 import { familyNorm, mlpOut } from './block.ts';
 import { attend, type BlockOptions, compileBlocks, compileStretch, leaves, names } from './stretch.ts';
@@ -97,7 +97,7 @@ export class SingleBlock implements Owned {
       attention: await compile('attention', (of) => {
         const leaf = leaves();
         const { attended, k, v } = attend(plain, of(i), i, leaf('x', ['B', 'T', c.dModel]), leaf);
-        return { inner: attended.inner, [names.kv]: concat([k, v], -1) } as Record<string, Node>;
+        return { inner: attended.inner, [names.kv]: concat([k, v], -1) };
       }),
       attentionNorm: await norm('postAttentionNorm', 'postAttentionNorm'),
       mlp: await compile('mlp', (of) => ({

@@ -17,7 +17,7 @@ test(`${ROUNDS} damaged configs`, async () => {
   const rng = new Rng(20_263);
   const counts = { unreadable: 0, otherTensors: 0, accepted: 0 };
   for (let i = 0; i < ROUNDS; i++) {
-    const { config, tensors } = checkpoints[i % checkpoints.length] as (typeof checkpoints)[number];
+    const { config, tensors } = checkpoints[i % checkpoints.length];
     const damaged = mutateJson(rng, config);
     if (!isPlainObject(damaged)) continue; // refused where the file is read
     let stage: keyof typeof counts = 'unreadable';

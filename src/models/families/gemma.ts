@@ -31,8 +31,8 @@ function shared(
     sandwichNorms: true,
     embedScale: Math.sqrt(sizes.dModel),
     attentionScale: 1 / Math.sqrt(c.positive('query_pre_attn_scalar', 256)),
-    ...(attentionSoftcap === undefined ? {} : { attentionSoftcap }),
-    ...(logitSoftcap === undefined ? {} : { logitSoftcap }),
+    attentionSoftcap,
+    logitSoftcap,
     tied: c.flag('tie_word_embeddings', true),
   };
 }

@@ -113,7 +113,7 @@ export class ConfigReader {
     if (value === undefined) return undefined;
     if (!Array.isArray(value) || value.length !== length || !value.every((v) => typeof v === 'string'))
       this.#fail(key, `${length} strings`);
-    return value as string[];
+    return value;
   }
 
   /** A nested object as its own reader, or undefined when absent. */

@@ -71,7 +71,7 @@ class Hub {
     this.seen.push(seen);
     if (this.mischief(request, response, seen)) return;
     if (isHub) this.#answerHub(seen, response);
-    else sendBytes(seen, response, repository[seen.path.slice('/store/'.length)]!);
+    else sendBytes(seen, response, repository[seen.path.slice('/store/'.length)]);
   }
 
   #answerHub({ path, method, range }: Seen, response: ServerResponse): void {
@@ -163,7 +163,7 @@ describe('a pull', () => {
     expect(await readdir(join(folder, '../../blobs'))).toContain(
       createHash('sha256').update(weights).digest('hex'),
     );
-    expect(await readdir(join(folder, '../../blobs'))).toContain(gitSha(repository['config.json']!));
+    expect(await readdir(join(folder, '../../blobs'))).toContain(gitSha(repository['config.json']));
     expect(await readFile(join(folder, '../../refs/main'), 'utf8')).toBe(SHA);
     expect(events.at(-1)!.done).toBe(events.at(-1)!.total);
 

@@ -117,8 +117,8 @@ describe('alignTokens', () => {
           const [ea, eb] = [a.encode(text), b.encode(text)];
           const { sourceOf, flags } = alignTokens(ea, eb);
           const allowed = flags.map((flag, j) => {
-            const source = sourceOf[j] as number;
-            const [ends, wanted] = [ea.offsets[source]?.[1] ?? -1, eb.offsets[j]?.[1] as number];
+            const source = sourceOf[j];
+            const [ends, wanted] = [ea.offsets[source]?.[1] ?? -1, eb.offsets[j]?.[1]];
             if (a === b && source !== j) return false;
             return flag === 'dropped'
               ? source === -1

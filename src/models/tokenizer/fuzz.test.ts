@@ -79,7 +79,7 @@ function mutateText(rng: Rng, text: string): unknown {
     () => text.slice(0, at + run) + text.slice(at),
     () =>
       text.slice(0, at) + rng.pick(['9', '-', '"', 'null', '[', '}', '\\ud800', '1e9', ',']) + text.slice(at),
-  ][rng.int(4)] as () => string;
+  ][rng.int(4)];
   try {
     return JSON.parse(damaged());
   } catch {

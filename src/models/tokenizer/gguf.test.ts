@@ -13,7 +13,7 @@ function sentencePiece(
   scores: ArrayLike<number>,
   firstPiece: number,
 ): string[] {
-  const scoreOf = new Map(tokens.map((t, i): [string, number] => [t, scores[i] as number]).slice(firstPiece));
+  const scoreOf = new Map(tokens.map((t, i): [string, number] => [t, scores[i]]).slice(firstPiece));
   const symbols = Array.from(text.replaceAll(' ', '▁'));
   for (;;) {
     let best = { at: -1, score: Number.NEGATIVE_INFINITY };

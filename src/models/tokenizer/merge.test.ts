@@ -20,7 +20,7 @@ function plainMerge(symbols: readonly number[], rules: readonly Rule[]): { id: n
     }
     if (best.at < 0) return out;
     const [a, b] = out.splice(best.at, 2) as [{ id: number; length: number }, { id: number; length: number }];
-    out.splice(best.at, 0, { id: (rules[best.rank] as Rule).merged, length: a.length + b.length });
+    out.splice(best.at, 0, { id: rules[best.rank].merged, length: a.length + b.length });
   }
 }
 
@@ -46,7 +46,7 @@ describe('mergeSymbols', () => {
       const n = mergeSymbols(ids, starts, ends, symbols.length, pairs);
       const got = Array.from({ length: n }, (_, i) => ({
         id: ids[i],
-        length: (ends[i] as number) - (starts[i] as number),
+        length: ends[i] - starts[i],
       }));
       expect(got).toEqual(plainMerge(symbols, shuffled));
     }

@@ -39,9 +39,7 @@ describe('offsets', () => {
             return start < lastStart || end < lastEnd || end < start || end > text.length;
           });
           expect(misplaced).toEqual([]);
-          const missed = [...text.split('').keys()].filter(
-            (i) => /\S/u.test(text[i] as string) && !covered.has(i),
-          );
+          const missed = [...text.split('').keys()].filter((i) => /\S/u.test(text[i]) && !covered.has(i));
           expect(missed).toEqual([]);
         }),
         { numRuns: 150, seed: 11 },
@@ -56,7 +54,7 @@ describe('offsets', () => {
       for (const [i, id] of ids.entries()) {
         const surface = tokenizer.decode([id]);
         if (surface.includes('\ufffd')) continue;
-        expect(text.slice(...(offsets[i] as [number, number]))).toBe(surface);
+        expect(text.slice(...offsets[i])).toBe(surface);
         checked++;
       }
       expect(checked).toBeGreaterThanOrEqual(Math.min(1, text.length));
@@ -190,7 +188,7 @@ describe('chat templates', () => {
     const chat = chatting.encodeChat([{ role: 'user', content: 'Is 7 odd?' }], options);
     expect(chat.text).toBe('<s>[user] Is 7 odd?\n[assistant] x 26 Jul 2024');
     expect(chat.ids.filter((id) => id === chatting.bosId)).toHaveLength(1);
-    expect(chat.text.slice(...(chat.offsets[0] as [number, number]))).toBe('<s>');
+    expect(chat.text.slice(...chat.offsets[0])).toBe('<s>');
     expect(chatting.encodeIds(chat.text, { addSpecialTokens: 'auto' })).toEqual(chat.ids);
   });
 

@@ -95,7 +95,7 @@ describe('trainByteBpe', () => {
 
   it('shortens text like its corpus', () => {
     const { byteBpe } = smallTokenizers();
-    const text = sampleTexts[0] as string;
+    const text = sampleTexts[0];
     expect(byteBpe.encodeIds(text).length).toBeLessThan(text.length * 0.9);
   });
 

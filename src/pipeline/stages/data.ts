@@ -127,7 +127,7 @@ function heldOutOf(
   const byPrompt = new Map(instructions.map((i) => [i.prompt, i]));
   return rows.slice(0, most).map(({ text }) => {
     const { answer = '', family } = byPrompt.get(text) ?? {};
-    return { text, answer, ...(family === undefined ? {} : { family }) };
+    return { text, answer, family };
   });
 }
 

@@ -40,7 +40,7 @@ export const expandExperiment: Expand = async (recipe, plan) => {
   };
   const prompts = await drawnPrompts(recipe, plan, base.target);
   const files = {
-    ...(prompts === undefined ? {} : { prompts }),
+    prompts,
     ...(recipe.data.out_of_domain === 'bundled'
       ? {}
       : {
@@ -131,7 +131,7 @@ async function drawnPrompts(
       train,
       validation,
       test,
-      ...(max_prompt_chars === undefined ? {} : { max_prompt_chars }),
+      max_prompt_chars,
       ...(self
         ? {
             self: {
@@ -183,7 +183,7 @@ function expandBehaviour(
       params: method === 'lora' ? { method, ...settings, lora } : { method, ...settings },
       inputs: { base: base[side], data },
       publish: { [`models/${name}.${side}`]: tunedFiles[method] },
-      ...(seed === undefined ? {} : { seed }),
+      seed,
     });
     const runs = plan.add(runsStage, {
       id: id(`runs.${side}`),
@@ -223,7 +223,7 @@ function expandBehaviour(
       maps: recipe.maps,
       prompts: recipe.capture.prompts,
       out_of_domain: recipe.capture.out_of_domain,
-      ...(recipe.capture.rows === undefined ? {} : { rows: recipe.capture.rows }),
+      rows: recipe.capture.rows,
       splits: recipe.capture.splits,
       sink_ratio: recipe.capture.sink_ratio,
       batch: recipe.capture.batch,
@@ -312,8 +312,8 @@ function expandBehaviour(
       runs: [source.runs, target.runs],
       sweeps: [source.sweep, target.sweep],
       maps,
-      ...(transfer === undefined ? {} : { transfer }),
-      ...(fidelity === undefined ? {} : { fidelity }),
+      transfer,
+      fidelity,
     },
   });
 }

@@ -195,7 +195,7 @@ export const fidelityStage = defineStage({
     return {
       fidelity: result?.fidelity ?? {},
       inverse,
-      ...(result === undefined ? {} : { ceiling_changed: result.ceilingChanged }),
+      ceiling_changed: result?.ceilingChanged,
     };
   },
 });

@@ -1,6 +1,6 @@
 /** @file Stage `results`: put what the stages found together as results.json, checked against its contract. */
 import { z } from 'zod';
-import { CrosspatchError } from '../../base/index.ts';
+import { CrosspatchError, defined } from '../../base/index.ts';
 import { type BehaviourResults, type Results, resultsSchema } from '../../contracts/index.ts';
 import { defineStage, type InputsSoFar, type StageContext } from '../stage.ts';
 import { behaviourParams } from '../steps/behaviourParams.ts';
@@ -78,7 +78,7 @@ function assemble(p: z.output<typeof resultsParams>, inputs: InputsSoFar<Inputs>
   ): { source?: U; target?: U } => {
     const source = a && of(a);
     const target = b && of(b);
-    return { ...(source === undefined ? {} : { source }), ...(target === undefined ? {} : { target }) };
+    return { source, target };
   };
   const inverse = Object.fromEntries(
     Object.entries(maps?.inverse ?? {}).map(([method, entry]) => [
@@ -92,14 +92,15 @@ function assemble(p: z.output<typeof resultsParams>, inputs: InputsSoFar<Inputs>
       target: p.target,
       behaviour: p.behaviour.name,
       placement: p.behaviour.placement,
-      ...(maps === undefined ? {} : { source_block: maps.source_block, target_block: maps.target_block }),
+      source_block: maps?.source_block,
+      target_block: maps?.target_block,
       span: { after: p.after },
       train_blocks: p.train_blocks,
     },
     backdoor: both(sourceRuns, targetRuns, (r) => r.backdoor),
     sweep: both(sourceSweep, targetSweep, (s) => [...s.rows]),
     heatmap: both(sourceSweep, targetSweep, (s) => s.heatmap),
-    ...(maps === undefined ? {} : { maps: maps.entries }),
+    maps: maps?.entries,
     ...(fidelity === undefined || Object.keys(fidelity.fidelity).length === 0
       ? {}
       : { fidelity: fidelity.fidelity }),
@@ -113,11 +114,11 @@ function assemble(p: z.output<typeof resultsParams>, inputs: InputsSoFar<Inputs>
     ...(maps === undefined
       ? {}
       : { pairing: pick(maps.pairing, ['coinciding', 'approximated', 'dropped', 'first', 'sinks']) }),
-    draft_acceptance: {
-      ...(sourceSweep === undefined ? {} : { 'sweep.source': sourceSweep.draft_acceptance }),
-      ...(targetSweep === undefined ? {} : { 'sweep.target': targetSweep.draft_acceptance }),
+    draft_acceptance: defined({
+      'sweep.source': sourceSweep?.draft_acceptance,
+      'sweep.target': targetSweep?.draft_acceptance,
       ...transfer?.draft_acceptance,
-    },
+    }),
     notes: [
       ...p.notes,
       ...(sourceSweep?.notes ?? []),

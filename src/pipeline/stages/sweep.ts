@@ -113,7 +113,7 @@ export const sweepStage = defineStage({
           ? [`heat map: left out, no validation prompt shows the behaviour in the ${p.side} model`]
           : []),
       ],
-      ...(map === undefined ? {} : { heatmap: map }),
+      heatmap: map,
     };
   },
 });

@@ -54,7 +54,7 @@ const recipe = (set: string[]) => parseRecipe([{ file: 'x.yaml', text: TEXT }], 
 describe('an experiment on files', () => {
   let files: string[];
   let store: string;
-  const prompts = (file: number): string => files[file] as string;
+  const prompts = (file: number): string => files[file];
   const list = () =>
     `data.prompts=[{file: ${JSON.stringify(prompts(0))}, share: 3}, ${JSON.stringify(prompts(1))}]`;
   const run = (out: string, only: string, set: string[] = []) =>

@@ -139,7 +139,7 @@ export const transferStage = defineStage({
         maps: await Promise.all(
           p.maps.map(async ({ label, fit }) => ({ label, fit, map: await open(label, fit) })),
         ),
-        controls: { ...(shuffled && { shuffled }), ...(tokenMean && { tokenMean }) },
+        controls: { shuffled, tokenMean },
       },
       p,
       p.behaviour.name,
@@ -156,7 +156,7 @@ export const transferStage = defineStage({
         : await worth(into, { ...subject, cases: worthCases }, trainingCases, {
             ...shared,
             ks: p.ks,
-            ...(restored === undefined ? {} : { mapped: restored }),
+            mapped: restored,
           });
 
     const cost = p.items === 0 || main === undefined ? undefined : await costOf();
@@ -204,9 +204,10 @@ export const transferStage = defineStage({
     return {
       transfer,
       draft_acceptance,
-      ...(strip === undefined ? {} : { strip_trigger: strip }),
-      ...(worthRows === undefined ? {} : { worth: worthRows }),
-      ...(cost === undefined ? {} : { capabilities: cost.accuracy, cost_kl: cost.kl }),
+      strip_trigger: strip,
+      worth: worthRows,
+      capabilities: cost?.accuracy,
+      cost_kl: cost?.kl,
     };
   },
 });

@@ -73,6 +73,6 @@ export function contrastsOf(
     behaviour: makeFrom(params),
     placement: params.placement satisfies Placement,
     template: params.template satisfies TemplateName,
-    ...(chat === undefined ? {} : { chat }),
+    chat,
   });
 }

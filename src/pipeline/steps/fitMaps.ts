@@ -95,9 +95,7 @@ export async function measureMaps(
   reading: MapReading,
   env: StepEnv,
 ): Promise<Readonly<Record<string, SplitFigures>>> {
-  const out = Object.fromEntries(
-    Object.keys(maps).map((name) => [name, {} as Record<string, Record<string, MapFigures>>]),
-  );
+  const out = Object.fromEntries(Object.keys(maps).map((name) => [name, {}]));
   for (const [split, bySafety] of Object.entries(groups))
     for (const [safety, texts] of Object.entries(bySafety)) {
       const found = await mapFigures({
@@ -105,7 +103,7 @@ export async function measureMaps(
         target: target.decoder,
         texts,
         maps,
-        ...(tokenMean === undefined ? {} : { tokenMean }),
+        tokenMean,
         forced: split === 'validation' ? 0 : reading.forced,
         rng: env.rng.fork(`figures ${split} ${safety}`),
         resamples: reading.bootstrap,
@@ -129,7 +127,7 @@ export function mapEntry(map: ActivationMap, figures: SplitFigures = {}): MapEnt
     rows,
     fit_seconds: fitSeconds,
     settings: { ...settings },
-    ...(curves === undefined ? {} : { curves }),
+    curves,
     ...figures,
   };
 }

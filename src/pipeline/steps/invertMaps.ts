@@ -29,7 +29,7 @@ export async function invertMaps(
   const data = await work.data(fit);
   const made = await inverseMaps(methods, data, work.context(fit, 'inverse'), {
     rtol,
-    ...(of === undefined ? {} : { of }),
+    of,
   });
   const figures: Record<string, Record<string, MapFigures>> = {};
   const groups = Object.entries(figureGroups(texts).test ?? {});
@@ -40,7 +40,7 @@ export async function invertMaps(
         source: work.sourceOf(fit).decoder,
         target: pair.target.decoder,
         texts: swapTexts(group),
-        maps: made as Record<string, ActivationMap>,
+        maps: made,
         tokenMean,
         forced: reading.forced,
         rng: env.rng.fork(`inverse figures ${safety}`),

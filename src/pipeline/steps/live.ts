@@ -123,17 +123,17 @@ export async function liveTransfer(
           progress,
           signal,
           ks: p.ks,
-          ...(mapped === undefined ? {} : { mapped }),
+          mapped,
         });
   const strip = stripTrigger(subject);
   return {
     ...steered,
-    ...(strip === undefined ? {} : { strip_trigger: strip }),
-    ...(rows === undefined ? {} : { worth: rows }),
+    strip_trigger: strip,
+    worth: rows,
   };
 }
 
 function first({ cases, runs, judging }: Subject, n: number): Subject {
   const cut = Object.fromEntries(Object.entries(runs).map(([state, ends]) => [state, ends.slice(0, n)]));
-  return { cases: cases.slice(0, n), runs: cut as Subject['runs'], judging };
+  return { cases: cases.slice(0, n), runs: cut, judging };
 }

@@ -273,7 +273,7 @@ export class MapWork implements Owned {
     const message = `reading ${texts.length} texts (${label})`;
     progress({ stage: 'maps', done: 0, total: texts.length, unit: 'texts', message });
     const options = { batch, signal, onProgress: progress, stage: `read ${label}` };
-    const pairing = { sinkRatio: sink_ratio, ...(into === undefined ? {} : { counts: into }) };
+    const pairing = { sinkRatio: sink_ratio, counts: into };
     if (!sampled && expected > most) return this.#onDisk(label, texts, from, options, pairing);
     const live = livePairs(
       texts,
@@ -312,7 +312,7 @@ export class MapWork implements Owned {
         {
           ...options,
           hooks: [end.hook],
-          ...(shard_rows === undefined ? {} : { shardRows: shard_rows }),
+          shardRows: shard_rows,
           model: end.name,
           modelHash: end.model,
           tokenizerHash: tokenizerHash(model.tokenizer),

@@ -105,7 +105,7 @@ export async function steerByMaps(
         tags: { ...tags, map: { kind: label, fit } },
         modes: p.modes,
         alphas: p.alphas,
-        ...(validation === undefined ? {} : { validation }),
+        validation,
         noninferiorityMargin: p.margin,
         bootstrap: p.bootstrap,
       },

@@ -37,7 +37,7 @@ export async function runUnpatched(
   const tags = {
     behaviour: p.behaviour.name,
     stage: 'backdoor',
-    ...(side === undefined ? {} : { side }),
+    side,
   };
   const shared = { maxNewTokens: p.max_tokens, batch: p.batch, tags, progress, signal };
   return { ...(await evaluateBackdoor(model, cases, { detect }, shared)), cases };
@@ -61,7 +61,7 @@ export function subjectFrom(
   const cut = Object.fromEntries(Object.entries(runs).map(([state, ends]) => [state, ends.slice(0, n)]));
   return {
     cases: cases.slice(0, n),
-    runs: cut as StateRuns,
+    runs: cut,
     judging: { detect: makeFrom(behaviour).detect, exact, threshold },
   };
 }

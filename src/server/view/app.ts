@@ -155,7 +155,7 @@ function addSamples(app: Hono, { runs, now = () => new Date() }: ViewAppOptions)
     if (!parsed.success) throw new Refused(400, 'rating: wanted {id, rating: 1…5 or null, note?}');
     const { id, rating, note } = parsed.data;
     if (!(await samples.has(run, id))) throw new Refused(404, `run ${run}: no sample is called ${id}`);
-    const change = { id, rating, ...(note === undefined ? {} : { note }) };
+    const change = { id, rating, note };
     return context.json({ rating: await ratings.change(run, change, now().toISOString()) });
   });
   app.get('/api/runs/:run/ratings', async (context) => {

@@ -43,7 +43,7 @@ export class RatingStore {
     const path = await this.#runs.find(run, RATINGS_FILE);
     if (path === undefined) return {};
     const parsed = ratingsSchema.safeParse(json(await readFile(path, 'utf8')));
-    if (parsed.success) return parsed.data.ratings as Record<string, Rating>;
+    if (parsed.success) return parsed.data.ratings;
     throw new InputError(
       `${run}/${RATINGS_FILE}: does not fit (${parsed.error.issues[0]?.message}); mend or move it`,
     );

@@ -111,7 +111,7 @@ export class RunsFolder {
         name,
         status,
         started_at,
-        ...(finished_at === undefined ? {} : { finished_at }),
+        finished_at,
         stages: stagesDone(manifest),
         models: manifest.models.map((model) => model.name),
         headlines: (results?.behaviours ?? []).flatMap(headlineOf),

@@ -97,7 +97,7 @@ async function linesFrom(path: string, from: number): Promise<{ end: number; dat
 function parse(text: string): LogLine | undefined {
   try {
     const parsed = logLine.safeParse(JSON.parse(text));
-    return parsed.success ? (parsed.data as LogLine) : undefined;
+    return parsed.success ? parsed.data : undefined;
   } catch {
     return undefined;
   }

@@ -300,7 +300,7 @@ function CellDetail(props: {
         <LineChart
           title={`From every source block to target block ${target}`}
           xLabel="source block"
-          at={source as number}
+          at={source}
           lines={measured.map((score) =>
             line(
               score,
@@ -311,7 +311,7 @@ function CellDetail(props: {
         <LineChart
           title={`From source block ${source} to every target block`}
           xLabel="target block"
-          at={target as number}
+          at={target}
           lines={measured.map((score) =>
             line(
               score,

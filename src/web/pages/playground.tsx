@@ -51,8 +51,8 @@ export default function PlaygroundPage(): ReactNode {
           strength: Number(value('strength')),
           arms: ARM_ORDER,
           maxTokens: Math.min(400, Math.max(1, Math.round(Number(value('max'))) || 1)),
-          ...(map === undefined ? {} : { map: map.id }),
-          ...(source === undefined ? {} : { source }),
+          map: map?.id,
+          source,
         };
   const { outcome, run, stop } = useOutcome();
   const submit = (event: FormEvent) => {
@@ -248,6 +248,6 @@ export default function PlaygroundPage(): ReactNode {
   );
 }
 
-function oneOf<T extends string>(value: string, allowed: readonly [T, ...T[]]): T {
+function oneOf<const T extends string>(value: string, allowed: readonly [T, ...T[]]): T {
   return allowed.find((a) => a === value) ?? allowed[0];
 }

@@ -33,15 +33,15 @@ describe('blocks', async () => {
   });
 
   test.each(Object.keys(blocks))('%s equals gguf-py to the last bit, from unaligned bytes too', (name) => {
-    const bytes = bytesOf(blocks[name]!.bytes);
-    const expected = floatsOf(blocks[name]!.values);
+    const bytes = bytesOf(blocks[name].bytes);
+    const expected = floatsOf(blocks[name].values);
     const type = [...ggmlTypes.values()].find((t) => t.name === name)!;
     expect((bytes.length / type.bytes) * type.values).toBe(expected.length);
     const shifted = new Uint8Array(bytes.length + 1);
     shifted.set(bytes, 1);
     for (const from of [bytes, shifted.subarray(1)]) {
       const out = new Float32Array(expected.length);
-      dequantisers[name]!(from, out);
+      dequantisers[name](from, out);
       expect(bits(out)).toEqual(bits(expected));
     }
   });
@@ -55,8 +55,8 @@ describe('whole files', async () => {
     '%s: names, shapes and values are those of the Hugging Face model',
     async (file) => {
       const checkpoint = await openCheckpoint(join(here, file), { cacheDir });
-      expect([...checkpoint.tensors.keys()].sort()).toEqual(Object.keys(tiny[file]!).sort());
-      for (const [name, { shape, values }] of Object.entries(tiny[file]!)) {
+      expect([...checkpoint.tensors.keys()].sort()).toEqual(Object.keys(tiny[file]).sort());
+      for (const [name, { shape, values }] of Object.entries(tiny[file])) {
         const tensor = await checkpoint.readTensor(name);
         expect(tensor.shape).toEqual(shape);
         expect({ name, bits: bits(tensor.data) }).toEqual({ name, bits: bits(floatsOf(values)) });

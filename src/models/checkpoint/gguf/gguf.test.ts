@@ -211,7 +211,7 @@ describe('translation', () => {
     for (const factor of [8, 32, 16]) {
       const stored = Float32Array.from(llama3Factors(factor, 500_000, 128));
       expect(matchLlama3(stored, 500_000, 128)).toMatchObject({ rope_type: 'llama3', factor });
-      stored[40]! *= 1.01;
+      stored[40] *= 1.01;
       expect(matchLlama3(stored, 500_000, 128)).toBeUndefined();
     }
     expect(matchLlama3(new Float32Array(64).fill(1), 500_000, 128)).toBeNull();
@@ -251,8 +251,8 @@ describe('cache', () => {
     let pieces = 0;
     const onProgress = (): void => void pieces++;
     const [a, b] = await Promise.all([1, 2].map(() => openCheckpoint(golden, { cacheDir, onProgress })));
-    expect(a!.folder).toBe(b!.folder);
-    expect(pieces).toBe(a!.tensors.size);
+    expect(a.folder).toBe(b.folder);
+    expect(pieces).toBe(a.tensors.size);
   });
 
   test('killed half-way: nothing that looks whole is left, and the next opening succeeds and cleans up', async () => {
