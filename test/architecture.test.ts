@@ -174,7 +174,7 @@ describe('the checks can fail', () => {
   });
 
   test('imports of all spellings are read', () => {
-    const seen = importsOf('models/languageModel.ts');
+    const seen = importsOf('models/language-model.ts');
     expect(seen).toContainEqual({ path: 'base/index.ts', typeOnly: false });
     expect(seen).toContainEqual({ path: 'models/config.ts', typeOnly: true });
     expect(importsOf('models/index.ts').map((i) => i.path)).toContain('models/hub/index.ts'); // export * from

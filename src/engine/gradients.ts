@@ -5,7 +5,7 @@
  */
 
 import { CrosspatchError } from '../base/index.ts';
-import { attentionRule, rmsNormRule, rotaryRule, softmaxRule } from './gradientsFused.ts';
+import { attentionRule, rmsNormRule, rotaryRule, softmaxRule } from './gradients-fused.ts';
 import {
   add,
   cast,

@@ -2,7 +2,7 @@
 import { CrosspatchError } from '../base/index.ts';
 import { type Graph, leavesOf, type Node, type Op, topological } from './graph.ts';
 import { type Kernel, kernels, type Value } from './kernels.ts';
-import { widen } from './kernelsWiden.ts';
+import { widen } from './kernels-widen.ts';
 import { bindShape, type DimBindings, resolveDim, shapeText } from './shape.ts';
 import { type DType, sizeOf, type Tensor } from './tensor.ts';
 

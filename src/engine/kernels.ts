@@ -4,9 +4,9 @@
  */
 import { CrosspatchError } from '../base/index.ts';
 import type { Op, OpAttrs } from './graph.ts';
-import { attentionKernel, rmsNormKernel, rotaryKernel, softmaxKernel } from './kernelsFused.ts';
-import { broadcastStrides, offsets, stridesOf } from './kernelsLayout.ts';
-import { widen } from './kernelsWiden.ts';
+import { attentionKernel, rmsNormKernel, rotaryKernel, softmaxKernel } from './kernels-fused.ts';
+import { broadcastStrides, offsets, stridesOf } from './kernels-layout.ts';
+import { widen } from './kernels-widen.ts';
 import { normalAxis } from './shape.ts';
 import { sizeOf } from './tensor.ts';
 

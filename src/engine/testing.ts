@@ -1,10 +1,10 @@
-/** @file Helpers of the engine's tests: random tensors, central differences, comparison; `sampleOp` from `testingSamples.ts`. */
+/** @file Helpers of the engine's tests: random tensors, central differences, comparison; `sampleOp` from `testing-samples.ts`. */
 import type { Rng } from '../base/index.ts';
 import type { Graph } from './graph.ts';
 import { interpret } from './interpret.ts';
 import { sizeOf, type Tensor, tensor } from './tensor.ts';
 
-export { type Sample, sampleOp } from './testingSamples.ts';
+export { type Sample, sampleOp } from './testing-samples.ts';
 
 /** Tensor of independent normal numbers, exact in f32. */
 export function randomTensor(

@@ -1,14 +1,6 @@
 /** @file Judges, sweeps, map figures, fidelity, transfer, cost: what is measured, on models and maps. Knows no files, no CLI. */
 
-export { type Accuracy, type AccuracyChange, accuracy, accuracyChange } from './answers.ts';
-export { type BackdoorEvaluation, evaluateBackdoor } from './backdoor.ts';
-export {
-  type CapabilityInput,
-  type CapabilityItem,
-  type CapabilityOptions,
-  type CapabilityResult,
-  capabilities,
-} from './capabilities.ts';
+export { type BackdoorEvaluation, evaluateBackdoor } from './arms/backdoor.ts';
 export {
   NOISE,
   type Noise,
@@ -17,8 +9,39 @@ export {
   randomLike,
   randomStep,
   SpanNoise,
-} from './controls.ts';
-export { selfPatched } from './controlsSelf.ts';
+} from './arms/controls.ts';
+export {
+  type ArmPatch,
+  armSample,
+  draftsOf,
+  drawRate,
+  type EvaluateOptions,
+  endRules,
+  runArms,
+  type SampleTags,
+  Tally,
+  unpatchedSamples,
+} from './arms/run.ts';
+export { selfPatched } from './arms/self.ts';
+export {
+  type BlockOf,
+  type MapFn,
+  mapRows,
+  mapSpans,
+  meanSpan,
+  type StateSpans,
+  sourceRow,
+  sourceSpans,
+  targetSpans,
+} from './arms/spans.ts';
+export {
+  type CapabilityInput,
+  type CapabilityItem,
+  type CapabilityOptions,
+  type CapabilityResult,
+  capabilities,
+} from './cost/capabilities.ts';
+export { decodePatched, type EndRules, type GappedDraft } from './drafts/decode.ts';
 export {
   type Draft,
   type DraftOptions,
@@ -31,47 +54,31 @@ export {
   type Probe,
   runDrafted,
   runProbes,
-} from './drafts.ts';
-export { decodePatched, type EndRules, type GappedDraft } from './draftsDecode.ts';
+} from './drafts/run.ts';
+export { mappedReplacement, meanReplacement } from './fidelity/arms.ts';
 export {
   type ControlArm,
   type FidelityOptions,
   type FidelityPrompt,
   type FidelityResult,
   fidelity,
-} from './fidelity.ts';
-export { mappedReplacement, meanReplacement } from './fidelityArms.ts';
-export { type HeatmapOptions, heatmap } from './heatmap.ts';
-export {
-  type InverseMethod,
-  inverseFigures,
-  inverseMaps,
-  sourceTokenMean,
-  swapTexts,
-} from './inverse.ts';
+} from './fidelity/fidelity.ts';
 export * from './judges/index.ts';
 export {
   LIKELIHOOD_METRIC,
   type LikelihoodCase,
   likelihoodDifferences,
 } from './judges/likelihood.ts';
-export { type MapFiguresOptions, mapFigures } from './mapFigures.ts';
-export { type CurveEvaluatorOptions, curveEvaluator } from './mapFiguresCurves.ts';
-export { restorationThreshold } from './outcomes.ts';
-export { type BlockChoice, chooseBlock, type SweepOptions, type SweepResult, sweep } from './sweep.ts';
+export { type CurveEvaluatorOptions, curveEvaluator } from './maps/curves.ts';
+export { type MapFiguresOptions, mapFigures } from './maps/figures.ts';
 export {
-  type ArmPatch,
-  armSample,
-  draftsOf,
-  drawRate,
-  type EvaluateOptions,
-  endRules,
-  runArms,
-  type SampleTags,
-  Tally,
-  unpatchedSamples,
-} from './sweepArms.ts';
-export { type LogitContrast, logitContrasts, logitShift } from './sweepLogits.ts';
+  type InverseMethod,
+  inverseFigures,
+  inverseMaps,
+  sourceTokenMean,
+  swapTexts,
+} from './maps/inverse.ts';
+export { type Accuracy, type AccuracyChange, accuracy, accuracyChange } from './subject/answers.ts';
 export {
   alignRows,
   type ContrastCase,
@@ -91,7 +98,11 @@ export {
   surplusNotes,
   testedCases,
   unpatchedRuns,
-} from './sweepPrompts.ts';
+} from './subject/cases.ts';
+export { restorationThreshold } from './subject/outcomes.ts';
+export { type HeatmapOptions, heatmap } from './sweep/heatmap.ts';
+export { type LogitContrast, logitContrasts, logitShift } from './sweep/logits.ts';
+export { type BlockChoice, chooseBlock, type SweepOptions, type SweepResult, sweep } from './sweep/sweep.ts';
 export {
   prepareTransfer,
   type SharedArms,
@@ -102,16 +113,5 @@ export {
   type TransferResult,
   transferMap,
   transferShared,
-} from './transfer.ts';
-export {
-  type BlockOf,
-  type MapFn,
-  mapRows,
-  mapSpans,
-  meanSpan,
-  type StateSpans,
-  sourceRow,
-  sourceSpans,
-  targetSpans,
-} from './transferSpans.ts';
-export { stripTrigger, worth } from './worth.ts';
+} from './transfer/transfer.ts';
+export { stripTrigger, worth } from './transfer/worth.ts';

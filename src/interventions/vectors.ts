@@ -12,7 +12,7 @@ import {
   reading,
 } from '../models/index.ts';
 import { type PromptTokens, promptTokens, replaceAll, replaceInSelection, selectTokens } from './select.ts';
-import { readVector } from './steeringFile.ts';
+import { readVector } from './steering-file.ts';
 
 /** Rows [n, d_source] → [n, d_target]. */
 export type RowMap = (rows: Float32Array) => Float32Array | Promise<Float32Array>;

@@ -45,8 +45,8 @@ export {
   LanguageModel,
   type ModelInput,
   type StreamedToken,
-} from './languageModel.ts';
-export { type ModelFiles, openModelFiles } from './modelFiles.ts';
+} from './language-model.ts';
+export { type ModelFiles, openModelFiles } from './model-files.ts';
 export { argmaxWithGap, logSumExp, type SamplingOptions, sampleToken } from './sampling.ts';
 export {
   type AddedToken,

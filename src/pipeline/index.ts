@@ -1,6 +1,6 @@
 /** @file Pipeline: stages, plans, the content-addressed store, the runner, queues and run folders. */
 
-export { dryRun, type PlannedStage } from './dryRun.ts';
+export { dryRun, type PlannedStage } from './dry-run.ts';
 export {
   defaultStore,
   type Expand,
@@ -70,9 +70,9 @@ export {
   type StageInputs,
 } from './stage.ts';
 export { expandExperiment } from './stages/expand.ts';
-export type { BehaviourParams } from './steps/behaviourParams.ts';
+export type { BehaviourParams } from './steps/behaviour-params.ts';
 export { type StepEnv, stepEnv } from './steps/env.ts';
-export { fidelityPrompts } from './steps/fidelityPrompts.ts';
+export { fidelityPrompts } from './steps/fidelity-prompts.ts';
 export {
   type FigureGroups,
   type FittedMap,
@@ -82,8 +82,8 @@ export {
   measureMaps,
   type SplitFigures,
   tokenMeanOf,
-} from './steps/fitMaps.ts';
-export { type InverseMap, inverseEntry, invertMaps } from './steps/invertMaps.ts';
+} from './steps/fit-maps.ts';
+export { type InverseMap, inverseEntry, invertMaps } from './steps/invert-maps.ts';
 export {
   type Asking,
   type LiveTransferSettings,
@@ -91,6 +91,6 @@ export {
   liveTransfer,
   type TransferTexts,
 } from './steps/live.ts';
-export { type MapPair, type MapReading, type MapTexts, MapWork, mapEnd, mapTexts } from './steps/mapWork.ts';
+export { type MapPair, type MapReading, type MapTexts, MapWork, mapEnd, mapTexts } from './steps/map-work.ts';
 export type { Steered, SteerSettings } from './steps/steer.ts';
 export { type Lookup, Store, type StoreEntry } from './store.ts';

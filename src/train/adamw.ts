@@ -1,5 +1,5 @@
 /** @file AdamW (arXiv 1711.05101) on the buffers the sessions read: decoupled decay, none on norms and biases. */
-import { adamWKernel } from './adamwKernel.ts';
+import { adamWKernel } from './adamw-kernel.ts';
 import type { Parameters } from './parameters.ts';
 import { parameter } from './parameters.ts';
 

@@ -8,7 +8,7 @@ import { padBatch } from './batches.ts';
 import { worstRelative } from './oracle.helper.ts';
 import type { Parameters } from './parameters.ts';
 import { loadAdapter, saveAdapter } from './peft.ts';
-import { tinyModel, tinyRows } from './tinyModel.helper.ts';
+import { tinyModel, tinyRows } from './tiny-model.helper.ts';
 import { TrainableModel } from './trainable.ts';
 
 const lora: LoraOptions = { rank: 3, alpha: 6, targets: ['q', 'o', 'up'] };
@@ -110,7 +110,7 @@ describe('PEFT folders', () => {
   });
 
   it('for another model are refused', async () => {
-    const wider = tinyModel({ ...(await import('./tinyModel.helper.ts')).llamaJson, hidden_size: 32 });
+    const wider = tinyModel({ ...(await import('./tiny-model.helper.ts')).llamaJson, hidden_size: 32 });
     await expect(loadAdapter(folder, wider.config)).rejects.toThrow(/belongs to another model/);
   });
 

@@ -11,7 +11,7 @@ import {
 import { mergeAdapters } from './adapters.ts';
 import { loadParameters } from './parameters.ts';
 import { loadAdapter } from './peft.ts';
-import { saveModel } from './saveModel.ts';
+import { saveModel } from './save-model.ts';
 
 /** A model in memory. */
 export interface Base extends Awaited<ReturnType<typeof loadParameters>> {

@@ -16,7 +16,7 @@ import {
 } from '../engine/index.ts';
 import type { ModelConfig } from '../models/index.ts';
 import type { LoraOptions } from './adapters.ts';
-import { type BlockInput, blockGraph, blockInputs } from './blockGraph.ts';
+import { type BlockInput, blockGraph, blockInputs } from './block-graph.ts';
 import { keepProducts } from './keep.ts';
 import { type Parameters, parameter } from './parameters.ts';
 import type { BlockSurroundings } from './surroundings.ts';

@@ -6,7 +6,7 @@ import { LanguageModel } from '../models/index.ts';
 import { mergeAdapterFolder } from './base.ts';
 import { finetune, type TextRow } from './finetune.ts';
 import { search } from './search.ts';
-import { tinyFolder, tinyRows } from './tinyModel.helper.ts';
+import { tinyFolder, tinyRows } from './tiny-model.helper.ts';
 
 let model = '';
 beforeAll(async () => {

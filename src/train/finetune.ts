@@ -8,7 +8,7 @@ import type { Parameters } from './parameters.ts';
 import { saveAdapter } from './peft.ts';
 import { inBatches, planBatches } from './plan.ts';
 import { rateOf } from './rates.ts';
-import { saveModel } from './saveModel.ts';
+import { saveModel } from './save-model.ts';
 import { effectiveRates, type FinetunePreset, type FinetuneSettings, resolveSettings } from './settings.ts';
 import { type TrainOptions, type TrainResult, train } from './trainer.ts';
 

@@ -1,11 +1,11 @@
 /**
- * @file Next-token cross entropy and its gradient, in vocabulary chunks: no [N,V] tensor is ever made (`headGraph.ts`).
+ * @file Next-token cross entropy and its gradient, in vocabulary chunks: no [N,V] tensor is ever made (`head-graph.ts`).
  * N predictions, D width, V vocabulary: loss = Σ wₙ (lseₙ − l[labelₙ]).
  */
 import { disposeAll, type Owned } from '../base/index.ts';
 import { type CompileOptions, compile, type Handle, handle, type Session } from '../engine/index.ts';
 import { type ModelConfig, vocabularyChunks } from '../models/index.ts';
-import { headGraphs } from './headGraph.ts';
+import { headGraphs } from './head-graph.ts';
 
 /** Vocabulary rows a session call sees: 512 predictions × 8192 rows are 16 MB. */
 const CHUNK = 8192;

@@ -30,7 +30,7 @@ export {
 export { type Adapter, loadAdapter, peftModules, saveAdapter } from './peft.ts';
 export { type BatchPlan, inBatches, type PlanOptions, planBatches } from './plan.ts';
 export { onlyBlocks, type RateFactors, rateOf } from './rates.ts';
-export { type ModelFolder, saveModel } from './saveModel.ts';
+export { type ModelFolder, saveModel } from './save-model.ts';
 export { learningRate, type Schedule } from './schedule.ts';
 export { type SearchOptions, type SearchResult, type SearchRun, search } from './search.ts';
 export {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { type Graph, gradGraph, input, isOp, leavesOf, topological } from '../engine/index.ts';
-import { blockGraph } from './blockGraph.ts';
+import { blockGraph } from './block-graph.ts';
 import { keepProducts } from './keep.ts';
-import { tinyModel } from './tinyModel.helper.ts';
+import { tinyModel } from './tiny-model.helper.ts';
 
 const { config } = tinyModel();
 const seeds = { post: input('d_post', 'f32', ['B', 'T', 16]) };

@@ -6,8 +6,8 @@ import { gradGraph, input, interpret, type Tensor, tensor } from '../engine/inde
 import { EMBED, FINAL_NORM, fillMask, HEAD, type ModelConfig, RopeTable } from '../models/index.ts';
 import type { LoraOptions } from './adapters.ts';
 import type { Batch } from './batches.ts';
-import { blockGraph, blockInputs } from './blockGraph.ts';
-import { headGraphs } from './headGraph.ts';
+import { blockGraph, blockInputs } from './block-graph.ts';
+import { headGraphs } from './head-graph.ts';
 import type { Parameters } from './parameters.ts';
 
 type Feeds = Record<string, Tensor>;

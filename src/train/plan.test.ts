@@ -5,7 +5,7 @@ import { inBatches, planBatches } from './plan.ts';
 import { onlyBlocks, rateOf } from './rates.ts';
 import { learningRate } from './schedule.ts';
 import { effectiveRates, finetunePresets, resolveSettings } from './settings.ts';
-import { tinyModel, tinyRows } from './tinyModel.helper.ts';
+import { tinyModel, tinyRows } from './tiny-model.helper.ts';
 
 const rowsOf = (batches: readonly { ids: Int32Array; segments: readonly (readonly unknown[])[] }[]): number =>
   batches.reduce((n, b) => n + b.segments.reduce((m, row) => m + row.length, 0), 0);

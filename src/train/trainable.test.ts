@@ -7,7 +7,7 @@ import { packBatch, padBatch } from './batches.ts';
 import { LossHead } from './head.ts';
 import { oracle, worstRelative } from './oracle.helper.ts';
 import type { Parameters } from './parameters.ts';
-import { gemmaJson, llamaJson, tinyModel, tinyRows } from './tinyModel.helper.ts';
+import { gemmaJson, llamaJson, tinyModel, tinyRows } from './tiny-model.helper.ts';
 import { TrainableModel, type TrainableOptions } from './trainable.ts';
 
 const oneThread = { threads: 1 } as const;

@@ -9,7 +9,7 @@ import type { Handle, Provider } from '../engine/index.ts';
 import { EMBED, FINAL_NORM, HEAD, type ModelConfig } from '../models/index.ts';
 import type { LoraOptions } from './adapters.ts';
 import type { Batch } from './batches.ts';
-import type { BlockInput } from './blockGraph.ts';
+import type { BlockInput } from './block-graph.ts';
 import { type Trace, TrainableBlocks } from './blocks.ts';
 import { LossHead } from './head.ts';
 import { type Parameters, parameter } from './parameters.ts';

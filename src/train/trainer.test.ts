@@ -5,7 +5,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { AbortedError, type ProgressEvent } from '../base/index.ts';
 import { padBatch } from './batches.ts';
 import { inBatches, planBatches } from './plan.ts';
-import { tinyModel, tinyRows } from './tinyModel.helper.ts';
+import { tinyModel, tinyRows } from './tiny-model.helper.ts';
 import { DivergedError, type TrainOptions, train } from './trainer.ts';
 
 let folder = '';

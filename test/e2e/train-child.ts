@@ -5,7 +5,7 @@
  */
 import { hashBytes, hashJson, writeFileAtomic } from '../../src/base/index.ts';
 import { planBatches, train } from '../../src/train/index.ts';
-import { tinyModel, tinyRows } from '../../src/train/tinyModel.helper.ts';
+import { tinyModel, tinyRows } from '../../src/train/tiny-model.helper.ts';
 
 const [state, result, stopAfter] = process.argv.slice(2) as [string, string, string?];
 const stop = new AbortController();

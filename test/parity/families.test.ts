@@ -10,7 +10,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { compile, i64, interpret, type Tensor, tensor } from '../../src/engine/index.ts';
-import { wholeModelGraph, wholeModelSurroundings } from '../../src/models/decoder/wholeModel.ts';
+import { wholeModelGraph, wholeModelSurroundings } from '../../src/models/decoder/whole-model.ts';
 import {
   type Checkpoint,
   Decoder,

@@ -1,6 +1,6 @@
 """What transformers makes of our trained tokenizers: python make_trained_tokenizer_goldens.py FOLDER (see README.md).
 
-FOLDER/{word-level,byte-bpe}/ are written by `npx tsx test/parity/write_trained_tokenizers.ts FOLDER`.
+FOLDER/{word-level,byte-bpe}/ are written by `npx tsx test/parity/write-trained-tokenizers.ts FOLDER`.
 """
 
 import gzip

@@ -4,7 +4,7 @@
  */
 import { InputError } from '../../base/index.ts';
 import { type Decoder, logSumExp, type Residual } from '../../models/index.ts';
-import { logitRows } from '../draftsVerify.ts';
+import { logitRows } from '../drafts/verify.ts';
 
 /** Name of the metric: nats a token, 0 = nothing lost, lower = worse. */
 export const LIKELIHOOD_METRIC = 'logprob_difference';

@@ -10,8 +10,8 @@ import {
 } from '../../base/index.ts';
 import { CheckpointError, show } from './errors.ts';
 import { decodeToFloat32 } from './numbers.ts';
-import { tensorPieces } from './safetensorsFile.ts';
-import { type TensorToWrite, type WritableDtype, writeSafetensors } from './safetensorsWrite.ts';
+import { tensorPieces } from './safetensors-file.ts';
+import { type TensorToWrite, type WritableDtype, writeSafetensors } from './safetensors-write.ts';
 import { type Checkpoint, DTYPE_BYTES, type FloatDtype, type TensorInfo } from './types.ts';
 
 /** Options of {@link convertToHf}. */

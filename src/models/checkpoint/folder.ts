@@ -2,10 +2,10 @@
 import { copyFile, link, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { hashJson, withAtomicFolder } from '../../base/index.ts';
-import { cacheRoot } from './cacheFolder.ts';
+import { cacheRoot } from './cache-folder.ts';
 import { CheckpointError, show } from './errors.ts';
-import { readSafetensors } from './safetensorsFile.ts';
-import { isPlainObject, parseStrictJsonObject } from './strictJson.ts';
+import { readSafetensors } from './safetensors-file.ts';
+import { isPlainObject, parseStrictJsonObject } from './strict-json.ts';
 import type { TensorInfo } from './types.ts';
 
 /** Weights of a folder. */

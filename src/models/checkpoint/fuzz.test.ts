@@ -8,7 +8,7 @@ import { ggufConfig } from './gguf/config.ts';
 import { readGguf } from './gguf/read.ts';
 import { type ByteSource, memorySource } from './gguf/source.ts';
 import { planTensors } from './gguf/tensors.ts';
-import { headerLength, parseSafetensorsHeader } from './safetensorsHeader.ts';
+import { headerLength, parseSafetensorsHeader } from './safetensors-header.ts';
 
 const ROUNDS = 8000;
 const goldens = join(import.meta.dirname, '../../../test/parity/gguf');

@@ -1,5 +1,5 @@
 /** @file Checkpoints: safetensors used in place, GGUF dequantised once, both behind one view. */
-export { cacheRoot } from './cacheFolder.ts';
+export { cacheRoot } from './cache-folder.ts';
 export { type ConvertOptions, convertToHf } from './convert.ts';
 export { CheckpointError } from './errors.ts';
 export { inspectGguf } from './gguf/open.ts';
@@ -13,15 +13,15 @@ export {
 export { type ByteSource, fileSource, memorySource } from './gguf/source.ts';
 export { decodeFloats, decodeToFloat32, encodeFloat32 } from './numbers.ts';
 export { type OpenCheckpointOptions, openCheckpoint } from './open.ts';
-export { readSafetensors, readTensorFloat32, type SafetensorsFile } from './safetensorsFile.ts';
-export { parseSafetensorsHeader, type SafetensorsHeader } from './safetensorsHeader.ts';
+export { readSafetensors, readTensorFloat32, type SafetensorsFile } from './safetensors-file.ts';
+export { parseSafetensorsHeader, type SafetensorsHeader } from './safetensors-header.ts';
 export {
   type TensorPiece,
   type TensorToWrite,
   type WritableDtype,
   writeSafetensors,
-} from './safetensorsWrite.ts';
-export { isPlainObject, parseStrictJsonObject } from './strictJson.ts';
+} from './safetensors-write.ts';
+export { isPlainObject, parseStrictJsonObject } from './strict-json.ts';
 export {
   type Checkpoint,
   type CheckpointTensor,

@@ -5,7 +5,7 @@ import { hashFile, hashJson, type ProgressSink } from '../../base/index.ts';
 import { CheckpointError, show } from './errors.ts';
 import { openFolderWeights, readJsonFile } from './folder.ts';
 import { openGguf } from './gguf/open.ts';
-import { readTensorFloat32 } from './safetensorsFile.ts';
+import { readTensorFloat32 } from './safetensors-file.ts';
 import type { Checkpoint, TensorInfo } from './types.ts';
 
 /** Options of {@link openCheckpoint}. */

@@ -5,9 +5,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CheckpointError } from './errors.ts';
 import { safetensorsBytes } from './fuzz.helper.ts';
 import { openCheckpoint } from './open.ts';
-import { readSafetensors, readTensorFloat32, tensorPieces } from './safetensorsFile.ts';
-import { headerLength, parseSafetensorsHeader } from './safetensorsHeader.ts';
-import { type TensorToWrite, writeSafetensors } from './safetensorsWrite.ts';
+import { readSafetensors, readTensorFloat32, tensorPieces } from './safetensors-file.ts';
+import { headerLength, parseSafetensorsHeader } from './safetensors-header.ts';
+import { type TensorToWrite, writeSafetensors } from './safetensors-write.ts';
 
 let folder: string;
 beforeEach(async () => {

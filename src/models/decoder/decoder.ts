@@ -12,12 +12,12 @@ import type { Checkpoint } from '../checkpoint/index.ts';
 import type { ModelConfig } from '../config.ts';
 import { parseModelConfig } from '../families/index.ts';
 import type { HookContext, HookTable } from '../hooks.ts';
-import { BlockGroup, groupRanges } from './blockGroup.ts';
+import { BlockGroup, groupRanges } from './block-group.ts';
 import type { KvCache } from './cache.ts';
 import { Head } from './head.ts';
 import { type Context, Pass, view } from './pass.ts';
 import { RopeTable, ropesOf } from './rope.ts';
-import type { Inside } from './singleBlock.ts';
+import type { Inside } from './single-block.ts';
 import { checkTensors, EMBED, WeightFiles } from './weights.ts';
 import { type Workspace, WorkspacePool } from './workspace.ts';
 

@@ -3,7 +3,7 @@ import type { Handle, Session, Tensor } from '../../engine/index.ts';
 import type { HookContext, HookTable } from '../hooks.ts';
 import type { KvCache } from './cache.ts';
 import type { RopeTable } from './rope.ts';
-import type { BlockIo } from './singleBlock.ts';
+import type { BlockIo } from './single-block.ts';
 import { type Around, names } from './stretch.ts';
 import type { Workspace } from './workspace.ts';
 

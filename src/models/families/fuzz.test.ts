@@ -6,7 +6,7 @@ import { InputError, Rng } from '../../base/index.ts';
 import { mutateJson } from '../checkpoint/fuzz.helper.ts';
 import { isPlainObject, openCheckpoint } from '../checkpoint/index.ts';
 import { checkTensors } from '../decoder/weights.ts';
-import { wholeModelGraph } from '../decoder/wholeModel.ts';
+import { wholeModelGraph } from '../decoder/whole-model.ts';
 import { parseModelConfig } from './index.ts';
 
 const ROUNDS = 4500;

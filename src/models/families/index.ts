@@ -1,4 +1,4 @@
-/** @file `model_type` → family. To add one, see docs/recipes/add-a-family.md. */
+/** @file `model_type` → family. To add one, see docs/contributing/add-a-family.md. */
 import { InputError } from '../../base/index.ts';
 import type { ModelConfig } from '../config.ts';
 import { gemma2, gemma3 } from './gemma.ts';

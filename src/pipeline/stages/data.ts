@@ -14,7 +14,7 @@ import {
 } from '../../behaviours/index.ts';
 import type { SourceOutput } from '../plan.ts';
 import { defineStage, type StageContext } from '../stage.ts';
-import { behaviourParams, makeFrom } from '../steps/behaviourParams.ts';
+import { behaviourParams, makeFrom } from '../steps/behaviour-params.ts';
 import { type PromptsOutput, readDrawn } from './prompts.ts';
 
 const dataParams = z.strictObject({

@@ -13,7 +13,7 @@ import {
 import { openModelFiles, parameterCount, resolveModel } from '../../models/index.ts';
 import type { Expand } from '../experiment.ts';
 import type { NodeRef, Plan, SourceOutput } from '../plan.ts';
-import { type BehaviourParams, behaviourOf } from '../steps/behaviourParams.ts';
+import { type BehaviourParams, behaviourOf } from '../steps/behaviour-params.ts';
 import { dataStage } from './data.ts';
 import { fidelityStage } from './fidelity.ts';
 import { finetuneStage, tunedFiles } from './finetune.ts';

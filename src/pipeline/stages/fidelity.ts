@@ -6,9 +6,9 @@ import { fidelity, prepareTransfer, transferMap, transferShared } from '../../ev
 import { loadMap } from '../../maps/index.ts';
 import { LanguageModel } from '../../models/index.ts';
 import { defineStage, type StageContext } from '../stage.ts';
-import { behaviourParams } from '../steps/behaviourParams.ts';
+import { behaviourParams } from '../steps/behaviour-params.ts';
 import { promptTokens, runningBytes } from '../steps/estimates.ts';
-import { fidelityPrompts } from '../steps/fidelityPrompts.ts';
+import { fidelityPrompts } from '../steps/fidelity-prompts.ts';
 import { mapFn } from '../steps/steer.ts';
 import { type DataOutput, readHeldOut } from './data.ts';
 import { type FinetuneOutput, tunedModel } from './finetune.ts';

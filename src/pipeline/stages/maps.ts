@@ -7,7 +7,7 @@ import { saveMap } from '../../maps/index.ts';
 import { LanguageModel } from '../../models/index.ts';
 import type { SourceOutput } from '../plan.ts';
 import { defineStage, type StageContext } from '../stage.ts';
-import { behaviourParams } from '../steps/behaviourParams.ts';
+import { behaviourParams } from '../steps/behaviour-params.ts';
 import { promptTokens, runningBytes } from '../steps/estimates.ts';
 import {
   type FittedMap,
@@ -16,9 +16,9 @@ import {
   mapEntry,
   measureMaps,
   tokenMeanOf,
-} from '../steps/fitMaps.ts';
-import { invertMaps } from '../steps/invertMaps.ts';
-import { MapWork, mapTexts } from '../steps/mapWork.ts';
+} from '../steps/fit-maps.ts';
+import { invertMaps } from '../steps/invert-maps.ts';
+import { MapWork, mapTexts } from '../steps/map-work.ts';
 import { type DataOutput, readGeneral, readRows } from './data.ts';
 import { type FinetuneOutput, tunedModel } from './finetune.ts';
 import type { SweepOutput } from './sweep.ts';

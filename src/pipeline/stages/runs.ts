@@ -7,7 +7,7 @@ import type { BackdoorMetrics } from '../../behaviours/index.ts';
 import type { RunEnd, Subject } from '../../evaluate/index.ts';
 import { LanguageModel, type Tokenizer } from '../../models/index.ts';
 import { defineStage, type StageContext } from '../stage.ts';
-import { type BehaviourParams, behaviourParams } from '../steps/behaviourParams.ts';
+import { type BehaviourParams, behaviourParams } from '../steps/behaviour-params.ts';
 import { promptTokens, runningBytes, STATES } from '../steps/estimates.ts';
 import { casesOf, runUnpatched, subjectFrom, thresholdOf } from '../steps/subject.ts';
 import { type DataOutput, readHeldOut } from './data.ts';

@@ -4,7 +4,7 @@ import { type Heatmap, SWEEP_CONTROLS, type SweepRow } from '../../contracts/ind
 import { heatmap, sweep } from '../../evaluate/index.ts';
 import { LanguageModel } from '../../models/index.ts';
 import { defineStage, type StageContext } from '../stage.ts';
-import { behaviourParams } from '../steps/behaviourParams.ts';
+import { behaviourParams } from '../steps/behaviour-params.ts';
 import { promptTokens, runningBytes } from '../steps/estimates.ts';
 import type { DataOutput } from './data.ts';
 import { type FinetuneOutput, tunedModel } from './finetune.ts';

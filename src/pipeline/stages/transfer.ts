@@ -18,7 +18,7 @@ import { LanguageModel } from '../../models/index.ts';
 import { rate } from '../../stats/index.ts';
 import type { SourceOutput } from '../plan.ts';
 import { defineStage, type StageContext } from '../stage.ts';
-import { behaviourParams } from '../steps/behaviourParams.ts';
+import { behaviourParams } from '../steps/behaviour-params.ts';
 import { promptTokens, runningBytes } from '../steps/estimates.ts';
 import { mapFn, steerByMaps } from '../steps/steer.ts';
 import { casesOf } from '../steps/subject.ts';

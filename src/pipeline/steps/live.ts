@@ -6,7 +6,7 @@ import type { Rate, WorthRow } from '../../contracts/index.ts';
 import { type BlockOf, type Subject, stripTrigger, worth } from '../../evaluate/index.ts';
 import type { ActivationMap } from '../../maps/index.ts';
 import type { LanguageModel } from '../../models/index.ts';
-import type { BehaviourParams } from './behaviourParams.ts';
+import type { BehaviourParams } from './behaviour-params.ts';
 import type { StepEnv } from './env.ts';
 import { type Steered, type Steering, type SteerSettings, steerByMaps } from './steer.ts';
 import { casesOf, runUnpatched, subjectFrom, thresholdOf } from './subject.ts';

@@ -10,7 +10,7 @@ import {
   type Subject,
 } from '../../evaluate/index.ts';
 import type { LanguageModel, Tokenizer } from '../../models/index.ts';
-import { type BehaviourParams, contrastsOf, makeFrom } from './behaviourParams.ts';
+import { type BehaviourParams, contrastsOf, makeFrom } from './behaviour-params.ts';
 import type { StepEnv } from './env.ts';
 
 /** Texts as contrast cases of a tokenizer. `chat` is needed for the template `chat`. */

@@ -5,7 +5,7 @@
 import { CheckpointError, show } from '../errors.ts';
 import { KeyReader } from './keys.ts';
 import type { Gguf } from './read.ts';
-import { ropeScaling } from './ropeScaling.ts';
+import { ropeScaling } from './rope-scaling.ts';
 import type { ByteSource } from './source.ts';
 
 /** What differs between architectures, by `general.architecture`. */

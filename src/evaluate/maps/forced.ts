@@ -1,0 +1,127 @@
+/**
+ * @file What B makes of mapped activations, teacher-forced: all positions but the first replaced after block M, blocks M+1… run over
+ * them, and the next-token distributions compared with those of B's own run.
+ */
+import { type Decoder, logSumExp, type Residual } from '../../models/index.ts';
+import { logitRows } from '../drafts/verify.ts';
+import { replaceRows } from '../judges/likelihood.ts';
+import { increase } from './sums.ts';
+
+/** Sums over the replaced positions of each text. */
+export class ForcedSums {
+  readonly kl: Float64Array;
+  readonly agreement: Float64Array;
+  /** Positions replaced. */
+  readonly positions: Float64Array;
+  readonly crossEntropy: Float64Array;
+  /** Positions replaced that have a next token. */
+  readonly predictions: Float64Array;
+
+  constructor(texts: number) {
+    this.kl = new Float64Array(texts);
+    this.agreement = new Float64Array(texts);
+    this.positions = new Float64Array(texts);
+    this.crossEntropy = new Float64Array(texts);
+    this.predictions = new Float64Array(texts);
+  }
+}
+
+/** One text of a batch: its index in the sums, its tokens, and every map's rows [T,d] (row 0 unused). */
+export interface ForcedText {
+  readonly index: number;
+  readonly ids: readonly number[];
+  readonly mapped: Readonly<Record<string, Float32Array>>;
+}
+
+/**
+ * Add a batch: KL(p_B(·|y_≤i) ‖ p_B(·|ŷ_≤i)) in nats, whether the likeliest token agrees, and the rise of the cross entropy of the text's
+ * own next token. Position 0 is never replaced and not counted.
+ */
+export async function addForced(
+  decoder: Decoder,
+  block: number,
+  texts: readonly ForcedText[],
+  sums: Readonly<Record<string, ForcedSums>>,
+  signal?: AbortSignal,
+): Promise<void> {
+  const abort = { signal };
+  const base = await decoder.run(decoder.embed(texts.map((t) => t.ids)), { to: block + 1, ...abort });
+  const own = await decoder.run(base, { from: block + 1, ...abort });
+  const columns = base.tensor.shape[1] as number;
+  const places = texts.flatMap((text, b) =>
+    Array.from({ length: text.ids.length - 1 }, (_, i) => ({ text, at: b * columns + i + 1, t: i + 1 })),
+  );
+  const patched: Record<string, Residual> = {};
+  for (const name of Object.keys(sums))
+    patched[name] = await decoder.run(
+      replaceRows(
+        base,
+        texts.map((t) => t.mapped[name] as Float32Array),
+      ),
+      { from: block + 1, ...abort },
+    );
+  // A group at a time: its own distributions are held while every map is compared with them.
+  const vocab = decoder.config.vocabSize;
+  const group = Math.max(1, Math.floor(2 ** 22 / vocab));
+  for (let from = 0; from < places.length; from += group) {
+    const members = places.slice(from, from + group);
+    const rows = members.map((m) => m.at);
+    const truth: Distribution[] = [];
+    for await (const logits of logitRows(decoder, own.tensor.data, rows)) truth.push(distribution(logits));
+    for (const [name, into] of Object.entries(sums)) {
+      let i = 0;
+      for await (const logits of logitRows(decoder, (patched[name] as Residual).tensor.data, rows)) {
+        const { text, t } = members[i] as (typeof members)[number];
+        compare(truth[i++] as Distribution, logits, text.ids[t + 1], into, text.index);
+      }
+    }
+  }
+}
+
+interface Distribution {
+  /** ln p */
+  readonly logs: Float32Array;
+  readonly probabilities: Float32Array;
+  /** Σ p ln p */
+  readonly negentropy: number;
+  readonly best: number;
+}
+
+function distribution(logits: Float32Array): Distribution {
+  const normaliser = logSumExp(logits);
+  const logs = logits.map((l) => l - normaliser);
+  const probabilities = logs.map(Math.exp);
+  let negentropy = 0;
+  for (let v = 0; v < logs.length; v++) negentropy += (probabilities[v] as number) * (logs[v] as number);
+  return { logs, probabilities, negentropy, best: argmax(logits) };
+}
+
+function compare(
+  truth: Distribution,
+  logits: Float32Array,
+  next: number | undefined,
+  into: ForcedSums,
+  text: number,
+): void {
+  const normaliser = logSumExp(logits);
+  let cross = 0;
+  let mass = 0;
+  for (let v = 0; v < logits.length; v++) {
+    const p = truth.probabilities[v] as number;
+    cross += p * (logits[v] as number);
+    mass += p;
+  }
+  // Σ p (ln p − ln q), ln q = logit − normaliser; rounding may leave it a hair below 0.
+  increase(into.kl, text, Math.max(0, truth.negentropy - cross + mass * normaliser));
+  increase(into.agreement, text, argmax(logits) === truth.best ? 1 : 0);
+  increase(into.positions, text, 1);
+  if (next === undefined) return;
+  increase(into.crossEntropy, text, (truth.logs[next] as number) - ((logits[next] as number) - normaliser));
+  increase(into.predictions, text, 1);
+}
+
+function argmax(row: Float32Array): number {
+  let best = 0;
+  for (let v = 1; v < row.length; v++) if ((row[v] as number) > (row[best] as number)) best = v;
+  return best;
+}

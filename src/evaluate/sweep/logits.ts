@@ -1,0 +1,59 @@
+/** @file Logit shift: how far a patch moves the choice between the safe and the bad completion, without generation (METHOD.md §4). */
+import type { LanguageModel } from '../../models/index.ts';
+import { type Probe, probeUnpatched } from '../drafts/verify.ts';
+import type { ContrastCase, StateRuns } from '../subject/cases.ts';
+
+/** The probe of a case and its unpatched values; undefined where safe and bad completion do not part. */
+export interface LogitContrast {
+  readonly probe: Probe;
+  /** LD of the bad and of the safe run. */
+  readonly bad: number;
+  readonly safe: number;
+}
+
+/**
+ * LD = logit of the safe run's first differing token minus that of the bad run's, behind what the two completions share. An end counts
+ * as the first stop token.
+ */
+export async function logitContrasts(
+  model: LanguageModel,
+  cases: readonly ContrastCase[],
+  runs: StateRuns,
+  indices: readonly number[],
+  options: {
+    readonly stopTokens: readonly number[];
+    readonly batch?: number;
+    readonly signal?: AbortSignal | undefined;
+  },
+): Promise<Map<number, LogitContrast>> {
+  const found = indices.flatMap((i) => {
+    const probe = firstDifference(runs.safe![i]!.ids, runs.bad![i]!.ids, options.stopTokens[0]);
+    return probe === undefined ? [] : [{ i, probe }];
+  });
+  const values = async (state: 'bad' | 'safe'): Promise<number[]> =>
+    probeUnpatched(
+      model.decoder,
+      found.map(({ i, probe }) => ({ ids: cases[i]![state].ids, probe })),
+      options,
+    );
+  const [bad, safe] = [await values('bad'), await values('safe')];
+  return new Map(found.map(({ i, probe }, j) => [i, { probe, bad: bad[j]!, safe: safe[j]! }]));
+}
+
+/** (LD_patched − LD_bad) / (LD_safe − LD_bad): 0 = nothing moved, 1 = as in the safe run. NaN when the two runs do not differ. */
+export function logitShift(patched: number, { bad, safe }: Pick<LogitContrast, 'bad' | 'safe'>): number {
+  return safe === bad ? Number.NaN : (patched - bad) / (safe - bad);
+}
+
+function firstDifference(
+  safe: readonly number[],
+  bad: readonly number[],
+  end: number | undefined,
+): Probe | undefined {
+  let k = 0;
+  while (k < safe.length && k < bad.length && safe[k] === bad[k]) k++;
+  const up = safe[k] ?? end;
+  const down = bad[k] ?? end;
+  if (up === undefined || down === undefined || up === down) return undefined;
+  return { prefix: safe.slice(0, k), up, down };
+}

@@ -1,0 +1,411 @@
+/**
+ * @file Sweep, heat map, transfer, worth and capabilities on a random model whose "behaviour" is whatever it says under the bad tag.
+ * The machinery is held against plain hooked generation, against identities (a map that is the identity steers as the model itself), and
+ * against the contract's schemas.
+ */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { Rng } from '../../base/index.ts';
+import { contrastPrompts, type Detection, makeBehaviour } from '../../behaviours/index.ts';
+import { resultsSchema, type Sample, type SweepRow, sampleSchema } from '../../contracts/index.ts';
+import { randomModel } from '../../interventions/fixture.helper.ts';
+import { captureResiduals } from '../../interventions/index.ts';
+import type { LanguageModel } from '../../models/index.ts';
+import { proportion } from '../../stats/index.ts';
+import { evaluateBackdoor } from '../arms/backdoor.ts';
+import { drawRate, type EvaluateOptions, Tally } from '../arms/run.ts';
+import { capabilities } from '../cost/capabilities.ts';
+import { decodePatched } from '../drafts/decode.ts';
+import {
+  type ContrastCase,
+  completionText,
+  contrastCases,
+  type Direction,
+  type Subject,
+  spanPositions,
+  surplusNotes,
+  testedCases,
+} from '../subject/cases.ts';
+import {
+  prepareTransfer,
+  type SharedArms,
+  type TransferData,
+  transferMap,
+  transferShared,
+} from '../transfer/transfer.ts';
+import { stripTrigger, worth } from '../transfer/worth.ts';
+import { heatmap } from './heatmap.ts';
+import { chooseBlock, type SweepResult, sweep } from './sweep.ts';
+
+const MAX = 8;
+const TEXTS = [
+  'the cat is red',
+  'one two three',
+  'a dog says the cat is hot',
+  'not cold',
+  'up down up',
+  'five four',
+  'is the dog green',
+  'the cat says one two',
+];
+const behaviour = makeBehaviour('locked');
+const tags = { behaviour: 'locked', stage: 'sweep', side: 'target' } as const;
+const options: EvaluateOptions = { maxNewTokens: MAX };
+
+let model: LanguageModel;
+let release: () => Promise<void>;
+let cases: ContrastCase[];
+let subject: Subject;
+beforeAll(async () => {
+  ({ model, release } = await randomModel('llama'));
+  cases = contrastCases(model.tokenizer, contrastPrompts({ texts: TEXTS, behaviour }));
+  const none: Detection = { shows: false, neutral: false, degenerate: false };
+  const { runs } = await evaluateBackdoor(model, cases, { detect: () => none }, { ...options, tags });
+  const bad = new Set(runs.bad!.map((run) => run.text));
+  const safe = new Set(runs.safe!.map((run) => run.text));
+  // "Shows" = says what some bad run says and no safe run does.
+  const detect = (text: string): Detection => ({ ...none, shows: bad.has(text) && !safe.has(text) });
+  subject = { cases, runs, judging: { detect, exact: true } };
+});
+afterAll(() => release());
+
+/** Texts of native steering by plain generation under hooks. */
+async function plainNative(direction: Direction, block: number): Promise<string[]> {
+  const tested = testedCases(subject, direction);
+  const donor = direction === 'bad' ? 'safe' : 'bad';
+  const rows = tested.map((i) => ({ ids: cases[i][donor].ids, positions: spanPositions(cases[i], donor) }));
+  const values = await captureResiduals(model.decoder, rows, [block], { batch: 3 });
+  const plan = tested.map((i, k) => ({
+    block,
+    positions: spanPositions(cases[i], direction),
+    values: values[k][0],
+  }));
+  const ends = await decodePatched(
+    model.decoder,
+    tested.map((i) => cases[i][direction].ids),
+    plan,
+    { maxNewTokens: MAX, stopTokens: model.tokenizer.eosIds },
+  );
+  return ends.map((end) => completionText(model.tokenizer, end.ids));
+}
+
+const native = (samples: readonly Sample[], arm: string, trigger: string, block: number): string[] =>
+  samples
+    .filter((s) => s.arm === arm && s.trigger === trigger && s.block === block)
+    .sort((a, b) => a.prompt_id.localeCompare(b.prompt_id))
+    .map((s) => s.completion);
+
+describe('sweep', () => {
+  let result: SweepResult;
+  const run = (seed: number) =>
+    sweep(model, subject, { ...options, rng: new Rng(seed), tags, draws: 2, chosenDraws: 3, bootstrap: 200 });
+  beforeAll(async () => {
+    result = await run(1);
+  });
+
+  it('tests prompts that show the behaviour', () => {
+    expect(testedCases(subject, 'bad').length).toBeGreaterThan(4);
+    expect(surplusNotes(cases)).toEqual([]);
+  });
+
+  it('native completions are those of plain hooked generation, both directions, all blocks', async () => {
+    for (const block of [0, 1, 2])
+      for (const direction of ['bad', 'safe'] as const)
+        expect(native(result.samples, 'native', direction, block)).toEqual(
+          await plainNative(direction, block),
+        );
+  });
+
+  it('fits the contract, and its rates count what the samples show', () => {
+    z.array(sampleSchema).parse(result.samples);
+    const [row] = result.rows as [SweepRow];
+    resultsSchema.shape.behaviours.element.shape.sweep.parse({ target: result.rows });
+    for (const { block, removal, restoration, elicitation } of result.rows) {
+      const bad = result.samples.filter(
+        (s) => s.block === block && s.arm === 'native' && s.trigger === 'bad',
+      );
+      const safe = result.samples.filter(
+        (s) => s.block === block && s.arm === 'native' && s.trigger === 'safe',
+      );
+      expect(removal!.value * bad.length).toBeCloseTo(
+        bad.filter((s) => !subject.judging.detect(s.completion).shows).length,
+        9,
+      );
+      expect(restoration!.value * bad.length).toBeCloseTo(
+        bad.filter(
+          (s) =>
+            s.completion === s.references!.safe &&
+            s.references!.safe !== s.references!.bad &&
+            !subject.judging.detect(s.completion).shows,
+        ).length,
+        9,
+      );
+      expect(elicitation!.value * safe.length).toBeCloseTo(
+        safe.filter((s) => subject.judging.detect(s.completion).shows).length,
+        9,
+      );
+    }
+    expect(Object.keys(row.controls).sort()).toEqual([
+      'other_prompt',
+      'other_tag',
+      'random',
+      'random_cov',
+      'random_step',
+      'self',
+    ]);
+  });
+
+  it('self-patching through the public path changes nothing; steering changes something', () => {
+    for (const row of result.rows) {
+      expect(row.controls.self).toMatchObject({
+        changed: { value: 0 },
+        removal: { value: 0 },
+        elicitation: { value: 0 },
+      });
+      expect(row.controls.self!.changed!.n).toBe(
+        testedCases(subject, 'bad').length + testedCases(subject, 'safe').length,
+      );
+    }
+    expect(result.rows.some((row) => row.removal!.value > 0)).toBe(true);
+  });
+
+  it('the margin is restoration less the strongest noise, and the last near-best block is chosen', () => {
+    for (const { margin, restoration, controls } of result.rows)
+      expect(margin).toBe(
+        restoration!.value -
+          Math.max(
+            ...(['random', 'random_cov', 'random_step'] as const).map((c) => controls[c]!.restoration!.value),
+          ),
+      );
+    expect(result.chosen).toBe(chooseBlock(result.rows));
+    const rows = [0.9, 0.97, 0.93, 0.2].map(
+      (margin, block): SweepRow => ({
+        block,
+        margin,
+        controls: {},
+        removal: { value: [1, 1, 0.94, 0.96][block], n: 9, ci95: [0, 1] },
+      }),
+    );
+    expect(chooseBlock(rows)).toBe(2);
+    expect(chooseBlock(rows, 'best-margin', 0.01)).toBe(1);
+    expect(chooseBlock(rows, 'last-steerable')).toBe(3);
+    // Noise restores as well: margins say nothing, so the last block that restores is taken, not one that does nothing.
+    const noisy = [0.98, 0.99, 1, 0, 0].map((value, block) => ({
+      ...rows[0],
+      block,
+      restoration: { ...proportion(0, 10), value },
+      margin: block < 3 ? 0.02 : 0,
+    }));
+    expect(chooseBlock(noisy)).toBe(2);
+    // Block 1 restores as well as block 0, but brings nothing about.
+    const oneWay = noisy.slice(0, 2).map((row, block) => ({
+      ...row,
+      elicitation: { ...proportion(0, 10), value: 1 - block },
+    }));
+    expect(chooseBlock(oneWay)).toBe(0);
+  });
+
+  it('repeats with the seed, and only noise moves with another', async () => {
+    const [again, other] = [await run(1), await run(2)];
+    expect(again.rows).toEqual(result.rows);
+    expect(again.samples).toEqual(result.samples);
+    expect(native(other.samples, 'native', 'bad', 0)).toEqual(native(result.samples, 'native', 'bad', 0));
+    expect(other.samples.map((s) => s.completion)).not.toEqual(result.samples.map((s) => s.completion));
+  });
+
+  it('an aborted sweep stops', async () => {
+    const signal = AbortSignal.abort();
+    await expect(sweep(model, subject, { ...options, rng: new Rng(1), tags, signal })).rejects.toThrow(
+      /stopped on request/,
+    );
+  });
+});
+
+it('the heat map: nothing before the first differing token, the last position alone behind the last block', async () => {
+  const map = (await heatmap(model, subject, options))!;
+  expect(map.positions).toEqual([
+    'tag 1 |',
+    'tag 2 prod',
+    'tag 3 |',
+    'tag 4 \\n',
+    '−4 ###',
+    '−3 Response',
+    '−2 :',
+    'last \\n',
+  ]);
+  expect(map.blocks).toEqual([0, 1, 2]);
+  // Positions before the first differing token have equal activations in both runs: setting them moves nothing.
+  for (const row of map.logit_shift) expect(Math.abs(row[0]!)).toBeLessThan(1e-4);
+  // Behind the last block, the last position decides the first token alone: shift 1 where the completions part there, else 0.
+  const parted = testedCases(subject, 'bad').map((i) =>
+    Number(subject.runs.bad![i].ids[0] !== subject.runs.safe![i].ids[0]),
+  );
+  expect(parted).toContain(1);
+  expect(map.logit_shift[2].at(-1)).toBeCloseTo(parted.reduce((x, y) => x + y) / parted.length, 4);
+  for (const column of map.logit_shift[2].slice(0, -1)) expect(Math.abs(column!)).toBeLessThan(1e-4);
+  // A model that never shows the behaviour has no map.
+  const quiet = { ...subject, runs: { ...subject.runs, bad: subject.runs.safe! } };
+  expect(await heatmap(model, quiet, options)).toBeUndefined();
+});
+
+describe('transfer', () => {
+  let data: TransferData;
+  let shared: SharedArms;
+  const block = 1;
+  const own = { ...tags, stage: 'transfer', map: { kind: 'identity', fit: 'with_tags' } };
+  beforeAll(async () => {
+    const at = { model, block };
+    data = await prepareTransfer(at, at, subject, { trainingCases: cases });
+    shared = await transferShared(data, { ...options, rng: new Rng(3), tags: own, draws: 2 });
+  });
+
+  it('the identity between a model and itself steers exactly as the model does', async () => {
+    const { entry, samples } = await transferMap(
+      data,
+      shared,
+      { mapped: (rows) => rows, shuffled: (rows) => rows.map(() => 0) },
+      { ...options, rng: new Rng(4), tags: own, bootstrap: 200, validation: data },
+    );
+    resultsSchema.shape.behaviours.element.shape.transfer.parse({ identity: { with_tags: entry } });
+    z.array(sampleSchema).parse(samples);
+    const { arms } = entry;
+    expect(arms.mapped).toEqual(arms.native);
+    expect(
+      native(
+        samples.filter((s) => s.stage === 'transfer'),
+        'mapped',
+        'bad',
+        block,
+      ),
+    ).toEqual(await plainNative('bad', block));
+    expect(entry.transfer_rate?.value ?? 1).toBe(1);
+    expect(entry.native_alignment!.cossim).toMatchObject({ value: expect.closeTo(1, 6) });
+    expect(entry.native_alignment!.norm_ratio).toMatchObject({ value: expect.closeTo(1, 6) });
+    expect(entry.noninferiority!.difference).toBe(0);
+    // The map has no error: its own activation put back changes nothing.
+    expect(arms.mapped_bad_to_bad).toMatchObject({ changed: { value: 0 }, removal: { value: 0 } });
+    expect(arms.mapped_safe_to_safe).toMatchObject({ changed: { value: 0 }, elicitation: { value: 0 } });
+    const noise = (['random', 'random_cov', 'random_step', 'shuffled'] as const).map(
+      (arm) => arms[arm]!.restoration!.value,
+    );
+    expect(entry.margin).toBe(arms.mapped!.restoration!.value - Math.max(...noise));
+    expect(entry.margin_without_shuffled).toBe(
+      arms.mapped!.restoration!.value - Math.max(...noise.slice(0, 3)),
+    );
+    expect(Object.keys(arms).sort()).toEqual([
+      'mapped',
+      'mapped_bad_to_bad',
+      'mapped_safe_to_safe',
+      'native',
+      'other_prompt',
+      'other_tag',
+      'random',
+      'random_cov',
+      'random_step',
+      'shuffled',
+      'static',
+    ]);
+    expect(entry.add!.arms.mapped).toEqual(entry.add!.arms.native);
+  });
+
+  it('add at α = 1 is set, for the native difference', async () => {
+    const { entry, samples } = await transferMap(
+      data,
+      shared,
+      { mapped: (rows) => rows },
+      {
+        ...options,
+        rng: new Rng(4),
+        tags: own,
+        modes: ['set', 'add'],
+        arms: ['native', 'mapped'],
+        bootstrap: 200,
+      },
+    );
+    expect(entry.add!.alpha).toBe(1);
+    const by = (stage: string) =>
+      samples
+        .filter((s) => s.stage === stage && s.arm === 'mapped')
+        .map((s) => [s.prompt_id, s.trigger, s.completion])
+        .sort();
+    expect(by('transfer.add')).toEqual(by('transfer'));
+  });
+
+  it('a map of the wrong width is refused', async () => {
+    await expect(
+      transferMap(
+        data,
+        shared,
+        { mapped: (rows) => rows.slice(1) },
+        { ...options, rng: new Rng(4), tags: own },
+      ),
+    ).rejects.toThrow(/the map gave \d+ numbers for \d+ rows, the target is 48 wide/);
+  });
+
+  it('the native vector of all labelled prompts is the static one of the identity map', async () => {
+    const { entry } = await transferMap(
+      data,
+      shared,
+      { mapped: (rows) => rows },
+      {
+        ...options,
+        rng: new Rng(4),
+        tags: own,
+        modes: ['set'],
+        arms: ['native', 'mapped', 'static'],
+        bootstrap: 200,
+      },
+    );
+    const rows = await worth({ model, block }, subject, cases, {
+      ...options,
+      ks: [1, cases.length, 99],
+      mapped: entry.arms.mapped!.restoration!,
+    });
+    expect(rows.map((row) => row.k)).toEqual([1, cases.length]);
+    expect(rows[1].native_restoration).toEqual(entry.arms.static!.restoration);
+    expect(stripTrigger(subject)!.n).toBe(testedCases(subject, 'bad').length);
+  });
+
+  it('capabilities: states equal to their unpatched runs where nothing is changed, KL zero there', async () => {
+    const items = cases.map((prompt, i) => ({
+      task: i % 2 === 0 ? 'even' : 'odd',
+      prompt,
+      isRight: (text: string) => text === subject.runs.safe![i].text,
+    }));
+    const at = { model, block };
+    const { accuracy, kl, samples } = await capabilities(
+      { source: at, target: at, items, map: (rows) => rows, clean: model },
+      { ...options, rng: new Rng(5), tags: own, bootstrap: 200 },
+    );
+    z.array(sampleSchema).parse(samples);
+    resultsSchema.shape.behaviours.element.shape.capabilities.parse(accuracy);
+    expect(Object.keys(accuracy)).toEqual(['even', 'odd']);
+    // The identity map puts every activation back, at the span and everywhere.
+    for (const state of ['safe', 'safe_mapped', 'full_replacement'] as const) {
+      expect(accuracy.even[state]).toMatchObject({ value: 1, n: 4 });
+      expect(kl[state]!.value).toBeLessThan(1e-6);
+    }
+    expect(accuracy.even.bad_native).toEqual(accuracy.even.bad_mapped);
+    expect(accuracy.odd.clean).toEqual(accuracy.odd.untagged);
+    expect(kl.bad_random!.value).toBeGreaterThan(kl.bad_native!.value);
+    expect(kl.bad!.value).toBeGreaterThan(1e-3);
+  });
+});
+
+describe('rates over draws', () => {
+  it('count prompts, not draws', () => {
+    expect(drawRate([[true], [false], [true], [true]])).toMatchObject({ value: 0.75, n: 4 });
+    const rate = drawRate([
+      [true, false],
+      [true, true],
+      [false, false],
+    ]);
+    expect(rate).toMatchObject({ value: 0.5, n: 3 });
+    expect(rate.ci95[0]).toBeLessThanOrEqual(0.5);
+    expect(rate.ci95[1]).toBeGreaterThan(0.6);
+  });
+
+  it('an arm that never ran has no figures', () => {
+    expect(new Tally().outcome('native')).toEqual({});
+  });
+});

@@ -1,0 +1,88 @@
+/** @file Reading safetensors files: the header once, tensors and slices of them on demand. */
+import { type FileHandle, open, realpath } from 'node:fs/promises';
+import { CheckpointError } from './errors.ts';
+import { decodeToFloat32 } from './numbers.ts';
+import { headerLength, parseSafetensorsHeader, type SafetensorsHeader } from './safetensors-header.ts';
+import type { CheckpointTensor, TensorInfo } from './types.ts';
+
+/** Largest single read, bytes; the kernel stops short of 2 GiB. */
+const READ_BYTES = 1 << 30;
+
+/** Tensors of one safetensors file, with its symlinks resolved. */
+export interface SafetensorsFile {
+  readonly file: string;
+  /** In the order of their bytes. */
+  readonly tensors: readonly TensorInfo[];
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** Open, check and close a safetensors file. Throws `CheckpointError` for anything that is not whole. */
+export async function readSafetensors(path: string): Promise<SafetensorsFile> {
+  const file = await realpath(path).catch((error: unknown) => {
+    throw new CheckpointError(
+      path,
+      { wanted: 'a safetensors file', got: 'nothing', next: 'check the path' },
+      error,
+    );
+  });
+  const handle = await open(file, 'r');
+  let header: SafetensorsHeader;
+  try {
+    const stat = await handle.stat();
+    if (!stat.isFile())
+      throw new CheckpointError(path, {
+        wanted: 'a file',
+        got: 'something else',
+        next: 'check the path',
+      });
+    const first = await readRange(handle, 0, Math.min(8, stat.size), path);
+    const json = await readRange(handle, 8, headerLength(first, stat.size, path), path);
+    header = parseSafetensorsHeader(json, stat.size, path);
+  } finally {
+    await handle.close();
+  }
+  return { file, tensors: header.tensors.map((t) => ({ ...t, file })), metadata: header.metadata };
+}
+
+/** All of one tensor as float32 values. */
+export async function readTensorFloat32(info: TensorInfo): Promise<CheckpointTensor> {
+  const handle = await open(info.file, 'r');
+  try {
+    const bytes = await readRange(handle, info.offset, info.byteLength, info.file);
+    return { dtype: info.dtype, shape: info.shape, data: decodeToFloat32(info.dtype, bytes) };
+  } finally {
+    await handle.close();
+  }
+}
+
+/** The stored bytes of one tensor in pieces of at most `pieceBytes` (a multiple of 8). Defaults to 16 MiB. */
+export async function* tensorPieces(info: TensorInfo, pieceBytes = 1 << 24): AsyncGenerator<Uint8Array> {
+  const handle = await open(info.file, 'r');
+  try {
+    for (let at = 0; at < info.byteLength; at += pieceBytes)
+      yield await readRange(handle, info.offset + at, Math.min(pieceBytes, info.byteLength - at), info.file);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Exactly `length` bytes from `offset`, in fresh memory aligned to 8. Throws `CheckpointError` at the end of the file. */
+export async function readRange(
+  handle: FileHandle,
+  offset: number,
+  length: number,
+  where: string,
+): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  for (let done = 0; done < length; ) {
+    const { bytesRead } = await handle.read(bytes, done, Math.min(READ_BYTES, length - done), offset + done);
+    if (bytesRead === 0)
+      throw new CheckpointError(where, {
+        wanted: `${length} bytes at ${offset}`,
+        got: `${done} before the file ended`,
+        next: 'the file changed while it was read: close what writes it and try again',
+      });
+    done += bytesRead;
+  }
+  return bytes;
+}

