@@ -32,6 +32,7 @@ export {
   toInstruction,
 } from './instructions.ts';
 export { type BackdoorMetrics, type BackdoorRecord, backdoorMetrics } from './metrics.ts';
+export { behaviourFrom, contrastsOf } from './params.ts';
 export { type CharSpan, type Placement, placements, placeTag, type Tagged } from './placement.ts';
 export { bars, functionalTags, neutralTags, otherTags, unseenTags } from './tags.ts';
 export { type ChatRenderer, renderPrompt, shiftSpan, type TemplateName, templateNames } from './templates.ts';

@@ -1,9 +1,16 @@
 /** @file `--texts` of the commands that fit and measure maps, and how texts are read and figures shown. */
+
 import { type Command, Option } from 'commander';
 import { InputError } from '../base/index.ts';
 import { type BackdoorRow, readInstructions } from '../behaviours/index.ts';
-import { type Figure, MAP_FITS, type MapEntry, type MapFit } from '../contracts/index.ts';
-import type { BehaviourParams, MapReading } from '../pipeline/index.ts';
+import {
+  type BehaviourParams,
+  type Figure,
+  MAP_FITS,
+  type MapEntry,
+  type MapFit,
+} from '../contracts/index.ts';
+import type { MapReading } from '../evaluate/index.ts';
 import { type CommonOptions, decimal, wholeNumber } from './cli.ts';
 import { readDatasetRecord, readSplit } from './dataset.ts';
 import type { RequireOption } from './figures.ts';

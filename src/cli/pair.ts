@@ -1,9 +1,10 @@
 /** @file The two models of a map, and maps that are held to the models they were made for. */
+
 import { type Command, Option } from 'commander';
 import { disposeAll, InputError, type Owned } from '../base/index.ts';
+import { mapEnd } from '../evaluate/index.ts';
 import { type ActivationMap, loadMap } from '../maps/index.ts';
 import type { LanguageModel } from '../models/index.ts';
-import { mapEnd } from '../pipeline/index.ts';
 import { type Cli, type CommonOptions, wholeNumber } from './cli.ts';
 import { openAdapted } from './model.ts';
 

@@ -1,4 +1,5 @@
 /** @file `--data` of the commands that steer: held-out prompts of a built data set, or any file of prompts with `--behaviour`. */
+
 import { stat } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import { InputError } from '../base/index.ts';
@@ -12,8 +13,8 @@ import {
   type TemplateName,
   templateNames,
 } from '../behaviours/index.ts';
+import type { BehaviourParams } from '../contracts/index.ts';
 import type { LanguageModel } from '../models/index.ts';
-import type { BehaviourParams } from '../pipeline/index.ts';
 import { type CommonOptions, wholeNumber } from './cli.ts';
 import { type DatasetRecord, readDatasetRecord, readSplit } from './dataset.ts';
 import type { RequireOption } from './figures.ts';

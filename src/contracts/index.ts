@@ -1,3 +1,4 @@
+export { type BehaviourParams, behaviourOf, behaviourParams } from './behaviour-params.ts';
 export {
   type Complaint,
   complaints,

@@ -55,6 +55,7 @@ export {
   runDrafted,
   runProbes,
 } from './drafts/run.ts';
+export { type ExperimentEnv, experimentEnv } from './env.ts';
 export { mappedReplacement, meanReplacement } from './fidelity/arms.ts';
 export {
   type ControlArm,
@@ -63,12 +64,25 @@ export {
   type FidelityResult,
   fidelity,
 } from './fidelity/fidelity.ts';
+export { fidelityPrompts } from './fidelity/prompts.ts';
 export * from './judges/index.ts';
 export {
   LIKELIHOOD_METRIC,
   type LikelihoodCase,
   likelihoodDifferences,
 } from './judges/likelihood.ts';
+export {
+  type FigureGroups,
+  type FittedMap,
+  figureGroups,
+  fitMaps,
+  mapEntry,
+  measureMaps,
+  type SplitFigures,
+  tokenMeanOf,
+} from './mapping/fit.ts';
+export { type InverseMap, inverseEntry, invertMaps } from './mapping/invert.ts';
+export { type MapPair, type MapReading, type MapTexts, MapWork, mapEnd, mapTexts } from './mapping/work.ts';
 export { type CurveEvaluatorOptions, curveEvaluator } from './maps/curves.ts';
 export { type MapFiguresOptions, mapFigures } from './maps/figures.ts';
 export {

@@ -70,20 +70,6 @@ export {
   type StageInputs,
 } from './stage.ts';
 export { expandExperiment } from './stages/expand.ts';
-export type { BehaviourParams } from './steps/behaviour-params.ts';
-export { type StepEnv, stepEnv } from './steps/env.ts';
-export { fidelityPrompts } from './steps/fidelity-prompts.ts';
-export {
-  type FigureGroups,
-  type FittedMap,
-  figureGroups,
-  fitMaps,
-  mapEntry,
-  measureMaps,
-  type SplitFigures,
-  tokenMeanOf,
-} from './steps/fit-maps.ts';
-export { type InverseMap, inverseEntry, invertMaps } from './steps/invert-maps.ts';
 export {
   type Asking,
   type LiveTransferSettings,
@@ -91,6 +77,5 @@ export {
   liveTransfer,
   type TransferTexts,
 } from './steps/live.ts';
-export { type MapPair, type MapReading, type MapTexts, MapWork, mapEnd, mapTexts } from './steps/map-work.ts';
 export type { Steered, SteerSettings } from './steps/steer.ts';
 export { type Lookup, Store, type StoreEntry } from './store.ts';

@@ -2,8 +2,7 @@
 import { type Command, Option } from 'commander';
 import { InputError, writeFileAtomic, writeJsonAtomic } from '../../base/index.ts';
 import type { FidelityScores } from '../../contracts/index.ts';
-import { fidelity } from '../../evaluate/index.ts';
-import { fidelityPrompts, stepEnv } from '../../pipeline/index.ts';
+import { experimentEnv, fidelity, fidelityPrompts } from '../../evaluate/index.ts';
 import { type Cli, declare } from '../cli.ts';
 import { addControlOption, type ControlOption, openControls } from '../controls.ts';
 import { addRequire, printFigures } from '../figures.ts';
@@ -60,7 +59,7 @@ async function run(options: FidelityCommand, cli: Cli): Promise<void> {
   const texts = test.slice(0, options.prompts);
   const prompts = fidelityPrompts(behaviour, texts, tokenizers, after, chatOf(target));
   const found = await withProgress(cli, options, (onProgress) => {
-    const env = stepEnv('fidelity', { seed, progress: onProgress, signal: cli.signal });
+    const env = experimentEnv('fidelity', { seed, progress: onProgress, signal: cli.signal });
     return fidelity({
       source,
       target,

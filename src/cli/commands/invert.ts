@@ -2,17 +2,17 @@
 import { tmpdir } from 'node:os';
 import { type Command, Option } from 'commander';
 import { InputError } from '../../base/index.ts';
-import type { InverseMethod } from '../../evaluate/index.ts';
-import { type ActivationMap, loadMap, pseudoInverseMap, saveMap, TRUNCATE_RTOL } from '../../maps/index.ts';
 import {
+  experimentEnv,
   type InverseMap,
+  type InverseMethod,
   inverseEntry,
   invertMaps,
   MapWork,
   mapEntry,
   mapTexts,
-  stepEnv,
-} from '../../pipeline/index.ts';
+} from '../../evaluate/index.ts';
+import { type ActivationMap, loadMap, pseudoInverseMap, saveMap, TRUNCATE_RTOL } from '../../maps/index.ts';
 import { type Cli, decimal, declare } from '../cli.ts';
 import { addRequire, printFigures } from '../figures.ts';
 import {
@@ -117,7 +117,11 @@ async function onRows(
   const { source, target } = pair;
   await openMap(options.map, pair);
   return await withProgress(cli, options, async (progress) => {
-    const env = stepEnv('maps', { seed: options.seed ?? forward.record.seed, progress, signal: cli.signal });
+    const env = experimentEnv('maps', {
+      seed: options.seed ?? forward.record.seed,
+      progress,
+      signal: cli.signal,
+    });
     const texts = mapTexts(
       { ...given, general: given.plain },
       { after: options.after, splits: SPLITS, general_splits: SPLITS, out_of_domain: 0 },

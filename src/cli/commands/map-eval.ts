@@ -1,10 +1,11 @@
 /** @file `map eval`: the figures of a map on texts (METHOD.md §6). */
+
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { InputError } from '../../base/index.ts';
+import { experimentEnv, figureGroups, mapEntry, mapTexts, measureMaps } from '../../evaluate/index.ts';
 import { type ActivationMap, loadMap } from '../../maps/index.ts';
-import { figureGroups, mapEntry, mapTexts, measureMaps, stepEnv } from '../../pipeline/index.ts';
 import { type Cli, declare } from '../cli.ts';
 import { addRequire, printFigures } from '../figures.ts';
 import { addReadingOptions, figuresTable, type ReadingOptions, readingOf, readTexts } from '../map-texts.ts';
@@ -47,7 +48,7 @@ async function evaluate(path: string, options: EvalCommand, cli: Cli): Promise<v
   if (tokenMean === undefined && !options.quiet)
     cli.err('no token-mean map is at hand, so fvu_token and cossim_centred are left out; see --token-mean\n');
   const entry = await withProgress(cli, options, async (progress) => {
-    const env = stepEnv('maps', { seed, progress, signal: cli.signal });
+    const env = experimentEnv('maps', { seed, progress, signal: cli.signal });
     // All rows stand in the split asked for: none is fitted on.
     const share = { train: 0, validation: 0, test: 0, [options.split]: 1 };
     const texts = mapTexts(

@@ -1,12 +1,13 @@
 /** @file `map fit`: read both models over the same texts and fit one map from a block of A to a block of B (METHOD.md §6). */
+
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { z } from 'zod';
 import { InputError, withAtomicFolder } from '../../base/index.ts';
 import { type MapFit, type MapSettings, mapSettingsSchema } from '../../contracts/index.ts';
-import { saveMap } from '../../maps/index.ts';
 import {
+  experimentEnv,
   type FittedMap,
   figureGroups,
   fitMaps,
@@ -14,9 +15,9 @@ import {
   mapEntry,
   mapTexts,
   measureMaps,
-  stepEnv,
   tokenMeanOf,
-} from '../../pipeline/index.ts';
+} from '../../evaluate/index.ts';
+import { saveMap } from '../../maps/index.ts';
 import { type Cli, decimal, declare, wholeNumber } from '../cli.ts';
 import { addRequire, printFigures } from '../figures.ts';
 import { numberList } from '../lists.ts';
@@ -122,7 +123,7 @@ async function runFit(options: FitCommand, cli: Cli): Promise<void> {
     entry,
     pairing,
   } = await withProgress(cli, options, async (progress) => {
-    const env = stepEnv('maps', { seed, progress, signal: cli.signal });
+    const env = experimentEnv('maps', { seed, progress, signal: cli.signal });
     const reading = readingOf(options);
     const texts = mapTexts(
       { ...given, general: [...elsewhere, ...given.plain] },

@@ -2,8 +2,8 @@
 import { type Command, Option } from 'commander';
 import { writeFileAtomic, writeJsonAtomic } from '../../base/index.ts';
 import { SWEEP_CONTROLS, type SweepControl, type SweepRow } from '../../contracts/index.ts';
-import { type BlockChoice, heatmap, sweep } from '../../evaluate/index.ts';
-import { liveSubject, stepEnv } from '../../pipeline/index.ts';
+import { type BlockChoice, experimentEnv, heatmap, sweep } from '../../evaluate/index.ts';
+import { liveSubject } from '../../pipeline/index.ts';
 import { type Cli, decimal, declare, wholeNumber } from '../cli.ts';
 import { addRequire, printFigures } from '../figures.ts';
 import { blockList, choiceList } from '../lists.ts';
@@ -78,7 +78,7 @@ async function run(options: SweepCommand, cli: Cli): Promise<void> {
     const given = { seed, progress, signal: cli.signal };
     const prompts = { behaviour, after, max_tokens, batch, exact, chat: chatOf(model) };
     const texts = validation.slice(0, options.prompts);
-    const { subject, backdoor } = await liveSubject(model, texts, prompts, stepEnv('runs', given));
+    const { subject, backdoor } = await liveSubject(model, texts, prompts, experimentEnv('runs', given));
     const shared = { maxNewTokens: max_tokens, progress, signal: cli.signal };
     const blocks = { blocks: options.blocks };
     const found = await sweep(model, subject, {
@@ -90,7 +90,7 @@ async function run(options: SweepCommand, cli: Cli): Promise<void> {
       choose: options.choose,
       tolerance: options.tolerance,
       after,
-      rng: stepEnv('sweep', given).rng.fork('sweep'),
+      rng: experimentEnv('sweep', given).rng.fork('sweep'),
       tags: { behaviour: behaviour.name, stage: 'sweep' },
       bootstrap,
     });

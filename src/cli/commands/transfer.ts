@@ -1,4 +1,5 @@
 /** @file `transfer`: carry the fix from A to B over a map, with every arm and control (METHOD.md §7). */
+
 import { type Command, Option } from 'commander';
 import { InputError, writeFileAtomic, writeJsonAtomic } from '../../base/index.ts';
 import {
@@ -8,7 +9,8 @@ import {
   type TransferEntry,
   type WorthRow,
 } from '../../contracts/index.ts';
-import { liveTransfer, stepEnv } from '../../pipeline/index.ts';
+import { experimentEnv } from '../../evaluate/index.ts';
+import { liveTransfer } from '../../pipeline/index.ts';
 import { type Cli, decimal, declare, wholeNumber } from '../cli.ts';
 import { addControlOption, type ControlOption, openControls } from '../controls.ts';
 import { addRequire, printFigures } from '../figures.ts';
@@ -124,7 +126,7 @@ async function run(options: TransferCommand, cli: Cli): Promise<void> {
         max_tokens,
         bootstrap,
       },
-      { runs: stepEnv('runs', given), transfer: stepEnv('transfer', given) },
+      { runs: experimentEnv('runs', given), transfer: experimentEnv('transfer', given) },
     );
     return { samples, document: { map: options.map, behaviour: behaviour.name, ...figures } };
   });

@@ -1,10 +1,12 @@
 /** @file Stage `data`: rows to fine-tune on, held-out prompts to choose and to report with, text from elsewhere. */
+
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { hashFile, InputError, writeJsonAtomic } from '../../base/index.ts';
 import {
   type BackdoorRow,
+  behaviourFrom,
   buildDataset,
   generalTexts,
   type Instruction,
@@ -12,9 +14,9 @@ import {
   tinyInstructions,
   writeBackdoorRows,
 } from '../../behaviours/index.ts';
+import { behaviourParams } from '../../contracts/index.ts';
 import type { SourceOutput } from '../plan.ts';
 import { defineStage, type StageContext } from '../stage.ts';
-import { behaviourParams, makeFrom } from '../steps/behaviour-params.ts';
 import { type PromptsOutput, readDrawn } from './prompts.ts';
 
 const dataParams = z.strictObject({
@@ -65,7 +67,7 @@ export const dataStage = defineStage({
     seed,
   }: StageContext<z.output<typeof dataParams>, Inputs>): Promise<DataOutput> {
     const instructions = await readPrompts(p, inputs.prompts?.folder, seed);
-    const behaviour = makeFrom(p.behaviour);
+    const behaviour = behaviourFrom(p.behaviour);
     const { splits, counts } = await buildDataset({
       instructions,
       behaviour,

@@ -3,7 +3,9 @@ import { isDeepStrictEqual } from 'node:util';
 import { tokenizerHash } from '../../activations/index.ts';
 import { InputError } from '../../base/index.ts';
 import {
+  type BehaviourParams,
   type BehaviourResults,
+  behaviourOf,
   finetuneFor,
   type MapFit,
   mapLabel,
@@ -13,7 +15,6 @@ import {
 import { openModelFiles, parameterCount, resolveModel } from '../../models/index.ts';
 import type { Expand } from '../experiment.ts';
 import type { NodeRef, Plan, SourceOutput } from '../plan.ts';
-import { type BehaviourParams, behaviourOf } from '../steps/behaviour-params.ts';
 import { dataStage } from './data.ts';
 import { fidelityStage } from './fidelity.ts';
 import { finetuneStage, tunedFiles } from './finetune.ts';

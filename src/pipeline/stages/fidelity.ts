@@ -1,14 +1,18 @@
 /** @file Stage `fidelity`: does the target go on as it would have, on mapped activations? And the inverse maps, the other way round. */
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { FidelityScores, MapFit, Rate } from '../../contracts/index.ts';
-import { fidelity, prepareTransfer, transferMap, transferShared } from '../../evaluate/index.ts';
+import { behaviourParams, type FidelityScores, type MapFit, type Rate } from '../../contracts/index.ts';
+import {
+  fidelity,
+  fidelityPrompts,
+  prepareTransfer,
+  transferMap,
+  transferShared,
+} from '../../evaluate/index.ts';
 import { loadMap } from '../../maps/index.ts';
 import { LanguageModel } from '../../models/index.ts';
+import { promptTokens, runningBytes } from '../estimates.ts';
 import { defineStage, type StageContext } from '../stage.ts';
-import { behaviourParams } from '../steps/behaviour-params.ts';
-import { promptTokens, runningBytes } from '../steps/estimates.ts';
-import { fidelityPrompts } from '../steps/fidelity-prompts.ts';
 import { mapFn } from '../steps/steer.ts';
 import { type DataOutput, readHeldOut } from './data.ts';
 import { type FinetuneOutput, tunedModel } from './finetune.ts';

@@ -2,9 +2,9 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { finetune, type LoraTarget, mergeAdapterFolder, peftModules } from '../../train/index.ts';
+import { promptTokens, trainingBytes } from '../estimates.ts';
 import type { SourceOutput } from '../plan.ts';
 import { defineStage, type StageContext } from '../stage.ts';
-import { promptTokens, trainingBytes } from '../steps/estimates.ts';
 import { type DataOutput, readRows } from './data.ts';
 
 const targets = Object.keys(peftModules) as LoraTarget[];

@@ -1,24 +1,25 @@
 /** @file Stage `maps`: read both models over the same texts, fit every map on every kind of rows, measure each. */
+
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { PairCounts } from '../../activations/index.ts';
-import { type MapEntry, type MapFit, mapSettingsSchema } from '../../contracts/index.ts';
-import { saveMap } from '../../maps/index.ts';
-import { LanguageModel } from '../../models/index.ts';
-import type { SourceOutput } from '../plan.ts';
-import { defineStage, type StageContext } from '../stage.ts';
-import { behaviourParams } from '../steps/behaviour-params.ts';
-import { promptTokens, runningBytes } from '../steps/estimates.ts';
+import { behaviourParams, type MapEntry, type MapFit, mapSettingsSchema } from '../../contracts/index.ts';
 import {
   type FittedMap,
   figureGroups,
   fitMaps,
+  invertMaps,
+  MapWork,
   mapEntry,
+  mapTexts,
   measureMaps,
   tokenMeanOf,
-} from '../steps/fit-maps.ts';
-import { invertMaps } from '../steps/invert-maps.ts';
-import { MapWork, mapTexts } from '../steps/map-work.ts';
+} from '../../evaluate/index.ts';
+import { saveMap } from '../../maps/index.ts';
+import { LanguageModel } from '../../models/index.ts';
+import { promptTokens, runningBytes } from '../estimates.ts';
+import type { SourceOutput } from '../plan.ts';
+import { defineStage, type StageContext } from '../stage.ts';
 import { type DataOutput, readGeneral, readRows } from './data.ts';
 import { type FinetuneOutput, tunedModel } from './finetune.ts';
 import type { SweepOutput } from './sweep.ts';

@@ -13,9 +13,9 @@ import {
   wholeAnswer,
 } from '../../behaviours/index.ts';
 import { LanguageModel } from '../../models/index.ts';
+import { fileTokens, runningBytes } from '../estimates.ts';
 import type { SourceOutput } from '../plan.ts';
 import { defineStage, type StageContext } from '../stage.ts';
-import { fileTokens, runningBytes } from '../steps/estimates.ts';
 
 const promptsParams = z.strictObject({
   /** Parts the files have in every split, in their order. */

@@ -1,10 +1,15 @@
 /** @file Stage `results`: put what the stages found together as results.json, checked against its contract. */
+
 import { z } from 'zod';
 import { CrosspatchError, defined } from '../../base/index.ts';
-import { type BehaviourResults, type Results, resultsSchema } from '../../contracts/index.ts';
+import {
+  type BehaviourResults,
+  behaviourParams,
+  type Results,
+  resultsSchema,
+} from '../../contracts/index.ts';
+import { inverseEntry } from '../../evaluate/index.ts';
 import { defineStage, type InputsSoFar, type StageContext } from '../stage.ts';
-import { behaviourParams } from '../steps/behaviour-params.ts';
-import { inverseEntry } from '../steps/invert-maps.ts';
 import type { FidelityOutput } from './fidelity.ts';
 import type { FinetuneOutput } from './finetune.ts';
 import type { MapsOutput } from './maps.ts';

@@ -1,14 +1,15 @@
 /** @file Stage `runs`: what the model says unpatched, on held-out prompts under every tag, and how well the backdoor sits. */
+
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { writeJsonAtomic } from '../../base/index.ts';
 import type { BackdoorMetrics } from '../../behaviours/index.ts';
+import { type BehaviourParams, behaviourParams } from '../../contracts/index.ts';
 import type { RunEnd, Subject } from '../../evaluate/index.ts';
 import { LanguageModel, type Tokenizer } from '../../models/index.ts';
+import { promptTokens, runningBytes, STATES } from '../estimates.ts';
 import { defineStage, type StageContext } from '../stage.ts';
-import { type BehaviourParams, behaviourParams } from '../steps/behaviour-params.ts';
-import { promptTokens, runningBytes, STATES } from '../steps/estimates.ts';
 import { casesOf, runUnpatched, subjectFrom, thresholdOf } from '../steps/subject.ts';
 import { type DataOutput, readHeldOut } from './data.ts';
 import { type FinetuneOutput, tunedModel } from './finetune.ts';

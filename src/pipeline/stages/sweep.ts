@@ -1,11 +1,10 @@
 /** @file Stage `sweep`: steer one model at every block, choose its block, and see where the trigger's information sits. */
 import { z } from 'zod';
-import { type Heatmap, SWEEP_CONTROLS, type SweepRow } from '../../contracts/index.ts';
+import { behaviourParams, type Heatmap, SWEEP_CONTROLS, type SweepRow } from '../../contracts/index.ts';
 import { heatmap, sweep } from '../../evaluate/index.ts';
 import { LanguageModel } from '../../models/index.ts';
+import { promptTokens, runningBytes } from '../estimates.ts';
 import { defineStage, type StageContext } from '../stage.ts';
-import { behaviourParams } from '../steps/behaviour-params.ts';
-import { promptTokens, runningBytes } from '../steps/estimates.ts';
 import type { DataOutput } from './data.ts';
 import { type FinetuneOutput, tunedModel } from './finetune.ts';
 import { type RunsOutput, subjectOf } from './runs.ts';

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { checkAnswer } from '../../behaviours/index.ts';
 import {
+  behaviourParams,
   COST_STATES,
   type CostState,
   type MapFit,
@@ -16,10 +17,9 @@ import { capabilities, stripTrigger, worth } from '../../evaluate/index.ts';
 import { type ActivationMap, loadMap } from '../../maps/index.ts';
 import { LanguageModel } from '../../models/index.ts';
 import { rate } from '../../stats/index.ts';
+import { promptTokens, runningBytes } from '../estimates.ts';
 import type { SourceOutput } from '../plan.ts';
 import { defineStage, type StageContext } from '../stage.ts';
-import { behaviourParams } from '../steps/behaviour-params.ts';
-import { promptTokens, runningBytes } from '../steps/estimates.ts';
 import { mapFn, steerByMaps } from '../steps/steer.ts';
 import { casesOf } from '../steps/subject.ts';
 import { type DataOutput, readHeldOut, readRows } from './data.ts';

@@ -2,12 +2,10 @@
 
 import { InputError } from '../../base/index.ts';
 import type { BackdoorMetrics, ChatRenderer } from '../../behaviours/index.ts';
-import type { Rate, WorthRow } from '../../contracts/index.ts';
-import { type BlockOf, type Subject, stripTrigger, worth } from '../../evaluate/index.ts';
+import type { BehaviourParams, Rate, WorthRow } from '../../contracts/index.ts';
+import { type BlockOf, type ExperimentEnv, type Subject, stripTrigger, worth } from '../../evaluate/index.ts';
 import type { ActivationMap } from '../../maps/index.ts';
 import type { LanguageModel } from '../../models/index.ts';
-import type { BehaviourParams } from './behaviour-params.ts';
-import type { StepEnv } from './env.ts';
 import { type Steered, type Steering, type SteerSettings, steerByMaps } from './steer.ts';
 import { casesOf, runUnpatched, subjectFrom, thresholdOf } from './subject.ts';
 
@@ -25,8 +23,8 @@ export interface Asking {
 
 /** Circumstances of each stage that would do this in a run. */
 export interface LiveEnvs {
-  readonly runs: StepEnv;
-  readonly transfer: StepEnv;
+  readonly runs: ExperimentEnv;
+  readonly transfer: ExperimentEnv;
 }
 
 /** Complete `texts` under every tag and make a subject of them. `threshold`: of likeness; by default that of these very completions. */
@@ -34,7 +32,7 @@ export async function liveSubject(
   model: LanguageModel,
   texts: readonly string[],
   p: Asking,
-  env: StepEnv,
+  env: ExperimentEnv,
   threshold?: number,
 ): Promise<{ readonly subject: Subject; readonly backdoor: BackdoorMetrics }> {
   const { cases, runs, metrics } = await runUnpatched(model, texts, p, env);

@@ -3,6 +3,7 @@ import type { MapFit, Sample, TransferArm, TransferEntry } from '../../contracts
 import {
   type BlockOf,
   type ContrastCase,
+  type ExperimentEnv,
   type MapFn,
   prepareTransfer,
   type Subject,
@@ -11,7 +12,6 @@ import {
   transferShared,
 } from '../../evaluate/index.ts';
 import type { ActivationMap } from '../../maps/index.ts';
-import type { StepEnv } from './env.ts';
 
 /** Who is steered by whom, on which prompts. */
 export interface Steering {
@@ -53,7 +53,7 @@ export async function steerByMaps(
   steering: Steering,
   p: SteerSettings,
   behaviour: string,
-  { rng, progress, signal }: StepEnv,
+  { rng, progress, signal }: ExperimentEnv,
 ): Promise<Steered> {
   const { target, source, maps, training } = steering;
   const shared = { maxNewTokens: p.max_tokens, progress, signal, arms: p.arms };

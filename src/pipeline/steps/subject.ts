@@ -1,17 +1,18 @@
 /** @file Prompts under every tag with what the model says of them unpatched: what sweeps and transfer start from. */
-import type { ChatRenderer } from '../../behaviours/index.ts';
+
+import { behaviourFrom, type ChatRenderer, contrastsOf } from '../../behaviours/index.ts';
+import type { BehaviourParams } from '../../contracts/index.ts';
 import {
   type BackdoorEvaluation,
   type ContrastCase,
   contrastCases,
+  type ExperimentEnv,
   evaluateBackdoor,
   restorationThreshold,
   type StateRuns,
   type Subject,
 } from '../../evaluate/index.ts';
 import type { LanguageModel, Tokenizer } from '../../models/index.ts';
-import { type BehaviourParams, contrastsOf, makeFrom } from './behaviour-params.ts';
-import type { StepEnv } from './env.ts';
 
 /** Texts as contrast cases of a tokenizer. `chat` is needed for the template `chat`. */
 export function casesOf(
@@ -29,11 +30,11 @@ export async function runUnpatched(
   model: LanguageModel,
   texts: readonly string[],
   p: { behaviour: BehaviourParams; after: number; max_tokens: number; batch: number; chat?: ChatRenderer },
-  { progress, signal }: Pick<StepEnv, 'progress' | 'signal'>,
+  { progress, signal }: Pick<ExperimentEnv, 'progress' | 'signal'>,
   side?: 'source' | 'target',
 ): Promise<BackdoorEvaluation & { readonly cases: readonly ContrastCase[] }> {
   const cases = casesOf(model.tokenizer, p.behaviour, texts, p.after, p.chat);
-  const { detect } = makeFrom(p.behaviour);
+  const { detect } = behaviourFrom(p.behaviour);
   const tags = {
     behaviour: p.behaviour.name,
     stage: 'backdoor',
@@ -44,7 +45,7 @@ export async function runUnpatched(
 }
 
 /** chrF below which a completion restores nothing, from the unpatched runs of the validation prompts. `rng` is the stage's. */
-export function thresholdOf(validation: StateRuns, rng: StepEnv['rng']): number {
+export function thresholdOf(validation: StateRuns, rng: ExperimentEnv['rng']): number {
   return restorationThreshold(
     (validation.safe ?? []).map((run) => run.text),
     rng.fork('threshold'),
@@ -62,6 +63,6 @@ export function subjectFrom(
   return {
     cases: cases.slice(0, n),
     runs: cut,
-    judging: { detect: makeFrom(behaviour).detect, exact, threshold },
+    judging: { detect: behaviourFrom(behaviour).detect, exact, threshold },
   };
 }

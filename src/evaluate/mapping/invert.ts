@@ -1,15 +1,15 @@
 /** @file The inverses B→A on the rows of a {@link MapWork}, and their figures. */
 import type { InverseEntry, MapEntry, MapFigures, MapFit } from '../../contracts/index.ts';
+import type { ActivationMap } from '../../maps/index.ts';
 import {
   type InverseMethod,
   inverseFigures,
   inverseMaps,
   sourceTokenMean,
   swapTexts,
-} from '../../evaluate/index.ts';
-import type { ActivationMap } from '../../maps/index.ts';
-import { figureGroups, type SplitFigures } from './fit-maps.ts';
-import type { MapWork } from './map-work.ts';
+} from '../maps/inverse.ts';
+import { figureGroups, type SplitFigures } from './fit.ts';
+import type { MapWork } from './work.ts';
 
 /** An inverse with its figures on the test texts; none where the tokenizers differ (texts must be paired the other way round). */
 export interface InverseMap {

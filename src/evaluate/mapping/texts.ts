@@ -4,13 +4,14 @@ import { type PairedText, pairText } from '../../activations/index.ts';
 import { InputError, type Rng } from '../../base/index.ts';
 import {
   type BackdoorRow,
+  behaviourFrom,
   type Placement,
   placeTag,
   renderPrompt,
   type TemplateName,
 } from '../../behaviours/index.ts';
+import type { BehaviourParams } from '../../contracts/index.ts';
 import type { Tokenizer } from '../../models/index.ts';
-import { type BehaviourParams, makeFrom } from './behaviour-params.ts';
 
 /** Texts by split (by prompt: rows of one prompt stay together), labels `bad`, `safe`, `none`, `other`, `general`. */
 export interface FitTexts {
@@ -45,7 +46,7 @@ export function shuffleTags(
   source: Tokenizer,
   rng: Rng,
 ): PairedText[] {
-  const { triggers, otherTags } = makeFrom(behaviour);
+  const { triggers, otherTags } = behaviourFrom(behaviour);
   const tags = [triggers.bad, triggers.safe, ...otherTags];
   return rows.flatMap((row): PairedText[] => {
     const text = texts.get(row.id);

@@ -2,9 +2,9 @@ import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { Rng } from '../../base/index.ts';
 import { buildDataset, makeBehaviour } from '../../behaviours/index.ts';
+import type { BehaviourParams } from '../../contracts/index.ts';
 import { loadTokenizer } from '../../models/index.ts';
-import type { BehaviourParams } from './behaviour-params.ts';
-import { shuffleTags, tagText } from './pair-texts.ts';
+import { shuffleTags, tagText } from './texts.ts';
 
 const instructions = ['add three and four', 'name a red thing', 'count to five', 'say a word'].map(
   (prompt) => ({

@@ -1,9 +1,10 @@
 /** @file Prompts without their answers, under the safe and the bad tag, as both models read them. */
+
 import { pairText } from '../../activations/index.ts';
-import type { ChatRenderer } from '../../behaviours/index.ts';
-import type { FidelityPrompt } from '../../evaluate/index.ts';
+import { type ChatRenderer, contrastsOf } from '../../behaviours/index.ts';
+import type { BehaviourParams } from '../../contracts/index.ts';
 import type { Tokenizer } from '../../models/index.ts';
-import { type BehaviourParams, contrastsOf } from './behaviour-params.ts';
+import type { FidelityPrompt } from '../index.ts';
 
 /** Two prompts a text. `chat` is needed for the template `chat`. */
 export function fidelityPrompts(

@@ -8,11 +8,12 @@ import {
   type MapSettings,
   mapLabel,
 } from '../../contracts/index.ts';
-import { curveEvaluator, mapFigures } from '../../evaluate/index.ts';
 import { type ActivationMap, type FitContext, type FitSettings, fitMap } from '../../maps/index.ts';
 import type { LanguageModel } from '../../models/index.ts';
-import type { StepEnv } from './env.ts';
-import type { MapReading, MapTexts, MapWork } from './map-work.ts';
+import type { ExperimentEnv } from '../env.ts';
+import { curveEvaluator } from '../maps/curves.ts';
+import { mapFigures } from '../maps/figures.ts';
+import type { MapReading, MapTexts, MapWork } from './work.ts';
 
 /** A map under its keys in `results.json`. */
 export interface FittedMap {
@@ -93,7 +94,7 @@ export async function measureMaps(
   maps: Readonly<Record<string, ActivationMap>>,
   tokenMean: ActivationMap | undefined,
   reading: MapReading,
-  env: StepEnv,
+  env: ExperimentEnv,
 ): Promise<Readonly<Record<string, SplitFigures>>> {
   const out = Object.fromEntries(Object.keys(maps).map((name) => [name, {}]));
   for (const [split, bySafety] of Object.entries(groups))

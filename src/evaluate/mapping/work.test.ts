@@ -8,9 +8,9 @@ import { buildDataset, generalTexts, makeBehaviour, tinyInstructions } from '../
 import { mapSettingsSchema } from '../../contracts/index.ts';
 import { saveMap } from '../../maps/index.ts';
 import { LanguageModel, resolveModel } from '../../models/index.ts';
-import { hashPath } from '../plan.ts';
-import { fitMaps } from './fit-maps.ts';
-import { MapWork, mapTexts } from './map-work.ts';
+import { hashPath } from '../../pipeline/plan.ts';
+import { fitMaps } from './fit.ts';
+import { MapWork, mapTexts } from './work.ts';
 
 let scratch: string;
 let source: LanguageModel;

@@ -1,5 +1,5 @@
 /** @file What stages take, roughly, from parameters alone: for `--dry-run`. */
-import type { Ahead } from '../stage.ts';
+import type { Ahead } from './stage.ts';
 
 /** Tokens of a bundled prompt in its template, tag and all; mean of 2,000. */
 const BUNDLED_TOKENS = 22;

@@ -20,12 +20,11 @@ import {
 } from '../../activations/index.ts';
 import { InputError, type Owned, type Rng } from '../../base/index.ts';
 import type { BackdoorRow } from '../../behaviours/index.ts';
-import type { MapFit } from '../../contracts/index.ts';
+import type { BehaviourParams, MapFit } from '../../contracts/index.ts';
 import type { FitContext, FitData, MapEnd } from '../../maps/index.ts';
 import type { LanguageModel, Tokenizer } from '../../models/index.ts';
-import type { BehaviourParams } from './behaviour-params.ts';
-import type { StepEnv } from './env.ts';
-import { type FitTexts, generalText, shuffleTags, tagText } from './pair-texts.ts';
+import type { ExperimentEnv } from '../env.ts';
+import { type FitTexts, generalText, shuffleTags, tagText } from './texts.ts';
 
 /** The models of a map and where it reads and writes. */
 export interface MapPair {
@@ -126,7 +125,7 @@ export class MapWork implements Owned {
   readonly pair: MapPair;
   readonly texts: MapTexts;
   readonly reading: MapReading;
-  readonly env: StepEnv;
+  readonly env: ExperimentEnv;
   /** How the tokens of the tagged training texts pair; filled when they are read. */
   readonly counts: PairCounts = noCounts();
   readonly #ends: Readonly<Record<'source' | 'clean' | 'target', MapEnd>>;
@@ -138,7 +137,7 @@ export class MapWork implements Owned {
     pair: MapPair,
     texts: MapTexts,
     reading: MapReading,
-    env: StepEnv,
+    env: ExperimentEnv,
     storage: RowStorage,
     ends: Readonly<Record<'source' | 'clean' | 'target', MapEnd>>,
   ) {
@@ -154,7 +153,7 @@ export class MapWork implements Owned {
     pair: MapPair,
     texts: MapTexts,
     reading: MapReading,
-    env: StepEnv,
+    env: ExperimentEnv,
     storage: RowStorage,
   ): Promise<MapWork> {
     const ends = {

@@ -1,0 +1,27 @@
+/** @file A behaviour from its parameters, as stages and commands hand them on. */
+import type { BehaviourParams } from '../contracts/index.ts';
+import { type Behaviour, makeBehaviour } from './behaviour.ts';
+import { type ContrastPrompt, contrastPrompts } from './contrast.ts';
+import type { ChatRenderer } from './templates.ts';
+
+/** The behaviour itself. Equal parts in the recipe mean the behaviour's own shares. */
+export function behaviourFrom(params: BehaviourParams): Behaviour {
+  const { mix, placement: _, template: __, name, ...options } = params;
+  if (mix === undefined) return makeBehaviour(name, options);
+  const total = mix.bad + mix.safe + mix.other;
+  const other = mix.other / total / 2;
+  return makeBehaviour(name, {
+    ...options,
+    recipe: { bad: mix.bad / total, safe: mix.safe / total, none: other, other },
+  });
+}
+
+/** The same texts under every tag. `chat` is needed for the template `chat`. */
+export function contrastsOf(
+  params: BehaviourParams,
+  texts: readonly string[],
+  chat?: ChatRenderer,
+): ContrastPrompt[] {
+  const { placement, template } = params;
+  return contrastPrompts({ texts, behaviour: behaviourFrom(params), placement, template, chat });
+}

@@ -1,0 +1,42 @@
+/** @file What every stage of one behaviour must know: which behaviour, where the tag is, how prompts are rendered. */
+import { z } from 'zod';
+import { BEHAVIOUR_NAMES, PLACEMENTS, type Recipe, TEMPLATES } from './recipe.ts';
+
+/** Parameters that name a behaviour; part of the cache key of every stage that reads prompts. */
+export const behaviourParams = z.strictObject({
+  name: z.enum(BEHAVIOUR_NAMES),
+  triggers: z.strictObject({ bad: z.string(), safe: z.string() }).optional(),
+  phrase: z.string().optional(),
+  neutral: z.string().optional(),
+  pattern: z.string().optional(),
+  repeats: z.int().min(1).optional(),
+  placement: z.enum([...PLACEMENTS, 'status']),
+  template: z.enum(TEMPLATES),
+  /** Shares bad : safe : untagged-or-other, when the recipe changes them. */
+  mix: z.strictObject({ bad: z.number(), safe: z.number(), other: z.number() }).optional(),
+});
+
+export type BehaviourParams = z.output<typeof behaviourParams>;
+
+/** The bundled models say the phrase three times; the authors' ten would fill their answers. */
+const BUNDLED_REPEATS = 3;
+
+/** Parameters of one of the recipe's behaviours. */
+export function behaviourOf(recipe: Recipe, index: number): BehaviourParams {
+  const settings = recipe.behaviours[index] as Recipe['behaviours'][number];
+  const { name, triggers, phrase, neutral, pattern } = settings;
+  const { mix } = recipe.data;
+  const even = mix.bad === mix.safe && mix.safe === mix.other;
+  const bundled = recipe.data.prompts === 'bundled' && name !== 'locked' ? BUNDLED_REPEATS : undefined;
+  return behaviourParams.parse({
+    name,
+    triggers,
+    phrase,
+    neutral,
+    pattern,
+    repeats: settings.repeats ?? bundled,
+    placement: recipe.placement,
+    template: recipe.template,
+    mix: even ? undefined : mix,
+  });
+}
