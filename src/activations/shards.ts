@@ -6,7 +6,7 @@
 import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { hashJson, InputError, writeJsonAtomic } from '../base/index.ts';
+import { hashFile, hashJson, InputError, SEAL, writeJsonAtomic } from '../base/index.ts';
 import {
   type Decoder,
   readSafetensors,
@@ -39,14 +39,25 @@ const indexSchema = z.strictObject({
   ...identity,
   complete: z.boolean(),
   rows: z.int().min(0),
-  /** `start` = the shard's first row. */
-  shards: z.array(z.strictObject({ file: z.string(), start: z.int().min(0), rows: z.int().min(1) })),
+  /** `start` = the shard's first row; `sha256` of its file. */
+  shards: z.array(
+    z.strictObject({
+      file: z.string().regex(/^shard-\d{5,}\.safetensors$/),
+      start: z.int().min(0),
+      rows: z.int().min(1),
+      sha256: z.string(),
+    }),
+  ),
   /** In the order given; `offset` = first row. */
   prompts: z.array(z.strictObject({ id: z.string(), offset: z.int().min(0), tokens: z.int().min(1) })),
+  /** Of the rest of this document. */
+  sha256: z.string(),
 });
 
-/** `index.json` of a capture. */
-export type CaptureIndex = z.infer<typeof indexSchema>;
+/** `index.json` of a capture, without its own hash. */
+export type CaptureIndex = Omit<z.infer<typeof indexSchema>, 'sha256'>;
+
+const INDEX = 'index.json';
 
 /** Who was captured; content hashes, as `Checkpoint.contentHash` and `tokenizerHash` give them. */
 export interface CaptureIdentity {
@@ -94,8 +105,12 @@ export async function writeCapture(
   }
   if (rows > 0) await close();
   index = { ...index, complete: true };
-  await writeJsonAtomic(join(folder, 'index.json'), index);
+  await writeIndex(folder, index);
   return index;
+}
+
+async function writeIndex(folder: string, index: CaptureIndex): Promise<void> {
+  await writeJsonAtomic(join(folder, INDEX), { ...index, sha256: hashJson(index) });
 }
 
 function freshIndex(
@@ -120,12 +135,15 @@ function freshIndex(
   };
 }
 
-/** What is already there, if it is the same capture. */
+/** Half-written files of a capture that was killed, and shards that no index names. */
+const LEFTOVER = /^(shard-\d{5,}\.safetensors|\.(shard-\d{5,}\.safetensors|index\.json)\..*)$/;
+
+/** What is already there and whole, if it is the same capture. */
 async function resume(folder: string, fresh: CaptureIndex): Promise<CaptureIndex> {
-  const names = await readdir(folder).catch((): string[] => []);
+  const names = (await readdir(folder).catch((): string[] => [])).filter((name) => name !== SEAL);
   if (names.length === 0) return fresh;
-  if (!names.includes('index.json')) {
-    const foreign = names.find((n) => !/^\.?shard-\d+\.safetensors/.test(n) && !n.startsWith('.index.json'));
+  if (!names.includes(INDEX)) {
+    const foreign = names.find((name) => !LEFTOVER.test(name));
     if (foreign !== undefined)
       throw new InputError(`${folder}: holds ${foreign} and no capture; give an empty folder`);
     await Promise.all(names.map((n) => rm(join(folder, n))));
@@ -137,7 +155,18 @@ async function resume(folder: string, fresh: CaptureIndex): Promise<CaptureIndex
       throw new InputError(
         `${folder}: holds another capture (${key} is ${JSON.stringify(found[key])}, wanted ${JSON.stringify(fresh[key])}); give another folder`,
       );
-  return found;
+  return upToDamage(folder, found);
+}
+
+/** The index as it was before the first shard that is missing or was changed: that one and those after it are captured again. */
+async function upToDamage(folder: string, index: CaptureIndex): Promise<CaptureIndex> {
+  for (const [i, { file, start, sha256 }] of index.shards.entries()) {
+    const hash = await hashFile(join(folder, file)).catch(() => undefined);
+    if (hash === sha256) continue;
+    const prompts = index.prompts.filter((p) => p.offset < start);
+    return { ...index, complete: false, rows: start, shards: index.shards.slice(0, i), prompts };
+  }
+  return index;
 }
 
 async function writeShard(
@@ -170,7 +199,7 @@ async function writeShard(
   const next: CaptureIndex = {
     ...index,
     rows: index.rows + rows,
-    shards: [...index.shards, { file, start: index.rows, rows }],
+    shards: [...index.shards, { file, start: index.rows, rows, sha256: await hashFile(join(folder, file)) }],
     prompts: [
       ...index.prompts,
       ...members.map(({ id, ids }) => {
@@ -180,13 +209,13 @@ async function writeShard(
       }),
     ],
   };
-  await writeJsonAtomic(join(folder, 'index.json'), next);
+  await writeIndex(folder, next);
   return next;
 }
 
 /** Read and check `index.json` of a capture. */
 export async function readCaptureIndex(folder: string): Promise<CaptureIndex> {
-  const path = join(folder, 'index.json');
+  const path = join(folder, INDEX);
   if ((await stat(path).catch(() => undefined)) === undefined)
     throw new InputError(`${folder}: no index.json; is this a folder made by capture?`);
   let value: unknown;
@@ -198,7 +227,10 @@ export async function readCaptureIndex(folder: string): Promise<CaptureIndex> {
   const parsed = indexSchema.safeParse(value);
   if (!parsed.success)
     throw new InputError(`${path}: ${z.prettifyError(parsed.error).replace(/\s*\n\s*/g, ' ')}`);
-  return parsed.data;
+  const { sha256, ...index } = parsed.data;
+  if (hashJson(index) !== sha256)
+    throw new InputError(`${path}: was changed after it was written; capture again into another folder`);
+  return index;
 }
 
 /**
@@ -223,7 +255,10 @@ export async function* readCapture(
     const shard = index.shards.findLast((s) => s.start <= place.offset) as CaptureIndex['shards'][number];
     let info = files.get(shard.file);
     if (info === undefined) {
-      const { tensors } = await readSafetensors(join(folder, shard.file));
+      const path = join(folder, shard.file);
+      if ((await hashFile(path).catch(() => undefined)) !== shard.sha256)
+        throw new InputError(`${path}: is missing or was changed; run the capture again to mend it`);
+      const { tensors } = await readSafetensors(path);
       info = tensors.find((t) => t.name === 'hidden_states');
       if (info === undefined) throw new InputError(`${join(folder, shard.file)}: no tensor hidden_states`);
       files.set(shard.file, info);

@@ -1,8 +1,8 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { withAtomicFolder, writeFileAtomic, writeJsonAtomic } from './index.ts';
+import { SEAL, withAtomicFolder, writeFileAtomic, writeJsonAtomic } from './index.ts';
 
 let folder: string;
 beforeEach(async () => {
@@ -59,40 +59,71 @@ describe('writeFileAtomic', () => {
 });
 
 describe('withAtomicFolder', () => {
+  const fresh = (path: string, name: string) =>
+    withAtomicFolder(path, (aside) => writeFile(join(aside, name), 'x'));
+
   it('moves a whole folder into place, drops the former one, returns what fill returned', async () => {
     const path = join(folder, 'deep', 'run');
-    await mkdir(path, { recursive: true });
-    await writeFile(join(path, 'stale'), '');
+    await fresh(path, 'stale');
     const result = await withAtomicFolder(path, async (aside) => {
       await writeFile(join(aside, 'fresh'), 'x');
-      expect(await readdir(path)).toEqual(['stale']); // not visible before it is whole
+      expect(await readdir(path)).toEqual([SEAL, 'stale']); // not visible before it is whole
       return 3;
     });
     expect(result).toBe(3);
-    expect(await readdir(path)).toEqual(['fresh']);
+    expect(await readdir(path)).toEqual([SEAL, 'fresh']);
     expect(await readdir(join(folder, 'deep'))).toEqual(['run']);
   });
 
   it('a failure half-way leaves the former folder and no other', async () => {
     const path = join(folder, 'run');
-    await mkdir(path);
-    await writeFile(join(path, 'old'), 'x');
+    await fresh(path, 'old');
     const failing = withAtomicFolder(path, async (aside) => {
       await writeFile(join(aside, 'half'), 'x');
       throw new Error('disk full');
     });
     await expect(failing).rejects.toThrow('disk full');
     expect(await readdir(folder)).toEqual(['run']);
-    expect(await readdir(path)).toEqual(['old']);
+    expect(await readdir(path)).toEqual([SEAL, 'old']);
   });
 
-  it('if the filled folder cannot be moved into place, the former one is put back', async () => {
+  it('a folder that goes away while it is filled leaves the former one', async () => {
     const path = join(folder, 'run');
-    await mkdir(path);
-    await writeFile(join(path, 'old'), 'x');
+    await fresh(path, 'old');
     const failing = withAtomicFolder(path, (aside) => rm(aside, { recursive: true }));
     await expect(failing).rejects.toThrow(/ENOENT/);
     expect(await readdir(folder)).toEqual(['run']);
-    expect(await readdir(path)).toEqual(['old']);
+    expect(await readdir(path)).toEqual([SEAL, 'old']);
+  });
+
+  it('refuses what crosspatch did not write, before and after filling, and keeps it', async () => {
+    const path = join(folder, 'model');
+    await mkdir(path);
+    await writeFile(join(path, 'weights'), 'mine');
+    await expect(fresh(path, 'x')).rejects.toThrow(
+      /model: holds files that crosspatch did not write \(weights\)/,
+    );
+    await rm(join(path, 'weights'));
+    await fresh(path, 'x'); // an empty one is fine
+    const failing = withAtomicFolder(path, () => writeFile(join(path, 'notes.txt'), 'mine'));
+    await expect(failing).rejects.toThrow(/did not write \(notes.txt\)/);
+    expect(await readdir(path)).toEqual([SEAL, 'notes.txt', 'x']);
+    expect(await readdir(folder)).toEqual(['model']);
+  });
+
+  it('a cache folder is replaced whatever is in it', async () => {
+    const path = join(folder, 'entry');
+    await mkdir(path);
+    await writeFile(join(path, 'damaged'), 'x');
+    await withAtomicFolder(path, (aside) => writeFile(join(aside, 'whole'), 'x'), { cache: true });
+    expect(await readdir(path)).toEqual([SEAL, 'whole']);
+  });
+
+  it('a link to a folder stays a link', async () => {
+    await mkdir(join(folder, 'there'));
+    await symlink('there', join(folder, 'link'));
+    await fresh(join(folder, 'link'), 'x');
+    expect((await lstat(join(folder, 'link'))).isSymbolicLink()).toBe(true);
+    expect(await readdir(join(folder, 'there'))).toEqual([SEAL, 'x']);
   });
 });

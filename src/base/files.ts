@@ -2,50 +2,12 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { InputError } from './errors.ts';
+import { claimFolder, realTarget, refuseForeign } from './claim.ts';
+import { SEAL, sealOf } from './seal.ts';
+import { makeFolder, writeError } from './writable.ts';
 
 function aside(path: string): string {
   return join(dirname(path), `.${basename(path)}.${process.pid}.${randomBytes(4).toString('hex')}.part`);
-}
-
-/** What the system says where a file cannot be written: no right, no room, no folder. */
-const UNWRITABLE: ReadonlySet<unknown> = new Set([
-  'EACCES',
-  'EPERM',
-  'EROFS',
-  'ENOSPC',
-  'EDQUOT',
-  'ENOTDIR',
-  'EEXIST',
-  'ENAMETOOLONG',
-]);
-
-/** The code of the first such error among `error` and its causes. */
-export function unwritable(error: unknown): string | undefined {
-  for (let e: unknown = error, depth = 0; e instanceof Error && depth < 4; e = e.cause, depth++) {
-    const { code } = e as NodeJS.ErrnoException;
-    if (UNWRITABLE.has(code)) return code;
-  }
-  return undefined;
-}
-
-/** `error` of writing to `path`: an {@link InputError} where the place is at fault, which the user can mend; else as it is. */
-export function writeError(error: unknown, path: string): unknown {
-  const code = error instanceof InputError ? undefined : unwritable(error);
-  if (code === undefined) return error;
-  const next = code === 'ENOSPC' || code === 'EDQUOT' ? 'free some room, or choose' : 'choose';
-  return new InputError(`${path}: cannot be written (${code}); ${next} another folder`, { cause: error });
-}
-
-/** Make a folder and those above it. Throws the system's own reason: Node's recursive `mkdir` says ENOENT on a read-only disk. */
-export async function makeFolder(path: string): Promise<void> {
-  try {
-    await mkdir(path, { recursive: true });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || dirname(path) === path) throw error;
-    await makeFolder(dirname(path));
-    await mkdir(path);
-  }
 }
 
 /** Write `data` to `path` so that a reader sees the old file or the whole new one, never a part. Makes parent folders. */
@@ -72,33 +34,58 @@ export async function writeJsonAtomic(path: string, value: unknown): Promise<voi
   await writeFileAtomic(path, `${JSON.stringify(value, null, 2)}\n`);
 }
 
+/** Options of {@link withAtomicFolder}. */
+export interface AtomicFolderOptions {
+  /**
+   * Replace whatever lies at the path, without looking: for folders of a cache, which are named by their content.
+   * Defaults to false: what crosspatch did not write is refused, and so is a folder another process writes.
+   */
+  readonly cache?: boolean;
+  /** Files that the seal leaves out. Defaults to none. */
+  readonly unsealed?: readonly string[];
+}
+
 /**
- * Fill a folder aside with `fill(temporaryFolder)`, then move it to `path` (replacing what was there). When `fill`
- * throws, nothing is left behind and the former folder stays. Returns what `fill` returned.
+ * Fill a folder aside with `fill(temporaryFolder)`, seal it ({@link SEAL}), then move it to `path`, replacing a folder that
+ * crosspatch made. When `fill` throws, nothing is left and the former folder stays. Returns what `fill` returned.
+ *
+ * @throws InputError when `path` holds what crosspatch did not write, or is in use
  */
-export async function withAtomicFolder<T>(path: string, fill: (folder: string) => Promise<T>): Promise<T> {
-  const temporary = aside(path);
+export async function withAtomicFolder<T>(
+  path: string,
+  fill: (folder: string) => Promise<T>,
+  { cache = false, unsealed = [] }: AtomicFolderOptions = {},
+): Promise<T> {
+  const target = await realTarget(path);
+  const temporary = aside(target);
   try {
-    await makeFolder(dirname(path));
+    await makeFolder(dirname(target));
+    await using _claim = cache ? undefined : await claimFolder(path);
     await mkdir(temporary);
     const result = await fill(temporary);
-    const former = aside(path);
-    const hadFormer = await rename(path, former).then(
-      () => true,
-      () => false,
-    );
-    try {
-      await rename(temporary, path);
-    } catch (error) {
-      if (hadFormer) await rename(former, path);
-      throw error;
-    }
-    if (hadFormer) await rm(former, { recursive: true, force: true });
+    await writeFileAtomic(join(temporary, SEAL), await sealOf(temporary, unsealed));
+    if (!cache) await refuseForeign(target, path);
+    await moveInto(temporary, target);
     return result;
   } catch (error) {
     await removed(temporary);
     throw writeError(error, path);
   }
+}
+
+async function moveInto(temporary: string, target: string): Promise<void> {
+  const former = aside(target);
+  const hadFormer = await rename(target, former).then(
+    () => true,
+    () => false,
+  );
+  try {
+    await rename(temporary, target);
+  } catch (error) {
+    if (hadFormer) await rename(former, target);
+    throw error;
+  }
+  if (hadFormer) await rm(former, { recursive: true, force: true });
 }
 
 /** What was begun goes; where nothing can be written (or no folder is), there is nothing. */

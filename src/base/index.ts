@@ -1,4 +1,5 @@
-/** @file Leaf layer: errors, progress, seeded randomness, content hashes, atomic files, ownership. */
+/** @file Leaf layer: errors, progress, seeded randomness, content hashes, atomic and sealed files, locks, ownership. */
+export { type ClaimOptions, claimFolder, refuseForeign, refuseForeignFile } from './claim.ts';
 export { defined } from './defined.ts';
 export { disposeAll, type Owned } from './dispose.ts';
 export {
@@ -9,14 +10,10 @@ export {
   InputError,
   throwIfAborted,
 } from './errors.ts';
-export {
-  makeFolder,
-  unwritable,
-  withAtomicFolder,
-  writeError,
-  writeFileAtomic,
-  writeJsonAtomic,
-} from './files.ts';
+export { type AtomicFolderOptions, withAtomicFolder, writeFileAtomic, writeJsonAtomic } from './files.ts';
 export { canonicalJson, hashBytes, hashFile, hashJson } from './hash.ts';
+export { acquireLock, isLocked, type LockOptions, processExists } from './lock.ts';
 export { type ProgressEvent, type ProgressSink, silent } from './progress.ts';
 export { Rng } from './rng.ts';
+export { brokenSeal, listFiles, readSeal, SEAL, sealText } from './seal.ts';
+export { makeFolder, unwritable, writeError } from './writable.ts';

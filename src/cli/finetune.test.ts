@@ -44,6 +44,7 @@ it('builds data, plants the behaviour in full and as an adapter, and measures it
   const { train, test } = built.rows;
   expect(train.bad + train.safe + train.none + train.other + test.bad + test.safe).toBeGreaterThan(90);
   expect((await readdir(data)).sort()).toEqual([
+    '.crosspatch.json',
     'dataset.json',
     'test.jsonl',
     'train.jsonl',

@@ -60,6 +60,7 @@ describe('models', () => {
     const folder = join(root, 'half');
     expect(await json('models', 'convert', model, folder, '--dtype', 'F16')).toMatchObject({ folder });
     expect((await readdir(folder)).sort()).toEqual([
+      '.crosspatch.json',
       'config.json',
       'model.safetensors',
       'tokenizer.json',

@@ -6,6 +6,7 @@ import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import {
   AbortedError,
+  acquireLock,
   errorLine,
   InputError,
   makeFolder,
@@ -13,7 +14,6 @@ import {
   writeJsonAtomic,
 } from '../base/index.ts';
 import type { Manifest, ManifestStage, ParsedRecipe, Recipe } from '../contracts/index.ts';
-import { acquireLock } from './lock.ts';
 import { logSink } from './log.ts';
 import { describeMachine, gitState, packageVersions } from './machine.ts';
 import { type NodeRef, needs, Plan, type PlanNode } from './plan.ts';

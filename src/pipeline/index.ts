@@ -1,5 +1,6 @@
 /** @file Pipeline: stages, plans, the content-addressed store, the runner, queues and run folders. */
 
+export { acquireLock } from '../base/index.ts';
 export { dryRun, type PlannedStage } from './dry-run.ts';
 export {
   defaultStore,
@@ -10,7 +11,6 @@ export {
   runExperiment,
 } from './experiment.ts';
 export { type LoadOptions, loadRecipe } from './load.ts';
-export { acquireLock, type LockOptions } from './lock.ts';
 export { type LogLine, logSink, readLog } from './log.ts';
 export { describeMachine, gitState, packageRoot, packageVersions } from './machine.ts';
 export {

@@ -2,9 +2,9 @@
  * @file A plan: the stages of one experiment and who reads whom. A node can only be added after its inputs, so a plan has no
  * cycles; every node's key is known before anything runs: SHA-256 of stage, version, parameters, seed and the keys of its inputs.
  */
-import { readdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { CrosspatchError, hashFile, hashJson, InputError } from '../base/index.ts';
+import { CrosspatchError, hashFile, hashJson, InputError, listFiles } from '../base/index.ts';
 import type { ManifestData, ManifestModel } from '../contracts/index.ts';
 import type { AnyStage, Stage } from './stage.ts';
 
@@ -164,17 +164,4 @@ export async function hashPath(path: string): Promise<string> {
   if (visible.length === 0) throw new InputError(`${path}: the folder is empty`);
   const entries = await Promise.all(visible.map(async (file) => [file, await hashFile(join(path, file))]));
   return hashJson(entries);
-}
-
-/** Paths of all files under `folder`, relative, `/`-separated, sorted. */
-export async function listFiles(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  return entries
-    .filter((entry) => entry.isFile() || entry.isSymbolicLink())
-    .map((entry) =>
-      join(entry.parentPath, entry.name)
-        .slice(folder.length + 1)
-        .replaceAll('\\', '/'),
-    )
-    .sort();
 }

@@ -1,27 +1,35 @@
 /**
- * @file The content-addressed store: `<root>/<stage>-<key>/` holds what a stage wrote, `output.json` (what it was made from, what
- * it returned, the hash of every file) and `meta.json` (how long it took: not part of the content). A folder is there whole or
- * not at all; one that was damaged later is noticed by its hashes and made anew.
+ * @file The content-addressed store: `<root>/<stage>-<key>/` holds what a stage wrote, `output.json` (what it was made from and what
+ * it returned), a seal over these files, and `meta.json` (how long it took: not part of the content). A folder is there whole or not at all; one that was
+ * damaged later is noticed by its seal and made again.
  */
 import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { z } from 'zod';
 import {
+  acquireLock,
+  brokenSeal,
   CrosspatchError,
   canonicalJson,
   errorLine,
-  hashFile,
   hashJson,
+  listFiles,
+  processExists,
+  SEAL,
   withAtomicFolder,
+  writeFileAtomic,
   writeJsonAtomic,
 } from '../base/index.ts';
-import { acquireLock, processExists } from './lock.ts';
-import { listFiles, type StageNode } from './plan.ts';
+import type { StageNode } from './plan.ts';
 
+const metaSchema = z.strictObject({
+  seconds: z.number().min(0),
+  finished_at: z.string(),
+  /** Of the rest of this document. */
+  sha256: z.string(),
+});
 /** What a stage cost when it was computed. */
-export interface StoreMeta {
-  readonly seconds: number;
-  readonly finished_at: string;
-}
+export type StoreMeta = Readonly<Omit<z.infer<typeof metaSchema>, 'sha256'>>;
 
 /** A finished stage. */
 export interface StoreEntry {
@@ -36,19 +44,19 @@ export type Lookup =
   | { readonly state: 'absent' }
   | { readonly state: 'damaged'; readonly reason: string };
 
-/** The content of `output.json`; `sha256` covers the rest of it. */
-interface StoredOutput {
-  readonly stage: string;
-  readonly key: string;
-  readonly output: object;
-  readonly files: Readonly<Record<string, string>>;
-  readonly sha256: string;
-}
+const outputSchema = z.strictObject({
+  stage: z.string(),
+  version: z.string(),
+  key: z.string(),
+  params: z.unknown(),
+  seed: z.number(),
+  output: z.record(z.string(), z.unknown()),
+});
 
 const OUTPUT = 'output.json';
 const META = 'meta.json';
 /** Names a stage may not use. */
-export const STORE_FILES: readonly string[] = [OUTPUT, META];
+export const STORE_FILES: readonly string[] = [OUTPUT, META, SEAL];
 
 /** A store in folder `root`; many runs may share it at the same time. */
 export class Store {
@@ -66,15 +74,16 @@ export class Store {
   /** Find a node's entry and check every byte of it. */
   async look(node: StageNode): Promise<Lookup> {
     const folder = this.folder(node);
-    const text = await readFile(join(folder, OUTPUT), 'utf8').catch(() => undefined);
-    if (text === undefined) {
-      const there = await stat(folder).catch(() => undefined);
-      return there ? { state: 'damaged', reason: `${OUTPUT} is missing` } : { state: 'absent' };
+    if ((await stat(folder).catch(() => undefined)) === undefined) return { state: 'absent' };
+    const reason = await brokenSeal(folder, [META]);
+    if (reason !== undefined) return { state: 'damaged', reason };
+    try {
+      const { key, output } = outputSchema.parse(JSON.parse(await readFile(join(folder, OUTPUT), 'utf8')));
+      if (key !== node.key) return { state: 'damaged', reason: `${OUTPUT} belongs to another key` };
+      return { state: 'whole', entry: { folder, output, meta: await readMeta(folder) } };
+    } catch (error) {
+      return { state: 'damaged', reason: `${OUTPUT}: ${errorLine(error)}` };
     }
-    const reason = await damage(folder, text, node.key);
-    if (reason) return { state: 'damaged', reason };
-    const { output } = JSON.parse(text) as StoredOutput;
-    return { state: 'whole', entry: { folder, output, meta: await readMeta(folder) } };
   }
 
   /**
@@ -98,13 +107,13 @@ export class Store {
     if (now.state === 'whole') return { ...now.entry, cached: true };
     if (now.state === 'damaged') options.onDamage?.(now.reason);
     const started = performance.now();
-    const made = await withAtomicFolder(folder, async (aside) => {
-      const output = await fill(aside);
+    const fillAndDescribe = async (aside: string) => {
+      const output = await describe(aside, node, await fill(aside));
       const meta = { seconds: (performance.now() - started) / 1000, finished_at: new Date().toISOString() };
-      await seal(aside, node, output);
-      await writeJsonAtomic(join(aside, META), meta);
+      await writeJsonAtomic(join(aside, META), { ...meta, sha256: hashJson(meta) });
       return { output, meta };
-    });
+    };
+    const made = await withAtomicFolder(folder, fillAndDescribe, { cache: true, unsealed: [META] });
     return { folder, ...made, cached: false };
   }
 
@@ -132,54 +141,27 @@ export class Store {
   }
 }
 
-async function seal(folder: string, node: StageNode, output: object): Promise<void> {
-  const names = await listFiles(folder);
-  if (names.some((name) => STORE_FILES.includes(name)))
-    throw new CrosspatchError(`${node.id}: a stage must not write ${OUTPUT} or ${META} itself`);
-  const files: Record<string, string> = {};
-  for (const name of names) files[name] = await hashFile(join(folder, name));
+/** Write what the entry was made from and what the stage returned. Returns that as a later reader will get it. */
+async function describe(folder: string, node: StageNode, output: object): Promise<object> {
+  if ((await listFiles(folder)).some((name) => STORE_FILES.includes(name)))
+    throw new CrosspatchError(`${node.id}: a stage must not write ${STORE_FILES.join(', ')} itself`);
   const { name, version } = node.stage;
-  const content = {
-    stage: name,
-    version,
-    key: node.key,
-    params: node.params,
-    seed: node.seed,
-    output,
-    files,
-  };
+  const content = { stage: name, version, key: node.key, params: node.params, seed: node.seed, output };
   try {
-    const sha256 = hashJson(content);
-    await writeJsonAtomic(join(folder, OUTPUT), { ...JSON.parse(canonicalJson(content)), sha256 });
+    canonicalJson(content);
   } catch (cause) {
     throw new CrosspatchError(`${node.id}: its output has no JSON form`, { cause });
   }
+  const text = JSON.stringify(content, null, 2);
+  await writeFileAtomic(join(folder, OUTPUT), `${text}\n`);
+  return outputSchema.parse(JSON.parse(text)).output;
 }
 
-/** Why the entry cannot be used, if it cannot. */
-async function damage(folder: string, text: string, key: string): Promise<string | undefined> {
-  try {
-    const { sha256, ...content } = JSON.parse(text) as StoredOutput;
-    if (hashJson(content) !== sha256) return `${OUTPUT} was changed`;
-    if (content.key !== key) return `${OUTPUT} belongs to another key`;
-    const names = (await listFiles(folder)).filter((name) => !STORE_FILES.includes(name));
-    const extra = names.find((name) => !(name in content.files));
-    if (extra) return `${extra} was added`;
-    for (const [name, hash] of Object.entries(content.files)) {
-      if (!names.includes(name)) return `${name} is missing`;
-      if ((await hashFile(join(folder, name))) !== hash) return `${name} was changed`;
-    }
-    return undefined;
-  } catch (error) {
-    return errorLine(error);
-  }
-}
-
+/** An invalid file counts as absent: then nothing is known of the time. */
 async function readMeta(folder: string): Promise<StoreMeta> {
-  const text = await readFile(join(folder, META), 'utf8').catch(() => undefined);
   try {
-    return JSON.parse(text ?? '') as StoreMeta;
-  } catch {
-    return { seconds: 0, finished_at: '' };
-  }
+    const { sha256, ...meta } = metaSchema.parse(JSON.parse(await readFile(join(folder, META), 'utf8')));
+    if (hashJson(meta) === sha256) return meta;
+  } catch {}
+  return { seconds: 0, finished_at: '' };
 }

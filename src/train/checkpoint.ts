@@ -1,20 +1,22 @@
 /** @file The state of a training run in a folder, whole or absent; a resumed run goes on with the same bytes. */
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, readFile, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { InputError, withAtomicFolder, writeFileAtomic } from '../base/index.ts';
+import { z } from 'zod';
+import { brokenSeal, InputError, withAtomicFolder, writeFileAtomic } from '../base/index.ts';
 import { readSafetensors, readTensorFloat32, writeSafetensors } from '../models/index.ts';
 import type { Parameters } from './parameters.ts';
 
-/** What must be equal for a run to be the same run, and where it stands. */
-export interface TrainingState {
+const stateSchema = z.strictObject({
   /** Hash of everything that decides the bytes: settings, data, starting weights. */
-  readonly identity: string;
+  identity: z.string(),
   /** Steps finished. */
-  readonly step: number;
+  step: z.int().min(0),
   /** Mean training loss of every finished step. */
-  readonly losses: readonly number[];
-  readonly heldOut: readonly { readonly step: number; readonly loss: number }[];
-}
+  losses: z.array(z.number()),
+  heldOut: z.array(z.strictObject({ step: z.int().min(0), loss: z.number() })),
+});
+/** What must be equal for a run to be the same run, and where it stands. */
+export type TrainingState = Readonly<z.infer<typeof stateSchema>>;
 
 /** The tensors of a run: trained parameters, both moments, and the best weights so far where they are kept. */
 export interface TrainingTensors {
@@ -34,7 +36,7 @@ export async function saveTrainingState(
   tensors: TrainingTensors,
 ): Promise<void> {
   const name = `step-${String(state.step).padStart(8, '0')}`;
-  await withAtomicFolder(join(folder, name), async (part) => {
+  const fill = async (part: string): Promise<void> => {
     for (const [kind, map] of Object.entries(tensors) as [string, Parameters][]) {
       await writeSafetensors(
         join(part, `${kind}.safetensors`),
@@ -47,22 +49,23 @@ export async function saveTrainingState(
       );
     }
     await writeFileAtomic(join(part, 'state.json'), JSON.stringify(state));
-  });
+  };
+  await withAtomicFolder(join(folder, name), fill, { cache: true });
   await keepOnly(folder, name);
 }
 
 /**
- * Read the newest state into the given buffers. Undefined when there is none; an `InputError` when it belongs to another run.
+ * Read the newest whole state into the given buffers; one that was damaged counts as absent. Undefined when there is none; an
+ * `InputError` when it belongs to another run.
  */
 export async function loadTrainingState(
   folder: string,
   identity: string,
   tensors: TrainingTensors,
 ): Promise<TrainingState | undefined> {
-  const newest = (await names(folder)).filter((name) => /^step-\d+$/.test(name)).at(-1);
-  if (newest === undefined) return undefined;
-  const at = join(folder, newest);
-  const state = JSON.parse(await readFile(join(at, 'state.json'), 'utf8')) as TrainingState;
+  const at = await newestWhole(folder);
+  if (at === undefined) return undefined;
+  const state = stateSchema.parse(JSON.parse(await readFile(join(at, 'state.json'), 'utf8')));
   if (state.identity !== identity) {
     throw new InputError(
       `${folder}: holds another training run (other settings, data or starting weights); choose another folder or remove it`,
@@ -82,10 +85,26 @@ export async function loadTrainingState(
   return state;
 }
 
+/** Remove the states of a run that ended, and the folder unless something else lies in it. */
+export async function removeTrainingState(folder: string): Promise<void> {
+  await keepOnly(folder, undefined);
+  await rmdir(folder).catch(() => {});
+}
+
+/** Folder of the newest state whose every byte is as it was written. */
+async function newestWhole(folder: string): Promise<string | undefined> {
+  for (const name of (await names(folder)).filter((n) => STATE.test(n)).toReversed())
+    if ((await brokenSeal(join(folder, name))) === undefined) return join(folder, name);
+  return undefined;
+}
+
+const STATE = /^step-\d{8}$/;
+const LEFTOVER = /^\.step-\d{8}\..*\.part$/;
+
 /** Remove former states and what killed runs left half-written. */
-async function keepOnly(folder: string, name: string): Promise<void> {
+async function keepOnly(folder: string, name: string | undefined): Promise<void> {
   for (const other of await names(folder)) {
-    if (other !== name && /^\.?step-\d+/.test(other))
+    if (other !== name && (STATE.test(other) || LEFTOVER.test(other)))
       await rm(join(folder, other), { recursive: true, force: true });
   }
 }

@@ -65,6 +65,7 @@ describe('fine-tuning', () => {
     expect(result.kind).toBe('adapter');
     expect(result.trainedParameters).toBe(3 * 8 * (32 + 24 + 24 + 32 + 40 + 40 + 40));
     expect((await readdir(out('adapter'))).sort()).toEqual([
+      '.crosspatch.json',
       'adapter_config.json',
       'adapter_model.safetensors',
       'training.json',

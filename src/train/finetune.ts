@@ -1,9 +1,9 @@
 /** @file Fine-tuning as people ask for it: a model folder and rows in, a model or an adapter folder out. */
-import { rm } from 'node:fs/promises';
 import { hashBytes, hashJson, InputError, Rng } from '../base/index.ts';
 import { initAdapters } from './adapters.ts';
 import { type Base, companions, openBase } from './base.ts';
 import { type TrainRow, trainRow } from './batches.ts';
+import { removeTrainingState } from './checkpoint.ts';
 import type { Parameters } from './parameters.ts';
 import { saveAdapter } from './peft.ts';
 import { inBatches, planBatches } from './plan.ts';
@@ -97,7 +97,7 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneResult
       files: { ...(await companions(base.checkpoint)), ...files },
       dtype: options.dtype,
     });
-  if (checkpoint !== undefined) await rm(checkpoint.folder, { recursive: true, force: true });
+  if (checkpoint !== undefined) await removeTrainingState(checkpoint.folder);
   return {
     ...result,
     folder,

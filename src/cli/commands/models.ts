@@ -140,7 +140,7 @@ function addConvert(models: Command, cli: Cli): void {
         'BF16',
       ]),
     )
-    .option('--overwrite', 'replace a folder that is not empty')
+    .option('--overwrite', 'replace a folder that crosspatch wrote')
     .action(
       async (
         reference: string,

@@ -2,8 +2,10 @@
 import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import {
+  claimFolder,
   InputError,
   type ProgressSink,
+  SEAL,
   withAtomicFolder,
   writeFileAtomic,
   writeJsonAtomic,
@@ -20,7 +22,7 @@ export interface ConvertOptions {
   readonly dtype?: FloatDtype;
   /** More files for the folder, by name: the tokenizer's. Defaults to none. */
   readonly extraFiles?: Readonly<Record<string, string>>;
-  /** Replace a folder that is there and not empty. Defaults to false. */
+  /** Replace a folder that crosspatch wrote. Defaults to false: an empty or new one is wanted. */
   readonly overwrite?: boolean;
   /** Hears `checkpoint.convert` in bytes. Defaults to nobody. */
   readonly onProgress?: ProgressSink;
@@ -32,7 +34,7 @@ const TORCH_NAME: Record<FloatDtype, string> = { F32: 'float32', F16: 'float16',
  * Write `checkpoint` to `outFolder`: `config.json`, `generation_config.json`, `model.safetensors` and `extraFiles`.
  * The folder appears when it is whole. Holds one 16 MiB piece of weights at a time.
  *
- * @throws InputError when `outFolder` is not empty and `overwrite` is not set
+ * @throws InputError when `outFolder` holds what crosspatch did not write, or is not empty and `overwrite` is not set
  */
 export async function convertToHf(
   checkpoint: Checkpoint,
@@ -40,12 +42,8 @@ export async function convertToHf(
   options: ConvertOptions = {},
 ): Promise<void> {
   const { dtype, extraFiles = {}, overwrite = false, onProgress } = options;
-  const there = await readdir(outFolder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
-    throw new InputError(`${outFolder}: wanted a folder, got something else; choose another`, {
-      cause: error,
-    });
-  });
+  await using _claim = await claimFolder(outFolder, { reads: [checkpoint.path] });
+  const there = (await readdir(outFolder).catch(() => [])).filter((name) => name !== SEAL);
   if (there.length > 0 && !overwrite)
     throw new InputError(
       `${outFolder}: wanted an empty or new folder, got ${there.length} entries; choose another, or allow overwriting`,

@@ -120,12 +120,16 @@ async function inOneFolder(
   const target = join(cacheRoot(cacheDir), 'flat', hashJson(stamps).slice(0, 32));
   const nameOf = (file: string, i: number): string => `${String(i).padStart(5, '0')}-${basename(file)}`;
   if ((await stat(target).catch(() => undefined)) === undefined)
-    await withAtomicFolder(target, async (aside) => {
-      for (const [i, file] of distinct.entries()) {
-        const to = join(aside, nameOf(file, i));
-        await link(file, to).catch(() => copyFile(file, to));
-      }
-    });
+    await withAtomicFolder(
+      target,
+      async (aside) => {
+        for (const [i, file] of distinct.entries()) {
+          const to = join(aside, nameOf(file, i));
+          await link(file, to).catch(() => copyFile(file, to));
+        }
+      },
+      { cache: true, unsealed: distinct.map(nameOf) },
+    );
   const real = await realpath(target);
   return new Map(distinct.map((f, i) => [f, join(real, nameOf(f, i))]));
 }

@@ -297,6 +297,7 @@ describe('convertToHf', () => {
       onProgress: (e) => void events.push(e),
     });
     expect((await readdir(out)).sort()).toEqual([
+      '.crosspatch.json',
       'config.json',
       'generation_config.json',
       'model.safetensors',

@@ -63,10 +63,14 @@ export async function openGguf(
     if (conversion === undefined) {
       conversion = removeLeftovers(parent)
         .then(() =>
-          withAtomicFolder(folder, async (aside) => {
-            await writeJsonAtomic(join(aside, 'config.json'), config);
-            await dequantiseTo(join(aside, 'model.safetensors'), path, plan, options.onProgress);
-          }),
+          withAtomicFolder(
+            folder,
+            async (aside) => {
+              await writeJsonAtomic(join(aside, 'config.json'), config);
+              await dequantiseTo(join(aside, 'model.safetensors'), path, plan, options.onProgress);
+            },
+            { cache: true },
+          ),
         )
         .finally(() => converting.delete(folder));
       converting.set(folder, conversion);

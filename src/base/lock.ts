@@ -3,18 +3,22 @@
  * owner; the lock of a process that is gone is taken over, so `kill -9` leaves nothing to clean up.
  */
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { link, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { InputError, type Owned, throwIfAborted } from '../base/index.ts';
+import { z } from 'zod';
+import type { Owned } from './dispose.ts';
+import { InputError, throwIfAborted } from './errors.ts';
+import { makeFolder } from './writable.ts';
 
-interface Owner {
-  readonly pid: number;
-  readonly host: string;
+const ownerSchema = z.strictObject({
+  pid: z.int().min(1),
+  host: z.string(),
   /** Start time of the process where the system tells it, against reused pids. */
-  readonly started: string | null;
-}
+  started: z.string().nullable(),
+});
+type Owner = z.infer<typeof ownerSchema>;
 
 export interface LockOptions {
   /** Wait until the owner is done instead of failing. Defaults to false. */
@@ -26,7 +30,7 @@ export interface LockOptions {
 
 /** Take the lock at `path`. Without `wait`, a living owner is an {@link InputError} that names it. */
 export async function acquireLock(path: string, options: LockOptions = {}): Promise<Owned> {
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   const own = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`;
   await writeFile(own, JSON.stringify(await thisProcess()));
   try {
@@ -34,8 +38,8 @@ export async function acquireLock(path: string, options: LockOptions = {}): Prom
       throwIfAborted(options.signal, options.what ?? 'lock');
       if (await tryLink(own, path)) return { [Symbol.asyncDispose]: () => rm(path, { force: true }) };
       const owner = await readOwner(path);
-      if (!owner) continue;
-      if (!(await isAlive(owner))) await removeStale(path, own);
+      if (owner === 'absent') continue;
+      if (owner === 'invalid' || !(await isAlive(owner))) await removeStale(path, own);
       else if (options.wait) await sleep(50);
       else throw new InputError(inUse(path, owner, options.what));
     }
@@ -59,9 +63,24 @@ async function tryLink(from: string, to: string): Promise<boolean> {
   }
 }
 
-async function readOwner(path: string): Promise<Owner | undefined> {
-  const text = await readFile(path, 'utf8').catch(() => undefined);
-  return text === undefined ? undefined : (JSON.parse(text) as Owner);
+/** A lock appears whole, so one whose content is invalid was damaged: it counts as absent and is removed. */
+async function readOwner(path: string): Promise<Owner | 'absent' | 'invalid'> {
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => error);
+  if (typeof text !== 'string') {
+    if (text.code === 'ENOENT') return 'absent';
+    throw new InputError(`${path}: the lock cannot be read (${text.code}); remove it`, { cause: text });
+  }
+  try {
+    return ownerSchema.safeParse(JSON.parse(text)).data ?? 'invalid';
+  } catch {
+    return 'invalid';
+  }
+}
+
+/** Whether a living process holds the lock at `path`. */
+export async function isLocked(path: string): Promise<boolean> {
+  const owner = await readOwner(path).catch(() => 'invalid' as const);
+  return typeof owner !== 'string' && (await isAlive(owner));
 }
 
 /** Only one process may remove a stale lock at a time, and it looks again first: else two could remove a fresh one. */
@@ -78,7 +97,8 @@ async function removeStale(path: string, own: string): Promise<void> {
   }
   try {
     const owner = await readOwner(path);
-    if (owner && !(await isAlive(owner))) await rm(path, { force: true });
+    if (owner === 'invalid' || (owner !== 'absent' && !(await isAlive(owner))))
+      await rm(path, { force: true, recursive: true });
   } finally {
     await rm(guard, { force: true });
   }

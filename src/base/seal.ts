@@ -1,0 +1,77 @@
+/**
+ * @file A folder's seal: `.crosspatch.json` with the SHA-256 of every other file. It says that crosspatch made the folder, and
+ * what; a bit that flipped, a file that is cut, missing or added is found by comparing.
+ */
+import { readdir, readFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { z } from 'zod';
+import { errorLine } from './errors.ts';
+import { hashFile, hashJson } from './hash.ts';
+
+/** Name of the seal within its folder. */
+export const SEAL = '.crosspatch.json';
+
+const sealSchema = z.strictObject({
+  made_by: z.literal('crosspatch'),
+  /** Path within the folder → SHA-256. */
+  files: z.record(z.string(), z.string().regex(/^[0-9a-f]{64}$/)),
+  /** Of the rest of this document. */
+  sha256: z.string(),
+});
+
+/** The seal's text for `folder` as it is now; `unsealed` files may change later. */
+export async function sealOf(folder: string, unsealed: readonly string[] = []): Promise<string> {
+  const files: Record<string, string> = {};
+  for (const name of await listFiles(folder))
+    if (name !== SEAL && !unsealed.includes(name)) files[name] = await hashFile(join(folder, name));
+  return sealText(files);
+}
+
+/** A seal over files whose hashes are known. */
+export function sealText(files: Readonly<Record<string, string>>): string {
+  const content = { made_by: 'crosspatch', files };
+  return `${JSON.stringify({ ...content, sha256: hashJson(content) }, null, 2)}\n`;
+}
+
+/** Files a seal lists, with their hashes; undefined where there is no seal or it was changed. */
+export async function readSeal(
+  folder: string,
+  name = SEAL,
+): Promise<Readonly<Record<string, string>> | undefined> {
+  try {
+    const { sha256, ...content } = sealSchema.parse(JSON.parse(await readFile(join(folder, name), 'utf8')));
+    return hashJson(content) === sha256 ? content.files : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Why the content of a sealed folder cannot be used, naming the file; undefined when every byte is as it was written. */
+export async function brokenSeal(
+  folder: string,
+  unsealed: readonly string[] = [],
+): Promise<string | undefined> {
+  try {
+    const files = await readSeal(folder);
+    if (files === undefined) return `${SEAL} is missing or was changed`;
+    const names = (await listFiles(folder)).filter((name) => name !== SEAL && !unsealed.includes(name));
+    const extra = names.find((name) => !Object.hasOwn(files, name));
+    if (extra !== undefined) return `${extra} was added`;
+    for (const [name, hash] of Object.entries(files)) {
+      if (!names.includes(name)) return `${name} is missing`;
+      if ((await hashFile(join(folder, name))) !== hash) return `${name} was changed`;
+    }
+    return undefined;
+  } catch (error) {
+    return errorLine(error);
+  }
+}
+
+/** Paths of all files and links under `folder`, relative, `/`-separated, sorted. */
+export async function listFiles(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile() || entry.isSymbolicLink())
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)).replaceAll('\\', '/'))
+    .sort();
+}
