@@ -52,7 +52,7 @@ export async function realTarget(path: string): Promise<string> {
 
 /** Throws an {@link InputError} when `target` (shown as `path`) holds anything that crosspatch did not write. */
 export async function refuseForeign(target: string, path = target): Promise<void> {
-  const entries = await readdir(target).catch((cause: NodeJS.ErrnoException) => {
+  const entries = await readdir(target).catch((cause: NodeJS.ErrnoException): string[] => {
     if (cause.code === 'ENOENT') return [];
     if (cause.code === 'ENOTDIR')
       throw new InputError(`${path}: wanted a folder to write, got a file; choose another`, { cause });
