@@ -12,8 +12,10 @@ export {
 } from './errors.ts';
 export { type AtomicFolderOptions, withAtomicFolder, writeFileAtomic, writeJsonAtomic } from './files.ts';
 export { canonicalJson, hashBytes, hashFile, hashJson } from './hash.ts';
+export { isPlainObject, type JsonOptions, parseJson } from './json.ts';
 export { acquireLock, isLocked, type LockOptions, processExists } from './lock.ts';
 export { type ProgressEvent, type ProgressSink, silent } from './progress.ts';
 export { Rng } from './rng.ts';
 export { brokenSeal, listFiles, readSeal, SEAL, sealText } from './seal.ts';
+export { showText, showValue } from './show.ts';
 export { makeFolder, unwritable, writeError } from './writable.ts';

@@ -1,5 +1,5 @@
 /** @file The one error of bad model files. */
-import { InputError } from '../../base/index.ts';
+import { InputError, showValue } from '../../base/index.ts';
 
 /** What a file should have held, what it held, and what to do about it. */
 export interface Complaint {
@@ -17,8 +17,5 @@ export class CheckpointError extends InputError {
   }
 }
 
-/** Text from an untrusted file, short and printable, for use in a message. */
-export function show(value: unknown): string {
-  const text = typeof value === 'bigint' ? `${value}` : (JSON.stringify(value) ?? String(value));
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
-}
+/** A value from an untrusted file, short and printable, for use in a message. */
+export const show = (value: unknown): string => showValue(value);

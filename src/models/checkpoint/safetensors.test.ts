@@ -2,6 +2,7 @@ import { link, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile }
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { InputError } from '../../base/index.ts';
 import { CheckpointError } from './errors.ts';
 import { safetensorsBytes } from './fuzz.helper.ts';
 import { openCheckpoint } from './open.ts';
@@ -74,7 +75,7 @@ describe('header', () => {
     ['no object', '[]', 0, /begins with \{/],
     ['broken JSON', '{"a":', 0, /does not parse/],
   ])('refuses %s', (_, json, dataBytes, message) => {
-    expect(() => parse(json, dataBytes)).toThrow(CheckpointError);
+    expect(() => parse(json, dataBytes)).toThrow(InputError);
     expect(() => parse(json, dataBytes)).toThrow(message);
   });
 

@@ -1,7 +1,7 @@
 /** @file What most families share: sizes, rotary scaling, sliding windows. */
-import { InputError } from '../../base/index.ts';
+import { InputError, showValue } from '../../base/index.ts';
 import type { BlockConfig, ModelConfig, RopeConfig } from '../config.ts';
-import { type ConfigReader, shortJson } from './reader.ts';
+import type { ConfigReader } from './reader.ts';
 
 /** Sizes every family names alike. What a file may leave out has the default of the family in transformers. */
 export function readSizes(
@@ -84,7 +84,7 @@ function readScaling(s: ConfigReader): RopeConfig['scaling'] {
     return scaling;
   }
   throw new InputError(
-    `${s.where}: rope_type ${shortJson(type)} is not supported; supported are default, linear, llama3`,
+    `${s.where}: rope_type ${showValue(type)} is not supported; supported are default, linear, llama3`,
   );
 }
 
@@ -101,7 +101,7 @@ export function readBlocks(
     const type = types?.[i] ?? (fallback(i) ? 'sliding_attention' : 'full_attention');
     if (type === 'full_attention') return { rope: rope.full };
     if (type !== 'sliding_attention')
-      throw new InputError(`${c.where}: layer_types[${i}] ${shortJson(type)} is not supported`);
+      throw new InputError(`${c.where}: layer_types[${i}] ${showValue(type)} is not supported`);
     if (window === undefined)
       throw new InputError(`${c.where}: block ${i} is sliding_attention, but sliding_window is not given`);
     return { rope: rope.sliding, window };

@@ -1,11 +1,11 @@
 /** @file `model_type` → family. To add one, see docs/contributing/add-a-family.md. */
-import { InputError } from '../../base/index.ts';
+import { InputError, showValue } from '../../base/index.ts';
 import type { ModelConfig } from '../config.ts';
 import { gemma2, gemma3 } from './gemma.ts';
 import { llama } from './llama.ts';
 import { mistral } from './mistral.ts';
 import { qwen2, qwen3 } from './qwen.ts';
-import { ConfigReader, shortJson } from './reader.ts';
+import { ConfigReader } from './reader.ts';
 
 const families: Readonly<Record<string, (c: ConfigReader) => ModelConfig>> = {
   llama,
@@ -28,7 +28,7 @@ export function parseModelConfig(config: Readonly<Record<string, unknown>>, wher
   const family = typeof type === 'string' && Object.hasOwn(families, type) ? families[type] : undefined;
   if (family === undefined) {
     throw new InputError(
-      `${where}: model_type ${shortJson(type)} is not supported; supported are ${supportedFamilies.join(', ')}`,
+      `${where}: model_type ${showValue(type)} is not supported; supported are ${supportedFamilies.join(', ')}`,
     );
   }
   const reader = new ConfigReader(config, where);

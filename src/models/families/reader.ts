@@ -1,5 +1,5 @@
 /** @file Reads `config.json` strictly: every key is used, or known to change nothing, or refused by name. */
-import { InputError } from '../../base/index.ts';
+import { InputError, showText, showValue } from '../../base/index.ts';
 
 /** Keys of every family that do not change what the forward pass computes. */
 const harmless = new Set([
@@ -40,7 +40,7 @@ export class ConfigReader {
 
   #fail(key: string, wanted: string): never {
     throw new InputError(
-      `${this.where}: config key ${key}: wanted ${wanted}, got ${shortJson(this.#config[key])}`,
+      `${this.where}: config key ${key}: wanted ${wanted}, got ${showValue(this.#config[key])}`,
     );
   }
 
@@ -104,7 +104,7 @@ export class ConfigReader {
   mustBe(key: string, ...values: readonly unknown[]): void {
     const value = this.raw(key);
     if (value !== undefined && !values.includes(value))
-      this.#fail(key, values.map((v) => JSON.stringify(v)).join(' or '));
+      this.#fail(key, values.map((v) => showValue(v)).join(' or '));
   }
 
   /** A list of strings of a given length, or undefined when absent. */
@@ -130,20 +130,13 @@ export class ConfigReader {
       (k) => !this.#used.has(k) && !harmless.has(k) && this.#config[k] !== null,
     );
     if (unknown.length > 0) {
-      const names = `${unknown.slice(0, 5).map(shortText).join(', ')}${unknown.length > 5 ? ', …' : ''}`;
+      const names = `${unknown
+        .slice(0, 5)
+        .map((k) => showText(k))
+        .join(', ')}${unknown.length > 5 ? ', …' : ''}`;
       throw new InputError(
         `${this.where}: config key ${names} is not known for this family; it may change the maths, so the model is refused`,
       );
     }
   }
-}
-
-/** JSON of a value for an error line, cut at 80 characters. */
-export function shortJson(value: unknown): string {
-  return value === undefined ? 'nothing' : shortText(JSON.stringify(value));
-}
-
-function shortText(text: string): string {
-  const line = text.replaceAll(/\s/g, ' ');
-  return line.length <= 80 ? line : `${line.slice(0, 79)}…`;
 }

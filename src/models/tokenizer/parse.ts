@@ -1,5 +1,5 @@
 /** @file Strict readers for the untyped JSON of tokenizer files: wrong types and unknown keys end in one `InputError` that names the place. */
-import { InputError } from '../../base/index.ts';
+import { InputError, showValue } from '../../base/index.ts';
 
 export type JsonObject = Record<string, unknown>;
 
@@ -76,9 +76,7 @@ export function unsupported(where: string, kind: unknown, supported: readonly st
 
 /** A value in an error message: short, and of one line. */
 export function describeValue(value: unknown): string {
-  if (value === undefined) return 'nothing';
   if (Array.isArray(value)) return `an array of ${value.length}`;
   if (typeof value === 'object' && value !== null) return 'an object';
-  const text = JSON.stringify(value) ?? typeof value;
-  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+  return showValue(value, 60);
 }
