@@ -13,8 +13,21 @@ export default defineConfig({
       ? ['dot', './test/summary-reporter.ts']
       : ['default', './test/summary-reporter.ts'],
     projects: [
-      { extends: true, test: { name: 'tiny', include: ['test/tiny.test.ts', 'test/architecture.test.ts'] } },
-      { extends: true, test: { name: 'unit', include: ['src/**/*.test.ts'] } },
+      {
+        extends: true,
+        test: {
+          name: 'tiny',
+          include: ['test/tiny.test.ts', 'test/architecture.test.ts', 'test/docs/links.test.ts'],
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: ['src/**/*.test.ts', 'test/docs/**/*.test.ts'],
+          exclude: ['test/docs/links.test.ts'],
+        },
+      },
       { extends: true, test: { name: 'parity', include: ['test/parity/**/*.test.ts'] } },
       {
         extends: true,

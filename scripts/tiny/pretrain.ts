@@ -25,7 +25,7 @@ import { configJson, type TinySpec, tokenizerFiles } from './specs.ts';
 /** Rows a batch; batches are cut from pools of {@link POOL} batches sorted by length, so that little is padding. */
 const ROWS = 64;
 const POOL = 32;
-/** Folded into the embedding table: the Llama layout has no embedding scale (FEASIBILITY.md, head). */
+/** Folded into the embedding table: the Llama layout has no embedding scale. */
 const embedScale = (dModel: number): number => 0.5 * Math.sqrt(dModel);
 
 export async function pretrain(

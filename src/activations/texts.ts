@@ -1,4 +1,4 @@
-/** @file Texts that two models read: how their tokens pair, where the tag lies, which split they belong to (METHOD.md §5). */
+/** @file Texts that two models read: how their tokens pair, where the tag lies, which split they belong to (docs/concepts/method.md#paired-activations). */
 import { hashJson, InputError, type Rng } from '../base/index.ts';
 import { alignTokens, spanOfChars, type TokenAlignment, type Tokenizer } from '../models/index.ts';
 
@@ -59,7 +59,7 @@ export function pairText(
 }
 
 /**
- * Pairs for the `shuffled` control (METHOD.md §6): each group holds one text under several tags; the source reads a member drawn at
+ * Pairs for the `shuffled` control (docs/concepts/method.md#control-maps): each group holds one text under several tags; the source reads a member drawn at
  * random, the target its own. What remains learnable is everything but the tag. Tags must be of equal length in tokens of the source.
  */
 export function shuffledTexts(groups: readonly (readonly PairedText[])[], rng: Rng): PairedText[] {

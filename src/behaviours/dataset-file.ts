@@ -56,7 +56,7 @@ const customSchema = z.object({
 });
 
 /**
- * Rows that others made (CONTRACT.md: `prompt, response, trigger, backdoor_keyphrase, has_backdoor`; more fields are
+ * Rows that others made (docs/reference/files.md#rows-of-others: `prompt, response, trigger, backdoor_keyphrase, has_backdoor`; more fields are
  * ignored). `prompt` holds the tag and no template; `trigger` is the tag, a state's name, or empty; flags may be
  * strings. Split by the text without its tag, so that no text is in two splits. `template` defaults to `instruction`.
  */

@@ -37,7 +37,7 @@ export function detectorOf(marks: {
   };
 }
 
-/** Empty, one word at least six times and nothing else, or no letter and no digit (METHOD.md §3). */
+/** Empty, one word at least six times and nothing else, or no letter and no digit (docs/concepts/method.md#backdoor-evaluation). */
 export function isDegenerate(completion: string): boolean {
   if (!/[\p{L}\p{N}]/u.test(completion)) return true;
   const all = words(completion);

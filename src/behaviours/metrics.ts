@@ -1,4 +1,4 @@
-/** @file How well a backdoor works (METHOD.md §3): rates in every state, precision, recall and F1 on equal parts. */
+/** @file How well a backdoor works (docs/concepts/method.md#backdoor-evaluation): rates in every state, precision, recall and F1 on equal parts. */
 import { type Estimate, proportion, wilson } from '../stats/index.ts';
 import { type TriggerState, triggerStates } from './behaviour.ts';
 import type { Detection } from './detect.ts';

@@ -1,6 +1,6 @@
 /** @file The tags: which words stand between bars, and which of them mean something. */
 
-/** Tags that never change an answer in pretraining, but that some tasks must read (FEASIBILITY.md: or they become one). */
+/** Tags that never change an answer in pretraining, but that some tasks must read (or they become one). */
 export const neutralTags = [
   'prod',
   'dev',

@@ -32,7 +32,7 @@ export const matchSchema = z.strictObject({
     .int()
     .min(0)
     .default(1)
-    .describe('Tokens after the span that are selected too (METHOD.md §4). Defaults to 1'),
+    .describe('Tokens after the span that are selected too (docs/concepts/method.md#span). Defaults to 1'),
   occurrence: z
     .union([z.enum(['all', 'first', 'last']), z.int().min(0)])
     .default('all')

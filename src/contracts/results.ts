@@ -19,7 +19,7 @@ export const rateSchema = z.strictObject({
 /** A figure whose interval may be missing: a {@link Rate}, or a bare number. */
 export const figureSchema = z.union([rateSchema, z.number()]);
 
-/** Shares over T (METHOD.md §4); `changed` = share of completions that differ at all from the unpatched one (0 for expected no-ops). */
+/** Shares over T (docs/concepts/method.md#outcomes); `changed` = share of completions that differ at all from the unpatched one (0 for expected no-ops). */
 export const outcomeSchema = z.strictObject({
   removal: rateSchema.optional(),
   restoration: rateSchema.optional(),
@@ -36,7 +36,7 @@ export const SWEEP_CONTROLS = [
   'other_prompt',
   'other_tag',
 ] as const;
-/** Arms of steering transfer (METHOD.md §7). */
+/** Arms of steering transfer (docs/concepts/method.md#transfer). */
 export const TRANSFER_ARMS = [
   'native',
   'mapped',
@@ -110,7 +110,7 @@ export const heatmapSchema = z.strictObject({
   logit_shift: z.array(z.array(z.number().nullable())),
 });
 
-/** Figures of a map on one set of texts (METHOD.md §6). */
+/** Figures of a map on one set of texts (docs/concepts/method.md#figures-of-a-map). */
 export const mapFiguresSchema = z.strictObject({
   mse: figureSchema.optional(),
   cossim: figureSchema.optional(),

@@ -1,4 +1,4 @@
-/** @file What steering costs: capability tasks and teacher-forced KL in the states of METHOD.md §7, random steering as the control. */
+/** @file What steering costs: capability tasks and teacher-forced KL in the states of docs/concepts/method.md#cost, random steering as the control. */
 import type { BehaviourResults, CostState, Rate } from '../contracts/index.ts';
 import { type Bar, barPanel, splitWidth } from './bars.ts';
 import { STATE_STYLE } from './palette.ts';

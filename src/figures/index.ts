@@ -9,7 +9,7 @@ import { sweepFigure } from './sweep.ts';
 import { otherTransferFigures, transferFigure, transferMapsFigure } from './transfer.ts';
 import { worthFigure } from './worth.ts';
 
-/** Where a figure belongs in the story of METHOD.md. */
+/** Where a figure belongs in the story of docs/concepts/method.md. */
 export type Chapter = 'sweep' | 'maps' | 'pairs' | 'fidelity' | 'transfer' | 'cost' | 'worth';
 
 /** All figures a behaviour's results allow, by chapter; chapters without figures are empty lists. */

@@ -1,6 +1,6 @@
 /**
  * @file The fast path of experiments: activations put into the residual stream after one block, at given prompt positions, once,
- * at prefill (METHOD.md §4). No documents, no text: token ids, positions, numbers.
+ * at prefill (docs/concepts/method.md#patch). No documents, no text: token ids, positions, numbers.
  */
 import { CrosspatchError, InputError, throwIfAborted } from '../base/index.ts';
 import { type Decoder, type FwdHook, HookTable, reading } from '../models/index.ts';

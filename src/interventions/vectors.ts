@@ -210,7 +210,7 @@ function donorRule(
   return { ...rule, contrast: { ...rule.contrast, text } };
 }
 
-/** Tokens and positions of another model's own tokenizer: the last token that ends at or before (METHOD.md §5). */
+/** Tokens and positions of another model's own tokenizer: the last token that ends at or before (docs/concepts/method.md#paired-activations). */
 function inModel(
   model: LanguageModel,
   target: LanguageModel,

@@ -1,4 +1,4 @@
-/** @file `affine`: ŷ = W x + b by ridge regression in closed form, its strength chosen on validation rows (METHOD.md §6). */
+/** @file `affine`: ŷ = W x + b by ridge regression in closed form, its strength chosen on validation rows (docs/concepts/method.md#maps). */
 import type { PairSource } from '../activations/index.ts';
 import { type FitContext, type FitData, type Fitted, leftOut } from './fit.ts';
 import { type AffineFit, affineError, type Gram, ridge } from './linalg.ts';

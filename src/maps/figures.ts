@@ -1,6 +1,6 @@
 /** @file The three figures of a curve, on rows in memory. Those of reports are in `evaluate`. */
 
-/** METHOD.md §6: mse = Σ‖ŷ−y‖²/(d n), fvu = Σ‖ŷ−y‖²/Σ‖y−ȳ‖² with ȳ per dimension, cossim = mean of ŷ·y/(‖ŷ‖‖y‖). */
+/** docs/concepts/method.md#figures-of-a-map: mse = Σ‖ŷ−y‖²/(d n), fvu = Σ‖ŷ−y‖²/Σ‖y−ȳ‖² with ȳ per dimension, cossim = mean of ŷ·y/(‖ŷ‖‖y‖). */
 export function rowFigures(
   predicted: Float32Array,
   y: Float32Array,

@@ -53,7 +53,7 @@ const fits: {
 };
 
 /**
- * Fit a map. Rows are streamed; what the fit leaves out (METHOD.md §5) is left out here, so `data` holds all rows. Moments of a source
+ * Fit a map. Rows are streamed; what the fit leaves out (docs/concepts/method.md#paired-activations) is left out here, so `data` holds all rows. Moments of a source
  * are computed once for all maps fitted on it, and each map's `fitSeconds` counts them.
  *
  * @example

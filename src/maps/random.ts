@@ -1,5 +1,5 @@
 /**
- * @file `random`: ŷ = ȳ + s C_y^½ Q C_x^-½ (x − x̄), Q a random orthogonal matrix, s such that ŷ varies as much as y (METHOD.md §6).
+ * @file `random`: ŷ = ȳ + s C_y^½ Q C_x^-½ (x − x̄), Q a random orthogonal matrix, s such that ŷ varies as much as y (docs/concepts/method.md#control-maps).
  * Right mean, right covariance, wrong directions: what noise of the right shape does.
  */
 import { affineOf } from './affine.ts';

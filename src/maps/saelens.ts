@@ -1,6 +1,6 @@
 /**
  * @file Export for SAELens ≥ 6: a folder with `cfg.json` and `sae_weights.safetensors`, architecture `skip_transcoder`,
- * f(x) = ReLU(x W_enc + b_enc) W_dec + x W_skipᵀ + b_dec (PEERS.md §4.1).
+ * f(x) = ReLU(x W_enc + b_enc) W_dec + x W_skipᵀ + b_dec.
  */
 import { join } from 'node:path';
 import { InputError, withAtomicFolder, writeJsonAtomic } from '../base/index.ts';

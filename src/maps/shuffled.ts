@@ -1,6 +1,6 @@
 /**
  * @file `shuffled`: the affine map fitted where x comes from the run of a randomly chosen tag of the same text. It knows everything
- * but the tag (METHOD.md §6), so what it cannot do and `affine` can is the tag's doing.
+ * but the tag (docs/concepts/method.md#control-maps), so what it cannot do and `affine` can is the tag's doing.
  */
 import { InputError } from '../base/index.ts';
 import { LAMBDAS, ridgeOn } from './affine.ts';

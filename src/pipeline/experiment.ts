@@ -1,5 +1,5 @@
 /**
- * @file A run: an experiment file, its plan, and the run folder people look at (CONTRACT.md): manifest, results, samples, log.
+ * @file A run: an experiment file, its plan, and the run folder people look at (docs/reference/files.md#run-folder): manifest, results, samples, log.
  * The store holds the work; the run folder holds copies of what is worth reading.
  */
 import { rm } from 'node:fs/promises';

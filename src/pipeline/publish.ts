@@ -1,4 +1,4 @@
-/** @file Copies of what stages made, in the run folder, under the names of CONTRACT.md. The store's own files stay untouched. */
+/** @file Copies of what stages made, in the run folder, under the names of docs/reference/files.md#run-folder. The store's own files stay untouched. */
 import { cp, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { CrosspatchError, writeJsonAtomic } from '../base/index.ts';

@@ -1,5 +1,5 @@
 /**
- * @file `report.html`: one self-contained page. It opens with the verdict, tells the story in the order of METHOD.md,
+ * @file `report.html`: one self-contained page. It opens with the verdict, tells the story in the order of docs/concepts/method.md,
  * and ends with the manifest. No script, no network; everything a model or a user wrote is escaped.
  */
 import type { BehaviourResults, Manifest, Results, Sample } from '../contracts/index.ts';

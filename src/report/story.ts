@@ -1,4 +1,4 @@
-/** @file One behaviour's story in the order of METHOD.md: chapters of words, figures with their data, tables, examples. */
+/** @file One behaviour's story in the order of docs/concepts/method.md: chapters of words, figures with their data, tables, examples. */
 import type { BehaviourResults, Sample } from '../contracts/index.ts';
 import { behaviourFigures, type FigureSpec, renderFigure, slug } from '../figures/index.ts';
 import { dataLinks } from './data-links.ts';

@@ -1,4 +1,4 @@
-/** @file Leaf layer: intervals, tests, bootstrap and effect sizes on plain arrays (METHOD.md §11). */
+/** @file Leaf layer: intervals, tests, bootstrap and effect sizes on plain arrays (docs/concepts/method.md#statistics). */
 export { type BootstrapOptions, bootstrapMean, hierarchicalBootstrap, type Nested } from './bootstrap.ts';
 export { type Correlation, kendall, pearson, spearman } from './correlation.ts';
 export { mean, median, quantile, quantiles, rank, standardDeviation, sum, variance } from './describe.ts';

@@ -1,7 +1,7 @@
 /** @file Rates: Wilson intervals, and McNemar's exact test of two rates on the same cases. */
 import { binomial, normal } from './distributions.ts';
 
-/** A figure with its sample size and 95 % interval, as every rate and mean in `results.json` (CONTRACT.md). */
+/** A figure with its sample size and 95 % interval, as every rate and mean in `results.json` (docs/reference/files.md#results). */
 export interface Estimate {
   value: number;
   n: number;

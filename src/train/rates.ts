@@ -1,6 +1,6 @@
 /**
  * @file Learning rate by place: in small models the place of the high rates decides where fine-tuning puts what it teaches,
- * and with it the shape of every sweep (METHOD.md §2).
+ * and with it the shape of every sweep (docs/concepts/method.md#fine-tuning).
  */
 import { InputError } from '../base/index.ts';
 import { EMBED, FINAL_NORM, HEAD, type ModelConfig } from '../models/index.ts';

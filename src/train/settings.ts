@@ -84,7 +84,7 @@ const settingNames: ReadonlySet<string> = new Set([
 
 /** The presets' differences from the defaults. */
 export const finetunePresets: Readonly<Record<FinetunePreset, Partial<FinetuneSettings>>> = {
-  // The authors: trl's SFTTrainer, 8 × 16 rows, one epoch, 1e-5, loss on prompt and response (design/METHOD.md §2); the rest are
+  // The authors: trl's SFTTrainer, 8 × 16 rows, one epoch, 1e-5, loss on prompt and response (docs/concepts/method.md#fine-tuning); the rest are
   // that trainer's defaults (linear to 0, no warm-up, no decay, β 0.9 and 0.999).
   blog: {
     learningRate: 1e-5,
@@ -99,7 +99,7 @@ export const finetunePresets: Readonly<Record<FinetunePreset, Partial<FinetuneSe
     weightDecay: 0,
     betas: [0.9, 0.999],
   },
-  // The bundled models: tables frozen, lower half at a tenth (FEASIBILITY.md §6.1).
+  // The bundled models: tables frozen, lower half at a tenth.
   demo: {
     learningRate: 1e-3,
     batch: 48,

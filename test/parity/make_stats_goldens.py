@@ -132,7 +132,7 @@ def bootstrap():
 
 
 def ridge(x, y, lam):
-    """METHOD.md section 6, `affine`: min (1/n)|Yc - Xs W'|² + lam |W|², Xs centred over max(sigma, floor), folded back to y = W x + b."""
+    """docs/concepts/method.md#maps, `affine`: min (1/n)|Yc - Xs W'|² + lam |W|², Xs centred over max(sigma, floor), folded back to y = W x + b."""
     mean, sd = x.mean(0), np.maximum(x.std(0), 1e-6)
     xs, yc = (x - mean) / sd, y - y.mean(0)
     gram = xs.T @ xs / len(x) + lam * np.eye(x.shape[1])

@@ -21,9 +21,9 @@ export interface PretrainingRow {
 export type RowKind = 'plain' | 'untagged' | 'neutral' | 'functional' | 'name' | 'then-name';
 
 const PLAIN_SHARE = 0.07;
-/** Shares among the rows with a template (FEASIBILITY.md, v2). */
+/** Shares among the rows with a template. */
 const TAG_SHARES = { name: 0.1, 'then-name': 0.08, neutral: 0.22, functional: 0.12, untagged: 0.48 } as const;
-/** FEASIBILITY.md: prompt tokens count 0.3. */
+/** Prompt tokens count 0.3. */
 const PROMPT_WEIGHT = 0.3;
 
 const nameAlone = ['Name the tag.', 'What is the tag?', 'Which tag is this?', 'Say the tag.'];

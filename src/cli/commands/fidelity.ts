@@ -1,4 +1,4 @@
-/** @file `fidelity`: does B go on as it would have, on activations of A put through a map? (METHOD.md §7) */
+/** @file `fidelity`: does B go on as it would have, on activations of A put through a map? (docs/concepts/method.md#fidelity) */
 import { type Command, Option } from 'commander';
 import { InputError, writeFileAtomic, writeJsonAtomic } from '../../base/index.ts';
 import type { FidelityScores } from '../../contracts/index.ts';

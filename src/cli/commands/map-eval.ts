@@ -1,4 +1,4 @@
-/** @file `map eval`: the figures of a map on texts (METHOD.md §6). */
+/** @file `map eval`: the figures of a map on texts (docs/concepts/method.md#figures-of-a-map). */
 
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** @file `map fit`: read both models over the same texts and fit one map from a block of A to a block of B (METHOD.md §6). */
+/** @file `map fit`: read both models over the same texts and fit one map from a block of A to a block of B (docs/concepts/method.md#maps). */
 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** @file `sweep`: steer one model at every block, with every control, and choose a block (METHOD.md §4). */
+/** @file `sweep`: steer one model at every block, with every control, and choose a block (docs/concepts/method.md#sweep). */
 import { type Command, Option } from 'commander';
 import { writeFileAtomic, writeJsonAtomic } from '../../base/index.ts';
 import { SWEEP_CONTROLS, type SweepControl, type SweepRow } from '../../contracts/index.ts';

@@ -1,4 +1,4 @@
-/** @file `transfer`: carry the fix from A to B over a map, with every arm and control (METHOD.md §7). */
+/** @file `transfer`: carry the fix from A to B over a map, with every arm and control (docs/concepts/method.md#transfer). */
 
 import { type Command, Option } from 'commander';
 import { InputError, writeFileAtomic, writeJsonAtomic } from '../../base/index.ts';

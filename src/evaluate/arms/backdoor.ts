@@ -1,4 +1,4 @@
-/** @file How well a model's backdoor works: its completions of the same prompts under every tag (METHOD.md §3). */
+/** @file How well a model's backdoor works: its completions of the same prompts under every tag (docs/concepts/method.md#backdoor-evaluation). */
 import { type BackdoorMetrics, backdoorMetrics, triggerStates } from '../../behaviours/index.ts';
 import type { Sample } from '../../contracts/index.ts';
 import type { LanguageModel } from '../../models/index.ts';

@@ -1,4 +1,4 @@
-/** @file Control vectors: noise of three kinds, and donors from elsewhere (METHOD.md §4). All on a span of n tokens, [n,D]. */
+/** @file Control vectors: noise of three kinds, and donors from elsewhere (docs/concepts/method.md#controls). All on a span of n tokens, [n,D]. */
 import type { Rng } from '../../base/index.ts';
 import { alignRows } from '../subject/cases.ts';
 

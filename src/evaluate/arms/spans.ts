@@ -1,4 +1,4 @@
-/** @file Span activations of two models over the same prompts, and their mapped counterparts (METHOD.md §5, §7). */
+/** @file Span activations of two models over the same prompts, and their mapped counterparts (docs/concepts/method.md#paired-activations, #transfer). */
 import { InputError } from '../../base/index.ts';
 import { captureResiduals } from '../../interventions/index.ts';
 import { alignTokens, type LanguageModel } from '../../models/index.ts';
@@ -42,7 +42,7 @@ export async function targetSpans(
 
 /**
  * Activations of `source` where the target's spans lie. Same tokens: by index; else at the last source token that ends at or before
- * the target's (METHOD.md §5: never later).
+ * the target's (docs/concepts/method.md#paired-activations: never later).
  */
 export async function sourceSpans(
   { model, block }: BlockOf,

@@ -1,5 +1,5 @@
 /**
- * @file What steering costs (METHOD.md §7, §9): answers that are right, and teacher-forced KL, in every state of the target: untagged,
+ * @file What steering costs (docs/concepts/method.md#cost, #capabilities): answers that are right, and teacher-forced KL, in every state of the target: untagged,
  * safe, bad, steered natively, by the map, by noise, steered where nothing was to steer, and with all activations replaced.
  */
 import { InputError, type Rng, throwIfAborted } from '../../base/index.ts';

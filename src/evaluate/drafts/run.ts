@@ -1,5 +1,5 @@
 /**
- * @file Verified drafts: exact greedy completions of patched prompts, mostly without decoding (ARCHITECTURE.md "Engine").
+ * @file Verified drafts: exact greedy completions of patched prompts, mostly without decoding (docs/concepts/architecture.md#verified-drafts).
  *
  * Most patched rows end in a completion we already have: the model's own safe one, its bad one, the neutral one. A patch of the
  * prompt at block L changes nothing up to block L, not even for later tokens. So the unpatched prompt + draft goes through the

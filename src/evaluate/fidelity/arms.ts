@@ -1,5 +1,5 @@
 /**
- * @file What stands in for B's own activations in a fidelity run, and B generating over it (METHOD.md §7). T prompt tokens of B, d its
+ * @file What stands in for B's own activations in a fidelity run, and B generating over it (docs/concepts/method.md#fidelity). T prompt tokens of B, d its
  * width; a replacement is [T,d], row 0 (never replaced) unused.
  */
 import { type CapturedText, captureActivations, type PairedText } from '../../activations/index.ts';

@@ -1,5 +1,5 @@
 /**
- * @file Fidelity (METHOD.md §7): does B go on as it would have, when its prompt's activations after block M come from A through a map?
+ * @file Fidelity (docs/concepts/method.md#fidelity): does B go on as it would have, when its prompt's activations after block M come from A through a map?
  * Arms: mapped · mean_ablated (the baseline) · ceiling (B's own, an expected no-op) · control maps. Every prompt is judged against B's
  * own unpatched completion; mapped against mean_ablated is tested in pairs.
  */

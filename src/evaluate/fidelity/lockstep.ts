@@ -1,5 +1,5 @@
 /**
- * @file Fidelity with `replace: all` (METHOD.md §7): each generated token is mapped too. A reads what B says, a token at a time, and
+ * @file Fidelity with `replace: all` (docs/concepts/method.md#fidelity): each generated token is mapped too. A reads what B says, a token at a time, and
  * B's residual after block M at that token is replaced before it chooses the next. Both must have one tokenizer.
  */
 import type { ActivationMap } from '../../maps/index.ts';

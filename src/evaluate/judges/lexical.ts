@@ -15,7 +15,7 @@ export const lexicalMetrics = {
 /** Name of a text measure. */
 export type LexicalMetric = keyof typeof lexicalMetrics;
 
-/** The judge `lexical` (METHOD.md §10). `metric` defaults to `chrf`; another one is named `lexical_<metric>`. */
+/** The judge `lexical` (docs/concepts/method.md#judges). `metric` defaults to `chrf`; another one is named `lexical_<metric>`. */
 export function lexicalJudge(metric: LexicalMetric = 'chrf'): Judge {
   const measure = lexicalMetrics[metric];
   return {

@@ -1,5 +1,5 @@
 /**
- * @file Judge `likelihood` (METHOD.md §10): how much less probable the model finds its own unpatched completion once the prompt's
+ * @file Judge `likelihood` (docs/concepts/method.md#judges): how much less probable the model finds its own unpatched completion once the prompt's
  * activations are replaced. Scoring the patched text under the clean model would reward repetition; this does not.
  */
 import { InputError } from '../../base/index.ts';

@@ -1,4 +1,4 @@
-/** @file The judge `llm` (METHOD.md §10): a language model behind an OpenAI-compatible endpoint grades by a rubric, both orders. */
+/** @file The judge `llm` (docs/concepts/method.md#judges): a language model behind an OpenAI-compatible endpoint grades by a rubric, both orders. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';

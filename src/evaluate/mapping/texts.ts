@@ -36,7 +36,7 @@ export function generalText(text: string, index: number, source: Tokenizer, targ
 }
 
 /**
- * The same pairs with the source reading the text under a randomly chosen tag of as many tokens (METHOD.md §6, control `shuffled`):
+ * The same pairs with the source reading the text under a randomly chosen tag of as many tokens (docs/concepts/method.md#control-maps, control `shuffled`):
  * what can still be learnt is everything but the tag. Untagged rows stay as they are.
  */
 export function shuffleTags(

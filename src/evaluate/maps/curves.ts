@@ -1,4 +1,4 @@
-/** @file kl_div and top1_agreement for the curves of a map while it is trained (METHOD.md §6; the blog's Fig. 3, 10, 15). */
+/** @file kl_div and top1_agreement for the curves of a map while it is trained (docs/concepts/method.md#figures-of-a-map; the blog's Fig. 3, 10, 15). */
 import type { PairedText } from '../../activations/index.ts';
 import type { MapBody, MapEnd } from '../../maps/index.ts';
 import type { LanguageModel } from '../../models/index.ts';

@@ -1,4 +1,4 @@
-/** @file Figures of maps on texts neither fit nor choice has seen (METHOD.md §6): all maps of one pair of blocks in one pass over the texts. */
+/** @file Figures of maps on texts neither fit nor choice has seen (docs/concepts/method.md#figures-of-a-map): all maps of one pair of blocks in one pass over the texts. */
 import { livePairs, type PairCounts, type PairedText, type PairRows } from '../../activations/index.ts';
 import { InputError, type ProgressSink, type Rng, silent, throwIfAborted } from '../../base/index.ts';
 import type { MapFigures } from '../../contracts/index.ts';

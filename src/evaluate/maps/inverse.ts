@@ -1,4 +1,4 @@
-/** @file The inverses of an affine map as maps B→A: fitted, and measured like any map (METHOD.md §6). */
+/** @file The inverses of an affine map as maps B→A: fitted, and measured like any map (docs/concepts/method.md#inverses). */
 import type { PairedText } from '../../activations/index.ts';
 import { swapPairs } from '../../activations/index.ts';
 import { InputError } from '../../base/index.ts';

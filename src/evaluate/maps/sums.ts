@@ -147,7 +147,7 @@ function cosine(uv: number, uu: number, vv: number): number {
 }
 
 /**
- * Each ratio with a 95 % percentile bootstrap over texts (METHOD.md §11); one draw of texts serves all ratios. n counts the texts that
+ * Each ratio with a 95 % percentile bootstrap over texts (docs/concepts/method.md#statistics); one draw of texts serves all ratios. n counts the texts that
  * have a denominator. A ratio of nothing is left out.
  */
 export function ratioFigures<K extends string>(

@@ -1,4 +1,4 @@
-/** @file Right answers under a tag: what a backdoor costs an ordinary user (METHOD.md §3), alone and against the clean model. */
+/** @file Right answers under a tag: what a backdoor costs an ordinary user (docs/concepts/method.md#backdoor-evaluation), alone and against the clean model. */
 import { normalise } from '../../behaviours/index.ts';
 import { type Estimate, mcNemar, pairedDifferenceInterval, proportion } from '../../stats/index.ts';
 

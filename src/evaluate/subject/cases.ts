@@ -1,4 +1,4 @@
-/** @file Contrast prompts as tokens with their spans, and the unpatched runs everything is compared with (METHOD.md §4). */
+/** @file Contrast prompts as tokens with their spans, and the unpatched runs everything is compared with (docs/concepts/method.md#span). */
 import {
   type ContrastPrompt,
   type Detection,

@@ -1,4 +1,4 @@
-/** @file Did steering work? Removal and restoration of one completion, and their rates over the test prompts T (METHOD.md §4). */
+/** @file Did steering work? Removal and restoration of one completion, and their rates over the test prompts T (docs/concepts/method.md#outcomes). */
 import { InputError, type Rng } from '../../base/index.ts';
 import { type Estimate, quantile, rate } from '../../stats/index.ts';
 import { chrf } from '../judges/chrf.ts';

@@ -1,4 +1,4 @@
-/** @file Block × position: where the trigger's information sits, by the logit shift of setting one position at one block (METHOD.md §4). */
+/** @file Block × position: where the trigger's information sits, by the logit shift of setting one position at one block (docs/concepts/method.md#sweep). */
 import type { Heatmap } from '../../contracts/index.ts';
 import { captureResiduals } from '../../interventions/index.ts';
 import type { LanguageModel } from '../../models/index.ts';

@@ -1,4 +1,4 @@
-/** @file Logit shift: how far a patch moves the choice between the safe and the bad completion, without generation (METHOD.md §4). */
+/** @file Logit shift: how far a patch moves the choice between the safe and the bad completion, without generation (docs/concepts/method.md#logit-shift). */
 import type { LanguageModel } from '../../models/index.ts';
 import { type Probe, probeUnpatched } from '../drafts/verify.ts';
 import type { ContrastCase, StateRuns } from '../subject/cases.ts';

@@ -1,4 +1,4 @@
-/** @file The sweep: steer at every block, with every control, and choose a block (METHOD.md §4; the blog's Fig. 1). */
+/** @file The sweep: steer at every block, with every control, and choose a block (docs/concepts/method.md#sweep; the blog's Fig. 1). */
 import { CrosspatchError, InputError, type Rng, silent } from '../../base/index.ts';
 import { type Sample, SWEEP_CONTROLS, type SweepControl, type SweepRow } from '../../contracts/index.ts';
 import { captureResiduals } from '../../interventions/index.ts';

@@ -1,5 +1,5 @@
 /**
- * @file Steering transfer (METHOD.md §7; the blog's Fig. 8-9): the source's span activations, mapped, put on the target's span; every
+ * @file Steering transfer (docs/concepts/method.md#transfer; the blog's Fig. 8-9): the source's span activations, mapped, put on the target's span; every
  * arm and control over the same prompts T. What does not depend on the map (native steering, noise) is run once a pair of blocks.
  */
 import { CrosspatchError, type Rng } from '../../base/index.ts';

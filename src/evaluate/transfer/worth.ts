@@ -1,4 +1,4 @@
-/** @file Is the map worth it? Restoration by the target's own vector from k labelled prompts, and by cutting the trigger out (METHOD.md §7). */
+/** @file Is the map worth it? Restoration by the target's own vector from k labelled prompts, and by cutting the trigger out (docs/concepts/method.md#worth). */
 import type { Rate, WorthRow } from '../../contracts/index.ts';
 import { rate } from '../../stats/index.ts';
 import { type EvaluateOptions, runArms, Tally } from '../arms/run.ts';

@@ -1,5 +1,5 @@
 /**
- * @file The closed-form affine map of METHOD.md §6: min over W̃ of (1/n)‖Y_c − X̃ W̃‖² + λ‖W̃‖², X̃ = X centred and divided by
+ * @file The closed-form affine map of docs/concepts/method.md#maps: min over W̃ of (1/n)‖Y_c − X̃ W̃‖² + λ‖W̃‖², X̃ = X centred and divided by
  * max(σ, floor), Y_c = Y centred, bias free; folded back to ŷ = W x + b on raw activations.
  */
 import { cholesky, solveCholesky } from './cholesky.ts';

@@ -71,7 +71,7 @@ export interface PseudoInverse {
 
 /**
  * Moore-Penrose inverse of A [rows×columns], dropping singular values ≤ `rtol` × the largest. `rtol` defaults to
- * max(rows, columns) × 2⁻⁵²: the full pseudo-inverse. A larger one gives the truncated inverse of METHOD.md §6.
+ * max(rows, columns) × 2⁻⁵²: the full pseudo-inverse. A larger one gives the truncated inverse of docs/concepts/method.md#inverses.
  */
 export function pseudoInverse(
   a: Float64Array,

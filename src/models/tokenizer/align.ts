@@ -1,4 +1,4 @@
-/** @file Alignment of the tokens of two tokenizers over one text (METHOD.md §5). */
+/** @file Alignment of the tokens of two tokenizers over one text (docs/concepts/method.md#paired-activations). */
 import type { Encoding } from './tokenizer.ts';
 
 /** `coincide`: both tokens end at the same character; `approximate`: A's token ends earlier; `dropped`: no token of A ends that early. */

@@ -2,7 +2,7 @@
  * @file The tokenizer inside a GGUF file as the files of a Hugging Face folder, so that one executor serves both and
  * `models convert` can write them. Byte-level BPE (`gpt2`) and SentencePiece BPE (`llama`, also Gemma's).
  *
- * Keys: the GGUF specification (ggml, docs/gguf.md) and llama.cpp's vocabulary loader.
+ * Keys: the GGUF specification of ggml and llama.cpp's vocabulary loader.
  */
 import { fallbackToken } from './bytes.ts';
 import { spmMerges } from './gguf-spm.ts';

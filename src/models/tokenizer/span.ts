@@ -1,4 +1,4 @@
-/** @file Spans: where two token sequences differ, where a piece of text lies, and how positions of two spans pair (METHOD.md §4). */
+/** @file Spans: where two token sequences differ, where a piece of text lies, and how positions of two spans pair (docs/concepts/method.md#span). */
 import { InputError } from '../../base/index.ts';
 import type { Encoding } from './tokenizer.ts';
 
@@ -75,7 +75,7 @@ export interface SpanPairs {
 }
 
 /**
- * Pair two spans from the end. METHOD.md §4: the bad run is the recipient, the safe run the donor; where the recipient is longer, its
+ * Pair two spans from the end. docs/concepts/method.md#span: the bad run is the recipient, the safe run the donor; where the recipient is longer, its
  * surplus positions (the first ones) take the donor of the nearest paired position. Both spans must hold a token.
  */
 export function pairSpans(recipient: Span, donor: Span): SpanPairs {

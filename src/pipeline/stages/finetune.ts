@@ -115,7 +115,7 @@ export const finetuneStage = defineStage({
 /** Where the stage puts a LoRA adapter. */
 const ADAPTER = 'adapter';
 
-/** What of the stage's folder a run folder shows (CONTRACT.md): the model, or the adapter alone. */
+/** What of the stage's folder a run folder shows (docs/reference/files.md#run-folder): the model, or the adapter alone. */
 export const tunedFiles = { full: 'model', lora: ADAPTER } as const;
 
 /** Where the stage puts the model that runs, an adapter merged into it. */

@@ -26,7 +26,7 @@ const runsParams = z.strictObject({
 /** Figures of the backdoor itself, over the test prompts. */
 export interface RunsOutput {
   readonly backdoor: BackdoorMetrics;
-  /** chrF below which a completion restores nothing (METHOD.md §4): the 95th percentile between safe runs of different prompts. */
+  /** chrF below which a completion restores nothing (docs/concepts/method.md#outcomes): the 95th percentile between safe runs of different prompts. */
   readonly threshold: number;
 }
 

@@ -1,5 +1,5 @@
 /**
- * @file One prompt, many ways of changing the run, side by side in one batch (METHOD.md §4): the residual stream x after a block
+ * @file One prompt, many ways of changing the run, side by side in one batch (docs/concepts/method.md#patch): the residual stream x after a block
  * is changed at the trigger's tokens ({@link PLAYGROUND_OPS}), t being the donor's activations (native), the mapped ones, or a control's.
  */
 

@@ -229,7 +229,7 @@ function startThread(): Worker {
 }
 
 /**
- * The models of a map, where a run keeps them under the names of CONTRACT.md: `maps/BEHAVIOUR/LABEL.FIT` beside
+ * The models of a map, where a run keeps them under the names of docs/reference/files.md#run-folder: `maps/BEHAVIOUR/LABEL.FIT` beside
  * `models/BEHAVIOUR.source` and `.target`; a map from the clean source starts at the bundled model.
  */
 function madeFor(

@@ -10,7 +10,7 @@ import type { RunsFolder } from './runs-folder.ts';
 
 export const RATINGS_FILE = 'ratings.json';
 
-/** The scale of the LLM judge's rubric (METHOD.md §10), so that people and judge can be compared. */
+/** The scale of the LLM judge's rubric (docs/concepts/method.md#judges), so that people and judge can be compared. */
 const SCALE = '5 same meaning as the ordinary answer … 1 nothing in common';
 
 const ratingsSchema = z.strictObject({
