@@ -89,7 +89,7 @@ async function half(run: string, to: string): Promise<void> {
     const state = events.findLast((event) => event.stage === id)?.state ?? 'waiting';
     return { id, needs, status: state === 'started' ? 'running' : state };
   });
-  const { finished_at: _finished, ...rest } = manifest;
+  const { finished_at: _finished, sha256: _sha256, ...rest } = manifest;
   const now = { ...rest, status: 'running', started_at: shift(manifest.started_at), stages };
   await writeFile(join(to, 'manifest.json'), JSON.stringify(now));
 }

@@ -5,15 +5,20 @@ import { expandExperiment, packageVersions } from '../pipeline/index.ts';
 import { runCli } from './program.ts';
 
 const stop = new AbortController();
-process.on('SIGINT', () => {
-  if (stop.signal.aborted) process.exit(1);
-  process.stderr.write('\nstopping; what is finished is kept (Ctrl-C again to stop at once)\n');
-  stop.abort();
-});
+// A closed terminal and a job scheduler ask as Ctrl-C does.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  process.on(signal, () => {
+    if (stop.signal.aborted) process.exit(1);
+    process.stderr.write('\nstopping; what is finished is kept (Ctrl-C again to stop at once)\n');
+    stop.abort();
+  });
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
-  throw error;
+  if (error.code === 'EIO') return; // the terminal is gone; the signal says so
+  process.stderr.write(`error: standard output: cannot be written (${error.code})\n`);
+  process.exit(2);
 });
+process.stderr.on('error', () => {});
 
 const versions = await packageVersions();
 process.exitCode = await runCli(

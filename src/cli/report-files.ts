@@ -1,9 +1,9 @@
 /** @file Writes `report.html` and `figures/` of a run folder from its records. */
 import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { InputError, withAtomicFolder, writeFileAtomic } from '../base/index.ts';
+import { dirname, join } from 'node:path';
+import { InputError, refuseForeignFile, withAtomicFolder, writeFileAtomic } from '../base/index.ts';
 import { type Sample, sampleSchema } from '../contracts/index.ts';
-import { readManifest, readResults } from '../pipeline/index.ts';
+import { checkPublished, readManifest, readResults } from '../pipeline/index.ts';
 import { figureFiles, renderReport, verdict } from '../report/index.ts';
 
 export interface WrittenReport {
@@ -21,6 +21,7 @@ export async function writeReport(folder: string): Promise<WrittenReport> {
     readSamples(join(folder, 'samples')),
   ]);
   const path = join(folder, 'report.html');
+  await refuseForeignFile(path, (text) => text.includes('crosspatch'));
   await writeFileAtomic(path, renderReport({ results, manifest, samples }));
   const figures = figureFiles(results, samples);
   await withAtomicFolder(join(folder, 'figures'), async (aside) => {
@@ -33,6 +34,7 @@ async function readSamples(folder: string): Promise<Sample[]> {
   const names = await readdir(folder).catch(() => [] as string[]);
   const samples: Sample[] = [];
   for (const name of names.filter((n) => n.endsWith('.jsonl')).sort()) {
+    await checkPublished(dirname(folder), `samples/${name}`);
     const lines = (await readFile(join(folder, name), 'utf8')).split('\n');
     for (const [i, line] of lines.entries()) {
       if (line === '') continue;

@@ -37,7 +37,8 @@ export const manifestSchema = z.strictObject({
   schema_version: z.literal(1),
   name: z.string(),
   command: z.array(z.string()).optional(),
-  status: z.enum(['running', 'done', 'failed', 'cancelled']),
+  /** `interrupted` is never written: readers say it of a run whose process is gone. */
+  status: z.enum(['running', 'done', 'failed', 'cancelled', 'interrupted']),
   started_at: z.string(),
   finished_at: z.string().optional(),
   config: z.strictObject({ given: z.unknown(), resolved: z.unknown() }),
@@ -58,6 +59,8 @@ export const manifestSchema = z.strictObject({
   }),
   stages: z.array(manifestStageSchema),
   error: z.string().optional(),
+  /** Of the rest of this document. */
+  sha256: z.string().optional(),
 });
 
 export type ManifestModel = z.infer<typeof manifestModelSchema>;

@@ -15,7 +15,7 @@ export interface StagePayload {
 
 const stops = new Map<number, AbortController>();
 
-process.on('SIGINT', () => {});
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
 process.on('disconnect', () => process.exit(1));
 process.on('message', (message: ToChild) => {
   if (message.type === 'abort') stops.get(message.id)?.abort();

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +10,7 @@ import { InputError, Rng } from '../base/index.ts';
 import { manifestSchema, parseRecipe, type Results, stableResults } from '../contracts/index.ts';
 import {
   acquireLock,
+  checkPublished,
   checkRequirement,
   compareResults,
   flattenResults,
@@ -28,12 +29,12 @@ beforeEach(async () => {
 afterEach(() => rm(root, { recursive: true, force: true }));
 
 const TEXT = 'name: toy\nmodels: { source: a, target: b }\n';
-const run = (out: string, overrides: string[] = []) =>
+const run = (out: string, overrides: string[] = [], jobs = 2) =>
   runExperiment({
     parsed: parseRecipe([{ file: 'toy.yaml', text: TEXT }], overrides),
     expand: expandToy,
     out: join(root, out),
-    jobs: 2,
+    jobs,
   });
 
 describe('run folder', () => {
@@ -58,6 +59,75 @@ describe('run folder', () => {
     const log = readLog(`${await readFile(join(out, 'log.jsonl'), 'utf8')}{"cut sho`);
     expect(log.filter((line) => line.state === 'done').map((line) => line.stage)).toHaveLength(4);
     expect(await listRuns(root)).toMatchObject([{ name: 'toy', status: 'done' }]);
+  });
+
+  it('is the same bytes from a first run, from the store, and in another order, times aside', async () => {
+    const text = async (out: string) =>
+      (await readFile(join(root, out, 'results.json'), 'utf8')).replace(
+        /("toy\.\S+|"peak_memory_bytes"): [\d.]+/g,
+        '$1',
+      );
+    await run('first/run');
+    const first = await text('first/run');
+    await run('first/run');
+    expect(await text('first/run')).toBe(first);
+    await run('second/run', [], 1);
+    expect(await text('second/run')).toBe(first);
+  });
+
+  it('refuses a folder that is no run folder, and what somebody put where it publishes', async () => {
+    await mkdir(join(root, 'project'));
+    await writeFile(join(root, 'project/manifest.json'), '{"manifest_version": 3}');
+    await expect(run('project')).rejects.toThrow(
+      /project: holds files and is no run folder \(manifest.json\)/,
+    );
+    await mkdir(join(root, 'mine/maps/all'), { recursive: true });
+    await run('other/run');
+    await cp(join(root, 'other/run/manifest.json'), join(root, 'mine/manifest.json'));
+    await writeFile(join(root, 'mine/maps/all/thesis.tex'), 'years of work');
+    await expect(run('mine')).rejects.toThrow(/maps\/all: is there, and no run wrote it/);
+    expect(await readdir(join(root, 'mine/maps/all'))).toEqual(['thesis.tex']);
+  });
+
+  it('finds changed bytes by name, and the next run mends them', async () => {
+    const out = join(root, 'one');
+    await run('one');
+    const files = ['results.json', 'manifest.json', 'maps/all/samples.jsonl'];
+    const whole = await Promise.all(files.map((file) => readFile(join(out, file), 'utf8')));
+    const read = async () => {
+      await readManifest(out);
+      await readResults(out);
+      await checkPublished(out, 'maps/all/samples.jsonl');
+    };
+    for (const [i, file] of files.entries()) {
+      await writeFile(
+        join(out, file),
+        whole[i]!.replace(/\d(?=\D*$)/, (d) => String((Number(d) + 1) % 10)),
+      );
+      await expect(read(), file).rejects.toThrow(new RegExp(`${file}:? was changed`));
+      await run('one');
+      await read();
+    }
+    await rm(join(out, 'maps/all/samples.jsonl'));
+    await expect(read()).rejects.toThrow(/samples.jsonl: is missing/);
+    await writeFile(join(out, '.published.json'), '{"files": {}, "keys": {}, "sha256": ""}'); // invalid: absent
+    await run('one');
+    await read();
+    expect(await readFile(join(out, files[2]!), 'utf8')).toBe(whole[2]);
+  });
+
+  it('whose process is gone is interrupted; one broken folder does not hide the others', async () => {
+    const out = join(root, 'one');
+    await run('one');
+    const { sha256: _, ...done } = JSON.parse(await readFile(join(out, 'manifest.json'), 'utf8'));
+    const running = { ...done, status: 'running' };
+    await writeFile(join(out, 'manifest.json'), JSON.stringify(running));
+    await mkdir(join(root, 'broken'));
+    await writeFile(join(root, 'broken/manifest.json'), 'null');
+    expect(await listRuns(root)).toMatchObject([{ name: 'toy', status: 'interrupted' }]);
+    expect((await readManifest(out)).status).toBe('interrupted');
+    await using _lock = await acquireLock(join(out, '.lock'));
+    expect((await readManifest(out)).status).toBe('running');
   });
 
   it('repeats: one seed the same results, another seed others; a second run takes all from the store', async () => {

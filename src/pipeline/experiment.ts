@@ -8,19 +8,24 @@ import {
   AbortedError,
   acquireLock,
   errorLine,
+  hashJson,
   InputError,
   makeFolder,
   unwritable,
   writeJsonAtomic,
 } from '../base/index.ts';
 import type { Manifest, ManifestStage, ParsedRecipe, Recipe } from '../contracts/index.ts';
+import { Ledger } from './ledger.ts';
 import { logSink } from './log.ts';
 import { describeMachine, gitState, packageVersions } from './machine.ts';
 import { type NodeRef, needs, Plan, type PlanNode } from './plan.ts';
 import { PREVIEW, previewOutput } from './preview.ts';
 import { Publisher } from './publish.ts';
 import { type FinishedNode, type RunEvent, type RunSink, runPlan } from './runner.ts';
+import { MANIFEST, RUN_LOCK, refuseForeignRun } from './runs.ts';
 import { Store } from './store.ts';
+
+const RESULTS = 'results.json';
 
 /** Turns a resolved recipe into stages. `results` is the node whose output is `results.json`, timings aside. */
 export type Expand = (recipe: Recipe, plan: Plan) => Promise<{ readonly results?: NodeRef<object> }>;
@@ -71,8 +76,9 @@ export async function runExperiment(options: ExperimentOptions): Promise<Experim
   try {
     const { plan, results } = await planExperiment(options.parsed.recipe, options.expand);
     plan.select(options.only);
+    await refuseForeignRun(out);
     await makeFolder(out);
-    await using _lock = await acquireLock(join(out, '.lock'), { what: out });
+    await using _lock = await acquireLock(join(out, RUN_LOCK), { what: out });
     return await inFolder(options, plan, results);
   } catch (error) {
     throw asInputError(error, out);
@@ -85,8 +91,10 @@ async function inFolder(
   resultsNode: NodeRef<object> | undefined,
 ): Promise<ExperimentSummary> {
   const { out } = options;
-  const publisher = new Publisher(out);
-  const manifest = new ManifestFile(join(out, 'manifest.json'), await firstManifest(options, plan));
+  const ledger = await Ledger.open(out);
+  const publisher = new Publisher(out, ledger);
+  const manifest = new ManifestFile(join(out, MANIFEST), await firstManifest(options, plan));
+  await ledger.announce(RESULTS);
   await manifest.write();
   const log = logSink(join(out, 'log.jsonl'));
   const onEvent = (event: RunEvent) => {
@@ -102,7 +110,7 @@ async function inFolder(
     if (output)
       await writeJsonAtomic(join(out, PREVIEW), {
         ...output,
-        timings: timings(soFar),
+        timings: timings(plan, soFar),
         peak_memory_bytes: 0,
       });
   };
@@ -121,8 +129,11 @@ async function inFolder(
       },
     });
     const output = resultsNode && finished.get(resultsNode.id)?.output;
-    const results = output && { ...output, timings: timings(finished), peak_memory_bytes: memory };
-    if (results) await writeJsonAtomic(join(out, 'results.json'), results);
+    const results = output && { ...output, timings: timings(plan, finished), peak_memory_bytes: memory };
+    if (results && resultsNode) {
+      await writeJsonAtomic(join(out, RESULTS), results);
+      await ledger.record(RESULTS, resultsNode.key);
+    }
     await rm(join(out, PREVIEW), { force: true });
     await manifest.end('done');
     return { out, manifest: manifest.value, ...(results ? { results } : {}) };
@@ -134,9 +145,13 @@ async function inFolder(
   }
 }
 
-function timings(finished: ReadonlyMap<string, FinishedNode>): Record<string, number> {
+/** In the order of the plan, whichever stage ended first. */
+function timings(plan: Plan, finished: ReadonlyMap<string, FinishedNode>): Record<string, number> {
   return Object.fromEntries(
-    [...finished.values()].filter((n) => n.seconds > 0).map((n) => [n.id, n.seconds]),
+    plan.nodes.flatMap(({ id }) => {
+      const seconds = finished.get(id)?.seconds ?? 0;
+      return seconds > 0 ? [[id, seconds]] : [];
+    }),
   );
 }
 
@@ -179,7 +194,9 @@ class ManifestFile {
 
   /** One write after the other, so that the last state is the one that stays. */
   write(): Promise<void> {
-    this.#writing = this.#writing.catch(() => {}).then(() => writeJsonAtomic(this.#path, this.value));
+    this.#writing = this.#writing
+      .catch(() => {})
+      .then(() => writeJsonAtomic(this.#path, { ...this.value, sha256: hashJson(this.value) }));
     return this.#writing;
   }
 

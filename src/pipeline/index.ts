@@ -10,8 +10,9 @@ export {
   planExperiment,
   runExperiment,
 } from './experiment.ts';
+export { checkPublished } from './ledger.ts';
 export { type LoadOptions, loadRecipe } from './load.ts';
-export { type LogLine, logSink, readLog } from './log.ts';
+export { type LogLine, logSink, readLog, readLogLine } from './log.ts';
 export { describeMachine, gitState, packageRoot, packageVersions } from './machine.ts';
 export {
   hashPath,

@@ -1,6 +1,19 @@
 /** @file `log.jsonl` of a run folder: every event with its time, one JSON object a line; the web app tails it. */
 import { appendFileSync } from 'node:fs';
+import { z } from 'zod';
 import type { RunEvent } from './runner.ts';
+
+const logLineSchema = z.looseObject({
+  time: z.string(),
+  stage: z.string(),
+  state: z.enum(['started', 'running', 'cached', 'done', 'failed']),
+  done: z.number(),
+  total: z.number().optional(),
+  unit: z.string().optional(),
+  figures: z.record(z.string(), z.number()).optional(),
+  message: z.string().optional(),
+  seconds: z.number().optional(),
+});
 
 /** A line of the log. */
 export interface LogLine extends RunEvent {
@@ -39,13 +52,20 @@ export function logSink(path: string): ((event: RunEvent) => void) & { flush(): 
   return Object.assign(sink, { flush });
 }
 
-/** The events of a log's text; a last line that a kill cut short is left out. */
+/** The events of a log's text; a last line that a kill cut short, and whatever is no event, is left out. */
 export function readLog(text: string): LogLine[] {
   return text.split('\n').flatMap((line) => {
-    try {
-      return line === '' ? [] : [JSON.parse(line) as LogLine];
-    } catch {
-      return [];
-    }
+    const event = readLogLine(line);
+    return event === undefined ? [] : [event];
   });
+}
+
+/** One line of a log, if it is an event. */
+export function readLogLine(line: string): LogLine | undefined {
+  if (line === '') return undefined;
+  try {
+    return logLineSchema.safeParse(JSON.parse(line)).data;
+  } catch {
+    return undefined;
+  }
 }

@@ -1,7 +1,7 @@
 /**
  * @file Child processes that run stages and tasks by name: ONNX Runtime blocks the event loop it runs on, so work that should
- * go on side by side needs processes. A child lives on for the next call, dies with its parent, and ignores Ctrl-C: the parent
- * tells it to stop.
+ * go on side by side needs processes. A child lives on for the next call, dies with its parent, and ignores Ctrl-C and
+ * the signals that end a session: the parent tells it to stop.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { createRequire } from 'node:module';

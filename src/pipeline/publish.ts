@@ -1,21 +1,21 @@
 /** @file Copies of what stages made, in the run folder, under the names of docs/reference/files.md#run-folder. The store's own files stay untouched. */
-import { cp, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { cp, mkdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { CrosspatchError, writeJsonAtomic } from '../base/index.ts';
+import { CrosspatchError, hashFile, InputError, listFiles, unwritable } from '../base/index.ts';
+import type { Ledger } from './ledger.ts';
 import type { PlanNode } from './plan.ts';
 import type { FinishedNode } from './runner.ts';
 import { STORE_FILES } from './store.ts';
 
-/** Publishes into one run folder; `.published.json` remembers which content is there, so that a second run copies nothing. */
+/** Publishes into one run folder; its ledger remembers which content is there, so that a second run copies nothing. */
 export class Publisher {
   readonly #out: string;
-  readonly #ledger: string;
-  #published: Record<string, string> | undefined;
+  readonly #ledger: Ledger;
   #turn: Promise<void> = Promise.resolve();
 
-  constructor(out: string) {
+  constructor(out: string, ledger: Ledger) {
     this.#out = out;
-    this.#ledger = join(out, '.published.json');
+    this.#ledger = ledger;
   }
 
   /** Copy what `node` publishes, one node at a time. */
@@ -26,19 +26,30 @@ export class Publisher {
   }
 
   async #copyAll(wanted: Readonly<Record<string, string>>, done: FinishedNode): Promise<void> {
-    this.#published ??= JSON.parse(await readFile(this.#ledger, 'utf8').catch(() => '{}')) as Record<
-      string,
-      string
-    >;
     for (const [to, from] of Object.entries(wanted)) {
-      const target = join(this.#out, to);
-      const there = await stat(target).catch(() => undefined);
-      if (there && this.#published[to] === done.key) continue;
-      await copy(join(done.folder, from), target, done.id);
-      this.#published[to] = done.key;
+      if (await this.#ledger.holds(to, done.key)) continue;
+      const [source, target] = [join(done.folder, from), join(this.#out, to)];
+      if (!this.#ledger.has(to) && (await differs(source, target)))
+        throw new InputError(
+          `${target}: is there, and no run wrote it; move it away, or choose another folder with --out`,
+        );
+      await this.#ledger.announce(to);
+      await copy(source, target, done.id);
+      await this.#ledger.record(to, done.key);
     }
-    await writeJsonAtomic(this.#ledger, this.#published);
   }
+}
+
+/** Whether something else than a copy of `source` lies at `target`. */
+async function differs(source: string, target: string): Promise<boolean> {
+  const there = await stat(target).catch(() => undefined);
+  if (there === undefined) return false;
+  if (!there.isDirectory()) return (await hashFile(source).catch(() => '')) !== (await hashFile(target));
+  const own = (await listFiles(source).catch(() => [])).filter((name) => !STORE_FILES.includes(name));
+  for (const name of (await listFiles(target)).filter((n) => !STORE_FILES.includes(n)))
+    if (!own.includes(name) || (await hashFile(join(source, name))) !== (await hashFile(join(target, name))))
+      return true;
+  return false;
 }
 
 async function copy(from: string, to: string, id: string): Promise<void> {
@@ -52,6 +63,9 @@ async function copy(from: string, to: string, id: string): Promise<void> {
     await rm(to, { recursive: true, force: true });
     await rename(aside, to);
   } catch (cause) {
-    throw new CrosspatchError(`${id}: cannot copy its results to ${to}`, { cause });
+    await rm(aside, { recursive: true, force: true }).catch(() => {});
+    const code = unwritable(cause);
+    const error = `${id}: cannot copy its results to ${to}`;
+    throw code === undefined ? new CrosspatchError(error, { cause }) : new InputError(`${error} (${code})`);
   }
 }

@@ -1,25 +1,74 @@
 /** @file Reading run folders: manifest, results and where a run stands. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { InputError } from '../base/index.ts';
+import { hashJson, InputError, isLocked } from '../base/index.ts';
 import { dotted, type Manifest, manifestSchema, type Results, resultsSchema } from '../contracts/index.ts';
+import { checkPublished, hasLedger } from './ledger.ts';
 import { type LogLine, readLog } from './log.ts';
 import { PREVIEW } from './preview.ts';
 
-/** The manifest of a run folder. Throws {@link InputError} when the folder is none. */
+export const MANIFEST = 'manifest.json';
+/** The lock of a run folder: it names the process that runs there. */
+export const RUN_LOCK = '.lock';
+/** What a run that was killed before its first manifest may have left. */
+const OWN_NAMES = /^(\.lock.*|\.published\.json.*|\.manifest\.json\..*)$/;
+
+/**
+ * The manifest of a run folder; a run whose process is gone has status `interrupted`. Throws {@link InputError} when the folder is
+ * no run folder, or its manifest was changed.
+ */
 export async function readManifest(folder: string): Promise<Manifest> {
-  const json = await readJson(
-    join(folder, 'manifest.json'),
-    `${folder}: no run folder (manifest.json is missing)`,
-  );
-  const parsed = manifestSchema.safeParse(json);
-  if (parsed.success) return parsed.data;
-  throw new InputError(`${folder}: manifest.json does not fit: ${firstIssue(parsed.error)}`);
+  const { manifest, isWhole } = await openManifest(folder);
+  if (!isWhole)
+    throw new InputError(
+      `${folder}: manifest.json was changed after it was written; run the experiment again into this folder to mend it`,
+    );
+  return manifest;
 }
 
-/** The results of a run folder. Throws {@link InputError} when there are none yet or they do not fit the contract. */
+async function openManifest(folder: string): Promise<{ manifest: Manifest; isWhole: boolean }> {
+  const json = await readJson(join(folder, MANIFEST), `${folder}: no run folder (manifest.json is missing)`);
+  const parsed = manifestSchema.safeParse(json);
+  if (!parsed.success)
+    throw new InputError(`${folder}: manifest.json does not fit: ${firstIssue(parsed.error)}`);
+  const { sha256, ...manifest } = parsed.data;
+  const isWhole = sha256 === undefined || hashJson(manifest) === sha256;
+  return { manifest: (await isInterrupted(folder, manifest)) ? interrupted(manifest) : manifest, isWhole };
+}
+
+/** `running` without a living owner. A folder put together by hand has neither lock nor ledger, and is taken at its word. */
+async function isInterrupted(folder: string, { status }: Manifest): Promise<boolean> {
+  if (status !== 'running') return false;
+  const lock = join(folder, RUN_LOCK);
+  if (await isLocked(lock)) return false;
+  return (await stat(lock).catch(() => undefined)) !== undefined || hasLedger(folder);
+}
+
+function interrupted(manifest: Manifest): Manifest {
+  const stages = manifest.stages.map((stage) =>
+    stage.status === 'running' ? { ...stage, status: 'cancelled' as const } : stage,
+  );
+  return { ...manifest, status: 'interrupted', stages };
+}
+
+/** Throw an {@link InputError} unless a run may write into `folder`: it is absent, empty, or a run folder. */
+export async function refuseForeignRun(folder: string): Promise<void> {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException): string[] => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  const foreign = names.filter((name) => !OWN_NAMES.test(name));
+  if (foreign.length === 0 || (await hasLedger(folder))) return;
+  if (await openManifest(folder).catch(() => undefined)) return;
+  throw new InputError(
+    `${folder}: holds files and is no run folder (${foreign.slice(0, 3).join(', ')}); choose another folder with --out`,
+  );
+}
+
+/** The results of a run folder. Throws {@link InputError} when there are none yet, or they are not what the run wrote. */
 export async function readResults(folder: string, file = 'results.json'): Promise<Results> {
   const json = await readJson(join(folder, file), `${folder}: no results.json yet; see \`status ${folder}\``);
+  await checkPublished(folder, file);
   const parsed = resultsSchema.safeParse(json);
   if (parsed.success) return parsed.data;
   throw new InputError(`${folder}: ${file} does not fit: ${firstIssue(parsed.error)}`);
@@ -48,14 +97,14 @@ export interface RunListing {
   readonly started_at: string;
 }
 
-/** The run folders directly inside `root`, newest first; other folders are passed over. */
+/** The run folders directly inside `root`, newest first; other folders, and runs whose manifest cannot be read, are passed over. */
 export async function listRuns(root: string): Promise<RunListing[]> {
   const names = await readdir(root).catch(() => [] as string[]);
   const runs: RunListing[] = [];
   for (const name of names) {
     const folder = join(root, name);
-    if (!(await stat(join(folder, 'manifest.json')).catch(() => undefined))) continue;
-    const manifest = await readManifest(folder);
+    const manifest = (await openManifest(folder).catch(() => undefined))?.manifest;
+    if (manifest === undefined) continue;
     runs.push({ folder, name: manifest.name, status: manifest.status, started_at: manifest.started_at });
   }
   return runs.sort((a, b) => (a.started_at < b.started_at ? 1 : -1));
