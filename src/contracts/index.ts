@@ -96,6 +96,8 @@ export {
   TRANSFER_ARMS,
   type TransferArm,
   type TransferEntry,
+  VERSUS,
+  type Versus,
   type WorthRow,
 } from './results.ts';
 export { type Sample, sampleSchema } from './samples.ts';

@@ -55,6 +55,23 @@ export const TRANSFER_ARMS = [
 export const NOISE_ARMS = ['random', 'random_cov', 'random_step', 'shuffled'] as const;
 /** What the map was fitted on: tagged text, tagged text without span rows, no backdoor data, or source = A before its fine-tune. */
 export const MAP_FITS = ['with_tags', 'no_tag_rows', 'general', 'clean_a'] as const;
+/**
+ * What the mapped arm is compared with in `versus`: arms on the same prompts, half of the native arm (below it, the fix is not carried),
+ * and the same map under other fits.
+ */
+export const VERSUS = [
+  'native',
+  'half_native',
+  'static',
+  'other_prompt',
+  'other_tag',
+  'token_mean',
+  'random',
+  'random_cov',
+  'random_step',
+  'shuffled',
+  ...MAP_FITS,
+] as const;
 /** States in which cost is measured; `clean` = the target before its fine-tune (needed for `locked`, whose untagged state is neutral). */
 export const COST_STATES = [
   'clean',
@@ -194,6 +211,11 @@ const noninferiority = z.strictObject({
   p: z.number(),
 });
 
+const versusSchema = z.partialRecord(
+  z.enum(VERSUS),
+  z.strictObject({ difference: z.number(), ci95: z.tuple([z.number(), z.number()]), n: z.int().min(0) }),
+);
+
 export const transferEntrySchema = z.strictObject({
   mode: z.enum(['set', 'add']),
   alpha: z.number(),
@@ -204,6 +226,10 @@ export const transferEntrySchema = z.strictObject({
   /** Mapped restoration minus the strongest noise arm's; `margin_without_shuffled` leaves `shuffled` out of the noise. */
   margin: figureSchema.optional(),
   margin_without_shuffled: figureSchema.optional(),
+  /** 95 % interval of `margin`: bootstrap paired by prompt, the strongest noise arm chosen again in each resample. */
+  margin_ci95: z.tuple([z.number(), z.number()]).optional(),
+  /** Mapped restoration minus that of each arm, paired by prompt. */
+  versus: versusSchema.optional(),
   noninferiority: noninferiority.optional(),
   native_alignment: z.strictObject({ cossim: figureSchema, norm_ratio: figureSchema }).optional(),
   /** The other mode beside the main one: `add` steering with α chosen on validation. */
@@ -299,6 +325,7 @@ export type MapEntry = z.infer<typeof mapEntrySchema>;
 export type BlockPairs = z.infer<typeof blockPairsSchema>;
 export type FidelityScores = z.infer<typeof fidelityScoresSchema>;
 export type TransferEntry = z.infer<typeof transferEntrySchema>;
+export type Versus = z.infer<typeof versusSchema>;
 export type WorthRow = z.infer<typeof worthRowSchema>;
 export type InverseEntry = z.infer<typeof inverseEntrySchema>;
 export type BehaviourResults = z.infer<typeof behaviourResultsSchema>;

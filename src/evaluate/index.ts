@@ -117,6 +117,7 @@ export { restorationThreshold } from './subject/outcomes.ts';
 export { type HeatmapOptions, heatmap } from './sweep/heatmap.ts';
 export { type LogitContrast, logitContrasts, logitShift } from './sweep/logits.ts';
 export { type BlockChoice, chooseBlock, type SweepOptions, type SweepResult, sweep } from './sweep/sweep.ts';
+export { withOtherFits } from './transfer/margins.ts';
 export {
   prepareTransfer,
   type SharedArms,

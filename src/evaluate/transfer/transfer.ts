@@ -33,6 +33,7 @@ import {
   testedCases,
 } from '../subject/cases.ts';
 import { type ArmSpans, mappedArms } from './arms.ts';
+import { margins } from './margins.ts';
 
 /** Everything about a pair of blocks and its prompts that no map changes. */
 export interface TransferData {
@@ -322,6 +323,13 @@ function entryFigures(
     return restored === undefined || values.length === 0 ? undefined : restored - Math.max(...values);
   };
   const [whole, without] = [margin(NOISE_ARMS), margin(NOISE_ARMS.filter((arm) => arm !== 'shuffled'))];
+  const restored = Object.fromEntries(
+    (options.arms ?? TRANSFER_ARMS).map((arm) => {
+      const own = tally.draws(arm, 'bad');
+      const draws = own.length > 0 ? own : shared.tally.draws(arm, 'bad');
+      return [arm, draws.map((flags) => flags.map((f) => f.restored === true))];
+    }),
+  );
   const restoredNative = source.each('native', 'bad', 'restored');
   const test =
     restoredNative.length === 0
@@ -338,6 +346,7 @@ function entryFigures(
     arms,
     margin: whole,
     margin_without_shuffled: without,
+    ...margins(restored, options.rng.fork('margins'), options.bootstrap ?? 10_000),
     ...(test === undefined
       ? {}
       : { noninferiority: { difference: test.difference, ci95: test.ci95, p: test.p } }),

@@ -78,7 +78,7 @@ interface Inputs {
 
 export const transferStage = defineStage({
   name: 'transfer',
-  version: '4',
+  version: '5',
   module: import.meta.url,
   child: true,
   params: transferParams,

@@ -10,6 +10,7 @@ import {
   type TransferData,
   transferMap,
   transferShared,
+  withOtherFits,
 } from '../../evaluate/index.ts';
 import type { ActivationMap } from '../../maps/index.ts';
 
@@ -114,7 +115,11 @@ export async function steerByMaps(
     samples.push(...result.samples);
     acceptance[`transfer.${name}`] = result.draftAcceptance;
   }
-  return { transfer, draft_acceptance: acceptance, samples };
+  return {
+    transfer: withOtherFits(transfer, samples, rng.fork('other fits'), p.bootstrap),
+    draft_acceptance: acceptance,
+    samples,
+  };
 }
 
 /** A map's arithmetic as transfer takes it. */
