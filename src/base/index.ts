@@ -14,6 +14,7 @@ export { type AtomicFolderOptions, withAtomicFolder, writeFileAtomic, writeJsonA
 export { canonicalJson, hashBytes, hashFile, hashJson } from './hash.ts';
 export { isPlainObject, type JsonOptions, parseJson } from './json.ts';
 export { acquireLock, isLocked, type LockOptions, processExists } from './lock.ts';
+export { patternRisk, type RiskLimits } from './pattern-risk.ts';
 export { type ProgressEvent, type ProgressSink, silent } from './progress.ts';
 export { Rng } from './rng.ts';
 export { brokenSeal, listFiles, readSeal, SEAL, sealText } from './seal.ts';

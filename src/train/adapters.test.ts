@@ -1,9 +1,11 @@
-import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdtemp, readFile, rename, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Rng } from '../base/index.ts';
-import { factorOf, initAdapters, type LoraOptions, mergeAdapters } from './adapters.ts';
+import { writeSafetensors } from '../models/index.ts';
+import { adapterSites, factorOf, initAdapters, type LoraOptions, mergeAdapters } from './adapters.ts';
 import { padBatch } from './batches.ts';
 import { worstRelative } from './oracle.helper.ts';
 import type { Parameters } from './parameters.ts';
@@ -75,7 +77,7 @@ describe('PEFT folders', () => {
     await saveAdapter(folder, config, factors, lora, { base: 'some/model', files: { note: 'x' } });
   });
   const edited = async (change: Record<string, unknown>): Promise<string> => {
-    const copy = `${folder}-${Math.abs(JSON.stringify(change).length)}-${Object.keys(change)[0]}`;
+    const copy = `${folder}-${createHash('sha1').update(JSON.stringify(change)).digest('hex').slice(0, 8)}-${Object.keys(change)[0]}`;
     await saveAdapter(copy, config, factors, lora, { base: 'some/model' });
     const path = join(copy, 'adapter_config.json');
     await writeFile(path, JSON.stringify({ ...JSON.parse(await readFile(path, 'utf8')), ...change }));
@@ -96,13 +98,136 @@ describe('PEFT folders', () => {
   it.each([
     [{ use_dora: true }, /use_dora: wanted false, got true/],
     [{ bias: 'all' }, /bias: wanted "none", got "all"/],
-    [{ rank_pattern: { q_proj: 2 } }, /rank_pattern: wanted one rank/],
-    [{ target_modules: ['q_proj', 'wte'] }, /target_modules: wanted names among q_proj, .*wte/],
+    [{ rank_pattern: { q_proj: 2 } }, /q_proj.lora_A.weight: wanted \[2,16\], got \[3,16\]/],
+    [{ target_modules: ['wte'] }, /target_modules: wanted names among q_proj/],
+    [{ target_modules: '(a+)+$' }, /adapter pattern "\(a\+\)\+\$": a repeat of a group/],
+    [{ r: 1e9 }, /r: wanted an integer from 1 to 65536, got 1000000000/],
+    [{ lora_alpha: -1 }, /lora_alpha: wanted a number ≥ 0/],
+    // What is asked for and not applied is named, whatever it is called.
+    [{ alora_invocation_tokens: [15] }, /alora_invocation_tokens: .*not applied/],
+    [{ alora_invocation_tokens: [] }, /alora_invocation_tokens/],
+    [{ init_lora_weights: 'pissa_niter_4' }, /init_lora_weights: .*"pissa_niter_4"/],
+    [{ init_lora_weights: 'olora' }, /init_lora_weights/],
+    [{ init_lora_weights: 'corda' }, /init_lora_weights/],
+    [{ init_lora_weights: 'loftq' }, /init_lora_weights/],
+    [{ init_lora_weights: 'lora_ga' }, /init_lora_weights/],
+    [{ init_lora_weights: 'mica' }, /init_lora_weights/],
+    [{ corda_config: { corda_method: 'kpm' } }, /corda_config/],
+    [{ lora_ga_config: { direction: 'ArB2r' } }, /lora_ga_config/],
+    [{ kasa_config: { beta: 1 } }, /kasa_config/],
+    [{ arrow_config: { top_k: 3 } }, /arrow_config/],
+    [{ use_qalora: true }, /use_qalora/],
+    [{ use_bdlora: { nblocks: 2 } }, /use_bdlora/],
+    [{ lora_bias: true }, /lora_bias/],
+    [{ fan_in_fan_out: true }, /fan_in_fan_out/],
+    [{ modules_to_save: ['lm_head'] }, /modules_to_save/],
+    [{ trainable_token_indices: [1] }, /trainable_token_indices/],
+    [{ target_parameters: ['mlp.experts'] }, /target_parameters/],
+    [{ layer_replication: [[0, 2]] }, /layer_replication/],
+    [{ megatron_config: { hidden_size: 16 } }, /megatron_config/],
+    [{ task_type: 'SEQ_CLS' }, /task_type/],
+    [{ of_a_later_version: true }, /of_a_later_version: .*not applied/],
     [{ target_modules: ['q_proj', 'o_proj'] }, /6 tensors \(.*up_proj.* have no place/],
     [{ r: 2 }, /lora_A.weight: wanted \[2,16\], got \[3,16\]; the adapter belongs to another model/],
     [{ peft_type: 'IA3' }, /peft_type: wanted "LORA"/],
   ])('refuse %j', async (change, message) => {
     await expect(loadAdapter(await edited(change), config)).rejects.toThrow(message);
+  });
+
+  const twoRanks = { rank_pattern: { up_proj: 2, '1.self_attn.q_proj': 1 }, alpha_pattern: { o_proj: 9 } };
+  it('with ranks and alphas of their own merge as each site says', async () => {
+    const sites = adapterSites(config, lora.targets);
+    const rankOf = (name: string): number =>
+      name.includes('up_proj') ? 2 : name.includes('layers.1.self_attn.q_proj') ? 1 : 3;
+    const cut = (values: Float32Array, rank: number, isA: boolean): Float32Array =>
+      isA
+        ? values.slice(0, (values.length / 3) * rank)
+        : Float32Array.from({ length: (values.length / 3) * rank }, (_, i) => {
+            return values[3 * Math.floor(i / rank) + (i % rank)];
+          });
+    const copy = await edited(twoRanks);
+    await writeSafetensors(
+      join(copy, 'adapter_model.safetensors'),
+      sites.flatMap(({ name, out, in: inner }) =>
+        (['A', 'B'] as const).map((f) => ({
+          name: `base_model.model.${name.replace(/\.weight$/, '')}.lora_${f}.weight`,
+          dtype: 'F32' as const,
+          shape: f === 'A' ? [rankOf(name), inner] : [out, rankOf(name)],
+          data: cut(factors.get(factorOf(name, f))!, rankOf(name), f === 'A'),
+        })),
+      ),
+    );
+    const read = await loadAdapter(copy, config);
+    const merged = mergeAdapters(new Map([...parameters, ...read.factors]), read.lora);
+    for (const { name } of sites) {
+      const rank = rankOf(name);
+      const alone = mergeAdapters(
+        new Map([
+          [name, parameters.get(name)!],
+          [factorOf(name, 'A'), cut(factors.get(factorOf(name, 'A'))!, rank, true)],
+          [factorOf(name, 'B'), cut(factors.get(factorOf(name, 'B'))!, rank, false)],
+        ]),
+        { rank, alpha: name.includes('o_proj') ? 9 : 6 },
+      );
+      expect(worstRelative([...merged.get(name)!], [...alone.get(name)!])).toBeLessThan(1e-6);
+    }
+  });
+
+  it.each([
+    [{ target_modules: '.*\\.(q|o|up)_proj' }],
+    [
+      {
+        target_modules: [
+          'self_attn.q_proj',
+          'model.layers.0.self_attn.o_proj',
+          'o_proj',
+          'mlp.up_proj',
+          'W_pack',
+        ],
+      },
+    ],
+    [{ target_modules: 'all-linear', exclude_modules: ['k_proj', 'v_proj'] }],
+    [{ modules_to_save: [], layer_replication: [], layers_to_transform: [], layers_pattern: [] }],
+    [{ target_parameters: [], exclude_modules: [], trainable_token_indices: [], loftq_config: {} }],
+    [{ layers_to_transform: [0, 1, 2], layers_pattern: 'layers' }],
+    [{ init_lora_weights: 'gaussian', lora_dropout: 0.1, peft_version: '0.21.2', revision: 'main' }],
+  ])('are the same adapter with %j', async (change) => {
+    expect(await loadAdapter(await edited(change), config)).toEqual({
+      lora,
+      factors,
+      baseModel: 'some/model',
+    });
+  });
+
+  it('of some blocks leave the others alone', async () => {
+    const copy = await edited({ layers_to_transform: 1 });
+    await expect(loadAdapter(copy, config)).rejects.toThrow(/12 tensors .*layers.0/);
+  });
+
+  it('with a factor that is not a number, or without its other half, are refused', async () => {
+    const broken = new Map(factors);
+    const name = factorOf('model.layers.1.mlp.up_proj.weight', 'B');
+    broken.set(name, factors.get(name)!.with(5, Number.NaN));
+    await saveAdapter(`${folder}-nan`, config, broken, lora, { base: 'some/model' });
+    await expect(loadAdapter(`${folder}-nan`, config)).rejects.toThrow(
+      /layers.1.mlp.up_proj.lora_B.weight: wanted finite numbers, got NaN at element 5/,
+    );
+    const copy = await edited({ note: null });
+    await writeSafetensors(join(copy, 'adapter_model.safetensors'), [
+      {
+        name: 'base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight',
+        dtype: 'F32',
+        shape: [3, 16],
+        data: new Float32Array(48),
+      },
+    ]);
+    await expect(loadAdapter(copy, config)).rejects.toThrow(/q_proj.lora_B.weight is missing/);
+  });
+
+  it('with pickled weights say how to convert them', async () => {
+    const copy = await edited({ revision: 'x' });
+    await rename(join(copy, 'adapter_model.safetensors'), join(copy, 'adapter_model.bin'));
+    await expect(loadAdapter(copy, config)).rejects.toThrow(/adapter_model.bin, pickled.*safe_serialization/);
   });
 
   it('that are missing are named', async () => {

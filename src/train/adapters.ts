@@ -36,6 +36,7 @@ export function adapted(x: Node, w: Node, a: Node, b: Node, options: LoraOptions
 export interface AdapterSite {
   /** Full name of W. */
   readonly name: string;
+  readonly layer: number;
   readonly target: LoraTarget;
   readonly out: number;
   readonly in: number;
@@ -54,7 +55,7 @@ export function adapterSites(
         const tensor = tensors[target];
         if (tensor === undefined) throw new CrosspatchError(`adapter: ${config.modelType} has no ${target}`);
         const [out, inner] = tensor.shape as [number, number];
-        return { name: blockTensorName(layer, tensor.name), target, out, in: inner };
+        return { name: blockTensorName(layer, tensor.name), layer, target, out, in: inner };
       }),
   );
 }

@@ -1,16 +1,25 @@
 /** @file Adapters as PEFT keeps them: `adapter_config.json` and `adapter_model.safetensors` (huggingface/peft, LoraConfig). */
-import { readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { InputError, withAtomicFolder, writeFileAtomic, writeJsonAtomic } from '../base/index.ts';
+import { InputError, showText, withAtomicFolder, writeFileAtomic, writeJsonAtomic } from '../base/index.ts';
 import {
   type ModelConfig,
-  parseStrictJsonObject,
   readSafetensors,
   readTensorFloat32,
+  refuseNonFinite,
+  type TensorInfo,
   writeSafetensors,
 } from '../models/index.ts';
-import { type AdapterSite, adapterSites, factorOf, type LoraOptions, type LoraTarget } from './adapters.ts';
+import {
+  type AdapterSite,
+  adapterSites,
+  allLoraTargets,
+  factorOf,
+  type LoraOptions,
+  type LoraTarget,
+} from './adapters.ts';
 import { type Parameters, parameter } from './parameters.ts';
+import { CONFIG, readPeftConfig } from './peft-config.ts';
 
 /** PEFT's name of each target. */
 export const peftModules: Readonly<Record<LoraTarget, string>> = {
@@ -23,7 +32,6 @@ export const peftModules: Readonly<Record<LoraTarget, string>> = {
   down: 'down_proj',
 };
 
-const CONFIG = 'adapter_config.json';
 const WEIGHTS = 'adapter_model.safetensors';
 
 /** Name of a factor in the weights file. */
@@ -81,77 +89,104 @@ export interface Adapter {
 }
 
 /**
- * Read an adapter for a model. Blocks the adapter leaves out get factors of zero. Throws {@link InputError} for what is not
- * plain LoRA (DoRA, ranks that differ, biases, modules saved whole) and for tensors that do not fit the model.
+ * Read an adapter for a model. Matrices the adapter leaves out have no factors. Where ranks differ the factors are filled up with
+ * zeros to the largest, and B carries what the scales differ by.
+ *
+ * @throws InputError for what is not plain LoRA, for tensors without a place in the model, and for values that are not numbers
  */
 export async function loadAdapter(folder: string, config: ModelConfig): Promise<Adapter> {
-  const { lora, baseModel } = await readConfig(folder);
-  const file = await readSafetensors(join(folder, WEIGHTS));
-  const stored = new Map(file.tensors.map((t) => [t.name, t]));
-  const factors: Parameters = new Map();
-  for (const site of adapterSites(config, lora.targets)) {
-    for (const factor of ['A', 'B'] as const) {
-      const shape = factor === 'A' ? [lora.rank, site.in] : [site.out, lora.rank];
-      const name = fileName(site, factor);
-      const tensor = stored.get(name);
-      stored.delete(name);
-      if (tensor !== undefined && tensor.shape.join() !== shape.join())
-        throw new InputError(
-          `${folder}: ${name}: wanted [${shape.join(',')}], got [${tensor.shape.join(',')}]; the adapter belongs to another model`,
-        );
-      factors.set(
-        factorOf(site.name, factor),
-        tensor === undefined ? new Float32Array(shape[0] * shape[1]) : (await readTensorFloat32(tensor)).data,
-      );
-    }
-  }
-  const left = [...stored.keys()];
-  if (left.length > 0 || stored.size === file.tensors.length)
+  const peft = await readPeftConfig(folder);
+  const stored = new Map((await weightsOf(folder)).map((t) => [t.name, t]));
+  const total = stored.size;
+  const sites = adapterSites(config).flatMap((site) => {
+    const settings = peft.siteOf(site.name.replace(/\.weight$/, ''), site.layer);
+    return settings === undefined ? [] : [{ site, ...settings }];
+  });
+  if (sites.length === 0)
     throw new InputError(
-      `${folder}: ${left.length} tensors (${left.slice(0, 2).join(', ')}) have no place in this model; the adapter belongs to another one`,
+      `${folder}: target_modules: wanted names among ${Object.values(peftModules).join(', ')}, got none that names a matrix of this model`,
     );
-  return { lora, factors, baseModel };
+  const held = sites.flatMap((s) => {
+    const a = take(stored, folder, s.site, 'A', [s.rank, s.site.in]);
+    const b = take(stored, folder, s.site, 'B', [s.site.out, s.rank]);
+    if ((a === undefined) !== (b === undefined))
+      throw new InputError(
+        `${folder}: ${fileName(s.site, a === undefined ? 'A' : 'B')} is missing beside its other half; the adapter is incomplete`,
+      );
+    return a === undefined || b === undefined ? [] : [{ ...s, a, b }];
+  });
+  const left = [...stored.keys()];
+  if (left.length > 0 || total === 0)
+    throw new InputError(
+      `${folder}: ${left.length} tensors (${left
+        .slice(0, 2)
+        .map((n) => showText(n))
+        .join(
+          ', ',
+        )}) have no place in this model as ${CONFIG} describes the adapter; it belongs to another model, or adapts more than the matrices of blocks`,
+    );
+  const [first] = held;
+  const largest = Math.max(...held.map((s) => s.rank));
+  const uniform = held.every((s) => s.rank === first.rank && s.alpha === first.alpha);
+  const { rank, alpha } = uniform ? first : { rank: largest, alpha: largest };
+  const factors: Parameters = new Map();
+  for (const { site, a, b, ...own } of held) {
+    const [down, up] = [await valuesOf(a, folder), await valuesOf(b, folder)];
+    factors.set(factorOf(site.name, 'A'), padded(down, own.rank, site.in, rank, site.in, 1));
+    const share = uniform ? 1 : own.alpha / own.rank;
+    factors.set(factorOf(site.name, 'B'), padded(up, site.out, own.rank, site.out, rank, share));
+  }
+  const targets = allLoraTargets.filter((t) => held.some((s) => s.site.target === t));
+  return { lora: { rank, alpha, targets }, factors, baseModel: peft.baseModel };
 }
 
-async function readConfig(folder: string): Promise<{ lora: Required<LoraOptions>; baseModel?: string }> {
-  const path = join(folder, CONFIG);
-  const bytes = await readFile(path).catch((cause: unknown) => {
-    throw new InputError(`${folder}: wanted a PEFT adapter with ${CONFIG}, found none`, { cause });
-  });
-  const json = parseStrictJsonObject(bytes, path);
-  const refuse = (key: string, wanted: string): never => {
-    throw new InputError(`${path}: ${key}: wanted ${wanted}, got ${JSON.stringify(json[key])}`);
-  };
-  const off: Record<string, readonly unknown[]> = {
-    bias: ['none', undefined],
-    fan_in_fan_out: [false, null, undefined],
-    use_dora: [false, null, undefined],
-    lora_bias: [false, null, undefined],
-    modules_to_save: [null, undefined],
-    layer_replication: [null, undefined],
-    trainable_token_indices: [null, undefined],
-  };
-  for (const [key, allowed] of Object.entries(off))
-    if (!allowed.includes(json[key])) refuse(key, JSON.stringify(allowed[0]));
-  for (const key of ['rank_pattern', 'alpha_pattern'])
-    if (json[key] !== undefined && json[key] !== null && Object.keys(json[key]).length > 0)
-      refuse(key, 'one rank and alpha for all');
-  if (json.peft_type !== 'LORA') refuse('peft_type', '"LORA"');
-  const { r: rank, lora_alpha: alpha, target_modules: modules } = json;
-  if (!(Number.isInteger(rank) && (rank as number) >= 1)) refuse('r', 'an integer ≥ 1');
-  if (typeof alpha !== 'number') refuse('lora_alpha', 'a number');
-  if (!Array.isArray(modules) || modules.length === 0) refuse('target_modules', 'a list of names');
-  const targets = (modules as unknown[]).map((module) => {
-    const found = Object.entries(peftModules).find(([, name]) => name === module);
-    return (found ?? refuse('target_modules', `names among ${Object.values(peftModules).join(', ')}`))[0];
-  });
-  return {
-    lora: {
-      rank: rank as number,
-      // rank-stabilised LoRA scales by alpha/√rank (arXiv 2312.03732); the same factor written as alpha'/rank
-      alpha: json.use_rslora === true ? (alpha as number) * Math.sqrt(rank as number) : (alpha as number),
-      targets: targets as LoraTarget[],
-    },
-    ...(typeof json.base_model_name_or_path === 'string' ? { baseModel: json.base_model_name_or_path } : {}),
-  };
+/** The tensors of an adapter's file. */
+async function weightsOf(folder: string): Promise<readonly TensorInfo[]> {
+  const names = await readdir(folder);
+  const pickled = names.find((name) => /^adapter_model\.(bin|pt|pth)$/.test(name));
+  if (!names.includes(WEIGHTS) && pickled !== undefined)
+    throw new InputError(
+      `${folder}: wanted ${WEIGHTS}, got ${pickled}, pickled weights, which can run code; convert them: load the adapter with PEFT and save it with safe_serialization=True`,
+    );
+  return (await readSafetensors(join(folder, WEIGHTS))).tensors;
+}
+
+/** The tensor of a factor, checked against its shape and taken out of `stored`. */
+function take(
+  stored: Map<string, TensorInfo>,
+  folder: string,
+  site: AdapterSite,
+  factor: 'A' | 'B',
+  shape: readonly number[],
+): TensorInfo | undefined {
+  const name = fileName(site, factor);
+  const tensor = stored.get(name);
+  stored.delete(name);
+  if (tensor !== undefined && tensor.shape.join() !== shape.join())
+    throw new InputError(
+      `${folder}: ${name}: wanted [${shape.join(',')}], got [${tensor.shape.join(',')}]; the adapter belongs to another model`,
+    );
+  return tensor;
+}
+
+async function valuesOf(tensor: TensorInfo, folder: string): Promise<Float32Array> {
+  const { data } = await readTensorFloat32(tensor);
+  refuseNonFinite(data, `${folder}: ${tensor.name}`);
+  return data;
+}
+
+/** [rows, columns] in the corner of zeros [toRows, toColumns], times `factor`. */
+function padded(
+  from: Float32Array,
+  rows: number,
+  columns: number,
+  toRows: number,
+  toColumns: number,
+  factor: number,
+): Float32Array {
+  if (rows === toRows && columns === toColumns && factor === 1) return from;
+  const out = new Float32Array(toRows * toColumns);
+  for (let r = 0; r < rows; r++)
+    for (let c = 0; c < columns; c++) out[r * toColumns + c] = factor * from[r * columns + c];
+  return out;
 }

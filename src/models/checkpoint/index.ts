@@ -11,7 +11,7 @@ export {
   readGguf,
 } from './gguf/read.ts';
 export { type ByteSource, fileSource, memorySource } from './gguf/source.ts';
-export { decodeFloats, decodeToFloat32, encodeFloat32 } from './numbers.ts';
+export { decodeFloats, decodeToFloat32, encodeFloat32, firstNonFinite, refuseNonFinite } from './numbers.ts';
 export { type OpenCheckpointOptions, openCheckpoint } from './open.ts';
 export { readSafetensors, readTensorFloat32, type SafetensorsFile } from './safetensors-file.ts';
 export { parseSafetensorsHeader, type SafetensorsHeader } from './safetensors-header.ts';

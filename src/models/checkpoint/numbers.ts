@@ -1,4 +1,5 @@
 /** @file Half-precision numbers: IEEE binary16 (F16) and bfloat16 (BF16) from and to float32, in bulk. */
+import { CheckpointError } from './errors.ts';
 import { DTYPE_BYTES, type Dtype, type FloatDtype } from './types.ts';
 
 let halfTable: Float32Array | undefined;
@@ -91,6 +92,23 @@ export function encodeFloat32(dtype: FloatDtype, values: Float32Array): Uint8Arr
   if (dtype === 'F16') encodeFloat16(values, out);
   else encodeBfloat16(values, out);
   return new Uint8Array(out.buffer);
+}
+
+/** Refuse values that are NaN or infinite. `where` names what they are; the error says which is the first. */
+export function refuseNonFinite(values: Float32Array, where: string): void {
+  const at = firstNonFinite(values);
+  if (at >= 0)
+    throw new CheckpointError(where, {
+      wanted: 'finite numbers',
+      got: `${values[at]} at element ${at} of ${values.length}`,
+      next: 'everything computed with it would be NaN: take another copy, or write it again in float32',
+    });
+}
+
+/** Index of the first NaN or infinity, −1 without any. */
+export function firstNonFinite(values: Float32Array): number {
+  for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i])) return i;
+  return -1;
 }
 
 /** A typed view of `bytes`, copied first only if it is not aligned to `size`. */
