@@ -43,7 +43,6 @@ export {
   type BehaviourSettings,
   JUDGES,
   type Judge,
-  limitRecipe,
   type MapSettings,
   mapLabel,
   mapSettingsSchema,
@@ -63,6 +62,7 @@ export {
   type RecipeSource,
   recipeExtends,
 } from './recipe-document.ts';
+export { limitRecipe } from './recipe-pools.ts';
 export { type DataSettings, type FinetuneSettings, finetuneFor, promptFiles } from './recipe-training.ts';
 export {
   type BackdoorResults,

@@ -15,6 +15,7 @@ import {
   schemasAt,
 } from './explain.ts';
 import { type Recipe, recipeSchema } from './recipe.ts';
+import { fitToPools } from './recipe-pools.ts';
 
 /** One YAML file. `file` is shown in messages. */
 export interface RecipeSource {
@@ -62,9 +63,12 @@ export function recipeExtends(source: RecipeSource): string | undefined {
   throw new RecipeError([locate(doc, source, ['extends'], 'extends: wanted the name or path of a recipe')]);
 }
 
+/** What says something of one file alone. */
+const NOT_INHERITED = ['extends', 'name', 'description'];
+
 /**
  * Check an experiment. `sources`: the file, then what it extends, nearest first. Objects merge key by key, lists and scalars
- * replace. `overrides`: `a.b=c` strings, typed through the schema (`behaviours=locked` makes a list). Throws {@link RecipeError}.
+ * replace; `name` and `description` are the file's own. `overrides`: `a.b=c` strings, typed through the schema (`behaviours=locked` makes a list). Throws {@link RecipeError}.
  */
 export function parseRecipe(
   sources: readonly RecipeSource[],
@@ -72,9 +76,11 @@ export function parseRecipe(
 ): ParsedRecipe {
   const documents = sources.map((source) => ({ source, ...readYaml(source) }));
   let given: Record<string, unknown> = {};
-  for (const { value } of documents.toReversed()) {
-    const { extends: _, ...rest } = value;
-    given = merge(given, rest) as Record<string, unknown>;
+  for (const [i, { value }] of [...documents.entries()].toReversed()) {
+    given = merge(given, i === 0 ? without(value, ['extends']) : without(value, NOT_INHERITED)) as Record<
+      string,
+      unknown
+    >;
   }
   const schema = inputSchema(recipeSchema);
   const set = overrides.map((text) => {
@@ -83,10 +89,18 @@ export function parseRecipe(
     return override;
   });
   const parsed = recipeSchema.safeParse(given);
-  if (parsed.success) return { given, recipe: parsed.data };
+  const fitted = parsed.success
+    ? fitToPools(parsed.data, (path) => {
+        if (!hasIn(given, path)) return Number.POSITIVE_INFINITY;
+        if (set.some((o) => covers(o.path, path))) return -1;
+        return documents.findIndex(({ doc }) => doc.hasIn(path));
+      })
+    : undefined;
+  if (fitted?.wrong.length === 0) return { given, recipe: fitted.recipe };
+  const wrong = parsed.success ? (fitted?.wrong ?? []) : complaints(recipeSchema, parsed.error, given);
   throw new RecipeError(
-    complaints(recipeSchema, parsed.error, given).map((complaint) => {
-      const override = set.find((o) => o.path.every((step, i) => String(complaint.path[i]) === String(step)));
+    wrong.map((complaint) => {
+      const override = set.find((o) => covers(o.path, complaint.path));
       if (override) return { file: `--set ${override.text}`, ...plain(complaint) };
       const owner = documents.find(({ doc }) => doc.hasIn(complaint.path)) ?? documents[0];
       if (!owner) return { file: 'recipe', ...plain(complaint) };
@@ -138,6 +152,20 @@ function offsetOf(doc: Yaml, path: Complaint['path']): number | undefined {
   }
   const node = doc.getIn(path, true) as { range?: readonly number[] } | undefined;
   return node?.range?.[0];
+}
+
+/** Whether what stands at `path` lies within what stands at `outer`. */
+function covers(outer: Complaint['path'], path: Complaint['path']): boolean {
+  return outer.every((step, i) => String(path[i]) === String(step));
+}
+
+function hasIn(value: unknown, path: readonly string[]): boolean {
+  const [step, ...rest] = path;
+  return step === undefined || (isObject(value) && Object.hasOwn(value, step) && hasIn(value[step], rest));
+}
+
+function without(value: Record<string, unknown>, keys: readonly string[]): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(value).filter(([key]) => !keys.includes(key)));
 }
 
 function plain(complaint: Complaint): { path: string; message: string } {

@@ -6,6 +6,7 @@ import {
   nearest,
   parseRecipe,
   promptFiles,
+  type Recipe,
   RecipeError,
   recipeExtends,
   recipeJsonSchema,
@@ -119,7 +120,6 @@ describe('complaints', () => {
     expect(issuesOf(`${MODELS}transfer: { maps: [mlp] }\n`)[0]).toContain('no such map; there are affine');
     expect(issuesOf(`${MODELS}fidelity: { judges: [llm] }\n`)[0]).toContain('needs `judge.llm`');
     expect(issuesOf(`${MODELS}maps: [{ kind: mean }]\n`)[0]).toContain('needs an affine map');
-    expect(issuesOf(`${MODELS}data: { test: 50 }\n`)[0]).toContain('asks for 200 of the 50 prompts');
   });
 
   it('point into the file that holds the mistake', () => {
@@ -133,6 +133,51 @@ describe('complaints', () => {
     expect(issuesOf('a: 1\na: 2\n')[0]).toMatch(/^x\.yaml:2:1: .*unique/);
     expect(issuesOf('')[0]).toMatch(/^x\.yaml:1:1: wanted/);
   });
+});
+
+describe('numbers of prompts', () => {
+  const asked = ({ sweep, heatmap, fidelity, transfer, worth, inverse, capabilities }: Recipe) => [
+    sweep.prompts,
+    ...[heatmap, fidelity, transfer, worth, inverse].map((section) => (section ? section.prompts : 0)),
+    capabilities ? capabilities.items : 0,
+  ];
+
+  it('of sections that were not written shrink with `data`', () => {
+    expect(asked(parse(`${MODELS}data: { validation: 30, test: 20 }\n`).recipe)).toEqual([
+      30, 30, 20, 20, 20, 20, 20,
+    ]);
+    expect(asked(parse(`${MODELS}transfer: { modes: [set] }\n`, ['data.test=20']).recipe)[3]).toBe(20);
+    // A number that `--set` replaced with the section counts for nothing.
+    const replaced = parse(`${MODELS}data: { test: 50 }\nworth: { prompts: 60 }\n`, ['worth={ ks: [1] }']);
+    expect(asked(replaced.recipe)[4]).toBe(50);
+  });
+
+  it('of a recipe that is extended shrink too; its own stand', () => {
+    const own = { file: 'own.yaml', text: 'extends: quick\ndata: { test: 20 }\nworth: { prompts: 5 }\n' };
+    const { recipe } = parseRecipe([own, bundled('quick'), bundled('demo')]);
+    expect(asked(recipe)).toEqual([40, 12, 20, 20, 5, 20, 20]);
+    expect(asked(parseRecipe([bundled('quick'), bundled('demo')], ['data.test=20']).recipe)[3]).toBe(20);
+  });
+
+  it('that the user wrote are errors at their line', () => {
+    expect(issuesOf(`${MODELS}data: { test: 50 }\ntransfer:\n  prompts: 60\n`)).toEqual([
+      'x.yaml:4:3: transfer.prompts: asks for 60 of the 50 prompts of `data.test`; write at most 50, or leave it out',
+    ]);
+    expect(issuesOf(`${MODELS}capabilities: { items: 300 }\n`)[0]).toContain(
+      'x.yaml:2:17: capabilities.items',
+    );
+    expect(issuesOf(`${MODELS}data: { test: 50 }\n`, ['inverse.prompts=60'])[0]).toMatch(
+      /^--set inverse\.prompts=60: inverse\.prompts: asks for 60/,
+    );
+  });
+});
+
+it('an inheriting file does not take the name and description of the other', () => {
+  const own = { file: 'own.yaml', text: 'extends: quick\n' };
+  const { given, recipe } = parseRecipe([own, bundled('quick'), bundled('demo')]);
+  expect(given).not.toHaveProperty('name');
+  expect(recipe.description).toBeUndefined();
+  expect(recipe.seed).toBe(17);
 });
 
 describe('training', () => {

@@ -267,19 +267,6 @@ export const recipeSchema = z.strictObject(shape).superRefine((recipe, ctx) => {
   const judges = recipe.fidelity ? recipe.fidelity.judges : [];
   if (judges.includes('llm') && !recipe.judge.llm)
     complain(['fidelity', 'judges'], 'the judge `llm` needs `judge.llm`');
-  for (const [section, needed] of [
-    ['sweep', recipe.data.validation],
-    ['heatmap', recipe.data.validation],
-    ['fidelity', recipe.data.test],
-    ['transfer', recipe.data.test],
-    ['worth', recipe.data.test],
-    ['inverse', recipe.data.test],
-  ] as const) {
-    const settings = recipe[section];
-    const pool = section === 'sweep' || section === 'heatmap' ? 'data.validation' : 'data.test';
-    if (settings && settings.prompts > needed)
-      complain([section, 'prompts'], `asks for ${settings.prompts} of the ${needed} prompts of \`${pool}\``);
-  }
 });
 
 export type Recipe = z.output<typeof recipeSchema>;
@@ -291,30 +278,6 @@ export type Judge = (typeof JUDGES)[number];
 /** The key of a map in results.json: its name, or its kind. */
 export function mapLabel(map: Pick<MapSettings, 'kind' | 'name'>): string {
   return map.name ?? map.kind;
-}
-
-/** The same experiment on at most `n` prompts (and task items) a figure, for smoke tests. Training and capture keep their size. */
-export function limitRecipe(recipe: Recipe, n: number): Recipe {
-  const cut = <T extends { prompts: number } | false>(section: T): T =>
-    section === false ? section : { ...section, prompts: Math.min(section.prompts, n) };
-  return {
-    ...recipe,
-    data: {
-      ...recipe.data,
-      validation: Math.min(recipe.data.validation, n),
-      test: Math.min(recipe.data.test, n),
-    },
-    sweep: cut(recipe.sweep),
-    heatmap: cut(recipe.heatmap),
-    fidelity: cut(recipe.fidelity),
-    transfer: cut(recipe.transfer),
-    worth: cut(recipe.worth),
-    inverse: cut(recipe.inverse),
-    capabilities: recipe.capabilities && {
-      ...recipe.capabilities,
-      items: Math.min(recipe.capabilities.items, n),
-    },
-  };
 }
 
 /** JSON Schema of the experiment file (`recipes/schema.json`), for editors. `extends` belongs to the file, not to the experiment. */
