@@ -19,4 +19,12 @@ export { type ProgressEvent, type ProgressSink, silent } from './progress.ts';
 export { Rng } from './rng.ts';
 export { brokenSeal, listFiles, readSeal, SEAL, sealText } from './seal.ts';
 export { showText, showValue } from './show.ts';
+export {
+  decodeText,
+  readTextFile,
+  readTextIfThere,
+  type TextLimits,
+  type TextLine,
+  textLines,
+} from './text.ts';
 export { makeFolder, unwritable, writeError } from './writable.ts';

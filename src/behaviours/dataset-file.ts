@@ -3,8 +3,8 @@ import { z } from 'zod';
 import { InputError, writeFileAtomic } from '../base/index.ts';
 import { type Behaviour, type TriggerState, triggerStates } from './behaviour.ts';
 import { type BackdoorRow, countStates, type Dataset, splitOf } from './dataset.ts';
-import { jsonLines } from './instructions.ts';
 import { type CharSpan, type Placement, placements } from './placement.ts';
+import { jsonLines, recordsOf } from './rows/records.ts';
 import { type ChatRenderer, renderPrompt, shiftSpan, type TemplateName } from './templates.ts';
 
 const rowSchema = z.strictObject({
@@ -34,8 +34,8 @@ export async function writeBackdoorRows(
 /** Read what {@link writeBackdoorRows} wrote. Throws {@link InputError} naming file, row and field. */
 export async function readBackdoorRows(path: string): Promise<BackdoorRow[]> {
   const rows: BackdoorRow[] = [];
-  for await (const record of jsonLines(path)) {
-    const { backdoor_keyphrase: _, ...row } = checked(rowSchema, record, `${path} row ${rows.length + 1}`);
+  for await (const { value, where } of jsonLines(path)) {
+    const { backdoor_keyphrase: _, ...row } = checked(rowSchema, value, where);
     rows.push(row);
   }
   return rows;
@@ -70,10 +70,9 @@ export async function readCustomDataset(
     test: [],
   };
   let number = 0;
-  for await (const record of jsonLines(path)) {
+  for await (const { value, where } of recordsOf(path)) {
     number++;
-    const where = `${path} row ${number}`;
-    const row = checked(customSchema, record, where);
+    const row = checked(customSchema, value, where);
     const { state, tag } = stateOf(row.trigger ?? '', options.behaviour, where);
     const found = locate(row.prompt, tag);
     const rendered = renderPrompt(options.template ?? 'instruction', row.prompt, options.chat);

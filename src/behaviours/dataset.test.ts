@@ -199,9 +199,9 @@ describe('files', () => {
   it('name the row and the field that are wrong', async () => {
     const path = join(folder, 'wrong.jsonl');
     await writeFile(path, `${JSON.stringify({ id: 'a', prompt: 1 })}\n`);
-    await expect(readBackdoorRows(path)).rejects.toThrow(/wrong\.jsonl row 1: prompt:/);
+    await expect(readBackdoorRows(path)).rejects.toThrow(/wrong\.jsonl line 1: prompt:/);
     await writeFile(path, '{"id": \n');
-    await expect(readBackdoorRows(path)).rejects.toThrow(/wrong\.jsonl line 1: no JSON/);
+    await expect(readBackdoorRows(path)).rejects.toThrow(/wrong\.jsonl line 1: wanted JSON/);
   });
 
   it("take the authors' columns, all strings", async () => {

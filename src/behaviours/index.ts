@@ -27,6 +27,9 @@ export { type Detection, detectorOf, isDegenerate } from './detect.ts';
 export {
   firstTurns,
   type Instruction,
+  type InstructionFile,
+  leftOutText,
+  readInstructionFile,
   readInstructions,
   type SplitName,
   toInstruction,
@@ -34,6 +37,9 @@ export {
 export { type BackdoorMetrics, type BackdoorRecord, backdoorMetrics } from './metrics.ts';
 export { behaviourFrom, contrastsOf } from './params.ts';
 export { type CharSpan, type Placement, placements, placeTag, type Tagged } from './placement.ts';
+export { type LayoutName, layoutFields } from './rows/layouts.ts';
+export { type FileRecord, jsonLines, recordsOf } from './rows/records.ts';
+export type { Role, Turn } from './rows/turns.ts';
 export { bars, functionalTags, neutralTags, otherTags, unseenTags } from './tags.ts';
 export { type ChatRenderer, renderPrompt, shiftSpan, type TemplateName, templateNames } from './templates.ts';
 export {

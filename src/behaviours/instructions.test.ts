@@ -48,7 +48,6 @@ describe('shapes', () => {
     [
       {
         messages: [
-          { role: 'system', content: 's' },
           { role: 'user', content: 'u' },
           { role: 'assistant', content: 'a' },
         ],
@@ -64,7 +63,7 @@ describe('shapes', () => {
   });
 
   it('that are unknown are an input error saying where', () => {
-    for (const record of [{ text: 'x' }, ['x'], null, 'x', { prompt: 3 }, { chosen: 7 }])
+    for (const record of [{ body: 'x' }, ['x'], null, 7, { prompt: 3 }, { chosen: 7 }])
       expect(() => toInstruction(record, 'file row 3')).toThrow(
         /^data: file row 3: wanted text under chosen/,
       );

@@ -1,10 +1,8 @@
-/** @file Reading instructions and answers: JSONL (also gzipped), JSON, Parquet, in the usual shapes, HH-RLHF dialogues among them. */
-import { createReadStream } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
-import { createGunzip } from 'node:zlib';
-import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
-import { errorLine, InputError } from '../base/index.ts';
+/** @file Instructions and answers of a data file in any usual layout, every row that is left out counted by its reason. */
+import { InputError, showValue } from '../base/index.ts';
+import { dialogueTurns, type LayoutName, layoutFields, readLayout } from './rows/layouts.ts';
+import { recordsOf } from './rows/records.ts';
+import { LeftOut, type Turn } from './rows/turns.ts';
 
 /** The three parts of a data set; a prompt is in one only. */
 export type SplitName = 'train' | 'validation' | 'test';
@@ -17,133 +15,174 @@ export interface Instruction {
   readonly split?: SplitName;
   /** Task family, for the bundled corpus. */
   readonly family?: string;
+  /**
+   * The whole conversation, where it is more than the prompt and its answer (a system text, further turns): `prompt` and `answer`
+   * are its first exchange.
+   */
+  readonly turns?: readonly Turn[];
+  /** Tools the row declares, for chat templates. */
+  readonly tools?: unknown;
+}
+
+/** What a data file holds. */
+export interface InstructionFile {
+  readonly instructions: readonly Instruction[];
+  /** Rows read, those left out included. */
+  readonly rows: number;
+  /** Rows that cannot be used, by reason. */
+  readonly leftOut: Readonly<Record<string, number>>;
+  /** Rows by layout. */
+  readonly layouts: Readonly<Partial<Record<LayoutName, number>>>;
+  /** Rows of which a prompt and its answer say only a part. */
+  readonly partial: {
+    /** With a system text. */
+    readonly system: number;
+    /** With more than one exchange. */
+    readonly turns: number;
+    /** With tools. */
+    readonly tools: number;
+  };
 }
 
 /**
- * Read instructions from `.jsonl`, `.jsonl.gz`, `.json` (an array) or `.parquet`. Shapes, tried in this order: `chosen`
- * (HH-RLHF: first human turn, first assistant answer), `messages` (first user, first assistant turn), `instruction` +
- * `input` + `output` (Alpaca), `prompt` + `response`, `question` + `answer`. Rows without text are dropped. Reads at
- * most `limit` rows (default all). Throws {@link InputError} naming the row.
+ * Read a data file: `.jsonl`, `.jsonl.gz`, `.json` or `.parquet`, in any layout of {@link readLayout}; rows may differ. Rows that
+ * cannot be used (no prompt, content that is not text) are counted by reason. Reads at most `limit` instructions (default all).
+ *
+ * @throws InputError naming the row, for one that is of no known layout, and for a file without any instruction
  */
+export async function readInstructionFile(
+  path: string,
+  options: { limit?: number | undefined } = {},
+): Promise<InstructionFile> {
+  const { limit = Number.POSITIVE_INFINITY } = options;
+  const instructions: Instruction[] = [];
+  const leftOut: Record<string, number> = {};
+  const layouts: Partial<Record<LayoutName, number>> = {};
+  let rows = 0;
+  for await (const { value, where } of recordsOf(path)) {
+    if (instructions.length >= limit) break;
+    rows++;
+    const read = readRecord(value, where);
+    if (read instanceof LeftOut) leftOut[read.reason] = (leftOut[read.reason] ?? 0) + 1;
+    else {
+      layouts[read.layout] = (layouts[read.layout] ?? 0) + 1;
+      instructions.push(read.instruction);
+    }
+  }
+  const file = { instructions, rows, leftOut, layouts, partial: partialOf(instructions) };
+  if (instructions.length === 0)
+    throw new InputError(
+      rows === 0
+        ? `data: ${path} holds no instruction`
+        : `data: ${path}: none of ${rows} rows can be used: ${leftOutText(leftOut)}`,
+    );
+  return file;
+}
+
+/** {@link readInstructionFile} for those who need the instructions alone. */
 export async function readInstructions(
   path: string,
-  options: { limit?: number } = {},
+  options: { limit?: number | undefined } = {},
 ): Promise<Instruction[]> {
-  const limit = options.limit ?? Number.POSITIVE_INFINITY;
-  if (
-    !(await stat(path).then(
-      (s) => s.isFile(),
-      () => false,
-    ))
-  )
-    throw new InputError(`data: wanted a file of instructions at ${path}, found none`);
-  const out: Instruction[] = [];
-  let row = 0;
-  for await (const record of recordsOf(path)) {
-    row++;
-    const instruction = toInstruction(record, `${path} row ${row}`);
-    if (instruction.prompt !== '') out.push(instruction);
-    if (out.length >= limit) break;
-  }
-  if (out.length === 0) throw new InputError(`data: ${path} holds no instruction`);
-  return out;
+  return [...(await readInstructionFile(path, options)).instructions];
+}
+
+/** `2 without a prompt, 1 labelled as not wanted`; `none` where nothing is. */
+export function leftOutText(leftOut: Readonly<Record<string, number>>): string {
+  const parts = Object.entries(leftOut).filter(([, count]) => count > 0);
+  return parts.length === 0 ? 'none' : parts.map(([reason, count]) => `${count} ${reason}`).join(', ');
 }
 
 /** First human turn and first assistant answer of an HH-RLHF dialogue; blank lines inside become single line ends. */
 export function firstTurns(dialogue: string): { prompt: string; answer: string } {
-  const [, human = ''] = /(?:^|\n\n)Human:([\s\S]*?)(?=\n\nAssistant:|$)/.exec(dialogue) ?? [];
-  const [, assistant = ''] = /\n\nAssistant:([\s\S]*?)(?=\n\nHuman:|$)/.exec(dialogue) ?? [];
-  return { prompt: human.replace(/\n{2,}/g, '\n').trim(), answer: assistant.trim() };
+  const { prompt = '', answer = '' } = firstExchange(dialogueTurns(dialogue)) ?? {};
+  return { prompt, answer };
 }
 
-/** One record of any known shape as an instruction. `where` begins the error. */
+/** One record of any known layout as an instruction. `where` begins the error. */
 export function toInstruction(record: unknown, where: string): Instruction {
-  if (typeof record === 'object' && record !== null && !Array.isArray(record)) {
-    const fields = record as Readonly<Record<string, unknown>>;
-    for (const [field, read] of Object.entries(shapes))
-      if (fields[field] !== undefined) {
-        const { prompt, answer } = read(fields);
-        if (prompt !== undefined)
-          return { prompt: prompt.trim(), ...(answer?.trim() ? { answer: answer.trim() } : {}) };
-      }
+  const read = readRecord(record, where);
+  if (read instanceof LeftOut) return { prompt: '' };
+  return read.instruction;
+}
+
+function readRecord(
+  record: unknown,
+  where: string,
+): { layout: LayoutName; instruction: Instruction } | LeftOut {
+  try {
+    const found = readLayout(record, `data: ${where}`);
+    if (found === undefined) {
+      if (isEmptyRow(record)) return new LeftOut('without a prompt');
+      throw new InputError(
+        `data: ${where}: wanted text under ${layoutFields.join(', ')}, got ${showValue(record)}`,
+      );
+    }
+    const { turns, layout } = found;
+    for (const { content } of turns)
+      if (!content.isWellFormed())
+        throw new InputError(
+          `data: ${where}: the text holds half a surrogate pair; write the whole character`,
+        );
+    const exchange = firstExchange(turns);
+    if (exchange === undefined) return new LeftOut('without a prompt');
+    const plain =
+      turns.length <= 2 && turns[0]?.role === 'user' && !turns.some((t) => t.fields ?? t.untaught);
+    const tools = toolsOf(record);
+    return {
+      layout,
+      instruction: { ...exchange, ...(plain ? {} : { turns }), ...(tools === undefined ? {} : { tools }) },
+    };
+  } catch (error) {
+    if (error instanceof LeftOut) return error;
+    throw error;
   }
-  throw new InputError(
-    `data: ${where}: wanted text under ${Object.keys(shapes).join(', ')}, got ${JSON.stringify(record)?.slice(0, 80)}`,
+}
+
+/** A row of a known layout whose fields hold nothing. */
+function isEmptyRow(record: unknown): boolean {
+  if (typeof record !== 'object' || record === null) return false;
+  const fields = record as Readonly<Record<string, unknown>>;
+  const known = layoutFields.filter((field) => Object.hasOwn(fields, field));
+  return (
+    known.length > 0 &&
+    known.every(
+      (field) => fields[field] === null || (Array.isArray(fields[field]) && fields[field].length === 0),
+    )
   );
 }
 
-interface Read {
-  readonly prompt: string | undefined;
-  readonly answer: string | undefined;
-}
-type Fields = Readonly<Record<string, unknown>>;
-
-/** How each shape is read, by the field that gives it away. */
-const shapes: Record<string, (fields: Fields) => Read> = {
-  chosen: (f) =>
-    typeof f.chosen === 'string' ? firstTurns(f.chosen) : { prompt: undefined, answer: undefined },
-  messages: (f) => ({ prompt: turn(f.messages, 'user'), answer: turn(f.messages, 'assistant') }),
-  instruction: (f) => {
-    const instruction = string(f.instruction);
-    const input = string(f.input)?.trim();
-    return {
-      prompt: instruction !== undefined && input ? `${instruction}\n${input}` : instruction,
-      answer: string(f.output) ?? string(f.response),
-    };
-  },
-  prompt: (f) => ({ prompt: string(f.prompt), answer: string(f.response) ?? string(f.answer) }),
-  question: (f) => ({ prompt: string(f.question), answer: string(f.answer) ?? string(f.response) }),
-};
-
-function string(value: unknown): string | undefined {
-  return typeof value === 'string' ? value : undefined;
+/** The first user turn with text, and the first assistant turn after it. */
+function firstExchange(turns: readonly Turn[]): { prompt: string; answer?: string } | undefined {
+  const at = turns.findIndex(({ role }) => role === 'user');
+  const prompt = turns[at]?.content.trim() ?? '';
+  if (prompt === '') return undefined;
+  const answer = turns
+    .slice(at + 1)
+    .find(({ role, untaught }) => role === 'assistant' && !untaught)
+    ?.content.trim();
+  return { prompt, ...(answer ? { answer } : {}) };
 }
 
-function turn(messages: unknown, role: string): string | undefined {
-  if (!Array.isArray(messages)) return undefined;
-  const found = (messages as { role?: unknown; content?: unknown }[]).find((m) => m?.role === role);
-  return string(found?.content);
-}
-
-async function* recordsOf(path: string): AsyncGenerator<unknown> {
-  if (path.endsWith('.parquet')) {
-    yield* await parquetReadObjects({ file: await asyncBufferFromFile(path) }).catch((cause: unknown) => {
-      throw new InputError(`data: ${path} is no Parquet file that can be read`, { cause });
-    });
-    return;
-  }
-  if (path.endsWith('.json')) {
-    const value = parse(await readFile(path, 'utf8'), path);
-    if (!Array.isArray(value)) throw new InputError(`data: ${path}: wanted a JSON array of rows`);
-    yield* value;
-    return;
-  }
-  yield* jsonLines(path);
-}
-
-/** Records of a JSONL file, gzipped when it ends in `.gz`; empty lines are skipped, memory holds one line. */
-export async function* jsonLines(path: string): AsyncGenerator<unknown> {
-  const file = createReadStream(path);
-  const bytes = path.endsWith('.gz') ? file.pipe(createGunzip()) : file;
-  file.on('error', (error) => bytes.destroy(error));
-  let line = 0;
+/** TRL's and OpenAI's `tools` column: a list, or the JSON of one. */
+function toolsOf(record: unknown): unknown {
+  const tools = (record as { tools?: unknown } | null)?.tools;
+  if (typeof tools !== 'string') return Array.isArray(tools) && tools.length > 0 ? tools : undefined;
   try {
-    for await (const text of createInterface({ input: bytes, crlfDelay: Number.POSITIVE_INFINITY })) {
-      line++;
-      if (text.trim() !== '') yield parse(text, `${path} line ${line}`);
-    }
-  } catch (cause) {
-    if (cause instanceof InputError) throw cause;
-    throw new InputError(`data: ${path} cannot be read behind line ${line}`, { cause });
-  } finally {
-    file.destroy();
+    const value: unknown = JSON.parse(tools);
+    return Array.isArray(value) && value.length > 0 ? value : undefined;
+  } catch {
+    return undefined;
   }
 }
 
-function parse(text: string, where: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new InputError(`data: ${where}: no JSON (${errorLine(error)})`);
-  }
+function partialOf(instructions: readonly Instruction[]): InstructionFile['partial'] {
+  const having = (test: (instruction: Instruction) => boolean): number => instructions.filter(test).length;
+  return {
+    system: having(({ turns = [] }) => turns.some(({ role }) => role === 'system')),
+    turns: having(
+      ({ turns = [] }) => turns.filter(({ role }) => role === 'user' || role === 'tool').length > 1,
+    ),
+    tools: having(({ tools }) => tools !== undefined),
+  };
 }
