@@ -24,6 +24,9 @@ export interface Instruction {
   readonly tools?: unknown;
 }
 
+/** A surrogate without its other half: no character, so no tokenizer can encode it. */
+const HALF_PAIR = /\p{Surrogate}/u;
+
 /** What a data file holds. */
 export interface InstructionFile {
   readonly instructions: readonly Instruction[];
@@ -120,7 +123,7 @@ function readRecord(
     }
     const { turns, layout } = found;
     for (const { content } of turns)
-      if (!content.isWellFormed())
+      if (HALF_PAIR.test(content))
         throw new InputError(
           `data: ${where}: the text holds half a surrogate pair; write the whole character`,
         );

@@ -14,7 +14,7 @@ const gpt = { from: 'gpt', value: 'a' };
 /** `system:s|user:q|assistant:a` of a record. */
 function said(record: unknown): string {
   const { turns = [], layout } = readLayout(record, 'here') ?? {};
-  return `${layout}=${turns.map((t) => `${t.role}:${t.content}`).join('|')}`;
+  return `${String(layout)}=${turns.map((t) => `${t.role}:${t.content}`).join('|')}`;
 }
 
 describe('layouts', () => {

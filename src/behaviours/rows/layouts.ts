@@ -15,6 +15,8 @@ interface Layout {
 
 const ANSWERS = ['completion', 'response', 'answer', 'output', 'chosen', 'target', 'solution'] as const;
 
+const LISTS = ['messages', 'conversations', 'conversation', 'dialogue', 'dialog', 'chat', 'turns'] as const;
+
 /** Every layout, in the order they are tried. */
 export const layouts = {
   /** `prompt?`, `chosen`, `rejected`: what was chosen is the answer. HH-RLHF holds whole dialogues there. */
@@ -42,9 +44,9 @@ export const layouts = {
   },
   /** A list of turns under any usual name. */
   messages: {
-    by: ['messages', 'conversations', 'conversation', 'dialogue', 'dialog', 'chat', 'turns'],
+    by: LISTS,
     read(f, where) {
-      const list = layouts.messages.by.map((key) => f[key]).find(isTurnList);
+      const list = LISTS.map((key) => f[key]).find(isTurnList);
       if (list === undefined) return undefined;
       wantedRow(f);
       return withSystem(systemOf(f), turnsOf(list, where));
