@@ -1,5 +1,5 @@
 /**
- * @file A real `demo --quick` watched in the browser while it runs: stages fill up, figures come as stages finish, a reload and a
+ * @file A real `demo` watched in the browser while it runs: stages fill up, figures come as stages finish, a reload and a
  * server killed and started anew in the middle lose nothing; then its report, its samples, and its models and maps in the playground.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -27,7 +27,7 @@ const LONG = 1_500_000;
 
 const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
-describe.skipIf(!hasChromium)('web app, a real demo --quick', () => {
+describe.skipIf(!hasChromium)('web app, a real demo', () => {
   let browser: Browser;
   let served: Served;
   let demo: ChildProcess;
@@ -45,7 +45,6 @@ describe.skipIf(!hasChromium)('web app, a real demo --quick', () => {
         loader,
         main,
         'demo',
-        '--quick',
         '--quiet',
         '--out',
         join(place.runs, 'quick'),

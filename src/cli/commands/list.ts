@@ -13,7 +13,7 @@ export function addList(program: Command, cli: Cli): void {
   ).action(async (root = 'runs', options: CommonOptions) => {
     const runs = await listRuns(root);
     if (options.json) printJson(cli, runs);
-    else if (runs.length === 0) cli.out(`${root}: no runs; try crosspatch demo --quick\n`);
+    else if (runs.length === 0) cli.out(`${root}: no runs; try crosspatch demo\n`);
     else {
       const rows = runs.map((run) => [run.folder, run.name, run.status, run.started_at.slice(0, 16)]);
       cli.out(textTable([['folder', 'name', 'status', 'started'], ...rows]));
