@@ -16,6 +16,7 @@ export { isPlainObject, type JsonOptions, parseJson } from './json.ts';
 export { acquireLock, isLocked, type LockOptions, processExists } from './lock.ts';
 export { patternRisk, type RiskLimits } from './pattern-risk.ts';
 export { type ProgressEvent, type ProgressSink, silent } from './progress.ts';
+export { readTextLimited } from './read-limited.ts';
 export { Rng } from './rng.ts';
 export { brokenSeal, listFiles, readSeal, SEAL, sealText } from './seal.ts';
 export { showText, showValue } from './show.ts';

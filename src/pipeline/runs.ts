@@ -1,7 +1,7 @@
 /** @file Reading run folders: manifest, results and where a run stands. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { hashJson, InputError, isLocked } from '../base/index.ts';
+import { hashJson, InputError, isLocked, readTextLimited } from '../base/index.ts';
 import { dotted, type Manifest, manifestSchema, type Results, resultsSchema } from '../contracts/index.ts';
 import { checkPublished, hasLedger } from './ledger.ts';
 import { type LogLine, readLog } from './log.ts';
@@ -12,6 +12,10 @@ export const MANIFEST = 'manifest.json';
 export const RUN_LOCK = '.lock';
 /** What a run that was killed before its first manifest may have left. */
 const OWN_NAMES = /^(\.lock.*|\.published\.json.*|\.manifest\.json\..*)$/;
+
+/** Most bytes read of a manifest and of results: a full experiment's are 40 kB and 1 MB; parsing takes 25 times the size. */
+const LARGEST_MANIFEST = 8 << 20;
+const LARGEST_RESULTS = 32 << 20;
 
 /**
  * The manifest of a run folder; a run whose process is gone has status `interrupted`. Throws {@link InputError} when the folder is
@@ -27,7 +31,11 @@ export async function readManifest(folder: string): Promise<Manifest> {
 }
 
 async function openManifest(folder: string): Promise<{ manifest: Manifest; isWhole: boolean }> {
-  const json = await readJson(join(folder, MANIFEST), `${folder}: no run folder (manifest.json is missing)`);
+  const json = await readJson(
+    join(folder, MANIFEST),
+    `${folder}: no run folder (manifest.json is missing)`,
+    LARGEST_MANIFEST,
+  );
   const parsed = manifestSchema.safeParse(json);
   if (!parsed.success)
     throw new InputError(`${folder}: manifest.json does not fit: ${firstIssue(parsed.error)}`);
@@ -67,7 +75,11 @@ export async function refuseForeignRun(folder: string): Promise<void> {
 
 /** The results of a run folder. Throws {@link InputError} when there are none yet, or they are not what the run wrote. */
 export async function readResults(folder: string, file = 'results.json'): Promise<Results> {
-  const json = await readJson(join(folder, file), `${folder}: no results.json yet; see \`status ${folder}\``);
+  const json = await readJson(
+    join(folder, file),
+    `${folder}: no results.json yet; see \`status ${folder}\``,
+    LARGEST_RESULTS,
+  );
   await checkPublished(folder, file);
   const parsed = resultsSchema.safeParse(json);
   if (parsed.success) return parsed.data;
@@ -110,9 +122,9 @@ export async function listRuns(root: string): Promise<RunListing[]> {
   return runs.sort((a, b) => (a.started_at < b.started_at ? 1 : -1));
 }
 
-async function readJson(path: string, missing: string): Promise<unknown> {
-  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
-    throw new InputError(missing, { cause });
+async function readJson(path: string, missing: string, limit: number): Promise<unknown> {
+  const text = await readTextLimited(path, limit).catch((cause: unknown) => {
+    throw cause instanceof InputError ? cause : new InputError(missing, { cause });
   });
   try {
     return JSON.parse(text);

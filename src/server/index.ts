@@ -1,30 +1,15 @@
 /** @file Servers: the local web app. */
-export {
-  type ApiError,
-  type Comparison,
-  type DrawnSamples,
-  type Headline,
-  PLAYGROUND_ARMS,
-  PLAYGROUND_OPS,
-  type PlaygroundArm,
-  type PlaygroundChoices,
-  type PlaygroundEvent,
-  type PlaygroundMap,
-  type PlaygroundModel,
-  type PlaygroundOp,
-  type PlaygroundProof,
-  type PlaygroundRequest,
-  type Rating,
-  type RatingChange,
-  type RunDetail,
-  type RunEvents,
-  type RunResults,
-  type RunSummary,
-  type SampleFilter,
-  type SampleGroup,
-  type SampleGroupEntry,
-  type SampleIndex,
-  type Session,
-} from './view/api.ts';
-export type { ModelDescription } from './view/playground.ts';
+export type { ViewApi } from './view/app.ts';
+export type { ModelDescription } from './view/model-process.ts';
+export type { PlaygroundChoices, PlaygroundMap } from './view/playground.ts';
+export type {
+  PlaygroundArm,
+  PlaygroundEvent,
+  PlaygroundProof,
+  PlaygroundRequest,
+} from './view/playground-request.ts';
+export type { Rating, RatingChange } from './view/ratings.ts';
+export type { RunDetail, RunSummary } from './view/runs-folder.ts';
+export type { SampleGroup, SampleGroupEntry, SampleIndex } from './view/samples.ts';
 export { startViewServer, type ViewOptions, type ViewServer } from './view/serve.ts';
+export type { RunEvents } from './view/tail.ts';

@@ -1,6 +1,7 @@
 /** @file Asking the server: JSON by hook, events by hook, and one place that knows whether the server knows us. */
+import { type ClientResponse, hc, type InferResponseType } from 'hono/client';
 import { useEffect, useRef, useState, useSyncExternalStore } from 'react';
-import type { ApiError } from '../server/index.ts';
+import type { ViewApi } from '../server/index.ts';
 
 /** `refused`: no token or an old one; `lost`: nobody answers. */
 export type Link = 'fine' | 'refused' | 'lost';
@@ -30,13 +31,13 @@ function setLink(next: Link): void {
   tell();
 }
 
-/** Ask until the server answers and knows us; every hook then asks anew. */
+/** Ask until the server answers and knows us; every hook then asks again. */
 async function probe(): Promise<void> {
   if (probing) return;
   probing = true;
   while (link !== 'fine') {
     await new Promise((resolve) => setTimeout(resolve, 700));
-    await ask('/api/session').catch(() => undefined);
+    await api.session.$get().catch(() => undefined);
   }
   probing = false;
 }
@@ -50,43 +51,54 @@ export class AskError extends Error {
   }
 }
 
-/** The response of the server; throws {@link AskError} for anything but 2xx. */
-export async function request(path: string, init?: RequestInit): Promise<Response> {
+/** Asks; throws {@link AskError} for anything but 2xx. */
+async function checked(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(path, init);
+    response = await fetch(input, init);
   } catch (error) {
     if (!(error instanceof DOMException && error.name === 'AbortError')) setLink('lost');
     throw error;
   }
   setLink(response.status === 401 ? 'refused' : 'fine');
   if (response.ok) return response;
-  const body = (await response.json().catch(() => ({}))) as Partial<ApiError>;
+  const body = (await response.json().catch(() => ({}))) as { error?: string };
   throw new AskError(response.status, body.error ?? `the server answered ${response.status}`);
 }
 
-export async function ask<T>(path: string, init?: RequestInit): Promise<T> {
-  return (await request(path, init)).json() as Promise<T>;
+/** Every address of the server with its types: `api.runs[':run'].results.$get(ofRun('demo'))`. */
+export const api = hc<ViewApi>(new URL('/api', location.origin).href, { fetch: checked });
+
+/** Arguments of an address of one run. */
+export function ofRun(run: string): { readonly param: { run: string } } {
+  return { param: { run: encodeURIComponent(run) } };
 }
 
-/** JSON to the server. */
-export function send<T>(method: 'POST' | 'PUT', path: string, body: unknown): Promise<T> {
-  return ask<T>(path, {
-    method,
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  });
+/** An address that answers JSON, of any arguments: the caller's are checked against the endpoint's own. */
+interface Endpoint {
+  $get: (args: never, options?: { init?: RequestInit }) => Promise<ClientResponse<unknown>>;
+  $url: (args?: never) => URL;
 }
+type ArgsOf<E extends Endpoint> = Exclude<Parameters<E['$get']>[0], undefined>;
 
-/** What `path` says: `data` stays while the next answer is under way. `path` undefined = nothing is asked. */
-export function useAsk<T>(
-  path: string | undefined,
+/** What `endpoint` says: `data` stays while the next answer is under way. Without `args` nothing is asked. */
+export function useAsk<E extends Endpoint>(
+  endpoint: E,
+  args: ArgsOf<E> | undefined,
   again = 0,
-): { readonly data: T | undefined; readonly error: string | undefined; readonly busy: boolean } {
+): {
+  readonly data: InferResponseType<E['$get']> | undefined;
+  readonly error: string | undefined;
+  readonly busy: boolean;
+} {
+  type Answer = InferResponseType<E['$get']>;
   const turn = useSyncExternalStore(subscribe, () => round);
-  const [state, setState] = useState<{ path?: string; data?: T; error?: string; busy: boolean }>({
+  const [state, setState] = useState<{ path?: string; data?: Answer; error?: string; busy: boolean }>({
     busy: true,
   });
+  const path = args === undefined ? undefined : endpoint.$url(args as never).href;
+  const latest = useRef({ endpoint, args });
+  latest.current = { endpoint, args };
   useEffect(() => {
     void again;
     void turn;
@@ -95,11 +107,15 @@ export function useAsk<T>(
       return;
     }
     const stop = new AbortController();
-    setState((before) => ({ ...(before.path === path ? before : {}), ...before, busy: true }));
-    ask<T>(path, { signal: stop.signal }).then(
+    setState((before) => ({ ...before, busy: true }));
+    const answer = async () => {
+      const asked = latest.current;
+      return (await asked.endpoint.$get(asked.args as never, { init: { signal: stop.signal } })).json();
+    };
+    answer().then(
       (data) => {
         // An answer that came as the question was taken back must not stand over the next one's.
-        if (!stop.signal.aborted) setState({ path, data, busy: false });
+        if (!stop.signal.aborted) setState({ path, data: data as Answer, busy: false });
       },
       (error: unknown) => {
         if (stop.signal.aborted) return;
@@ -137,8 +153,8 @@ export function useEvents(path: string, onEvent: (name: string, data: unknown) =
     source.onopen = () => setConnected(true);
     source.onerror = () => {
       setConnected(false);
-      // The source does not say why: asking does. A refusal closes it for good; when the server knows us again it starts anew.
-      ask('/api/session').catch(() => undefined);
+      // The source does not say why: asking does. A refusal closes it for good; when the server knows us again another one is made.
+      api.session.$get().catch(() => undefined);
     };
     return () => source.close();
   }, [path, turn]);

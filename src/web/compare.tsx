@@ -2,8 +2,7 @@
 import type { ReactNode } from 'react';
 import type { BehaviourResults, Rate } from '../contracts/index.ts';
 import { headline } from '../figures/index.ts';
-import type { Comparison, RunResults } from '../server/index.ts';
-import { useAsk } from './client.ts';
+import { api, ofRun, useAsk } from './client.ts';
 import { number, Problem, Share } from './parts.tsx';
 import { useQuery } from './router.ts';
 import { Name } from './text.tsx';
@@ -14,7 +13,7 @@ const ROWS = 400;
 /** Two runs: the figures that matter with their intervals, then every figure that differs. */
 export function Compare({ a, b }: { readonly a: string; readonly b: string }): ReactNode {
   const [get, set] = useQuery();
-  const { data, error } = useAsk<Comparison>(`/api/compare?${new URLSearchParams({ a, b })}`);
+  const { data, error } = useAsk(api.compare, { query: { a, b } });
   const q = get('figure') ?? '';
   const rows = (data?.differences ?? []).filter((row) => row.path.includes(q));
   return (
@@ -37,7 +36,7 @@ export function Compare({ a, b }: { readonly a: string; readonly b: string }): R
               type="search"
               value={q}
               placeholder="transfer.affine"
-              onChange={(event) => set({ figure: event.target.value }, true)}
+              onChange={(event) => set({ figure: event.target.value || undefined }, true)}
             />
           </label>
           {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
@@ -98,8 +97,8 @@ const HEADLINES: readonly (readonly [string, (behaviour: BehaviourResults) => Ra
 ];
 
 function Headlines({ a, b }: { readonly a: string; readonly b: string }): ReactNode {
-  const left = useAsk<RunResults>(`/api/runs/${encodeURIComponent(a)}/results`).data?.results;
-  const right = useAsk<RunResults>(`/api/runs/${encodeURIComponent(b)}/results`).data?.results;
+  const left = useAsk(api.runs[':run'].results, ofRun(a)).data?.results;
+  const right = useAsk(api.runs[':run'].results, ofRun(b)).data?.results;
   if (!left || !right) return null;
   const label = ({ pair }: BehaviourResults) => `${pair.behaviour}, ${pair.placement}`;
   const labels = [...new Set([...left.behaviours, ...right.behaviours].map(label))];

@@ -17,6 +17,7 @@ export function TextField(props: {
 export function NumberField(props: {
   readonly label: string;
   readonly value: string;
+  readonly min: number;
   readonly max: number;
   readonly onChange: (value: string) => void;
 }): ReactNode {
@@ -25,7 +26,7 @@ export function NumberField(props: {
       <span>{props.label}</span>
       <input
         type="number"
-        min={0}
+        min={props.min}
         max={props.max}
         value={props.value}
         onChange={(e) => props.onChange(e.target.value)}

@@ -2,8 +2,7 @@
 import { type ReactNode, useMemo, useState } from 'react';
 import type { BehaviourResults } from '../contracts/index.ts';
 import { behaviourFigures, type Chapter, curvesFigure, type FigureSpec } from '../figures/index.ts';
-import type { DrawnSamples } from '../server/index.ts';
-import { useAsk } from './client.ts';
+import { api, type ofRun, useAsk } from './client.ts';
 import { Examples } from './examples.tsx';
 import Figure from './figure.tsx';
 import { Problem } from './parts.tsx';
@@ -20,14 +19,14 @@ const CHAPTERS = {
 } as const satisfies Record<Chapter, readonly [string, number]>;
 const ORDER = Object.keys(CHAPTERS) as Chapter[];
 
-/** Every figure of one behaviour, and its example table. `drawn` is where the server says what of the samples is drawn. */
+/** Every figure of one behaviour, and its example table. `drawn`: which samples are drawn, where there are any. */
 export default function FiguresOf(props: {
   readonly behaviour: BehaviourResults;
-  readonly drawn: string | undefined;
+  readonly drawn: (ReturnType<typeof ofRun> & { readonly query: { behaviour: string } }) | undefined;
   readonly fresh: number;
 }): ReactNode {
   const { behaviour, drawn, fresh } = props;
-  const { data, error } = useAsk<DrawnSamples>(drawn, fresh);
+  const { data, error } = useAsk(api.runs[':run'].drawn, drawn, fresh);
   const chapters = useMemo(() => {
     const all = behaviourFigures(behaviour, data?.scores ?? []);
     return ORDER.flatMap((chapter) => (all[chapter].length > 0 ? [{ chapter, specs: all[chapter] }] : []));

@@ -48,17 +48,20 @@ export function useRoute(): Route {
   return useMemo(() => parseRoute(pathname), [pathname]);
 }
 
-/** The query, and a setter of some of its keys (`''` takes a key away). */
+/** What becomes of keys of the query; undefined takes one away. */
+export type QueryChange = Readonly<Record<string, string | undefined>>;
+
+/** The query, and a setter of some of its keys (undefined takes a key away). */
 export function useQuery(): [
   (key: string) => string | undefined,
-  (change: Readonly<Record<string, string>>, replace?: boolean) => void,
+  (change: QueryChange, replace?: boolean) => void,
 ] {
   const search = useSyncExternalStore(subscribe, () => location.search);
   const get = useCallback((key: string) => new URLSearchParams(search).get(key) ?? undefined, [search]);
-  const set = useCallback((change: Readonly<Record<string, string>>, replace = false) => {
+  const set = useCallback((change: QueryChange, replace = false) => {
     const query = new URLSearchParams(location.search);
     for (const [key, value] of Object.entries(change))
-      if (value === '') query.delete(key);
+      if (value === undefined) query.delete(key);
       else query.set(key, value);
     const text = query.toString();
     navigate(text ? `${location.pathname}?${text}` : location.pathname, replace);

@@ -1,20 +1,18 @@
 /** @file The completions of one prompt side by side: what differs marked, outcomes, scores, a person's rating. */
 import { type ReactNode, useEffect, useMemo, useRef, useState } from 'react';
-import type { Sample } from '../contracts/index.ts';
-import { metricLabel, TRANSFER_STYLE } from '../figures/index.ts';
+import type { MapFit, Sample } from '../contracts/index.ts';
+import { FIT_LABEL, metricLabel, TRANSFER_STYLE } from '../figures/index.ts';
 import type { Rating, RatingChange, SampleGroup } from '../server/index.ts';
-import { send } from './client.ts';
+import { api, ofRun } from './client.ts';
 import type { DiffUnit } from './diff.ts';
 import { Choice, number, Problem } from './parts.tsx';
 import { pathTo, useQuery } from './router.ts';
 import { LongText, Name, Tokens } from './text.tsx';
 
-/** Completions shown of a prompt before "show all". */
-const SHOWN = 60;
 const TRIGGERS = ['bad', 'safe', 'untagged', 'other'] as const;
 const SIDES = ['target', 'source'] as const;
 
-/** Every completion of one prompt, by model and trigger. */
+/** Every completion of one prompt: by model and trigger, then by stage; a stage is opened when it is asked for. */
 export function Group(props: {
   readonly run: string;
   readonly group: SampleGroup;
@@ -23,14 +21,13 @@ export function Group(props: {
   readonly against: string;
   readonly onRated: () => void;
 }): ReactNode {
-  const { run, group, marked, unit, against, onRated } = props;
+  const { group, marked, unit, against } = props;
   const [, set] = useQuery();
   const [all, setAll] = useState(false);
   const ordered = useMemo(() => inOrder(group), [group]);
-  const shown = all ? ordered : ordered.slice(0, Math.min(group.fits.length, SHOWN));
-  // A link to a completion that is not among the first shows it first.
-  const linked = ordered.find((s) => s.id === marked);
-  const kept = linked && !shown.includes(linked) ? [linked, ...shown] : shown;
+  const fits = useMemo(() => new Set(group.fits), [group]);
+  // A link to a completion shows it, whether it fits the filter or not.
+  const kept = all ? ordered : ordered.filter((s) => fits.has(s.id) || s.id === marked);
   return (
     <>
       <form className="filters" onSubmit={(event) => event.preventDefault()}>
@@ -43,7 +40,7 @@ export function Group(props: {
             ['source', "the source's own"],
             ['none', 'mark nothing'],
           ]}
-          onChange={(value) => set({ against: value === 'safe' ? '' : value })}
+          onChange={(value) => set({ against: value === 'safe' ? undefined : value })}
         />
         <Choice
           label="By"
@@ -52,34 +49,29 @@ export function Group(props: {
             ['word', 'words'],
             ['character', 'characters'],
           ]}
-          onChange={(value) => set({ unit: value === 'word' ? '' : value })}
+          onChange={(value) => set({ unit: value === 'word' ? undefined : value })}
         />
       </form>
       {SIDES.flatMap((side) =>
         TRIGGERS.map((trigger) => {
           const rows = kept.filter((s) => s.trigger === trigger && (s.side ?? 'target') === side);
-          const first = rows[0];
-          if (!first) return null;
+          if (rows.length === 0) return null;
           return (
             <section key={`${side} ${trigger}`} aria-label={`${side}, ${trigger} prompt`}>
               <h2>
                 {side}, {trigger} prompt <span className="soft">{rows.length}</span>
               </h2>
               <Prompt rows={rows} />
-              <div className="states">
-                {rows.map((sample) => (
-                  <State
-                    key={sample.id}
-                    run={run}
-                    sample={sample}
-                    rating={group.ratings[sample.id]}
-                    marked={sample.id === marked}
-                    unit={unit}
-                    against={against}
-                    onRated={onRated}
-                  />
-                ))}
-              </div>
+              {[...grouped(rows, sectionOf)].map(([name, members], i) => (
+                <Section
+                  key={name}
+                  {...props}
+                  name={name}
+                  samples={members}
+                  // What was asked for is open: the first, a linked one, or everything where it is little.
+                  open={i === 0 || rows.length <= FEW || members.some((s) => s.id === marked)}
+                />
+              ))}
             </section>
           );
         }),
@@ -90,6 +82,73 @@ export function Group(props: {
         </button>
       ) : null}
     </>
+  );
+}
+
+/** This many completions of a prompt are shown without opening anything. */
+const FEW = 12;
+
+const STAGE_WORDS: Readonly<Record<string, string>> = {
+  backdoor: 'unpatched',
+  transfer: 'steered (set)',
+  'transfer.add': 'steered (add)',
+  inverse: 'steered back by the inverse map',
+  fidelity: 'every activation replaced',
+  capabilities: 'bundled tasks',
+};
+
+/** What a heading stands over: the stage and, where there is one, the map. */
+function sectionOf({ stage, map }: Sample): string {
+  const words = STAGE_WORDS[stage] ?? stage.replaceAll('.', ' ');
+  return map ? `${words}: ${map.kind}, ${FIT_LABEL[map.fit as MapFit] ?? map.fit}` : words;
+}
+
+function grouped<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const group = groups.get(keyOf(item));
+    if (group) group.push(item);
+    else groups.set(keyOf(item), [item]);
+  }
+  return groups;
+}
+
+function Section(props: {
+  readonly run: string;
+  readonly group: SampleGroup;
+  readonly marked: string | undefined;
+  readonly unit: DiffUnit;
+  readonly against: string;
+  readonly onRated: () => void;
+  readonly name: string;
+  readonly samples: readonly Sample[];
+  readonly open: boolean;
+}): ReactNode {
+  const { run, group, marked, unit, against, onRated, name, samples, open } = props;
+  const [isOpen, setOpen] = useState(open);
+  useEffect(() => setOpen(open), [open]);
+  return (
+    <details open={isOpen} onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary>
+        <Name>{name}</Name> <span className="soft">{samples.length}</span>
+      </summary>
+      {isOpen ? (
+        <div className="states">
+          {samples.map((sample) => (
+            <State
+              key={sample.id}
+              run={run}
+              sample={sample}
+              rating={group.ratings[sample.id]}
+              marked={sample.id === marked}
+              unit={unit}
+              against={against}
+              onRated={onRated}
+            />
+          ))}
+        </div>
+      ) : null}
+    </details>
   );
 }
 
@@ -140,15 +199,12 @@ function State(props: {
     if (marked) box.current?.scrollIntoView({ block: 'center' });
   }, [marked]);
   const reference = sample.references?.[against as keyof NonNullable<Sample['references']>];
-  const where = [
-    sample.stage,
-    sample.map ? `${sample.map.kind}, ${sample.map.fit}` : '',
-    sample.block === undefined ? '' : `block ${sample.block}`,
-  ].filter((part) => part !== '');
+  const arm =
+    TRANSFER_STYLE[sample.arm as keyof typeof TRANSFER_STYLE]?.label ?? sample.arm.replaceAll('_', ' ');
   return (
     <article ref={box} className={marked ? 'state marked' : 'state'} aria-label={sample.id}>
       <h3>
-        <Name>{sample.arm.replaceAll('_', ' ')}</Name>{' '}
+        <Name>{sample.block === undefined ? arm : `${arm}, block ${sample.block}`}</Name>{' '}
         <a
           href={pathTo({ page: 'samples', run }, { sample: sample.id })}
           title="Link to this completion"
@@ -157,9 +213,6 @@ function State(props: {
           #<span className="hidden"> link to {sample.id}</span>
         </a>
       </h3>
-      <p className="soft">
-        <Name>{where.join(' · ')}</Name>
-      </p>
       <LongText text={sample.completion} reference={reference} unit={unit} />
       <p className="chips">
         {Object.entries(sample.outcome ?? {})
@@ -204,7 +257,7 @@ function Judge(props: {
   useEffect(() => setChosen(rating?.rating ?? null), [rating?.rating]);
   const save = (change: Omit<RatingChange, 'id'>) => {
     setChosen(change.rating);
-    send('PUT', `/api/runs/${encodeURIComponent(run)}/ratings`, { id, ...change }).then(
+    api.runs[':run'].ratings.$put({ ...ofRun(run), json: { id, ...change } }).then(
       () => {
         setProblem(undefined);
         onRated();
@@ -224,7 +277,7 @@ function Judge(props: {
             type="radio"
             name={`rating ${id}`}
             checked={chosen === i + 1}
-            onChange={() => save({ rating: i + 1, ...(note ? { note } : {}) })}
+            onChange={() => save({ rating: i + 1, note: note || undefined })}
           />
           {i + 1}
           <span className="hidden"> {meaning}</span>

@@ -1,5 +1,5 @@
 /** @file What the web app must not do: run what a model wrote, read outside the runs folder, answer strangers. */
-import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, symlink, truncate, writeFile } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
@@ -22,6 +22,7 @@ import {
 const EVIL = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>';
 const RTL = '\u202Egnp.exe\u202C שלום עולם';
 const LONG = 'x'.repeat(100_000);
+const SECRET_LINE = '{"time":"2026-01-01T00:00:00.000Z","stage":"do not show","state":"started","done":0}\n';
 
 describe.skipIf(!hasChromium)('web app, hostile input', () => {
   let browser: Browser;
@@ -88,6 +89,19 @@ describe.skipIf(!hasChromium)('web app, hostile input', () => {
     await symlink(join(place.folder, 'secret/samples'), join(place.runs, 'half', 'samples'));
     await mkdir(join(place.runs, 'broken'));
     await writeFile(join(place.runs, 'broken', 'manifest.json'), '{"schema_version": 1');
+    await mkdir(join(place.runs, 'huge'));
+    await writeFile(join(place.runs, 'huge', 'manifest.json'), await readFile(join(folder, 'manifest.json')));
+    await writeFile(join(place.runs, 'huge', 'results.json'), '');
+    await truncate(join(place.runs, 'huge', 'results.json'), 2 ** 31);
+    await writeFile(join(place.folder, 'secret/log.jsonl'), SECRET_LINE);
+    await symlink(join(place.folder, 'secret/log.jsonl'), join(place.runs, 'huge', 'log.jsonl'));
+    // A model of a run, one of whose files leads out.
+    await mkdir(join(place.runs, 'huge', 'models', 'leaky'), { recursive: true });
+    await writeFile(join(place.runs, 'huge', 'models', 'leaky', 'config.json'), '{}');
+    await symlink(
+      join(place.folder, 'secret/results.json'),
+      join(place.runs, 'huge', 'models', 'leaky', 'model.safetensors'),
+    );
     served = await serve(place);
     browser = await launch();
   });
@@ -227,13 +241,34 @@ describe.skipIf(!hasChromium)('web app, hostile input', () => {
     expect(play.body).toContain('not among those offered');
   });
 
+  it('takes no file of 2 GB into memory, and follows no link of a log or a model', async () => {
+    const bearer = { authorization: `Bearer ${served.token}` };
+    const begun = performance.now();
+    const results = await raw(served.port, '/api/runs/huge/results', bearer);
+    expect([results.status, results.body]).toEqual([
+      409,
+      expect.stringMatching(/huge\/results.json: 2048 MB; at most 32 MB are read/),
+    ]);
+    expect(performance.now() - begun).toBeLessThan(2000);
+    expect((await raw(served.port, '/api/playground', bearer)).body).not.toContain('leaky');
+    const stop = new AbortController();
+    const events = await fetch(`http://127.0.0.1:${served.port}/api/runs/huge/events`, {
+      headers: bearer,
+      signal: stop.signal,
+    });
+    const first = await events.body?.getReader().read();
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    expect(new TextDecoder().decode(first?.value)).not.toContain('do not show');
+    stop.abort();
+  });
+
   it('lists a run with a broken manifest as such, and none that lies outside', async () => {
     const { body } = await raw(served.port, '/api/runs', { authorization: `Bearer ${served.token}` });
     const ids = (JSON.parse(body) as { id: string; problem?: string }[]).map((r) => [
       r.id,
       r.problem !== undefined,
     ]);
-    expect(Object.fromEntries(ids)).toEqual({ [name]: false, half: true, broken: true });
+    expect(Object.fromEntries(ids)).toEqual({ [name]: false, half: false, huge: false, broken: true });
     expect(body).not.toContain(place.folder);
   });
 

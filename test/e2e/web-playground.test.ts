@@ -116,9 +116,11 @@ describe.skipIf(!hasChromium)('web app, playground', () => {
       .getByText(/Proof: blocks/)
       .waitFor({ timeout: 120_000 });
     await page.getByRole('button', { name: 'none', exact: true }).click();
-    await arm(page, 'Native')
-      .getByText(/carries no trigger/)
+    await page
+      .getByText('Not run: donor, native, mapped, random. The prompt carries no trigger')
       .waitFor({ timeout: 120_000 });
+    // What cannot run takes no card.
+    expect(await page.getByRole('article').count()).toBe(2);
     const url = page.url();
     expect(url).toMatch(/strength=0\.1.*trigger=none/);
     await page.reload();
@@ -151,6 +153,54 @@ describe.skipIf(!hasChromium)('web app, playground', () => {
     await page.goto(new URL(address({ max: '2' }), served.url).href);
     await page.getByRole('button', { name: 'Run', exact: true }).click();
     await finished(page);
+    await context.close();
+  });
+
+  it('empties every field, says what is wanted, and keeps the last answers in sight while it asks again', async () => {
+    const { page, context } = await visit(browser, served, address({ max: '4' }));
+    await page.getByText(/of 0…[1-9]/).waitFor({ timeout: 60_000 });
+    const run = page.getByRole('button', { name: 'Run', exact: true });
+    await run.click();
+    await finished(page);
+    const before = await answer(page, 'Clean');
+    await page.route('**/api/playground/run', async (route) => {
+      await new Promise((resolve) => setTimeout(resolve, 1500));
+      await route.continue().catch(() => {});
+    });
+    await run.click();
+    await page.getByText('asking').waitFor();
+    expect(await answer(page, 'Clean')).toBe(before);
+    await page.locator('.stale').waitFor();
+    await expect.poll(() => page.locator('.stale').count(), { timeout: 60_000 }).toBe(0);
+    await finished(page);
+    await page.getByText('Triggers, place, span, length').click();
+    for (const [label, text, wanted] of [
+      ['Bad trigger', '<x>', 'the bad trigger'],
+      ['New tokens', '3', 'new tokens: a whole number from 1 to 400'],
+      ['Tokens after it', '2', 'tokens after it: a whole number from 0 to 20'],
+      ['Prompt, without the trigger', 'Why?', 'a prompt'],
+    ] as const) {
+      const field = page.getByLabel(label);
+      await field.fill('');
+      await page.getByText(`Wanted: ${wanted}.`).waitFor();
+      expect(await field.inputValue()).toBe('');
+      expect(await run.isDisabled()).toBe(true);
+      await field.pressSequentially(text);
+      expect(await field.inputValue()).toBe(text);
+    }
+    await context.close();
+  });
+
+  it('offers only the maps of the chosen model, and says of the others why not', async () => {
+    const { page, context } = await visit(browser, served, '/playground?model=tiny/tiny-llama-m');
+    await page.getByText('No map was made for this model').click();
+    await page
+      .getByText(/identity\.general \(demo\) ends in activations 128 wide, this model's are 192/)
+      .waitFor();
+    expect(await page.getByLabel(/^Map/).count()).toBe(0);
+    await page.getByLabel(/^Model/).selectOption(`tiny/${NAME}`);
+    await page.getByLabel(/^Map/).selectOption('demo/identity.general');
+    await page.getByLabel('Its source model').waitFor();
     await context.close();
   });
 

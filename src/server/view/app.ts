@@ -2,19 +2,15 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Context, Hono } from 'hono';
-import { stream, streamSSE } from 'hono/streaming';
+import { bodyLimit } from 'hono/body-limit';
 import { CrosspatchError, errorLine } from '../../base/index.ts';
-import { exampleTable } from '../../figures/index.ts';
-import { compareResults, flattenResults, readResultsSoFar } from '../../pipeline/index.ts';
-import { verdictSentences } from '../../report/index.ts';
-import type { Comparison, DrawnSamples, RunResults, SampleFilter, Session } from './api.ts';
 import type { Guard } from './guard.ts';
-import { type Playground, playgroundRequestSchema } from './playground.ts';
-import { RatingStore, ratingChangeSchema, ratingsCsv } from './ratings.ts';
+import type { Playground } from './playground.ts';
 import { Refused } from './refused.ts';
+import { playgroundRoutes } from './routes-playground.ts';
+import { runRoutes } from './routes-runs.ts';
+import { sampleRoutes } from './routes-samples.ts';
 import type { RunsFolder } from './runs-folder.ts';
-import { SampleStore } from './samples.ts';
-import { followRun } from './tail.ts';
 
 export interface ViewAppOptions {
   readonly runs: RunsFolder;
@@ -30,10 +26,8 @@ export interface ViewAppOptions {
 /** Nothing but this server's own files; styles may be inline because figures set them on elements. */
 const CONTENT_SECURITY =
   "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
-/** The report is a file from the runs folder: shown, never given this origin. */
-const REPORT_SECURITY =
-  "sandbox allow-downloads; default-src 'none'; style-src 'unsafe-inline'; img-src data:";
-const HEARTBEAT_MS = 15_000;
+/** Most bytes of a body: a prompt of 20,000 characters fits many times. */
+const LARGEST_BODY = 256 * 1024;
 
 /** The app, without a socket: tests ask it by `app.request`. */
 export function createViewApp(options: ViewAppOptions): Hono {
@@ -53,9 +47,8 @@ export function createViewApp(options: ViewAppOptions): Hono {
     await next();
     context.header('Cache-Control', 'no-store');
   });
-  addRuns(app, options);
-  addSamples(app, options);
-  addPlayground(app, options);
+  app.use('/api/*', bodyLimit({ maxSize: LARGEST_BODY, onError: tooLarge }));
+  app.route('/api', apiRoutes(options));
   app.all('/api/*', () => {
     throw new Refused(404, 'no such address');
   });
@@ -68,152 +61,15 @@ export function createViewApp(options: ViewAppOptions): Hono {
   return app;
 }
 
-function addRuns(app: Hono, { runs, version }: ViewAppOptions): void {
-  app.get('/api/session', (context) => {
-    const session: Session = { version, folder: runs.name, ...(runs.only ? { only: runs.only } : {}) };
-    return context.json(session);
-  });
-  app.get('/api/runs', async (context) => context.json(await runs.list()));
-  app.get('/api/runs/:run', async (context) => context.json(await runs.detail(context.req.param('run'))));
-  app.get('/api/runs/:run/results', async (context) => {
-    const run = context.req.param('run');
-    const results = await resultsOf(runs, run);
-    const partial = !(await runs.find(run, 'results.json'));
-    const body: RunResults = { results, partial, verdict: verdictSentences(results) };
-    return context.json(body);
-  });
-  app.get('/api/runs/:run/report', async (context) => {
-    const path = await runs.path(context.req.param('run'), 'report.html');
-    context.header('Content-Security-Policy', REPORT_SECURITY);
-    return context.html(await readFile(path, 'utf8'));
-  });
-  app.get('/api/compare', async (context) => {
-    const [a, b] = [needed(context, 'a'), needed(context, 'b')];
-    const [left, right] = [await resultsOf(runs, a), await resultsOf(runs, b)];
-    const differences = compareResults(left, right);
-    const paths = new Set([left, right].flatMap((r) => flattenResults(r).map((figure) => figure.path)));
-    const body: Comparison = { a, b, differences, equal: paths.size - differences.length };
-    return context.json(body);
-  });
-  app.get('/api/runs/:run/events', async (context) => {
-    const folder = await runs.run(context.req.param('run'));
-    // A browser that reconnects says where it was; a page that lost the browser's memory says so in the address.
-    const from = Number(context.req.header('last-event-id') ?? context.req.query('from') ?? 0);
-    return streamSSE(context, async (sse) => {
-      const stop = new AbortController();
-      sse.onAbort(() => stop.abort());
-      const beat = setInterval(() => void sse.write(': still here\n\n').catch(() => {}), HEARTBEAT_MS);
-      try {
-        await sse.write('retry: 1000\n\n');
-        const start = Number.isSafeInteger(from) && from > 0 ? from : 0;
-        for await (const item of followRun(folder, { from: start, signal: stop.signal }))
-          await sse.writeSSE({
-            event: item.event,
-            data: JSON.stringify(item.data),
-            ...(item.event === 'log'
-              ? { id: String(item.offset) }
-              : item.event === 'reset'
-                ? { id: '0' }
-                : {}),
-          });
-      } finally {
-        clearInterval(beat);
-      }
-    });
-  });
+function apiRoutes({ runs, playground, version, now = () => new Date() }: ViewAppOptions) {
+  return new Hono()
+    .route('/', runRoutes(runs, version))
+    .route('/', sampleRoutes(runs, now))
+    .route('/', playgroundRoutes(playground));
 }
 
-function addSamples(app: Hono, { runs, now = () => new Date() }: ViewAppOptions): void {
-  const samples = new SampleStore(runs);
-  const ratings = new RatingStore(runs);
-  app.get('/api/runs/:run/samples', async (context) => {
-    const run = context.req.param('run');
-    const filter = filterOf(context);
-    await runs.run(run);
-    return context.json(await samples.index(run, filter, await ratings.read(run)));
-  });
-  app.get('/api/runs/:run/drawn', async (context) => {
-    const run = context.req.param('run');
-    const behaviour = (await resultsOf(runs, run)).behaviours[Number(needed(context, 'behaviour'))];
-    if (!behaviour) throw new Refused(404, `run ${run}: no such behaviour`);
-    const all = await samples.ofBehaviour(run, behaviour.pair.behaviour);
-    const scores = all.flatMap(({ stage, behaviour: name, trigger, arm, map, scores: own }) =>
-      stage === 'fidelity' && own ? [{ stage, behaviour: name, trigger, arm, map, scores: own }] : [],
-    );
-    const body: DrawnSamples = { scores, examples: exampleTable(behaviour, all) };
-    return context.json(body);
-  });
-  app.get('/api/runs/:run/group', async (context) => {
-    const run = context.req.param('run');
-    const id = context.req.query('id');
-    const which = id ? { id } : { behaviour: needed(context, 'in'), prompt_id: needed(context, 'prompt') };
-    return context.json(await samples.group(run, which, filterOf(context), await ratings.read(run)));
-  });
-  app.put('/api/runs/:run/ratings', async (context) => {
-    const run = context.req.param('run');
-    const parsed = ratingChangeSchema.safeParse(await body(context));
-    if (!parsed.success) throw new Refused(400, 'rating: wanted {id, rating: 1…5 or null, note?}');
-    const { id, rating, note } = parsed.data;
-    if (!(await samples.has(run, id))) throw new Refused(404, `run ${run}: no sample is called ${id}`);
-    const change = { id, rating, note };
-    return context.json({ rating: await ratings.change(run, change, now().toISOString()) });
-  });
-  app.get('/api/runs/:run/ratings', async (context) => {
-    const run = context.req.param('run');
-    await runs.run(run);
-    const all = await ratings.read(run);
-    if (context.req.query('format') !== 'csv') return context.json(all);
-    context.header('Content-Type', 'text/csv; charset=utf-8');
-    context.header(
-      'Content-Disposition',
-      `attachment; filename="ratings.csv"; filename*=UTF-8''${encodeURIComponent(run)}-ratings.csv`,
-    );
-    return context.body(ratingsCsv(all, await samples.byId(run)));
-  });
-}
-
-function filterOf(context: Context): SampleFilter {
-  const { behaviour, stage, arm, outcome, q, rated } = context.req.query();
-  return {
-    ...(behaviour ? { behaviour } : {}),
-    ...(stage ? { stage } : {}),
-    ...(arm ? { arm } : {}),
-    ...(outcome ? { outcome } : {}),
-    ...(q ? { q } : {}),
-    ...(rated === 'yes' || rated === 'no' ? { rated } : {}),
-  };
-}
-
-function addPlayground(app: Hono, { playground }: ViewAppOptions): void {
-  app.get('/api/playground', async (context) => context.json(await playground.choices()));
-  app.get('/api/playground/model', async (context) =>
-    context.json(await playground.describe(needed(context, 'id'))),
-  );
-  app.post('/api/playground/run', async (context) => {
-    const parsed = playgroundRequestSchema.safeParse(await body(context));
-    if (!parsed.success) {
-      const issue = parsed.error.issues[0];
-      throw new Refused(400, `playground: ${issue?.path.join('.')}: ${issue?.message}`);
-    }
-    context.header('Content-Type', 'application/x-ndjson; charset=utf-8');
-    return stream(context, async (out) => {
-      const stop = new AbortController();
-      out.onAbort(() => stop.abort());
-      try {
-        for await (const event of playground.run(parsed.data, stop.signal))
-          await out.write(`${JSON.stringify(event)}\n`);
-      } catch (error) {
-        await out.write(`${JSON.stringify({ type: 'error', message: errorLine(error) })}\n`);
-      }
-    });
-  });
-}
-
-async function resultsOf(runs: RunsFolder, run: string) {
-  const folder = await runs.run(run);
-  if (!(await runs.hasResults(run))) throw new Refused(404, `run ${run}: no results yet`);
-  return readResultsSoFar(folder);
-}
+/** Every address of the API with what it takes and gives: the browser's client (`hc`) has its types from here. */
+export type ViewApi = ReturnType<typeof apiRoutes>;
 
 const TYPES: Readonly<Record<string, string>> = {
   js: 'text/javascript; charset=utf-8',
@@ -233,18 +89,8 @@ async function asset(context: Context, webRoot: string): Promise<Response> {
   return context.body(new Uint8Array(bytes));
 }
 
-function needed(context: Context, name: string): string {
-  const value = context.req.query(name);
-  if (value === undefined || value === '') throw new Refused(400, `${name}: wanted a value, got none`);
-  return value;
-}
-
-async function body(context: Context): Promise<unknown> {
-  if (!context.req.header('content-type')?.startsWith('application/json'))
-    throw new Refused(400, 'wanted a body of JSON (content-type application/json)');
-  return context.req.json().catch(() => {
-    throw new Refused(400, 'the body is no JSON');
-  });
+function tooLarge(): never {
+  throw new Refused(413, `the body is too large: at most ${LARGEST_BODY / 1024} kB are taken`);
 }
 
 /** What the client is told: own errors in words, without the way to the folder; nothing of the others. */

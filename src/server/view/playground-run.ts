@@ -16,14 +16,14 @@ import {
   pairSpans,
   spanOfChars,
 } from '../../models/index.ts';
+import type { ChildCall } from './model-process.ts';
 import type {
   PlaygroundArm,
   PlaygroundEvent,
   PlaygroundOp,
   PlaygroundProof,
-  PlaygroundRequest,
-} from './api.ts';
-import type { WorkerCall } from './playground.ts';
+  PlaygroundCall as PlaygroundRequest,
+} from './playground-request.ts';
 
 /** What a run needs from the thread it is in. */
 export interface Opened {
@@ -36,7 +36,7 @@ const SEED = 17;
 
 /** Carry out a request. Throws {@link InputError} when it does not fit the model. */
 export async function* runArms(
-  call: Extract<WorkerCall, { kind: 'run' }>,
+  call: Extract<ChildCall, { kind: 'run' }>,
   { model: openModel, stopped }: Opened,
 ): AsyncGenerator<PlaygroundEvent, void, undefined> {
   const { request } = call;
@@ -127,7 +127,7 @@ interface ArmPatch {
 }
 
 async function makePatches(
-  call: Extract<WorkerCall, { kind: 'run' }>,
+  call: Extract<ChildCall, { kind: 'run' }>,
   model: LanguageModel,
   own: Prompt,
   donor: Prompt | undefined,

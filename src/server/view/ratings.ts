@@ -1,11 +1,9 @@
 /** @file What people think of completions: `ratings.json` in the run folder, by sample id, and its export. */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { InputError, writeJsonAtomic } from '../../base/index.ts';
+import { InputError, readTextLimited, writeJsonAtomic } from '../../base/index.ts';
 import type { Sample } from '../../contracts/index.ts';
 import { type DataRow, toCsv } from '../../figures/index.ts';
-import type { Rating, RatingChange } from './api.ts';
 import type { RunsFolder } from './runs-folder.ts';
 
 export const RATINGS_FILE = 'ratings.json';
@@ -13,21 +11,30 @@ export const RATINGS_FILE = 'ratings.json';
 /** The scale of the LLM judge's rubric (docs/concepts/method.md#judges), so that people and judge can be compared. */
 const SCALE = '5 same meaning as the ordinary answer … 1 nothing in common';
 
+/** Most bytes read of it: some hundred thousand ratings. */
+const LARGEST = 32 << 20;
+
+const ratingSchema = z.strictObject({
+  rating: z.int().min(1).max(5),
+  note: z.string().optional(),
+  time: z.string(),
+});
+/** A person's judgement: 5 same meaning … 1 nothing in common with the ordinary answer. */
+export type Rating = Readonly<z.infer<typeof ratingSchema>>;
+
 const ratingsSchema = z.strictObject({
   schema_version: z.literal(1),
   scale: z.literal(SCALE),
-  ratings: z.record(
-    z.string(),
-    z.strictObject({ rating: z.int().min(1).max(5), note: z.string().optional(), time: z.string() }),
-  ),
+  ratings: z.record(z.string(), ratingSchema),
 });
 
-/** Body of a change. */
+/** Body of a change; `rating: null` takes a judgement back. */
 export const ratingChangeSchema = z.strictObject({
   id: z.string().min(1).max(1000),
   rating: z.int().min(1).max(5).nullable(),
   note: z.string().max(4000).optional(),
 });
+export type RatingChange = z.infer<typeof ratingChangeSchema>;
 
 /** Ratings of all runs. Changes are written one after the other. */
 export class RatingStore {
@@ -42,7 +49,7 @@ export class RatingStore {
   async read(run: string): Promise<Readonly<Record<string, Rating>>> {
     const path = await this.#runs.find(run, RATINGS_FILE);
     if (path === undefined) return {};
-    const parsed = ratingsSchema.safeParse(json(await readFile(path, 'utf8')));
+    const parsed = ratingsSchema.safeParse(json(await readTextLimited(path, LARGEST)));
     if (parsed.success) return parsed.data.ratings;
     throw new InputError(
       `${run}/${RATINGS_FILE}: does not fit (${parsed.error.issues[0]?.message}); mend or move it`,
@@ -54,7 +61,7 @@ export class RatingStore {
     const work = async () => {
       const folder = await this.#runs.run(run);
       const { [id]: _before, ...others } = await this.read(run);
-      const mine: Rating | null = rating === null ? null : { rating, ...(note ? { note } : {}), time: now };
+      const mine: Rating | null = rating === null ? null : { rating, note: note || undefined, time: now };
       const ratings = mine === null ? others : { ...others, [id]: mine };
       await writeJsonAtomic(join(folder, RATINGS_FILE), { schema_version: 1, scale: SCALE, ratings });
       return mine;

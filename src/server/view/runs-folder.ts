@@ -2,17 +2,54 @@
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, sep } from 'node:path';
 import { errorLine, InputError } from '../../base/index.ts';
-import { type BehaviourResults, type Manifest, NOISE_ARMS } from '../../contracts/index.ts';
+import { type BehaviourResults, type Manifest, NOISE_ARMS, type Rate } from '../../contracts/index.ts';
 import { headline } from '../../figures/index.ts';
 import { PREVIEW, readManifest, readResults } from '../../pipeline/index.ts';
-import type { Headline, RunDetail, RunSummary } from './api.ts';
 import { Refused } from './refused.ts';
+
+/** The claim of one behaviour in a line: restoration by the mapped vector and its strongest noise control. */
+export interface Headline {
+  readonly behaviour: string;
+  readonly placement: string;
+  /** Map and fit it was reached with, as in `maps/BEHAVIOUR/KIND.FIT`. */
+  readonly map: string;
+  readonly restoration: Rate;
+  readonly noise?: number;
+}
+
+/** One entry of the list. `id` is the folder's name. */
+export type RunSummary =
+  | {
+      readonly id: string;
+      readonly name: string;
+      readonly status: Manifest['status'];
+      readonly started_at: string;
+      readonly finished_at?: string;
+      readonly stages: { readonly done: number; readonly total: number };
+      readonly models: readonly string[];
+      readonly headlines: readonly Headline[];
+      /** Why it failed, or why its results cannot be shown. */
+      readonly error?: string;
+    }
+  | { readonly id: string; readonly problem: string };
+
+/** One run. */
+export interface RunDetail {
+  readonly id: string;
+  readonly manifest: Manifest;
+  readonly has: { readonly results: boolean; readonly samples: boolean; readonly report: boolean };
+}
+
+/** Summaries are made of this many runs at a time: each may hold results of some megabytes. */
+const AT_ONCE = 4;
 
 /** A folder of run folders, or a single run folder (then only that run is seen). */
 export class RunsFolder {
   /** Real path; nothing outside it is ever read. */
   readonly root: string;
   readonly only: string | undefined;
+  /** Summaries by run, with what their files were when they were made. */
+  readonly #known = new Map<string, { readonly mark: string; readonly summary: RunSummary }>();
 
   private constructor(root: string, only: string | undefined) {
     this.root = root;
@@ -71,10 +108,14 @@ export class RunsFolder {
     return folder;
   }
 
-  /** Every run, newest first; a broken manifest is an entry that says so. */
+  /** Every run, newest first; a broken one is an entry that says so. */
   async list(): Promise<RunSummary[]> {
     const names = this.only === undefined ? await readdir(this.root) : [this.only];
-    const found = await Promise.all(names.map((name) => this.#summary(name)));
+    const found: (RunSummary | undefined)[] = [];
+    for (let from = 0; from < names.length; from += AT_ONCE)
+      found.push(
+        ...(await Promise.all(names.slice(from, from + AT_ONCE).map((name) => this.#summary(name)))),
+      );
     const started = (run: RunSummary) => ('problem' in run ? '' : run.started_at);
     return found.filter((run) => run !== undefined).sort((a, b) => (started(a) < started(b) ? 1 : -1));
   }
@@ -96,15 +137,32 @@ export class RunsFolder {
     return found.some((path) => path !== undefined);
   }
 
+  /** The summary of one run, made again only when its files have changed. */
   async #summary(id: string): Promise<RunSummary | undefined> {
-    const known = await this.find(id, 'manifest.json').catch(() => undefined);
-    if (known === undefined) return undefined;
+    const [manifest, results] = await Promise.all(
+      ['manifest.json', 'results.json'].map((file) => this.find(id, file).catch(() => undefined)),
+    );
+    if (manifest === undefined) return undefined;
+    const mark = (await Promise.all([manifest, results].map(markOf))).join();
+    const known = this.#known.get(id);
+    if (known?.mark === mark) return known.summary;
+    const summary = await this.#summarize(id, results !== undefined);
+    this.#known.set(id, { mark, summary });
+    return summary;
+  }
+
+  async #summarize(id: string, hasResults: boolean): Promise<RunSummary> {
+    const plain = (error: unknown) => errorLine(error).replaceAll(`${this.root}/`, '');
     try {
       const folder = await this.run(id);
       const manifest = await readManifest(folder);
       const { name, status, started_at, finished_at } = manifest;
-      const results = (await this.find(id, 'results.json'))
-        ? await readResults(folder).catch(() => undefined)
+      let error = failureOf(manifest);
+      const results = hasResults
+        ? await readResults(folder).catch((cause: unknown) => {
+            error ??= plain(cause);
+            return undefined;
+          })
         : undefined;
       return {
         id,
@@ -115,11 +173,25 @@ export class RunsFolder {
         stages: stagesDone(manifest),
         models: manifest.models.map((model) => model.name),
         headlines: (results?.behaviours ?? []).flatMap(headlineOf),
+        error,
       };
     } catch (error) {
-      return { id, problem: errorLine(error).replaceAll(this.root, '') };
+      return { id, problem: plain(error) };
     }
   }
+}
+
+/** Why a run failed: its own word, else that of the first stage that failed. */
+function failureOf({ status, error, stages }: Manifest): string | undefined {
+  if (status !== 'failed') return undefined;
+  const stage = stages.find((s) => s.status === 'failed');
+  return error ?? (stage ? `${stage.id}: ${stage.error ?? 'failed'}` : undefined);
+}
+
+/** Changes when the file does. */
+export async function markOf(path: string | undefined): Promise<string> {
+  const info = path === undefined ? undefined : await stat(path).catch(() => undefined);
+  return info ? `${info.mtimeMs} ${info.size} ${info.ino}` : '';
 }
 
 function stagesDone({ stages }: Manifest): { done: number; total: number } {
@@ -128,7 +200,8 @@ function stagesDone({ stages }: Manifest): { done: number; total: number } {
 }
 
 function headlineOf(behaviour: BehaviourResults): Headline[] {
-  const arms = headline(behaviour)?.entry.arms;
+  const chosen = headline(behaviour);
+  const arms = chosen?.entry.arms;
   const restoration = arms?.mapped?.restoration;
   if (!arms || !restoration) return [];
   const noise = NOISE_ARMS.flatMap((arm) => arms[arm]?.restoration?.value ?? []);
@@ -137,8 +210,9 @@ function headlineOf(behaviour: BehaviourResults): Headline[] {
     {
       behaviour: name,
       placement,
+      map: `${chosen.kind}.${chosen.fit}`,
       restoration,
-      ...(noise.length > 0 ? { noise: Math.max(...noise) } : {}),
+      noise: noise.length > 0 ? Math.max(...noise) : undefined,
     },
   ];
 }

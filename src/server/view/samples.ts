@@ -1,11 +1,68 @@
 /** @file The samples of a run, read once, grouped by prompt and filtered. */
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
+import { z } from 'zod';
+import { InputError } from '../../base/index.ts';
 import { type Sample, sampleSchema } from '../../contracts/index.ts';
-import type { Rating, SampleFilter, SampleGroup, SampleGroupEntry, SampleIndex } from './api.ts';
+import type { Rating } from './ratings.ts';
 import { Refused } from './refused.ts';
 import type { RunsFolder } from './runs-folder.ts';
 
 const EXCERPT = 140;
+/** Most bytes read of all samples of a run: a full experiment's are 60 MB. */
+const LARGEST = 256 << 20;
+/** Most characters of one line; a longer one counts as unreadable. */
+const LONGEST = 16 << 20;
+
+/** What samples are filtered by; every field narrows. */
+export const sampleFilterSchema = z.object({
+  behaviour: z.string().optional(),
+  stage: z.string().optional(),
+  arm: z.string().optional(),
+  /** Kind of the map. */
+  map: z.string().optional(),
+  fit: z.string().optional(),
+  /** A flag of `Sample.outcome`, `!` in front for "measured and false". */
+  outcome: z.string().optional(),
+  /** Text that prompt or completion must contain, case ignored. */
+  q: z.string().optional(),
+  rated: z.enum(['yes', 'no']).optional().catch(undefined),
+});
+export type SampleFilter = z.infer<typeof sampleFilterSchema>;
+
+/** One prompt in a list of samples. */
+export interface SampleGroupEntry {
+  readonly behaviour: string;
+  readonly prompt_id: string;
+  /** Start of the prompt. */
+  readonly excerpt: string;
+  /** Rows in all, and how many of them fit the filter. */
+  readonly rows: number;
+  readonly fits: number;
+  readonly rated: number;
+}
+
+/** The prompts of a run that fit a filter. */
+export interface SampleIndex {
+  readonly groups: readonly SampleGroupEntry[];
+  /** Samples in all, and lines that could not be read. */
+  readonly samples: number;
+  readonly unreadable: number;
+  /** What can be filtered by, over all samples. */
+  readonly choices: Readonly<Record<(typeof CHOICES)[number], readonly string[]>>;
+}
+const CHOICES = ['behaviours', 'stages', 'arms', 'maps', 'fits', 'outcomes'] as const;
+
+/** Every completion of one prompt. */
+export interface SampleGroup {
+  readonly behaviour: string;
+  readonly prompt_id: string;
+  readonly samples: readonly Sample[];
+  /** Ids of those that fit the filter asked with. */
+  readonly fits: readonly string[];
+  /** By sample id. */
+  readonly ratings: Readonly<Record<string, Rating>>;
+}
 
 interface Group {
   readonly behaviour: string;
@@ -106,7 +163,14 @@ export class SampleStore {
     const folder = await this.#runs.find(run, 'samples');
     if (folder === undefined) return [];
     const names = (await readdir(folder)).filter((name) => name.endsWith('.jsonl')).sort();
-    return Promise.all(names.map((name) => this.#runs.path(run, 'samples', name)));
+    const paths = await Promise.all(names.map((name) => this.#runs.path(run, 'samples', name)));
+    const sizes = await Promise.all(paths.map(async (path) => (await stat(path)).size));
+    const total = sizes.reduce((a, b) => a + b, 0);
+    if (total > LARGEST)
+      throw new InputError(
+        `${run}/samples: ${total >> 20} MB of samples; at most ${LARGEST >> 20} MB are shown`,
+      );
+    return paths;
   }
 }
 
@@ -118,15 +182,13 @@ async function markOf(path: string): Promise<unknown> {
 async function read(files: readonly string[], mark: string): Promise<Loaded> {
   const groups = new Map<string, Group>();
   const byId = new Map<string, Group>();
-  const seen = {
-    behaviours: new Set<string>(),
-    stages: new Set<string>(),
-    arms: new Set<string>(),
-    outcomes: new Set<string>(),
-  };
+  const seen = Object.fromEntries(CHOICES.map((name) => [name, new Set<string>()])) as Record<
+    (typeof CHOICES)[number],
+    Set<string>
+  >;
   let [samples, unreadable] = [0, 0];
   for (const file of files)
-    for (const line of (await readFile(file, 'utf8')).split('\n')) {
+    for await (const line of linesOf(file)) {
       if (line === '') continue;
       const sample = parse(line);
       if (sample === undefined) {
@@ -145,14 +207,13 @@ async function read(files: readonly string[], mark: string): Promise<Loaded> {
       seen.behaviours.add(sample.behaviour);
       seen.stages.add(sample.stage);
       seen.arms.add(sample.arm);
+      if (sample.map) seen.maps.add(sample.map.kind);
+      if (sample.map) seen.fits.add(sample.map.fit);
       for (const flag of Object.keys(sample.outcome ?? {})) seen.outcomes.add(flag);
     }
-  const choices = {
-    behaviours: [...seen.behaviours],
-    stages: [...seen.stages],
-    arms: [...seen.arms],
-    outcomes: [...seen.outcomes],
-  };
+  const choices = Object.fromEntries(
+    CHOICES.map((name) => [name, [...seen[name]]]),
+  ) as unknown as SampleIndex['choices'];
   const frame = frameOf([...groups.values()].map((group) => (group.samples[0] as Sample).prompt));
   return { mark, groups, byId, samples, unreadable, choices, frame };
 }
@@ -184,6 +245,21 @@ function excerptOf(prompt: string, { start, end }: Frame): string {
     .slice(0, EXCERPT);
 }
 
+/** Lines one after the other, without the whole file in memory; a pipe or a folder has none, one that is too long comes cut. */
+async function* linesOf(path: string): AsyncGenerator<string, void, undefined> {
+  if (!(await stat(path)).isFile()) return;
+  let rest = '';
+  for await (const chunk of createReadStream(path, { encoding: 'utf8', highWaterMark: 1 << 20 })) {
+    const [first = '', ...lines] = (chunk as string).split('\n');
+    if (rest.length <= LONGEST) rest += first;
+    if (lines.length === 0) continue;
+    yield rest;
+    rest = lines.pop() ?? '';
+    yield* lines;
+  }
+  yield rest;
+}
+
 function parse(line: string): Sample | undefined {
   try {
     const parsed = sampleSchema.safeParse(JSON.parse(line));
@@ -194,7 +270,7 @@ function parse(line: string): Sample | undefined {
 }
 
 function matcher(
-  { behaviour, stage, arm, outcome, q, rated }: SampleFilter,
+  { behaviour, stage, arm, map, fit, outcome, q, rated }: SampleFilter,
   ratings: Readonly<Record<string, Rating>>,
 ): (sample: Sample) => boolean {
   const text = q?.toLowerCase();
@@ -204,6 +280,8 @@ function matcher(
     (behaviour === undefined || sample.behaviour === behaviour) &&
     (stage === undefined || sample.stage === stage) &&
     (arm === undefined || sample.arm === arm) &&
+    (map === undefined || sample.map?.kind === map) &&
+    (fit === undefined || sample.map?.fit === fit) &&
     (flag === undefined || sample.outcome?.[flag] === wanted) &&
     (rated === undefined || Object.hasOwn(ratings, sample.id) === (rated === 'yes')) &&
     (text === undefined ||

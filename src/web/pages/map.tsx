@@ -1,8 +1,7 @@
 /** @file Map: which pair of blocks to map, as a heat map one can walk; a cell opens the curves through it. */
 import { type KeyboardEvent, lazy, type ReactNode, Suspense, useRef } from 'react';
 import type { BehaviourResults, BlockPairs } from '../../contracts/index.ts';
-import type { RunDetail, RunResults } from '../../server/index.ts';
-import { useAsk } from '../client.ts';
+import { api, ofRun, useAsk } from '../client.ts';
 import { Choice, distinct, number, Problem, Share } from '../parts.tsx';
 import { LineChart } from '../plot.tsx';
 import { pathTo, useQuery } from '../router.ts';
@@ -23,9 +22,8 @@ const STYLE: Record<Score, { color: string; dash?: string }> = {
 };
 
 export default function MapPage({ run }: { readonly run: string }): ReactNode {
-  const path = `/api/runs/${encodeURIComponent(run)}`;
-  const detail = useAsk<RunDetail>(path);
-  const results = useAsk<RunResults>(detail.data?.has.results ? `${path}/results` : undefined);
+  const detail = useAsk(api.runs[':run'], ofRun(run));
+  const results = useAsk(api.runs[':run'].results, detail.data?.has.results ? ofRun(run) : undefined);
   const { data } = results;
   const error =
     detail.error ?? results.error ?? (detail.data?.has.results === false ? 'no results yet' : undefined);
@@ -60,7 +58,7 @@ export default function MapPage({ run }: { readonly run: string }): ReactNode {
               key={keys[i]}
               type="button"
               aria-pressed={i === at}
-              onClick={() => set({ behaviour: String(i), cell: '' })}
+              onClick={() => set({ behaviour: String(i), cell: undefined })}
             >
               <Name>{`${pair.behaviour}, ${pair.placement}`}</Name>
             </button>

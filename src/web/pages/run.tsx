@@ -1,8 +1,8 @@
 /** @file Run: the stages as a graph filling up live, rates and time left, the log, figures as they come, the verdict. */
 import { lazy, type ReactNode, Suspense, type UIEvent, useEffect, useMemo, useRef, useState } from 'react';
 import type { BehaviourResults, Manifest } from '../../contracts/index.ts';
-import type { RunDetail, RunEvents, RunResults } from '../../server/index.ts';
-import { useAsk, useEvents } from '../client.ts';
+import type { RunDetail, RunEvents } from '../../server/index.ts';
+import { api, ofRun, useAsk, useEvents } from '../client.ts';
 import { clock, distinct, moment, Problem, Status } from '../parts.tsx';
 import { LineChart } from '../plot.tsx';
 import { brief, duration, fold, NOTHING, type RunProgress, type StageView, stageViews } from '../progress.ts';
@@ -16,11 +16,10 @@ const FiguresOf = lazy(() => import('../figures-of.tsx'));
 const SILENT_MS = 90_000;
 
 export default function RunPage({ run }: { readonly run: string }): ReactNode {
-  const path = `/api/runs/${encodeURIComponent(run)}`;
   const [fresh, setFresh] = useState(0);
-  const { data: detail, error } = useAsk<RunDetail>(path, fresh);
-  const results = useAsk<RunResults>(detail?.has.results ? `${path}/results` : undefined, fresh);
-  const live = useLive(`${path}/events`, () => setFresh((n) => n + 1));
+  const { data: detail, error } = useAsk(api.runs[':run'], ofRun(run), fresh);
+  const results = useAsk(api.runs[':run'].results, detail?.has.results ? ofRun(run) : undefined, fresh);
+  const live = useLive(api.runs[':run'].events.$url(ofRun(run)).pathname, () => setFresh((n) => n + 1));
   const manifest = live.manifest ?? detail?.manifest;
   if (error)
     return (
@@ -46,7 +45,7 @@ export default function RunPage({ run }: { readonly run: string }): ReactNode {
       <Stages manifest={manifest} progress={live.progress} />
       <Log progress={live.progress} />
       <Figures
-        path={detail.has.samples ? path : undefined}
+        run={detail.has.samples ? run : undefined}
         behaviours={results.data?.results.behaviours ?? []}
         fresh={fresh}
       />
@@ -213,8 +212,10 @@ function Stages({
           ))}
         </ul>
       ) : null}
-      <StageGraph views={views} chosen={chosen?.id} onChoose={(id) => set({ stage: id })} />
-      {chosen ? <StageDetail view={chosen} progress={progress} onClose={() => set({ stage: '' })} /> : null}
+      <StageGraph views={views} chosen={chosen?.id} onChoose={(id) => set({ stage: id || undefined })} />
+      {chosen ? (
+        <StageDetail view={chosen} progress={progress} onClose={() => set({ stage: undefined })} />
+      ) : null}
       {chosen ? null : running.map((view) => <Curves key={view.id} view={view} />)}
     </section>
   );
@@ -317,12 +318,12 @@ function Log({ progress }: { readonly progress: RunProgress }): ReactNode {
 }
 
 function Figures(props: {
-  /** Where the server says what of the samples is drawn; undefined where there are none. */
-  readonly path: string | undefined;
+  /** The run whose samples are drawn too; undefined where it has none. */
+  readonly run: string | undefined;
   readonly behaviours: readonly BehaviourResults[];
   readonly fresh: number;
 }): ReactNode {
-  const { path, behaviours, fresh } = props;
+  const { run, behaviours, fresh } = props;
   const [get, set] = useQuery();
   const label = (i: number) => `${behaviours[i]?.pair.behaviour}, ${behaviours[i]?.pair.placement}`;
   const chosen = Math.min(Number(get('behaviour') ?? 0) || 0, behaviours.length - 1);
@@ -351,7 +352,7 @@ function Figures(props: {
           <Suspense fallback={<p className="soft">Loading figures…</p>}>
             <FiguresOf
               behaviour={behaviour}
-              drawn={path === undefined ? undefined : `${path}/drawn?behaviour=${chosen}`}
+              drawn={run === undefined ? undefined : { ...ofRun(run), query: { behaviour: String(chosen) } }}
               fresh={fresh}
             />
           </Suspense>

@@ -1,7 +1,7 @@
 /** @file Runs: all of them, filtered, and two beside each other. */
 import type { ReactNode } from 'react';
-import type { RunSummary, Session } from '../../server/index.ts';
-import { useAsk } from '../client.ts';
+import type { RunSummary } from '../../server/index.ts';
+import { api, useAsk } from '../client.ts';
 import { Compare } from '../compare.tsx';
 import { Choice, distinct, moment, Problem, Share, Status } from '../parts.tsx';
 import { duration } from '../progress.ts';
@@ -10,14 +10,14 @@ import { Name } from '../text.tsx';
 
 export function RunsPage(): ReactNode {
   const [get, set] = useQuery();
-  const { data: runs, error } = useAsk<RunSummary[]>('/api/runs');
-  const { data: session } = useAsk<Session>('/api/session');
+  const { data: runs, error } = useAsk(api.runs, {});
+  const { data: session } = useAsk(api.session, {});
   const [q, status] = [get('q') ?? '', get('status') ?? ''];
   const picked = [get('a'), get('b')].filter((id) => id !== undefined);
   const shown = (runs ?? []).filter((run) => fits(run, q, status));
   const pick = (id: string, on: boolean) => {
     const next = on ? [...picked, id].slice(-2) : picked.filter((other) => other !== id);
-    set({ a: next[0] ?? '', b: next[1] ?? '' });
+    set({ a: next[0], b: next[1] });
   };
   return (
     <>
@@ -26,13 +26,17 @@ export function RunsPage(): ReactNode {
       <form className="filters" onSubmit={(event) => event.preventDefault()}>
         <label className="field">
           <span>Name, model or behaviour</span>
-          <input type="search" value={q} onChange={(event) => set({ q: event.target.value }, true)} />
+          <input
+            type="search"
+            value={q}
+            onChange={(event) => set({ q: event.target.value || undefined }, true)}
+          />
         </label>
         <Choice
           label="Status"
           value={status}
           options={[['', 'any'], ...['running', 'done', 'failed', 'cancelled'].map((s) => [s, s] as const)]}
-          onChange={(value) => set({ status: value })}
+          onChange={(value) => set({ status: value || undefined })}
         />
       </form>
       {runs && runs.length === 0 ? (
@@ -113,6 +117,7 @@ function RunCard(props: {
           </>
         ) : null}
       </p>
+      {run.error === undefined ? null : <Problem>{run.error.slice(0, 400)}</Problem>}
       {run.headlines.map((headline, i) => (
         <p key={keys[i]} className="headline">
           <Name>{headline.behaviour}</Name> <span className="soft">({headline.placement})</span>: mapped fix

@@ -1,33 +1,42 @@
 /** @file Samples: every prompt of a run, and all its completions side by side with what differs marked, to be judged by a person. */
 import { type ReactNode, useEffect, useRef, useState } from 'react';
-import type { SampleGroup, SampleGroupEntry, SampleIndex } from '../../server/index.ts';
-import { useAsk } from '../client.ts';
+import type { MapFit } from '../../contracts/index.ts';
+import { FIT_LABEL } from '../../figures/index.ts';
+import type { SampleGroupEntry, SampleIndex } from '../../server/index.ts';
+import { api, ofRun, useAsk } from '../client.ts';
 import { Choice, Problem } from '../parts.tsx';
-import { navigate, pathTo, useQuery } from '../router.ts';
+import { PromptList } from '../prompt-list.tsx';
+import { navigate, pathTo, type QueryChange, useQuery } from '../router.ts';
 import { Group } from '../sample-group.tsx';
 import { Name } from '../text.tsx';
-import { VirtualList } from '../virtual-list.tsx';
 
-const FILTERS = ['behaviour', 'stage', 'arm', 'outcome', 'rated', 'q'] as const;
-const ROW = 66;
+const FILTERS = ['behaviour', 'stage', 'arm', 'map', 'fit', 'outcome', 'rated', 'q'] as const;
+/** From this width on the list and one prompt are side by side. */
+const WIDE = '(min-width: 761px)';
 
 export default function SamplesPage({ run }: { readonly run: string }): ReactNode {
   const [get, set] = useQuery();
-  const base = `/api/runs/${encodeURIComponent(run)}`;
   const [fresh, setFresh] = useState(0);
-  const query = new URLSearchParams(FILTERS.flatMap((key) => (get(key) ? [[key, get(key) as string]] : [])));
-  const { data: index, error } = useAsk<SampleIndex>(`${base}/samples?${query}`, fresh);
+  const filter = filterOf(get);
+  const { data: index, error } = useAsk(api.runs[':run'].samples, { ...ofRun(run), query: filter }, fresh);
   const groups = index?.groups ?? [];
-  const which = wanted(get);
-  for (const [key, value] of query) which?.set(key, value);
-  const group = useAsk<SampleGroup>(which ? `${base}/group?${which}` : undefined, fresh);
+  const asked = wanted(get);
+  // Where there is room for both, the first prompt is open from the start.
+  const first = matchMedia(WIDE).matches ? groups[0] : undefined;
+  const which = asked ?? (first ? { in: first.behaviour, prompt: first.prompt_id } : undefined);
+  const group = useAsk(
+    api.runs[':run'].group,
+    which ? { ...ofRun(run), query: { ...filter, ...which } } : undefined,
+    fresh,
+  );
   const at = group.data
     ? groups.findIndex((g) => g.prompt_id === group.data?.prompt_id && g.behaviour === group.data.behaviour)
     : -1;
   const choose = (i: number) => {
     const next = groups[i];
-    if (next) set({ in: next.behaviour, prompt: next.prompt_id, sample: '' }, which !== undefined);
+    if (next) set({ in: next.behaviour, prompt: next.prompt_id, sample: undefined }, asked !== undefined);
   };
+  const ratings = api.runs[':run'].ratings.$url(ofRun(run)).pathname;
   useStepKeys((step) => choose(Math.min(groups.length - 1, Math.max(0, at + step))));
   return (
     <>
@@ -50,10 +59,10 @@ export default function SamplesPage({ run }: { readonly run: string }): ReactNod
           </span>
           <span>
             ratings:{' '}
-            <a href={`${base}/ratings?format=csv`} download>
+            <a href={`${ratings}?format=csv`} download>
               CSV
             </a>{' '}
-            <a href={`${base}/ratings`} download={`${run}-ratings.json`}>
+            <a href={ratings} download={`${run}-ratings.json`}>
               JSON
             </a>
           </span>
@@ -75,10 +84,9 @@ export default function SamplesPage({ run }: { readonly run: string }): ReactNod
         </p>
       ) : null}
       {groups.length > 0 || which ? (
-        <div className={which ? 'split chosen' : 'split'}>
-          <VirtualList
+        <div className={asked ? 'split chosen' : 'split'}>
+          <PromptList
             items={groups}
-            rowHeight={ROW}
             label="Prompts"
             keyOf={(g) => `${g.behaviour} ${g.prompt_id}`}
             row={(g) => <Entry entry={g} />}
@@ -87,7 +95,11 @@ export default function SamplesPage({ run }: { readonly run: string }): ReactNod
           />
           <div className="detail">
             {which ? (
-              <button type="button" className="back" onClick={() => set({ in: '', prompt: '', sample: '' })}>
+              <button
+                type="button"
+                className="back"
+                onClick={() => set({ in: undefined, prompt: undefined, sample: undefined })}
+              >
                 ← all prompts
               </button>
             ) : (
@@ -113,12 +125,18 @@ export default function SamplesPage({ run }: { readonly run: string }): ReactNod
   );
 }
 
-function wanted(get: (key: string) => string | undefined): URLSearchParams | undefined {
-  const [id, behaviour, prompt_id] = [get('sample'), get('in'), get('prompt')];
-  if (id) return new URLSearchParams({ id });
-  return behaviour !== undefined && prompt_id !== undefined
-    ? new URLSearchParams({ in: behaviour, prompt: prompt_id })
-    : undefined;
+type Get = (key: string) => string | undefined;
+
+function filterOf(get: Get) {
+  const { rated, ...rest } = Object.fromEntries(FILTERS.map((key) => [key, get(key) || undefined]));
+  return { ...rest, rated: rated === 'yes' || rated === 'no' ? rated : undefined } as const;
+}
+
+/** The prompt the address names: by itself, or by one of its completions. */
+function wanted(get: Get): { id: string } | { in: string; prompt: string } | undefined {
+  const [id, behaviour, prompt] = [get('sample'), get('in'), get('prompt')];
+  if (id) return { id };
+  return behaviour !== undefined && prompt !== undefined ? { in: behaviour, prompt } : undefined;
 }
 
 /** j and k step through prompts wherever the focus is, but not while one types. */
@@ -139,17 +157,22 @@ function useStepKeys(step: (by: 1 | -1) => void): void {
 
 function Filters(props: {
   readonly index: SampleIndex;
-  readonly get: (key: string) => string | undefined;
-  readonly set: (change: Readonly<Record<string, string>>, replace?: boolean) => void;
+  readonly get: Get;
+  readonly set: (change: QueryChange, replace?: boolean) => void;
 }): ReactNode {
   const { index, get, set } = props;
   const { choices } = index;
-  const select = (key: string, label: string, values: readonly string[]) => (
+  const select = (
+    key: string,
+    label: string,
+    values: readonly string[],
+    words: (value: string) => string | undefined = (value) => value.replaceAll('_', ' '),
+  ) => (
     <Choice
       label={label}
       value={get(key) ?? ''}
-      options={[['', 'all'], ...values.map((value) => [value, value] as const)]}
-      onChange={(value) => set({ [key]: value })}
+      options={[['', 'all'], ...values.map((value) => [value, words(value) ?? value] as const)]}
+      onChange={(value) => set({ [key]: value || undefined })}
     />
   );
   return (
@@ -157,6 +180,8 @@ function Filters(props: {
       {choices.behaviours.length > 1 ? select('behaviour', 'Behaviour', choices.behaviours) : null}
       {select('stage', 'Stage', choices.stages)}
       {select('arm', 'Arm', choices.arms)}
+      {choices.maps.length > 1 ? select('map', 'Map', choices.maps) : null}
+      {choices.fits.length > 1 ? select('fit', 'Fit', choices.fits, (fit) => FIT_LABEL[fit as MapFit]) : null}
       <Choice
         label="Outcome"
         value={get('outcome') ?? ''}
@@ -167,7 +192,7 @@ function Filters(props: {
             [`!${flag}`, `not ${flag}`] as const,
           ]),
         ]}
-        onChange={(value) => set({ outcome: value })}
+        onChange={(value) => set({ outcome: value || undefined })}
       />
       <Choice
         label="Rated"
@@ -177,9 +202,9 @@ function Filters(props: {
           ['yes', 'yes'],
           ['no', 'no'],
         ]}
-        onChange={(value) => set({ rated: value })}
+        onChange={(value) => set({ rated: value || undefined })}
       />
-      <Search value={get('q') ?? ''} onChange={(q) => set({ q }, true)} />
+      <Search value={get('q') ?? ''} onChange={(q) => set({ q: q || undefined }, true)} />
     </form>
   );
 }

@@ -1,12 +1,19 @@
 /** @file What has come of a playground request so far, as its events come in; one request at a time. */
 import { useCallback, useEffect, useRef, useState } from 'react';
-import type { PlaygroundArm, PlaygroundEvent, PlaygroundProof, PlaygroundRequest } from '../server/index.ts';
-import { request as askServer } from './client.ts';
-import { duration } from './progress.ts';
+import type {
+  PlaygroundArm,
+  PlaygroundEvent,
+  PlaygroundProof,
+  PlaygroundRequest,
+} from '../../server/index.ts';
+import { api } from '../client.ts';
+import { duration } from '../progress.ts';
 
 /** What has come of a request so far. */
 export interface Outcome {
   readonly busy: boolean;
+  /** What is shown is the answer to the request before, until the new one's begins. */
+  readonly stale: boolean;
   readonly status: string;
   readonly error?: string;
   readonly prompt?: Extract<PlaygroundEvent, { type: 'prompt' }>;
@@ -15,14 +22,21 @@ export interface Outcome {
   readonly ends: Readonly<Partial<Record<PlaygroundArm, 'stop' | 'length'>>>;
 }
 
-const BEGUN: Outcome = { busy: true, status: 'asking', proofs: {}, texts: {}, ends: {} };
+const EMPTY = { proofs: {}, texts: {}, ends: {} } as const;
+
+/** A request is on its way: the answers to the one before stay in sight. */
+function begin(before: Outcome | undefined): Outcome {
+  const { prompt, proofs, texts, ends } = before ?? EMPTY_OUTCOME;
+  return { busy: true, stale: prompt !== undefined, status: 'asking', prompt, proofs, texts, ends };
+}
+const EMPTY_OUTCOME: Outcome = { busy: true, stale: false, status: 'asking', ...EMPTY };
 
 function take(outcome: Outcome, event: PlaygroundEvent): Outcome {
   switch (event.type) {
     case 'status':
       return { ...outcome, status: event.message };
     case 'prompt':
-      return { ...outcome, prompt: event };
+      return { ...outcome, ...EMPTY, stale: false, prompt: event };
     case 'proof': {
       const { type: _type, ...proof } = event;
       return { ...outcome, proofs: { ...outcome.proofs, [event.arm]: proof } };
@@ -54,9 +68,9 @@ export function useOutcome(): {
     under.current?.abort();
     const stop = new AbortController();
     under.current = stop;
-    setOutcome(BEGUN);
+    setOutcome(begin);
     const put = (event: PlaygroundEvent) => {
-      if (!stop.signal.aborted) setOutcome((before) => take(before ?? BEGUN, event));
+      if (!stop.signal.aborted) setOutcome((before) => take(before ?? EMPTY_OUTCOME, event));
     };
     stream(body, stop.signal, put).catch((error: unknown) => {
       put({ type: 'error', message: error instanceof Error ? error.message : String(error) });
@@ -74,13 +88,8 @@ async function stream(
   signal: AbortSignal,
   put: (event: PlaygroundEvent) => void,
 ): Promise<void> {
-  const response = await askServer('/api/playground/run', {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-    signal,
-  });
-  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+  const response = await api.playground.run.$post({ json: body }, { init: { signal } });
+  const reader = response.body?.pipeThrough<string>(new TextDecoderStream()).getReader();
   let rest = '';
   for (;;) {
     const { done, value } = (await reader?.read()) ?? { done: true, value: undefined };

@@ -1,0 +1,61 @@
+/** @file The process that thinks: opens models, runs the playground's arms side by side, streams what they write. See `model-process.ts`. */
+import { setImmediate as turn } from 'node:timers/promises';
+import { CrosspatchError, errorLine, InputError } from '../../base/index.ts';
+import { LanguageModel } from '../../models/index.ts';
+import type { ChildAnswer, ChildCall, ModelDescription, ToChild } from './model-process.ts';
+import { runArms } from './playground-run.ts';
+
+/** Models kept open; the one used longest ago is closed. A map needs two at once. */
+const KEPT = 2;
+const open = new Map<string, LanguageModel>();
+const stopped = new Set<number>();
+
+if (!process.send) throw new CrosspatchError('model-child.ts: wanted to run as a child process');
+process.on('disconnect', () => process.exit(1));
+let last: Promise<void> = Promise.resolve();
+process.on('message', (message: ToChild) => {
+  if (message.type === 'stop') stopped.add(message.id);
+  else last = last.then(() => answer(message.id, message.call));
+});
+
+async function answer(id: number, call: ChildCall): Promise<void> {
+  const say = (answer: ChildAnswer) => process.send?.(answer);
+  try {
+    if (call.kind === 'describe') say({ id, value: await describe(call.model) });
+    else
+      for await (const event of runArms(call, { model: openModel, stopped: () => stopped.has(id) })) {
+        say({ id, event });
+        // A session holds the thread; between two tokens a message that says stop is let in.
+        await turn();
+        if (stopped.has(id)) break;
+      }
+    say({ id, end: true });
+  } catch (error) {
+    say({ id, error: errorLine(error), input: error instanceof InputError });
+  } finally {
+    stopped.delete(id);
+  }
+}
+
+async function describe(path: string): Promise<ModelDescription> {
+  const model = await openModel(path);
+  return {
+    blocks: model.nLayers,
+    width: model.config.dModel,
+    chat: model.tokenizer.chatTemplate !== undefined,
+    hash: await model.checkpoint.contentHash(),
+  };
+}
+
+async function openModel(path: string): Promise<LanguageModel> {
+  const known = open.get(path);
+  open.delete(path);
+  const model = known ?? (await LanguageModel.load(path));
+  open.set(path, model);
+  for (const [oldest, old] of open) {
+    if (open.size <= KEPT) break;
+    open.delete(oldest);
+    await old[Symbol.asyncDispose]();
+  }
+  return model;
+}
