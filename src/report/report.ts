@@ -9,7 +9,8 @@ import { type Html, html, trusted } from './html.ts';
 import { anchor, chapters, fold, story } from './story.ts';
 import { css } from './style.ts';
 import { shareCell, table } from './tables.ts';
-import { title, verdictSentences } from './verdict.ts';
+import { type Verdict, verdicts } from './verdict/verdict.ts';
+import { title } from './verdict/words.ts';
 
 export interface ReportInput {
   readonly results: Results;
@@ -29,7 +30,7 @@ export function renderReport({ results, manifest, samples = [] }: ReportInput): 
 <body><main>
 <header><p class="soft">crosspatch report · ${manifest.started_at.slice(0, 10)} · ${models}</p><h1>${manifest.name}</h1></header>
 ${manifest.status === 'done' ? null : html`<p class="verdict"><b>This run is ${manifest.status}</b>${manifest.error ? `: ${manifest.error}` : ''}. What follows is what it reached.</p>`}
-<section class="verdict" aria-label="Verdict">${verdictSentences(results).map(verdictParagraph)}</section>
+<section class="verdict" aria-label="Verdict">${verdicts(results).map(verdictHtml)}${results.behaviours.length === 0 ? html`<p class="claim">Nothing was evaluated.</p>` : null}</section>
 ${headlineTable(results.behaviours)}
 <nav aria-label="Contents"><ul>${told.map(({ behaviour, parts }) => html`<li><a href="#${anchor(behaviour)}">${title(behaviour)}</a><ul>${parts.map((part) => html`<li><a href="#${part.anchor}">${part.heading}</a></li>`)}</ul></li>`)}<li><a href="#manifest">How to repeat this</a></li></ul></nav>
 ${told.map(({ behaviour, parts }) => story(behaviour, parts))}
@@ -39,10 +40,9 @@ ${manifestSection(results, manifest)}
   return page.text;
 }
 
-/** The first sentence is the claim; it stands out. */
-function verdictParagraph([claim, ...rest]: readonly string[]): Html {
-  const points = rest.length === 0 ? null : html`<ul>${rest.map((text) => html`<li>${text}</li>`)}</ul>`;
-  return html`<p class="claim">${claim}</p>${points}`;
+/** The word stands out; no figure does without its control. */
+function verdictHtml({ behaviour, word, sentence, points }: Verdict): Html {
+  return html`<p class="claim">${behaviour}: <b>${word}</b>. ${sentence}</p><ul>${points.map((text) => html`<li>${text}</li>`)}</ul>`;
 }
 
 /** Both behaviours and their controls side by side: restoration of every arm that matters, and elicitation. */

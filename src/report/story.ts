@@ -7,7 +7,7 @@ import { examples } from './examples.ts';
 import { type Html, html, trusted } from './html.ts';
 import { SLIM, WIDE } from './style.ts';
 import { armsTable, backdoorTable, inverseTable, mapsTable, transferTable } from './tables.ts';
-import { title } from './verdict.ts';
+import { title } from './verdict/words.ts';
 
 /** A chapter that has something to show; `anchor` is its id on the page. */
 export interface Chapter {

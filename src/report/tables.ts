@@ -6,10 +6,11 @@ import type {
   MapFigures,
   MapFit,
   Outcome,
+  TransferEntry,
 } from '../contracts/index.ts';
 import { FIT_LABEL, percent, short, TRANSFER_STYLE, transferCases } from '../figures/index.ts';
 import { type Html, type HtmlValue, html } from './html.ts';
-import { interval, points } from './verdict.ts';
+import { interval, points, pointsInterval } from './verdict/words.ts';
 
 /** A table; the first column is the row's header. Null when there are no rows. */
 export function table(
@@ -125,9 +126,9 @@ export function transferTable(behaviour: BehaviourResults): Html | null {
       ...outcomeCells(entry.arms.mapped),
       shareCell(entry.steering_success_rate),
       shareCell(entry.transfer_rate),
-      shareCell(entry.margin),
+      marginCell(entry),
       non
-        ? html`${points(non.difference)} <small>[${points(non.ci95[0])}, ${points(non.ci95[1])}] p ${short(non.p)}</small>`
+        ? html`${points(non.difference)} <small>${pointsInterval(non.ci95)} p ${short(non.p)}</small>`
         : '–',
       entry.native_alignment
         ? html`${numberCell(entry.native_alignment.cossim)} / ${numberCell(entry.native_alignment.norm_ratio)}`
@@ -148,6 +149,13 @@ export function transferTable(behaviour: BehaviourResults): Html | null {
     ],
     rows,
   );
+}
+
+/** The margin over noise in points, as in the verdict. */
+function marginCell({ margin, margin_ci95 }: TransferEntry): HtmlValue {
+  if (margin === undefined) return '–';
+  const ci95 = margin_ci95 ?? (typeof margin === 'number' ? undefined : margin.ci95);
+  return html`${points(typeof margin === 'number' ? margin : margin.value)} ${ci95 ? html`<small>${pointsInterval(ci95)}</small>` : null}`;
 }
 
 /** Every arm of every map and fit, `set` and `add`. */

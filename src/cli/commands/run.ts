@@ -10,6 +10,7 @@ import {
   runExperiment,
   Store,
 } from '../../pipeline/index.ts';
+import { verdictText } from '../../report/index.ts';
 import {
   type Cli,
   type CommonOptions,
@@ -93,7 +94,7 @@ export async function runFile(file: string, options: RunOptions, cli: RunCli): P
     });
     return;
   }
-  for (const paragraph of report?.verdict ?? []) cli.out(`\n${paragraph}\n`);
+  if (summary.results) cli.out(`\n${verdictText(summary.results)}\n`);
   cli.out(`\n${report ? `report: ${report.path}` : `run folder: ${out}`} (${duration(seconds)})\n`);
   sayRequired(cli, requirements);
 }
