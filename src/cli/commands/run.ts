@@ -94,7 +94,7 @@ export async function runFile(file: string, options: RunOptions, cli: RunCli): P
     });
     return;
   }
-  if (summary.results) cli.out(`\n${verdictText(summary.results)}\n`);
+  if (report) cli.out(`\n${verdictText(report.verdict)}\n`);
   cli.out(`\n${report ? `report: ${report.path}` : `run folder: ${out}`} (${duration(seconds)})\n`);
   sayRequired(cli, requirements);
 }

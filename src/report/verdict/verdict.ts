@@ -49,15 +49,18 @@ export function claim({ behaviour, word, sentence }: Verdict): string {
 
 /** The verdicts as lists of sentences, the first of each the claim. Never empty. */
 export function verdictSentences(results: Pick<Results, 'behaviours'>): string[][] {
-  const lists = verdicts(results).map((v) => [claim(v), ...v.points]);
-  return lists.length === 0 ? [['Nothing was evaluated.']] : lists;
+  return sentences(verdicts(results));
 }
 
 /** The verdicts as plain text: the claim, under it the list. */
-export function verdictText(results: Pick<Results, 'behaviours'>): string {
-  return verdictSentences(results)
+export function verdictText(all: readonly Verdict[]): string {
+  return sentences(all)
     .map(([first = '', ...rest]) => [first, ...rest.map((point) => `  - ${point}`)].join('\n'))
     .join('\n\n');
+}
+
+function sentences(all: readonly Verdict[]): string[][] {
+  return all.length === 0 ? [['Nothing was evaluated.']] : all.map((v) => [claim(v), ...v.points]);
 }
 
 function verdictOf(behaviour: BehaviourResults): Verdict {
