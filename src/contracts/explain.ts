@@ -3,6 +3,7 @@
  * recipe, the intervention document and the server, so that all of them say the same.
  */
 import { z } from 'zod';
+import { showText, showValue } from '../base/index.ts';
 
 /** One thing wrong with a document. `path` leads to the value, or to the unknown key itself. */
 export interface Complaint {
@@ -28,10 +29,23 @@ export function inputSchema(schema: z.ZodType): JsonSchemaNode {
   return z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any', reused: 'inline' }) as JsonSchemaNode;
 }
 
-/** Every complaint of a failed parse of `input`, in the order of the document's schema. */
-export function complaints(schema: z.ZodType, error: z.ZodError, input: unknown): Complaint[] {
+/** Complaints that are put into words; the rest is counted. */
+const MOST = 20;
+
+/** The first complaints of a failed parse of `input`, in the order of the document's schema, and how many there are in all. */
+export function complaints(
+  schema: z.ZodType,
+  error: z.ZodError,
+  input: unknown,
+): { shown: Complaint[]; total: number } {
   const root = inputSchema(schema);
-  return error.issues.flatMap((issue) => explain(issue, root, input, []));
+  const shown: Complaint[] = [];
+  let total = 0;
+  for (const issue of error.issues) {
+    total += issue.code === 'unrecognized_keys' ? issue.keys.length : 1;
+    if (shown.length < MOST) shown.push(...explain(issue, root, input, []).slice(0, MOST - shown.length));
+  }
+  return { shown, total: Math.max(total, shown.length) };
 }
 
 function explain(
@@ -43,7 +57,9 @@ function explain(
   const path = [...prefix, ...issue.path.map((p) => (typeof p === 'symbol' ? String(p) : p))];
   const value = valueAt(input, path);
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({ path: [...path, key], message: unknownKey(root, path, key, value) }));
+    return issue.keys
+      .slice(0, MOST)
+      .map((key) => ({ path: [...path, key], message: unknownKey(root, path, key, value) }));
   }
   if (issue.code === 'invalid_union') {
     const branch = closestBranch(issue.errors, value);
@@ -87,7 +103,7 @@ function unknownKey(
   const near = nearest(key, keys);
   const where = path.length === 0 ? '' : ` in ${dotted(path)}`;
   const hint = near ? `did you mean "${near}"?` : `known keys: ${keys.join(', ')}`;
-  return `unknown key "${key}"${where}; ${hint}`;
+  return `unknown key "${showText(key)}"${where}; ${hint}`;
 }
 
 function wrongValue(path: readonly (string | number)[], allowed: readonly unknown[], value: unknown): string {
@@ -133,8 +149,7 @@ export function schemasAt(root: JsonSchemaNode, path: readonly (string | number)
 
 function child(node: JsonSchemaNode, step: string | number): JsonSchemaNode | undefined {
   if (typeof step === 'number' || /^\d+$/.test(step)) if (node.items) return node.items;
-  const own = node.properties?.[step];
-  if (own) return own;
+  if (node.properties && Object.hasOwn(node.properties, step)) return node.properties[step];
   return typeof node.additionalProperties === 'object' ? node.additionalProperties : undefined;
 }
 
@@ -154,9 +169,10 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   for (const name of candidates) {
     const [a, b] = [plain(word), plain(name)];
     const prefix = Math.min(a.length, b.length) >= 3 && (a.startsWith(b) || b.startsWith(a));
-    const distance = prefix ? Math.min(1, editDistance(a, b)) : editDistance(a, b);
-    const near = distance <= Math.max(1, Math.floor(Math.max(a.length, b.length) / 3));
-    if (near && (!best || distance < best.distance)) best = { name, distance };
+    const most = Math.max(1, Math.floor(Math.max(a.length, b.length) / 3));
+    if (!prefix && Math.abs(a.length - b.length) > most) continue; // as many edits at least
+    const distance = prefix ? Math.min(1, Math.abs(a.length - b.length)) : editDistance(a, b);
+    if (distance <= most && (!best || distance < best.distance)) best = { name, distance };
   }
   return best?.name;
 }
@@ -197,8 +213,7 @@ function valueAt(input: unknown, path: readonly (string | number)[]): unknown {
 
 function got(value: unknown): string {
   if (value === undefined) return '';
-  const text = JSON.stringify(value) ?? typeof value;
-  return `, got ${text.length > 60 ? `${text.slice(0, 57)}…` : text}`;
+  return `, got ${showValue(value, 60)}`;
 }
 
 function article(noun: string): string {

@@ -53,17 +53,11 @@ export {
   recipeSchema,
   TEMPLATES,
 } from './recipe.ts';
-export {
-  issueLine,
-  type ParsedRecipe,
-  parseRecipe,
-  RecipeError,
-  type RecipeIssue,
-  type RecipeSource,
-  recipeExtends,
-} from './recipe-document.ts';
+export { type ParsedRecipe, parseRecipe, recipeExtends } from './recipe-document.ts';
+export { issueLine, RecipeError, type RecipeIssue } from './recipe-error.ts';
 export { limitRecipe } from './recipe-pools.ts';
 export { type DataSettings, type FinetuneSettings, finetuneFor, promptFiles } from './recipe-training.ts';
+export type { RecipeSource } from './recipe-yaml.ts';
 export {
   type BackdoorResults,
   type BehaviourResults,

@@ -235,9 +235,9 @@ export function parseIntervention(input: unknown, where = 'intervention'): Inter
       : input;
   const parsed = interventionDocumentSchema.safeParse(document);
   if (parsed.success) return parsed.data;
-  const all = complaints(interventionDocumentSchema, parsed.error, document);
-  const more = all.length > 1 ? ` (and ${all.length - 1} more)` : '';
-  throw new InputError(`${where}: ${all[0]?.message}${more}`);
+  const { shown, total } = complaints(interventionDocumentSchema, parsed.error, document);
+  const more = total > 1 ? ` (and ${total - 1} more)` : '';
+  throw new InputError(`${where}: ${shown[0]?.message}${more}`);
 }
 
 /** JSON Schema of the intervention document, for editors and API clients. */

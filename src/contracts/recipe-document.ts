@@ -2,8 +2,8 @@
  * @file From YAML text to a checked {@link Recipe}: inheritance (`extends`), `--set key=value`, and complaints that name file,
  * line and column. Pure: whoever calls reads the files.
  */
-import { isMap, isScalar, LineCounter, parseDocument, parse as parseYaml } from 'yaml';
-import { InputError } from '../base/index.ts';
+import { isMap, isScalar, parse as parseYaml } from 'yaml';
+import { InputError, showText } from '../base/index.ts';
 import {
   type Complaint,
   complaints,
@@ -15,39 +15,9 @@ import {
   schemasAt,
 } from './explain.ts';
 import { type Recipe, recipeSchema } from './recipe.ts';
+import { RecipeError, type RecipeIssue } from './recipe-error.ts';
 import { fitToPools } from './recipe-pools.ts';
-
-/** One YAML file. `file` is shown in messages. */
-export interface RecipeSource {
-  readonly file: string;
-  readonly text: string;
-}
-
-/** Where something is wrong; `line` and `column` are 1-based and absent for `--set` and for missing keys of an empty file. */
-export interface RecipeIssue {
-  readonly file: string;
-  readonly line?: number;
-  readonly column?: number;
-  readonly path: string;
-  readonly message: string;
-}
-
-/** An experiment file is wrong. `issues` holds every complaint, the message the first. Exit code 2. */
-export class RecipeError extends InputError {
-  readonly issues: readonly RecipeIssue[];
-
-  constructor(issues: readonly RecipeIssue[]) {
-    const more = issues.length > 1 ? ` (and ${issues.length - 1} more)` : '';
-    super(`${issueLine(issues[0] as RecipeIssue)}${more}`);
-    this.issues = issues;
-  }
-}
-
-/** `file:line:column: message`, the form editors jump to. */
-export function issueLine(issue: RecipeIssue): string {
-  const at = issue.line === undefined ? '' : `:${issue.line}:${issue.column}`;
-  return `${issue.file}${at}: ${issue.message}`;
-}
+import { type RecipeSource, readYaml, type Yaml } from './recipe-yaml.ts';
 
 /** A recipe as given (inherited keys and overrides applied, defaults not) and as resolved. */
 export interface ParsedRecipe {
@@ -97,38 +67,20 @@ export function parseRecipe(
       })
     : undefined;
   if (fitted?.wrong.length === 0) return { given, recipe: fitted.recipe };
-  const wrong = parsed.success ? (fitted?.wrong ?? []) : complaints(recipeSchema, parsed.error, given);
+  const wrong = fitted?.wrong ?? [];
+  const { shown, total } = parsed.success
+    ? { shown: wrong, total: wrong.length }
+    : complaints(recipeSchema, parsed.error, given);
   throw new RecipeError(
-    wrong.map((complaint) => {
+    shown.map((complaint) => {
       const override = set.find((o) => covers(o.path, complaint.path));
-      if (override) return { file: `--set ${override.text}`, ...plain(complaint) };
+      if (override) return { file: `--set ${showText(override.text)}`, ...plain(complaint) };
       const owner = documents.find(({ doc }) => doc.hasIn(complaint.path)) ?? documents[0];
       if (!owner) return { file: 'recipe', ...plain(complaint) };
       return locate(owner.doc, owner.source, complaint.path, complaint.message);
     }),
+    total,
   );
-}
-
-type Yaml = ReturnType<typeof parseDocument> & { lines: LineCounter };
-
-function readYaml(source: RecipeSource): { doc: Yaml; value: Record<string, unknown> } {
-  const lines = new LineCounter();
-  const doc = Object.assign(parseDocument(source.text, { lineCounter: lines, prettyErrors: false }), {
-    lines,
-  });
-  const error = doc.errors[0];
-  if (error) {
-    const { line, col } = lines.linePos(error.pos[0]);
-    throw new RecipeError([
-      { file: source.file, line, column: col, path: '', message: error.message.replace(/\s*\n\s*/g, ' ') },
-    ]);
-  }
-  const value: unknown = doc.toJS();
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) {
-    const message = 'wanted `key: value` lines (see `crosspatch init`)';
-    throw new RecipeError([{ file: source.file, line: 1, column: 1, path: '', message }]);
-  }
-  return { doc, value: value as Record<string, unknown> };
 }
 
 /** Position of the key at `path`, or of the nearest thing above it that is written. */
@@ -175,7 +127,8 @@ function plain(complaint: Complaint): { path: string; message: string } {
 function merge(base: unknown, over: unknown): unknown {
   if (!isObject(base) || !isObject(over)) return over;
   const out: Record<string, unknown> = { ...base };
-  for (const [key, value] of Object.entries(over)) out[key] = key in base ? merge(base[key], value) : value;
+  for (const [key, value] of Object.entries(over))
+    out[key] = Object.hasOwn(base, key) ? merge(base[key], value) : value;
   return out;
 }
 
@@ -183,8 +136,12 @@ function setIn(target: unknown, path: readonly (string | number)[], value: unkno
   const [step, ...rest] = path;
   if (step === undefined) return value;
   if (Array.isArray(target)) {
+    if (typeof step !== 'number' || step > target.length)
+      throw new InputError(
+        `--set: ${showText(String(step))}: the list has ${target.length} element(s); wanted an index from 0 to ${target.length}`,
+      );
     const copy = target.slice();
-    copy[Number(step)] = setIn(copy[Number(step)], rest, value);
+    copy[step] = setIn(copy[step], rest, value);
     return copy;
   }
   if (typeof step === 'number')
@@ -192,7 +149,7 @@ function setIn(target: unknown, path: readonly (string | number)[], value: unkno
       `--set: there is no list to take element ${step} of; write the list in the file first`,
     );
   const object = isObject(target) ? target : {};
-  return { ...object, [step]: setIn(object[step], rest, value) };
+  return { ...object, [step]: setIn(Object.hasOwn(object, step) ? object[step] : undefined, rest, value) };
 }
 
 interface Override {
@@ -203,7 +160,8 @@ interface Override {
 
 function readOverride(text: string, schema: JsonSchemaNode): Override {
   const equals = text.indexOf('=');
-  if (equals < 1) throw new InputError(`--set ${text}: wanted key=value, e.g. --set sweep.prompts=20`);
+  if (equals < 1)
+    throw new InputError(`--set ${showText(text)}: wanted key=value, e.g. --set sweep.prompts=20`);
   const path = text
     .slice(0, equals)
     .trim()
@@ -219,7 +177,7 @@ function readOverride(text: string, schema: JsonSchemaNode): Override {
       : known.length > 0
         ? `known keys: ${known.join(', ')}`
         : 'it takes none';
-    throw new InputError(`--set ${text}: unknown key "${step}"${where}; ${hint}`);
+    throw new InputError(`--set ${showText(text)}: unknown key "${showText(String(step))}"${where}; ${hint}`);
   });
   return { text, path, value: coerce(text.slice(equals + 1).trim(), schemasAt(schema, path)) };
 }
@@ -228,7 +186,7 @@ function readOverride(text: string, schema: JsonSchemaNode): Override {
 function coerce(raw: string, nodes: readonly JsonSchemaNode[]): unknown {
   let value: unknown;
   try {
-    value = parseYaml(raw);
+    value = parseYaml(raw, { logLevel: 'error', maxAliasCount: 0 });
   } catch {
     value = raw;
   }

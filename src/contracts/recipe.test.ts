@@ -268,3 +268,90 @@ it('nearest suggests only what is near', () => {
   expect(nearest('batchSize', ['batch', 'steps'])).toBe('batch');
   expect(nearest('zzz', ['batch', 'steps'])).toBeUndefined();
 });
+
+describe('hostile experiment files', () => {
+  const models = 'models: { source: a, target: b }\n';
+  const bomb = [...'abcdefghi'].map(
+    (c, i, all) => `${c}: &${c} [${Array(9).fill(i === 0 ? 'lol' : `*${all[i - 1]}`)}]\n`,
+  );
+  it.each([
+    ['an alias without an anchor', 'name: *x\n', /^f:1:7: the alias \*x has no anchor &x before it$/],
+    ['an alias before its anchor', `name: *x\nseed: &x 3\n${models}`, /^f:1:7: the alias \*x has no anchor/],
+    [
+      'an alias within itself',
+      'models: &a\n  source: *a\n',
+      /^f:2:11: the alias \*a stands within what it names$/,
+    ],
+    [
+      'an alias bomb',
+      bomb.join(''),
+      /^f:\d+:\d+: the aliases stand for more than 1000 values; write them out$/,
+    ],
+    ['__proto__', `${models}__proto__: { seed: 3 }\n`, /^f:2:1: unknown key "__proto__"$/],
+    [
+      '__proto__ further in',
+      `${models}sweep: { __proto__: { prompts: 3 } }\n`,
+      /^f:2:10: unknown key "__proto__"$/,
+    ],
+    [
+      'a key twice',
+      `${models}seed: 1\nseed: 2\n`,
+      /^f:3:1: the key "seed" is given twice; keys must be unique$/,
+    ],
+    ['a list as a key', `${models}? [a]\n: 1\n`, /^f:2:3: wanted a word as the key/],
+    ['deep brackets', `${models}name: ${'['.repeat(50_000)}`, /wanted at most 64 levels of nesting/],
+    [
+      'deep indentation',
+      `${models}name: ${Array.from({ length: 200 }, (_, i) => `\n${' '.repeat(i + 1)}a:`).join('')} 1\n`,
+      /wanted at most 64 levels of nesting/,
+    ],
+    [
+      'a file of 2 MB',
+      `${models}# ${'x'.repeat(2_000_000)}`,
+      /wanted an experiment file of at most 1000000 characters/,
+    ],
+    ['a key of 500 kB', `${models}${'k'.repeat(500_000)}: 1\n`, /^f:2:1: /],
+  ])('%s: refused with line and column, at once', (_what, text, message) => {
+    const before = process.cpuUsage();
+    expect(() => parseRecipe([{ file: 'f', text }])).toThrow(message);
+    expect(process.cpuUsage(before).user).toBeLessThan(2e6);
+  });
+
+  it('20,000 unknown keys: twenty complaints and a count, at once', () => {
+    const text = models + Array.from({ length: 20_000 }, (_, i) => `key${i}: 1\n`).join('');
+    const before = process.cpuUsage();
+    let error: RecipeError | undefined;
+    try {
+      parseRecipe([{ file: 'f', text }]);
+    } catch (thrown) {
+      error = thrown as RecipeError;
+    }
+    expect(process.cpuUsage(before).user).toBeLessThan(2e6);
+    expect(error?.issues).toHaveLength(20);
+    expect(error?.issues[19]).toMatchObject({ line: 21, column: 1 });
+    expect(error?.message).toMatch(/^f:2:1: unknown key "key0"; .* \(and 19999 more\)$/);
+  });
+
+  it.each([
+    ['maps.999999.kind=x', /--set: 999999: the list has 2 element\(s\); wanted an index from 0 to 2/],
+    ['__proto__.seed=3', /unknown key "__proto__"/],
+    ['constructor.name=x', /unknown key "constructor"/],
+    ['sweep.toString=x', /unknown key "toString" in sweep/],
+    ['maps.kind=identity', /--set/],
+    [`${'x'.repeat(100_000)}=1`, /unknown key "x+…"/],
+  ])('--set %s', (set, message) => {
+    const text = `${models}maps: [{ kind: affine }, { kind: identity }]\n`;
+    const before = process.cpuUsage();
+    expect(() => parseRecipe([{ file: 'f', text }], [set])).toThrow(message);
+    expect(process.cpuUsage(before).user).toBeLessThan(2e6);
+    expect(({} as { seed?: number }).seed).toBeUndefined();
+  });
+
+  it('an alias that is used with measure is fine', () => {
+    const text = `${models}sweep: { prompts: &n 50 }\nheatmap: { prompts: *n }\n`;
+    expect(parseRecipe([{ file: 'f', text }]).recipe).toMatchObject({
+      sweep: { prompts: 50 },
+      heatmap: { prompts: 50 },
+    });
+  });
+});

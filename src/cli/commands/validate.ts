@@ -1,4 +1,4 @@
-/** @file `validate FILE`: checks an experiment (YAML) or an intervention document (JSON). */
+/** @file `validate FILE`: checks an experiment (YAML), the files it names too, or an intervention document (JSON). */
 import { readFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import { InputError } from '../../base/index.ts';
@@ -9,7 +9,8 @@ import {
   RecipeError,
   recipeJsonSchema,
 } from '../../contracts/index.ts';
-import { loadRecipe } from '../../pipeline/index.ts';
+import { resolveModel } from '../../models/index.ts';
+import { loadRecipe, planExperiment } from '../../pipeline/index.ts';
 import { type Cli, type CommonOptions, collect, declare, printJson } from '../cli.ts';
 
 interface ValidateOptions extends CommonOptions {
@@ -46,13 +47,31 @@ async function validate(file: string | undefined, options: ValidateOptions, cli:
     const { recipe } = await loadRecipe(file, options);
     const { source, target } = recipe.models;
     const behaviours = recipe.behaviours.map((b) => b.name).join(', ');
-    report(cli, options, file, `${source} to ${target}, ${behaviours}, ${recipe.maps.length} map(s)`, recipe);
+    const absent = await notPulled([source, target]);
+    // Planning opens what the stages will read: models, prompts, texts. It computes nothing.
+    if (absent.length === 0 && cli.expand !== undefined) await planExperiment(recipe, cli.expand);
+    const summary = `${source} to ${target}, ${behaviours}, ${recipe.maps.length} map(s)`;
+    const note = absent.length > 0 ? `; not checked: ${absent.join(', ')} (run will pull it)` : '';
+    report(cli, options, file, summary + note, recipe);
   } catch (error) {
     if (!(error instanceof RecipeError)) throw error;
     for (const issue of error.issues.slice(1)) cli.err(`error: ${issueLine(issue)}\n`);
+    if (error.total > error.issues.length)
+      cli.err(`error: ${file}: ${error.total - error.issues.length} more complaints\n`);
     if (options.json) printJson(cli, { file, valid: false, issues: error.issues });
     throw new InputError(issueLine(error.issues[0]!));
   }
+}
+
+/** Models of the hub that are not in the cache. */
+async function notPulled(references: readonly string[]): Promise<string[]> {
+  const absent: string[] = [];
+  for (const reference of new Set(references))
+    await resolveModel(reference, { offline: true }).catch((error: unknown) => {
+      if (!(error instanceof InputError && error.message.includes('offline'))) throw error;
+      absent.push(reference);
+    });
+  return absent;
 }
 
 function report(cli: Cli, options: CommonOptions, file: string, summary: string, resolved: unknown): void {
