@@ -108,25 +108,6 @@ describe('init and validate', () => {
     );
   });
 
-  it('valid means that it can run: models, files and templates are looked at', async () => {
-    const given = 'models: { source: tiny-llama-s, target: tiny-llama-m }\n';
-    const says = async (more: string) => {
-      await writeFile(file, given + more);
-      return (await crosspatch('validate', file)).err;
-    };
-    expect(await says('')).toBe('');
-    expect(await says('data: { prompts: ./no-such.jsonl }\n')).toMatch(/no-such.jsonl: not found/);
-    expect(await says('capture: { exclude_first: false }\n')).toMatch(/capture.exclude_first/);
-    expect(await says('blocks: { source: 40 }\n')).toMatch(/tiny-llama-s has blocks 0…/);
-    await writeFile(file, 'models: { source: ./nowhere, target: tiny-llama-m }\n');
-    expect((await crosspatch('validate', file)).err).toMatch(/nowhere: wanted a bundled model/);
-    await writeFile(file, 'models: { source: somebody/never-pulled, target: tiny-llama-m }\n');
-    expect(await crosspatch('validate', file)).toMatchObject({
-      code: 0,
-      out: expect.stringContaining('not checked: somebody/never-pulled (run will pull it)'),
-    });
-  });
-
   it('check interventions and print schemas', async () => {
     const json = join(root, 'fix.json');
     await writeFile(
