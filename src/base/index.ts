@@ -13,6 +13,7 @@ export {
 export { type AtomicFolderOptions, withAtomicFolder, writeFileAtomic, writeJsonAtomic } from './files.ts';
 export { canonicalJson, hashBytes, hashFile, hashJson } from './hash.ts';
 export { isPlainObject, type JsonOptions, parseJson } from './json.ts';
+export { isLfsPointer, LFS_NEXT } from './lfs.ts';
 export { acquireLock, isLocked, type LockOptions, processExists } from './lock.ts';
 export { patternRisk, type RiskLimits } from './pattern-risk.ts';
 export { type ProgressEvent, type ProgressSink, silent } from './progress.ts';

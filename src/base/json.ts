@@ -1,5 +1,6 @@
 /** @file JSON from elsewhere: UTF-8 with or without a byte-order mark, one value, no key twice, not nested without end. */
 import { InputError } from './errors.ts';
+import { isLfsPointer, LFS_NEXT } from './lfs.ts';
 import { showText } from './show.ts';
 
 /** Deepest nesting that is read; what configs, headers and results nest is below 20. */
@@ -30,6 +31,7 @@ export function parseJson(source: Uint8Array | string, where: string, options: J
   } catch (error) {
     return fail('UTF-8 text', 'bytes that are not UTF-8', error);
   }
+  if (isLfsPointer(text)) throw new InputError(`${where}: wanted JSON, got a Git LFS pointer; ${LFS_NEXT}`);
   if (text.charCodeAt(0) === 0xfeff) text = text.slice(1);
   const depth = deeperThan(text, maxDepth);
   if (depth !== undefined)

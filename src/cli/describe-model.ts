@@ -25,6 +25,8 @@ export interface ModelDescription {
   readonly sizes: Readonly<Record<string, number>>;
   /** What sets the maths apart from a plain Llama, in words. */
   readonly particulars: readonly string[];
+  /** How what is run differs from the files. */
+  readonly notes: readonly string[];
   readonly float32_bytes: number;
   readonly kv_bytes_per_token: number;
   readonly hooks: readonly string[];
@@ -66,6 +68,7 @@ export async function describeModel(checkpoint: Checkpoint): Promise<ModelDescri
       d_vocab: config.vocabSize,
     },
     particulars: particulars(config),
+    notes: checkpoint.notes,
     float32_bytes: parameters * 4,
     kv_bytes_per_token: 2 * 4 * config.blocks.length * config.nKvHeads * config.headDim,
     hooks: hookNames(config.blocks.length),

@@ -116,12 +116,14 @@ export async function* decodeSteps(
     for (let i = 0; i < alive.length; i++) {
       const row = alive[i] as number;
       const scores = data.subarray(i * vocab, (i + 1) * vocab);
-      const best = choiceOnly ? choiceOf(data, i) : argmaxWithGap(scores);
+      // The rows after the last token are padding of the embedding.
+      const tokens = scores.subarray(0, decoder.tokens);
+      const best = choiceOnly ? choiceOf(data, i) : argmaxWithGap(tokens);
       if (Number.isNaN(best.gap))
         throw new CrosspatchError(
           `generate: row ${names[row]}: no logit is a number at new token ${n}; a hook or the weights hold NaN or infinity`,
         );
-      const id = sampler.greedy ? best.index : sampler.draw(scores, draws[row] as Rng);
+      const id = sampler.greedy ? best.index : sampler.draw(tokens, draws[row] as Rng);
       const finish = stops.has(id) ? 'stop' : n === maxNewTokens ? 'length' : undefined;
       yield {
         row,

@@ -66,7 +66,8 @@ export class LanguageModel implements Owned {
     options: DecoderOptions & { readonly cacheDir?: string } = {},
   ): Promise<LanguageModel> {
     const { checkpoint, tokenizer } = await openModelFiles(path, options);
-    return new LanguageModel(checkpoint, await Decoder.open(checkpoint, options), tokenizer);
+    const tokens = tokenizer.idLimit;
+    return new LanguageModel(checkpoint, await Decoder.open(checkpoint, { tokens, ...options }), tokenizer);
   }
 
   get config(): ModelConfig {

@@ -40,8 +40,8 @@ function checkTokenizer(tokenizer: Tokenizer, { vocabSize }: ModelConfig, path: 
     throw new InputError(
       `${path}: wanted a tokenizer of at most ${vocabSize} tokens, as the embedding has rows, got one with token ids up to ${largestTextId}: ${next}`,
     );
-  if (eosIds.length > 0 && eosIds.every((id) => tokenizer.idToToken(id) === undefined))
+  if (eosIds.length > 0 && eosIds.every((id) => id >= vocabSize || tokenizer.idToToken(id) === undefined))
     throw new InputError(
-      `${path}: the model ends its text with token ${eosIds.join(' or ')}, which the tokenizer of ${tokenizer.vocabSize} tokens does not have: ${next}`,
+      `${path}: the model ends its text with token ${eosIds.join(' or ')}, which the tokenizer of ${tokenizer.vocabSize} tokens or the embedding does not have: ${next}`,
     );
 }

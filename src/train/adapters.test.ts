@@ -205,11 +205,20 @@ describe('PEFT folders', () => {
   });
 
   it('with a factor that is not a number, or without its other half, are refused', async () => {
-    const broken = new Map(factors);
-    const name = factorOf('model.layers.1.mlp.up_proj.weight', 'B');
-    broken.set(name, factors.get(name)!.with(5, Number.NaN));
-    await saveAdapter(`${folder}-nan`, config, broken, lora, { base: 'some/model' });
-    await expect(loadAdapter(`${folder}-nan`, config)).rejects.toThrow(
+    const nan = await edited({ revision: 'nan' });
+    await writeSafetensors(
+      join(nan, 'adapter_model.safetensors'),
+      adapterSites(config, lora.targets).flatMap(({ name, out, in: inner }) =>
+        (['A', 'B'] as const).map((f) => {
+          const data = factors.get(factorOf(name, f))!.slice();
+          if (name.includes('1.mlp.up') && f === 'B') data[5] = Number.NaN;
+          const shape = f === 'A' ? [3, inner] : [out, 3];
+          const at = `base_model.model.${name.replace(/\.weight$/, '')}.lora_${f}.weight`;
+          return { name: at, dtype: 'F32' as const, shape, data: new Uint8Array(data.buffer) };
+        }),
+      ),
+    );
+    await expect(loadAdapter(nan, config)).rejects.toThrow(
       /layers.1.mlp.up_proj.lora_B.weight: wanted finite numbers, got NaN at element 5/,
     );
     const copy = await edited({ note: null });

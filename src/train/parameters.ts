@@ -8,6 +8,7 @@ import {
   HEAD,
   type ModelConfig,
   parseModelConfig,
+  refuseNonFinite,
 } from '../models/index.ts';
 
 /** Full tensor name → row-major values. The buffers are bound as inputs of the training sessions and updated in place. */
@@ -20,8 +21,11 @@ export async function loadParameters(
   const config = parseModelConfig(checkpoint.config, checkpoint.path);
   checkTensors(config, checkpoint.tensors, checkpoint.path);
   const parameters: Parameters = new Map();
-  for (const name of allTensors(config).keys())
-    parameters.set(name, (await checkpoint.readTensor(name)).data);
+  for (const name of allTensors(config).keys()) {
+    const { data } = await checkpoint.readTensor(name);
+    refuseNonFinite(data, `${checkpoint.path}: tensor ${name}`);
+    parameters.set(name, data);
+  }
   return { config, parameters };
 }
 

@@ -111,6 +111,7 @@ function addInspect(models: Command, cli: Cli): void {
           .join(', '),
       ],
       ['particulars', about.particulars.join(', ') || 'none'],
+      ...about.notes.map((note): [string, string] => ['note', note]),
       [
         'memory',
         `${megabytes(about.float32_bytes)} of weights in float32, ${megabytes(about.kv_bytes_per_token)} of keys and values a token`,

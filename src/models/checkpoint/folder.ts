@@ -17,6 +17,12 @@ export interface FolderWeights {
 
 const SINGLE = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';
+/** Weights in formats that can run code when they are opened, or that other frameworks write. */
+export const PICKLED =
+  /^(?:pytorch_model.*|consolidated.*)\.(?:bin|bin\.index\.json|index\.json|pth)$|\.(?:pt|pth|ckpt|msgpack|h5)$/;
+/** The next step for who has those. */
+export const CONVERT =
+  'convert the pickled weights first, which can run code when they are opened: load the model with transformers and write it with save_pretrained(folder, safe_serialization=True)';
 /** No sharding index is near this; a larger one is not read. */
 const MAX_JSON_BYTES = 100_000_000;
 
@@ -38,11 +44,11 @@ export async function openFolderWeights(
   if (names.has(SINGLE))
     return collect(await Promise.all([readSafetensors(join(folder, SINGLE))]), cacheDir, folder);
   if (names.has(INDEX)) return openSharded(folder, cacheDir);
-  const pickled = [...names].find((n) => /^pytorch_model.*\.(bin|index\.json)$|\.(pt|pth)$/.test(n));
+  const pickled = [...names].find((n) => PICKLED.test(n));
   throw new CheckpointError(folder, {
     wanted: `${SINGLE} or ${INDEX}`,
     got: pickled ?? 'neither',
-    next: pickled === undefined ? 'check the path' : 'convert the pickled weights to safetensors first',
+    next: pickled === undefined ? 'check the path' : CONVERT,
   });
 }
 
@@ -54,25 +60,18 @@ async function openSharded(folder: string, cacheDir: string | undefined): Promis
       wanted: 'a map of tensors to files',
       got: show(map),
     });
-  const fileOf = new Map<string, string>();
-  for (const [name, file] of Object.entries(map)) {
+  // What the index lists and no shard has is missed by who needs it: exports list tied heads and tables that are not there.
+  const listed = new Set<string>();
+  for (const file of Object.values(map)) {
     if (typeof file !== 'string' || !/^[^/\\\0]+\.safetensors$/.test(file))
       throw new CheckpointError(`${indexPath}: weight_map`, {
         wanted: 'names of .safetensors files in the same folder',
         got: show(file),
       });
-    fileOf.set(name, file);
+    listed.add(file);
   }
-  const sorted = [...new Set(fileOf.values())].sort();
+  const sorted = [...listed].sort();
   const files = await Promise.all(sorted.map((name) => readSafetensors(join(folder, name))));
-  const homes = new Map(files.flatMap((f, i) => f.tensors.map((t) => [`${sorted[i]}\0${t.name}`, t])));
-  for (const [name, file] of fileOf)
-    if (!homes.has(`${file}\0${name}`))
-      throw new CheckpointError(`${indexPath}: ${show(name)}`, {
-        wanted: `the tensor in ${file}`,
-        got: 'no such tensor there',
-        next: 'index and shards are of different versions: download all again',
-      });
   return collect(files, cacheDir, folder);
 }
 

@@ -2,6 +2,7 @@
 export { cacheRoot } from './cache-folder.ts';
 export { type ConvertOptions, convertToHf } from './convert.ts';
 export { CheckpointError } from './errors.ts';
+export { refuseNonFiniteWeights } from './finite.ts';
 export { inspectGguf } from './gguf/open.ts';
 export {
   type Gguf,

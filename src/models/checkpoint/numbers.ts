@@ -35,6 +35,13 @@ export function decodeBfloat16(from: Uint16Array, out: Float32Array): void {
   for (let i = 0; i < from.length; i++) bits[i] = from[i]! << 16;
 }
 
+/** Largest magnitude that is not rounded to infinity. */
+export const LARGEST: Readonly<Record<FloatDtype, number>> = {
+  F32: 3.4028234663852886e38,
+  F16: 65_519.996_093_75, // below halfway from 65,504 to 2¹⁶
+  BF16: 3.396177326406364e38, // below halfway from the largest, (2 − 2⁻⁷)·2¹²⁷, to 2¹²⁸
+};
+
 /** Encode float32 as binary16, round to nearest, ties to even; too large becomes infinity, NaN stays NaN. */
 export function encodeFloat16(from: Float32Array, out: Uint16Array): void {
   const bits = new Uint32Array(from.buffer, from.byteOffset, from.length);

@@ -6,6 +6,7 @@ import { CheckpointError, show } from './errors.ts';
 import { openFolderWeights, readJsonFile } from './folder.ts';
 import { openGguf } from './gguf/open.ts';
 import { readTensorFloat32 } from './safetensors-file.ts';
+import { textPart } from './text-part.ts';
 import type { Checkpoint, TensorInfo } from './types.ts';
 
 /** Options of {@link openCheckpoint}. */
@@ -71,13 +72,16 @@ async function openFolder(path: string, options: OpenCheckpointOptions): Promise
   if (config === undefined)
     throw new CheckpointError(path, { wanted: 'config.json', got: 'none', next: 'check the path' });
   const generationConfig = await readJsonFile(join(path, 'generation_config.json'));
-  const { folder, tensors } = await openFolderWeights(path, options.cacheDir);
+  const files = await openFolderWeights(path, options.cacheDir);
+  const { folder } = files;
+  const { config: text, tensors, notes } = await textPart(config, files.tensors, path);
   return {
     path: resolve(path),
     kind: 'hf',
     folder,
-    config,
+    config: text,
     generationConfig,
+    notes,
     tensors,
     readTensor: (name) => readNamed(tensors, name, path),
     contentHash: once(() => hashFolder(path, tensors)),
@@ -94,6 +98,7 @@ async function openGgufFile(path: string, options: OpenCheckpointOptions): Promi
     folder: dirname(weights.file),
     config,
     generationConfig,
+    notes: [],
     tensors,
     readTensor: (name) => readNamed(tensors, name, path),
     gguf: metadata,

@@ -1,5 +1,6 @@
 /** @file Reading safetensors files: the header once, tensors and slices of them on demand. */
 import { type FileHandle, open, realpath } from 'node:fs/promises';
+import { isLfsPointer, LFS_NEXT } from '../../base/index.ts';
 import { CheckpointError } from './errors.ts';
 import { decodeToFloat32 } from './numbers.ts';
 import { headerLength, parseSafetensorsHeader, type SafetensorsHeader } from './safetensors-header.ts';
@@ -36,6 +37,8 @@ export async function readSafetensors(path: string): Promise<SafetensorsFile> {
         next: 'check the path',
       });
     const first = await readRange(handle, 0, Math.min(8, stat.size), path);
+    if (isLfsPointer(await readRange(handle, 0, Math.min(64, stat.size), path)))
+      throw new CheckpointError(path, { wanted: 'weights', got: 'a Git LFS pointer', next: LFS_NEXT });
     const json = await readRange(handle, 8, headerLength(first, stat.size, path), path);
     header = parseSafetensorsHeader(json, stat.size, path);
   } finally {

@@ -2,9 +2,9 @@
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { InputError, makeFolder, unwritable, writeError } from '../../base/index.ts';
-import { encodeFloat32 } from './numbers.ts';
-import { DTYPE_BYTES, elementCount } from './types.ts';
+import { InputError, makeFolder, showText, unwritable, writeError } from '../../base/index.ts';
+import { encodeFloat32, LARGEST } from './numbers.ts';
+import { DTYPE_BYTES, elementCount, type FloatDtype } from './types.ts';
 
 /** Dtypes the writer takes. */
 export type WritableDtype = 'F32' | 'F16' | 'BF16' | 'I64' | 'I32';
@@ -26,7 +26,7 @@ export interface TensorToWrite {
  * the order given (as the format's own writer does), and the data begins at a multiple of 8 bytes.
  *
  * @param metadata strings for `__metadata__`. Defaults to `{ format: 'pt' }`, which transformers asks for.
- * @throws InputError when a name comes twice, data and shape disagree, or the place cannot be written (full, read-only).
+ * @throws InputError when a name comes twice, data and shape disagree, a value is NaN or has no finite rounding in the tensor's dtype, or the place cannot be written (full, read-only).
  * @example await writeSafetensors('v.safetensors', [{ name: 'v', dtype: 'F32', shape: [2], data: new Float32Array([1, 2]) }]);
  */
 export async function writeSafetensors(
@@ -108,17 +108,57 @@ function headerBytes(
 async function writeTensor(handle: FileHandle, tensor: TensorToWrite, path: string): Promise<void> {
   const wanted = tensorBytes(tensor);
   let written = 0;
+  const range = new Range(tensor);
   const put = async (piece: TensorPiece): Promise<void> => {
+    if (piece instanceof Float32Array) range.add(piece);
     const bytes = pieceBytes(tensor, piece, path);
     written += bytes.byteLength;
     if (written <= wanted) await writeAll(handle, bytes);
   };
   if (typeof tensor.data === 'function') for await (const piece of tensor.data()) await put(piece);
   else await put(tensor.data);
+  range.check(path);
   if (written !== wanted)
     throw new InputError(
       `${path}: tensor "${tensor.name}": wanted ${wanted} bytes for ${tensor.dtype} [${tensor.shape.join(', ')}], got ${written}; make data and shape agree`,
     );
+}
+
+/** Watches that no value becomes infinite in the dtype it is written as, and that all are numbers. */
+class Range {
+  readonly #tensor: TensorToWrite;
+  readonly #largest: number;
+  #beyond = 0;
+  #most = 0;
+  #unreal = 0;
+
+  constructor(tensor: TensorToWrite) {
+    this.#tensor = tensor;
+    this.#largest = LARGEST[tensor.dtype as FloatDtype] ?? Number.POSITIVE_INFINITY;
+  }
+
+  add(values: Float32Array): void {
+    const largest = this.#largest;
+    for (let i = 0; i < values.length; i++) {
+      const v = values[i] as number;
+      if (v <= largest && v >= -largest) continue;
+      if (!Number.isFinite(v)) this.#unreal++;
+      else this.#beyond++;
+      if (Number.isFinite(v) && Math.abs(v) > Math.abs(this.#most)) this.#most = v;
+    }
+  }
+
+  check(path: string): void {
+    const at = `${path}: tensor "${showText(this.#tensor.name)}"`;
+    if (this.#unreal > 0)
+      throw new InputError(
+        `${at}: wanted finite numbers, got ${this.#unreal} that are NaN or infinite; what computed them went wrong, nothing was written`,
+      );
+    if (this.#beyond > 0)
+      throw new InputError(
+        `${at}: wanted values that ${this.#tensor.dtype} can hold, got ${this.#beyond} beyond ${this.#largest} (the largest ${this.#most}), which would be written as infinity; write F32${this.#tensor.dtype === 'F16' ? ' or BF16' : ''} instead`,
+      );
+  }
 }
 
 function pieceBytes(tensor: TensorToWrite, piece: TensorPiece, path: string): Uint8Array {

@@ -238,7 +238,6 @@ describe('folders', () => {
 
   test.each([
     ['a shard that is missing', { a: '1.safetensors', b: '3.safetensors' }, /3\.safetensors.*got nothing/],
-    ['a tensor in the wrong shard', { a: '2.safetensors' }, /"a".*the tensor in 2\.safetensors/],
     ['a path out of the folder', { a: '../1.safetensors' }, /names of \.safetensors files/],
     ['a map that is none', [], /a map of tensors to files/],
   ])('refuses an index with %s', async (_, map, message) => {
@@ -251,7 +250,7 @@ describe('folders', () => {
     await shards(folder, { ...two, '3.safetensors': [f32('a', [9])] });
     const map = { a: '1.safetensors', b: '2.safetensors', c: '2.safetensors' };
     await writeFile(join(folder, 'model.safetensors.index.json'), index({ ...map, z: '3.safetensors' }));
-    await expect(openCheckpoint(folder)).rejects.toThrow(/"z"/);
+    await expect(openCheckpoint(folder)).rejects.toThrow(/"a" in two/);
 
     await writeFile(
       join(folder, 'model.safetensors'),

@@ -52,6 +52,8 @@ export interface Checkpoint {
   readonly config: Readonly<Record<string, unknown>>;
   /** `generation_config.json` when there is one; for a GGUF its special token ids. */
   readonly generationConfig?: Readonly<Record<string, unknown>>;
+  /** For people: how this view differs from the files (the text part of a multimodal model, a head that is kept). */
+  readonly notes: readonly string[];
   /** Hugging Face names, e.g. `model.layers.0.self_attn.q_proj.weight`. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   /** Read one tensor as float32. Throws `CheckpointError` when there is none of that name. */

@@ -8,7 +8,7 @@
 import { availableParallelism } from 'node:os';
 import { CrosspatchError, disposeAll, InputError, type Owned, throwIfAborted } from '../../base/index.ts';
 import { type Handle, type Provider, type Tensor, zeros } from '../../engine/index.ts';
-import type { Checkpoint } from '../checkpoint/index.ts';
+import { type Checkpoint, refuseNonFiniteWeights } from '../checkpoint/index.ts';
 import type { ModelConfig } from '../config.ts';
 import { parseModelConfig } from '../families/index.ts';
 import type { HookContext, HookTable } from '../hooks.ts';
@@ -18,7 +18,7 @@ import { Head } from './head.ts';
 import { type Context, Pass, view } from './pass.ts';
 import { RopeTable, ropesOf } from './rope.ts';
 import type { Inside } from './single-block.ts';
-import { checkTensors, EMBED, WeightFiles } from './weights.ts';
+import { allTensors, checkTensors, EMBED, WeightFiles } from './weights.ts';
 import { type Workspace, WorkspacePool } from './workspace.ts';
 
 /** Options of {@link Decoder.open}. */
@@ -29,6 +29,8 @@ export interface DecoderOptions {
   readonly threads?: number;
   /** Bytes of residual streams, keys and values that one session gives in a pass, at most; longer passes use more sessions. Defaults to 256 MiB. */
   readonly heldBytes?: number;
+  /** Tokens the tokenizer has, from 0: rows of the embedding beyond are padding and are never chosen. Defaults to all rows. */
+  readonly tokens?: number;
 }
 
 const HELD_BYTES = 2 ** 28;
@@ -86,6 +88,7 @@ export class Decoder implements Owned {
   static async open(checkpoint: Checkpoint, options: DecoderOptions = {}): Promise<Decoder> {
     const config = parseModelConfig(checkpoint.config, checkpoint.path);
     checkTensors(config, checkpoint.tensors, checkpoint.path);
+    await refuseNonFiniteWeights(checkpoint, allTensors(config).keys());
     const weights = new WeightFiles(checkpoint);
     const compileOptions = {
       provider: options.provider ?? 'cpu',
@@ -94,7 +97,7 @@ export class Decoder implements Owned {
     const opened: Owned[] = [weights];
     try {
       // The largest session first: while it is made its weights are held twice, and later that would come on top of all the others.
-      const head = await Head.open(config, weights, compileOptions);
+      const head = await Head.open(config, weights, { ...compileOptions, tokens: options.tokens });
       opened.push(head);
       const groups: BlockGroup[] = [];
       for (const range of groupRanges(config.blocks.length)) {
@@ -107,6 +110,11 @@ export class Decoder implements Owned {
       await disposeAll(opened);
       throw error;
     }
+  }
+
+  /** Tokens that may be chosen: ids below this. */
+  get tokens(): number {
+    return this.#head.tokens;
   }
 
   get nLayers(): number {
@@ -159,6 +167,7 @@ export class Decoder implements Owned {
    * Hooks fire in the order of the forward pass. Passes may overlap in time.
    *
    * @throws InputError when a row would grow beyond the model's context, or the blocks are not the model's
+   * @throws CrosspatchError when a value of the result is NaN or infinite
    */
   async run(residual: Residual, options: RunOptions = {}): Promise<Residual> {
     const { from = 0, to = this.nLayers, cache } = options;
@@ -187,6 +196,7 @@ export class Decoder implements Owned {
       await this.#workspaces.borrow(batch, columns, (space) =>
         this.#pass(space, residual, out, { ...options, from, to }, context),
       );
+    refuseNonFiniteRows(out, counts, context, to);
     return { tensor: out, counts };
   }
 
@@ -299,4 +309,22 @@ export class Decoder implements Owned {
     this.#workspaces.clear();
     await disposeAll([this.#weights, ...this.#groups, this.#head]);
   }
+}
+
+/** A residual [B,T,D] that is no longer numbers: whatever is computed from it would be wrong without a word. Pads are not looked at. */
+function refuseNonFiniteRows(
+  { data, shape }: Tensor<'f32'>,
+  counts: readonly number[],
+  { rows, starts }: Context,
+  to: number,
+): void {
+  const [, columns, width] = shape as [number, number, number];
+  counts.forEach((count, b) => {
+    const from = b * columns * width;
+    for (let i = from; i < from + count * width; i++)
+      if (!Number.isFinite(data[i]))
+        throw new CrosspatchError(
+          `forward pass: wanted finite activations, got ${data[i]} in row ${rows[b]}, position ${(starts[b] as number) + Math.floor((i - from) / width)}, ${to === 0 ? 'of the embedding' : `after block ${to - 1}`}; a hook wrote it, or the values grew beyond float32`,
+        );
+  });
 }

@@ -14,6 +14,7 @@ import {
   zeros,
 } from '../../engine/index.ts';
 import type { ModelConfig } from '../config.ts';
+import { argmaxWithGap } from '../sampling.ts';
 import { EMBED, FINAL_NORM, HEAD, type WeightFiles } from './weights.ts';
 
 /** Vocabulary rows in one session: a 262 k head peaks at a quarter of what one session would. */
@@ -40,6 +41,8 @@ function headChunks(vocabSize: number, size: number | undefined): (readonly [num
 export interface HeadOptions extends Omit<CompileOptions, 'weights' | 'weightsFolder'> {
   /** Vocabulary rows in one session. Defaults to {@link CHUNK}. */
   readonly chunk?: number;
+  /** Ids below this may be chosen. Defaults to the vocabulary. */
+  readonly tokens?: number;
 }
 
 /** Final norm and head. */
@@ -47,15 +50,23 @@ export class Head implements Owned {
   readonly #config: ModelConfig;
   readonly #chunks: readonly { readonly session: Session; readonly from: number; readonly to: number }[];
 
-  private constructor(config: ModelConfig, chunks: { session: Session; from: number; to: number }[]) {
+  /** Ids below this may be chosen; the rows beyond are padding of the embedding. */
+  readonly tokens: number;
+
+  private constructor(
+    config: ModelConfig,
+    chunks: { session: Session; from: number; to: number }[],
+    tokens: number,
+  ) {
     this.#config = config;
+    this.tokens = tokens;
     this.#chunks = chunks;
   }
 
   static async open(
     c: ModelConfig,
     weights: WeightFiles,
-    { chunk, ...options }: HeadOptions = {},
+    { chunk, tokens = c.vocabSize, ...options }: HeadOptions = {},
   ): Promise<Head> {
     const opened: { session: Session; from: number; to: number }[] = [];
     try {
@@ -65,7 +76,7 @@ export class Head implements Owned {
       await disposeAll(opened.map((o) => o.session));
       throw error;
     }
-    return new Head(c, opened);
+    return new Head(c, opened, Math.min(tokens, c.vocabSize));
   }
 
   /**
@@ -116,7 +127,22 @@ export class Head implements Owned {
       await session.fill({ normalized }, { best: part });
       if (i > 0) mergeBest(all.data, part.data, from);
     }
+    if (this.tokens < this.#config.vocabSize) await this.#withoutPadding(normalized, all);
     return all;
+  }
+
+  /** Where the best token is padding, the best of the others: [N,3] as in {@link best}. Padding hardly ever wins, so this is rare. */
+  async #withoutPadding({ data }: Tensor<'f32'>, best: Tensor<'f32'>): Promise<void> {
+    const d = this.#config.dModel;
+    for (let at = 0; at < best.data.length; at += 3) {
+      if ((best.data[at + 2] as number) < this.tokens) continue;
+      const row = (at / 3) * d;
+      const one: Tensor<'f32'> = { dtype: 'f32', shape: [1, d], data: data.subarray(row, row + d) };
+      const { data: logits } = await this.logits(one);
+      const { index, gap } = argmaxWithGap(logits.subarray(0, this.tokens));
+      const first = logits[index] as number;
+      best.data.set([first, first - gap, index], at);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,18 +1,24 @@
 /** @file What most families share: sizes, rotary scaling, sliding windows. */
-import { InputError, showValue } from '../../base/index.ts';
+import { canonicalJson, InputError, showValue } from '../../base/index.ts';
 import type { BlockConfig, ModelConfig, RopeConfig } from '../config.ts';
 import type { ConfigReader } from './reader.ts';
 
 /** Sizes every family names alike. What a file may leave out has the default of the family in transformers. */
 export function readSizes(
   c: ConfigReader,
-  defaults: { readonly kvHeads?: number; readonly headDim?: number } = {},
+  defaults: {
+    readonly heads?: number;
+    readonly kvHeads?: number;
+    readonly headDim?: number;
+    readonly vocab?: number;
+    readonly context?: number;
+  } = {},
 ): Pick<
   ModelConfig,
   'vocabSize' | 'dModel' | 'nHeads' | 'nKvHeads' | 'headDim' | 'dMlp' | 'contextLength' | 'normEps'
 > & { nLayers: number } {
   const dModel = c.size('hidden_size');
-  const nHeads = c.size('num_attention_heads');
+  const nHeads = c.size('num_attention_heads', defaults.heads);
   const nKvHeads = c.size('num_key_value_heads', defaults.kvHeads ?? nHeads);
   const headDim = c.size('head_dim', defaults.headDim ?? Math.floor(dModel / nHeads));
   const nLayers = c.size('num_hidden_layers');
@@ -28,9 +34,9 @@ export function readSizes(
     nHeads,
     nKvHeads,
     headDim,
-    vocabSize: c.size('vocab_size'),
+    vocabSize: c.size('vocab_size', defaults.vocab),
     dMlp: c.size('intermediate_size'),
-    contextLength: c.size('max_position_embeddings', 2048),
+    contextLength: c.size('max_position_embeddings', defaults.context ?? 2048),
     normEps: c.positive('rms_norm_eps', 1e-6),
   };
 }
@@ -52,8 +58,13 @@ export function readRope(
   if (given !== undefined && given !== theta)
     throw new InputError(`${c.where}: ${thetaKey} is ${given}, rope_parameters say ${theta}`);
   // Only the blocks that see everything are scaled by transformers 4 files.
-  const scaling = own ?? (thetaKey === 'rope_theta' ? c.nested('rope_scaling') : undefined);
-  return { theta, scaling: scaling === undefined ? { kind: 'none' } : readScaling(scaling) };
+  const old = thetaKey === 'rope_theta' ? c.nested('rope_scaling') : undefined;
+  const [scaling, former] = [own, old].map((s) => (s === undefined ? undefined : readScaling(s)));
+  if (scaling !== undefined && former !== undefined && canonicalJson(scaling) !== canonicalJson(former))
+    throw new InputError(
+      `${c.where}: rope_scaling says ${showValue(c.raw('rope_scaling'))}, rope_parameters say ${showValue(c.raw('rope_parameters'))}; take the one the model was trained with out of the file`,
+    );
+  return { theta, scaling: scaling ?? former ?? { kind: 'none' } };
 }
 
 function readScaling(s: ConfigReader): RopeConfig['scaling'] {

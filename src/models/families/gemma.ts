@@ -7,8 +7,9 @@ import type { ConfigReader } from './reader.ts';
 function shared(
   c: ConfigReader,
   caps: { readonly attention?: number; readonly logits?: number },
+  defaults: { readonly heads: number; readonly vocab: number; readonly context: number },
 ): Omit<ModelConfig, 'modelType' | 'blocks' | 'qkNorm'> & { nLayers: number } {
-  const { nLayers, ...sizes } = readSizes(c, { kvHeads: 4, headDim: 256 });
+  const { nLayers, ...sizes } = readSizes(c, { kvHeads: 4, headDim: 256, ...defaults });
   // Files carry either name; `hidden_activation` wins, as in transformers.
   const legacy = c.raw('hidden_act');
   const named = c.raw('hidden_activation') ?? legacy ?? 'gelu_pytorch_tanh';
@@ -38,7 +39,11 @@ function shared(
 }
 
 export function gemma2(c: ConfigReader): ModelConfig {
-  const { nLayers, ...base } = shared(c, { attention: 50, logits: 30 });
+  const { nLayers, ...base } = shared(
+    c,
+    { attention: 50, logits: 30 },
+    { heads: 8, vocab: 256_000, context: 8192 },
+  );
   const rope = readRope(c);
   const window = c.size('sliding_window', 4096);
   return {
@@ -51,7 +56,7 @@ export function gemma2(c: ConfigReader): ModelConfig {
 }
 
 export function gemma3(c: ConfigReader): ModelConfig {
-  const { nLayers, ...base } = shared(c, {});
+  const { nLayers, ...base } = shared(c, {}, { heads: 8, vocab: 262_208, context: 131_072 });
   const full = readRope(c, 1_000_000, 'full_attention');
   const sliding = readRope(c, 10_000, 'sliding_attention', 'rope_local_base_freq');
   const window = c.size('sliding_window', 4096);

@@ -4,7 +4,7 @@ import { readBlocks, readRope, readSizes } from './common.ts';
 import type { ConfigReader } from './reader.ts';
 
 export function mistral(c: ConfigReader): ModelConfig {
-  const { nLayers, ...sizes } = readSizes(c, { kvHeads: 8 });
+  const { nLayers, ...sizes } = readSizes(c, { kvHeads: 8, context: 131_072 });
   const rope = readRope(c);
   // null is no window, a missing key is the default of transformers
   const window = c.has('sliding_window') ? c.optionalSize('sliding_window') : 4096;

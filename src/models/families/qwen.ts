@@ -6,7 +6,7 @@ import type { ConfigReader } from './reader.ts';
 function qwen(c: ConfigReader, modelType: 'qwen2' | 'qwen3'): ModelConfig {
   const { nLayers, ...sizes } = readSizes(
     c,
-    modelType === 'qwen3' ? { kvHeads: 32, headDim: 128 } : { kvHeads: 32 },
+    modelType === 'qwen3' ? { kvHeads: 32, headDim: 128, context: 32_768 } : { kvHeads: 32, context: 32_768 },
   );
   const rope = readRope(c);
   // The window is written in every file but used only where use_sliding_window says so, from block max_window_layers on.

@@ -1,31 +1,121 @@
 /** @file Reads `config.json` strictly: every key is used, or known to change nothing, or refused by name. */
-import { InputError, showText, showValue } from '../../base/index.ts';
+import { InputError, isPlainObject, showText, showValue } from '../../base/index.ts';
 
 /** Keys of every family that do not change what the forward pass computes. */
 const harmless = new Set([
-  '_attn_implementation_autoset',
+  // where the config comes from
+  '_commit_hash',
   '_name_or_path',
   'architectures',
-  'attention_dropout',
   'auto_map',
-  'bos_token_id',
-  'cache_implementation',
-  'dtype',
-  'eos_token_id',
-  'initializer_range',
   'is_llama_config',
   'model_type',
-  'pad_token_id',
-  'pretraining_tp',
-  'residual_dropout',
+  'name_or_path',
+  'processor_class',
   'tokenizer_class',
-  'torch_dtype',
   'transformers.js_config',
   'transformers_version',
   'unsloth_fixed',
   'unsloth_version',
+  // how it is run
+  '_attn_implementation',
+  '_attn_implementation_autoset',
+  '_attn_implementation_internal',
+  '_flash_attn_2_enabled',
+  'attn_implementation',
+  'cache_implementation',
+  'chunk_size_feed_forward',
+  'dtype',
+  'gradient_checkpointing',
+  'keys_to_ignore_at_inference',
+  'output_attentions',
+  'output_hidden_states',
+  'pretraining_tp',
+  'return_dict',
+  'tf_legacy_loss',
+  'torch_dtype',
+  'torchscript',
+  'use_bfloat16',
   'use_cache',
+  'use_flash_attention_2',
+  'use_flash_attn',
+  'use_return_dict',
+  // tokens
+  'begin_suppress_tokens',
+  'bos_token_id',
+  'decoder_start_token_id',
+  'eos_token_id',
+  'forced_bos_token_id',
+  'forced_eos_token_id',
+  'model_max_length',
+  'pad_token_id',
+  'prefix',
+  'sep_token_id',
+  'suppress_tokens',
+  // defaults of generation
+  'bad_words_ids',
+  'diversity_penalty',
+  'do_sample',
+  'early_stopping',
+  'encoder_no_repeat_ngram_size',
+  'exponential_decay_length_penalty',
+  'length_penalty',
+  'max_length',
+  'max_new_tokens',
+  'min_length',
+  'min_new_tokens',
+  'min_p',
+  'no_repeat_ngram_size',
+  'num_beam_groups',
+  'num_beams',
+  'num_return_sequences',
+  'output_scores',
+  'remove_invalid_values',
+  'repetition_penalty',
+  'return_dict_in_generate',
+  'temperature',
+  'top_k',
+  'top_p',
+  'typical_p',
+  // training
+  'attention_dropout',
+  'attention_probs_dropout_prob',
+  'attn_pdrop',
+  'dropout',
+  'embd_pdrop',
+  'hidden_dropout',
+  'hidden_dropout_prob',
+  'initializer_factor',
+  'initializer_range',
+  'label_smoothing',
+  'mlp_dropout',
+  'neftune_noise_alpha',
+  'resid_pdrop',
+  'residual_dropout',
+  // other tasks
+  'classifier_dropout',
+  'finetuning_task',
+  'id2label',
+  'label2id',
+  'num_labels',
+  'problem_type',
+  'task_specific_params',
 ]);
+
+/** Keys that are fine with these values; with others they would change the maths. */
+const neutral: Readonly<Record<string, readonly unknown[]>> = {
+  add_cross_attention: [false],
+  attention_multiplier: [1],
+  embedding_multiplier: [1],
+  is_causal: [true],
+  is_decoder: [false, true],
+  is_encoder_decoder: [false],
+  logits_scaling: [1],
+  partial_rotary_factor: [1],
+  residual_multiplier: [1],
+  tie_encoder_decoder: [false],
+  use_qk_norm: [false],
+};
 
 /** A config being read. `done()` must be called last: it refuses keys nobody asked for. */
 export class ConfigReader {
@@ -127,7 +217,12 @@ export class ConfigReader {
   /** Refuse every key that was neither read nor known to be harmless. */
   done(): void {
     const unknown = Object.keys(this.#config).filter(
-      (k) => !this.#used.has(k) && !harmless.has(k) && this.#config[k] !== null,
+      (k) =>
+        !this.#used.has(k) &&
+        !harmless.has(k) &&
+        this.#config[k] !== null &&
+        !(Object.hasOwn(neutral, k) && neutral[k]?.includes(this.#config[k])) &&
+        !isEmpty(this.#config[k]),
     );
     if (unknown.length > 0) {
       const names = `${unknown
@@ -139,4 +234,9 @@ export class ConfigReader {
       );
     }
   }
+}
+
+/** `{}` and `[]` say nothing (`pruned_heads: {}`). */
+function isEmpty(value: unknown): boolean {
+  return Array.isArray(value) ? value.length === 0 : isPlainObject(value) && Object.keys(value).length === 0;
 }

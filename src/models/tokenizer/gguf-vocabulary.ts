@@ -93,6 +93,7 @@ export function idAt(v: Pick<Vocabulary, 'get' | 'tokens'>, key: string): number
   const value = v.get(key);
   if (value === undefined) return undefined;
   const id = typeof value === 'bigint' ? Number(value) : value;
+  if (id === -1 || id === 0xffff_ffff) return undefined; // none
   if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id >= v.tokens.length)
     throw badKey(key, `a token id below ${v.tokens.length}`, describeValue(value));
   return id;

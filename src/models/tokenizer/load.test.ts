@@ -32,7 +32,7 @@ describe('loadTokenizer', () => {
         { name: 'tools', template: 'B' },
       ],
     });
-    await put('special_tokens_map.json', { eos_token: '</s>', bos_token: '<pad>' });
+    await put('special_tokens_map.json', { eos_token: '</s>' });
     const tokenizer = await loadTokenizer({ folder });
     expect([tokenizer.bosId, tokenizer.eosIds]).toEqual([1, [2]]);
     expect(tokenizer.applyChatTemplate([], { template: 'tools' })).toBe('B');
@@ -55,7 +55,7 @@ describe('loadTokenizer', () => {
   });
 
   it.each([
-    ['garbage', 'tokenizer.json', '{"model": ', /not valid JSON/],
+    ['garbage', 'tokenizer.json', '{"model": ', /does not parse/],
     ['no object', 'tokenizer.json', '[]', /wanted an object/],
     ['another file', 'tokenizer.json', '{"architectures": ["X"]}', /unknown option/],
     ['no model', 'tokenizer.json', '{"version": "1.0"}', /is this a tokenizer.json/],
@@ -90,10 +90,16 @@ describe('loadTokenizer', () => {
       /unknown option "sharp"/,
     ],
     [
-      'a BOS that is no token',
+      'a BOS of the wrong type',
       'tokenizer_config.json',
-      { bos_token: '<nope>' },
-      /bos_token: wanted a token of the vocabulary/,
+      { bos_token: 7 },
+      /bos_token: wanted an object, got 7/,
+    ],
+    [
+      'a list of added tokens without ids',
+      'tokenizer_config.json',
+      { added_tokens_decoder: { x: { content: 'a' } } },
+      /added_tokens_decoder: wanted token ids as keys, got "x"/,
     ],
     ['a flag of the wrong type', 'tokenizer_config.json', { add_bos_token: 'yes' }, /add_bos_token/],
     ['an end token of the wrong type', 'generation_config.json', { eos_token_id: ['x'] }, /eos_token_id/],

@@ -1,10 +1,11 @@
 /** @file Load a tokenizer from a Hugging Face folder or from the metadata of a GGUF file. */
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errorLine, InputError } from '../../base/index.ts';
+import { errorLine, InputError, parseJson } from '../../base/index.ts';
 import { tokenizerFilesFromGguf } from './gguf.ts';
 import type { GgufMetadata } from './gguf-vocabulary.ts';
 import { asArray, asId, asObject, asString, badTokenizer, type JsonObject } from './parse.ts';
+import { specialTokens } from './special-tokens.ts';
 import { Tokenizer, type TokenizerSettings } from './tokenizer.ts';
 
 /** A model folder with a tokenizer.json, or the key-value metadata of a GGUF file. */
@@ -15,12 +16,19 @@ export interface TokenizerFiles {
   readonly tokenizerJson: unknown;
   readonly tokenizerConfig?: JsonObject | undefined;
   readonly specialTokensMap?: JsonObject | undefined;
+  /** added_tokens.json: content → id; of older exports. */
+  readonly addedTokens?: JsonObject | undefined;
   readonly generationConfig?: JsonObject | undefined;
   /** config.json: its `eos_token_id` is used where there is no generation_config.json. */
   readonly config?: JsonObject | undefined;
   /** chat_template.jinja; wins over tokenizer_config.json. */
   readonly chatTemplate?: string | undefined;
 }
+
+/** What configs and GGUF files write where there is no such token: −1, or the same 32 bits without a sign. */
+const NO_TOKEN = 0xffff_ffff;
+/** No tokenizer file is near this; a larger one is not read. */
+const MAX_FILE_BYTES = 200_000_000;
 
 /** Everything wrong with the files ends in one `InputError`. */
 export async function loadTokenizer(source: TokenizerSource): Promise<Tokenizer> {
@@ -35,6 +43,7 @@ export async function readTokenizerFolder(folder: string): Promise<TokenizerFile
     tokenizerJson,
     tokenizerConfig,
     specialTokensMap,
+    addedTokens,
     generationConfig,
     config,
     chatTemplate,
@@ -43,6 +52,7 @@ export async function readTokenizerFolder(folder: string): Promise<TokenizerFile
     readJson(join(folder, 'tokenizer.json')),
     readJson(join(folder, 'tokenizer_config.json')),
     readJson(join(folder, 'special_tokens_map.json')),
+    readJson(join(folder, 'added_tokens.json')),
     readJson(join(folder, 'generation_config.json')),
     readJson(join(folder, 'config.json')),
     readText(join(folder, 'chat_template.jinja')),
@@ -57,6 +67,7 @@ export async function readTokenizerFolder(folder: string): Promise<TokenizerFile
     tokenizerJson,
     tokenizerConfig,
     specialTokensMap,
+    addedTokens,
     generationConfig,
     config,
     chatTemplate: template === undefined ? undefined : asString(template, `${folder}: chat_template`),
@@ -70,14 +81,8 @@ export function tokenizerFromFiles(files: TokenizerFiles, where = 'tokenizer.jso
 
 function settingsFromFiles(files: TokenizerFiles, where: string): TokenizerSettings {
   const config = files.tokenizerConfig ?? {};
-  const special = files.specialTokensMap ?? {};
+  const special = specialTokens(files, where);
   const generation = files.generationConfig ?? files.config ?? {};
-  const token = (name: string): string | undefined => {
-    const value = config[name] ?? special[name];
-    if (value === undefined || value === null) return undefined;
-    const at = `${where}: ${name}`;
-    return typeof value === 'string' ? value : asString(asObject(value, at).content, `${at}.content`);
-  };
   const flag = (name: string): boolean | undefined => {
     const value = config[name];
     if (value === undefined || value === null) return undefined;
@@ -87,13 +92,16 @@ function settingsFromFiles(files: TokenizerFiles, where: string): TokenizerSetti
   const ids = (name: string): number[] => {
     const value = generation[name];
     if (value === undefined || value === null) return [];
-    return (Array.isArray(value) ? value : [value]).map((id) => asId(id, `${where}: ${name}`));
+    return (Array.isArray(value) ? value : [value])
+      .filter((id) => id !== -1 && id !== NO_TOKEN)
+      .map((id) => asId(id, `${where}: ${name}`));
   };
   return dropUndefined({
-    bosToken: token('bos_token'),
-    eosToken: token('eos_token'),
-    padToken: token('pad_token'),
-    unkToken: token('unk_token'),
+    bosToken: special.named('bos_token'),
+    eosToken: special.named('eos_token'),
+    padToken: special.named('pad_token'),
+    unkToken: special.named('unk_token'),
+    extraTokens: special.extra,
     eosIds: ids('eos_token_id'),
     bosId: ids('bos_token_id')[0],
     padId: ids('pad_token_id')[0],
@@ -123,8 +131,12 @@ function dropUndefined<T extends object>(value: T): Partial<Defined<T>> {
 
 async function readText(path: string): Promise<string | undefined> {
   try {
+    const { size } = await stat(path);
+    if (size > MAX_FILE_BYTES)
+      throw new InputError(`tokenizer: ${path}: wanted at most ${MAX_FILE_BYTES} bytes, got ${size}`);
     return await readFile(path, 'utf8');
   } catch (cause) {
+    if (cause instanceof InputError) throw cause;
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw new InputError(`tokenizer: cannot read ${path}: ${errorLine(cause)}`, { cause });
   }
@@ -133,11 +145,5 @@ async function readText(path: string): Promise<string | undefined> {
 async function readJson(path: string): Promise<JsonObject | undefined> {
   const text = await readText(path);
   if (text === undefined) return undefined;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw new InputError(`tokenizer: ${path} is not valid JSON; download the file again`);
-  }
-  return asObject(value, path);
+  return asObject(parseJson(text, `tokenizer: ${path}`), path);
 }

@@ -7,6 +7,7 @@ import { asObject, badTokenizer, refuseUnknownKeys } from './parse.ts';
 import { inputRange, type Piece } from './piece.ts';
 import { parseTemplate, type Template } from './post-processor.ts';
 import { parsePreTokenizer } from './pretokenizer.ts';
+import type { ExtraToken } from './special-tokens.ts';
 
 export interface Pipeline {
   readonly addedTokens: readonly AddedToken[];
@@ -33,17 +34,18 @@ const KEYS = [
 ];
 
 /** Build from the parsed tokenizer.json; `where` names the file in errors. `truncation` and `padding` are left to the caller, as transformers does. */
-export function parsePipeline(json: unknown, where: string): Pipeline {
+export function parsePipeline(json: unknown, where: string, extra: readonly ExtraToken[] = []): Pipeline {
   const obj = asObject(json, where);
   refuseUnknownKeys(obj, KEYS, where);
   if (obj.model === undefined)
     throw badTokenizer(`${where}: model`, 'the tokenizer model', undefined, 'is this a tokenizer.json?');
-  const addedTokens = parseAddedTokens(obj.added_tokens, `${where}: added_tokens`);
+  const listed = parseAddedTokens(obj.added_tokens, `${where}: added_tokens`);
   const normalize = parseNormalizer(obj.normalizer, `${where}: normalizer`);
   const preTokenize = parsePreTokenizer(obj.pre_tokenizer, `${where}: pre_tokenizer`);
   const template = parseTemplate(obj.post_processor, `${where}: post_processor`);
   const decoder = parseDecoder(obj.decoder, `${where}: decoder`);
   const model = parseModel(obj.model, `${where}: model`);
+  const addedTokens = withExtraTokens(listed, extra, model.vocab);
   const { idOf, tokenOf } = tokenTables(model, addedTokens, where);
   for (const id of [...template.before, ...template.after])
     if (!tokenOf.has(id)) throw badTokenizer(`${where}: post_processor`, 'ids of known tokens', id);
@@ -95,6 +97,23 @@ export function parsePipeline(json: unknown, where: string): Pipeline {
       return { ids, offsets };
     },
   };
+}
+
+/** A new token takes its id of the vocabulary, or the next after all there are (as `add_tokens` of the Rust library). */
+function withExtraTokens(
+  listed: readonly AddedToken[],
+  extra: readonly ExtraToken[],
+  vocab: ReadonlyMap<string, number>,
+): readonly AddedToken[] {
+  const byContent = new Map(listed.map((t) => [t.content, t]));
+  let next = listed.reduce((n, t) => Math.max(n, t.id + 1), vocab.size);
+  for (const { replaces, ...token } of extra) {
+    const known = byContent.get(token.content);
+    if (token.content === '' || (known !== undefined && !replaces)) continue;
+    const id = known?.id ?? vocab.get(token.content) ?? next++;
+    byContent.set(token.content, { ...token, id });
+  }
+  return [...byContent.values()];
 }
 
 function tokenTables(

@@ -5,6 +5,7 @@ import { type ChatMessage, type ChatOptions, renderChat } from './chat.ts';
 import { DecodeStream } from './decode-stream.ts';
 import { badTokenizer } from './parse.ts';
 import { type Pipeline, parsePipeline } from './pipeline.ts';
+import type { ExtraToken } from './special-tokens.ts';
 
 /** Token i has id `ids[i]`, vocabulary string `tokens[i]` and stands for `text.slice(...offsets[i])`. */
 export interface Encoding {
@@ -37,6 +38,8 @@ export interface TokenizerSettings {
   readonly eosToken?: string;
   readonly padToken?: string;
   readonly unkToken?: string;
+  /** Tokens that stand only beside tokenizer.json, in the order in which they are added. */
+  readonly extraTokens?: readonly ExtraToken[];
   /** Further ids that end generation (`generation_config.json`). */
   readonly eosIds?: readonly number[];
   /** Ids used where the matching token string is not given (`config.json`, GGUF). */
@@ -98,7 +101,7 @@ export class Tokenizer {
     settings: TokenizerSettings = {},
     where = 'tokenizer.json',
   ): Tokenizer {
-    return new Tokenizer(parsePipeline(tokenizerJson, where), settings, where);
+    return new Tokenizer(parsePipeline(tokenizerJson, where, settings.extraTokens), settings, where);
   }
 
   /** Ids, token strings and character offsets. `encodeIds` is faster where ids are enough. */
@@ -124,14 +127,17 @@ export class Tokenizer {
     return before.length + after.length === 0 ? ids : [...before, ...ids, ...after];
   }
 
-  /** Text of ids. Broken UTF-8 becomes U+FFFD; spaces are never tidied (`clean_up_tokenization_spaces` is ignored). */
+  /** Text of ids; ids without a token (padding of the embedding) give nothing. Broken UTF-8 becomes U+FFFD; spaces are never tidied (`clean_up_tokenization_spaces` is ignored). */
   decode(ids: readonly number[], options: DetokenizeOptions = {}): string {
-    return this.#pipeline.decoder.decode(this.tokenStrings(ids, options), true);
+    const known = ids.filter((id) => this.#pipeline.tokenOf.has(id) || !Number.isInteger(id) || id < 0);
+    return this.#pipeline.decoder.decode(this.tokenStrings(known, options), true);
   }
 
   /** Decode token by token, for streaming: every piece is whole characters, and the pieces join to what `decode` gives. */
   decodeStream(options: DetokenizeOptions = {}): DecodeStream {
-    return new DecodeStream(this.#pipeline.decoder, (id) => this.tokenStrings([id], options)[0]);
+    return new DecodeStream(this.#pipeline.decoder, (id) =>
+      options.skipSpecialTokens && this.#special.has(id) ? undefined : this.#pipeline.tokenOf.get(id),
+    );
   }
 
   /** Vocabulary strings of ids; an id outside the vocabulary is an error. */
@@ -158,6 +164,13 @@ export class Tokenizer {
   /** Number of tokens, added ones included. A model may have more rows (padding of the embedding). */
   get vocabSize(): number {
     return this.#pipeline.tokenOf.size;
+  }
+
+  /** One more than the largest id that has a token: what a model has beyond is padding of its embedding. */
+  get idLimit(): number {
+    let limit = 0;
+    for (const id of this.#pipeline.tokenOf.keys()) if (id >= limit) limit = id + 1;
+    return limit;
   }
 
   /** Largest id of a token that ordinary text can give (added tokens aside; −1 without any). */

@@ -189,7 +189,7 @@ export function ggufConfig(gguf: Gguf, source: ByteSource, where: string): Recor
 export function ggufGenerationConfig(gguf: Gguf): Record<string, unknown> {
   const id = (key: string): number | undefined => {
     const value = gguf.metadata.get(`tokenizer.ggml.${key}_token_id`);
-    return typeof value === 'number' ? value : undefined;
+    return typeof value === 'number' && value >= 0 && value < 0xffff_ffff ? value : undefined;
   };
   const ends = [...new Set([id('eos'), id('eot'), id('eom')].filter((v) => v !== undefined))];
   const out: Record<string, unknown> = {};
