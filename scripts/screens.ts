@@ -133,7 +133,7 @@ function pages(run: string): Record<string, Shot> {
       },
     },
     map: { path: '/map/full-shape', ready: curves },
-    'map-none': { path: `/map/${run}`, ready: (page) => page.getByText('No pairs of blocks').waitFor() },
+    'map-none': { path: `/map/${run}`, ready: (page) => page.getByText('A heat map of all pairs').waitFor() },
     playground: {
       path: `/playground?${new URLSearchParams({ model: `run/${run}/locked.target`, text: question, map: `${run}/locked/affine.with_tags`, block: '0', max: '24' })}`,
       ready: played,

@@ -103,11 +103,12 @@ export function exampleTable(behaviour: BehaviourResults, samples: readonly Samp
     ...failures.slice(0, Math.max(FAILURES, SHOWN - successes.length)),
     ...successes.slice(0, Math.max(SHOWN - FAILURES, SHOWN - failures.length)),
   ];
+  const isSteered = groups.some(({ rows }) => rows.some((s) => s.stage === 'transfer' && s.arm === 'mapped'));
   const cards = shown.map(({ prompt_id, rows }) => card(prompt_id, rows));
   return {
     id: `${pair.behaviour}-${pair.placement}-examples`,
     title: 'The same prompt in every state',
-    caption: `Greedy completions. Of ${groups.length} prompts with samples, the mapped vector failed to restore ${failures.length}; shown first are up to ${FAILURES} failures. The random and shuffled states are the controls.`,
+    caption: `Greedy completions. ${isSteered ? `Of ${groups.length} prompts with samples, the mapped vector failed to restore ${failures.length}; shown first are up to ${FAILURES} failures. The random and shuffled states are the controls.` : `${groups.length} prompts have samples so far; no map has been used on them yet.`}`,
     cards,
     rows: cards.flatMap(({ prompt_id, tokens, changed, states }) =>
       states.map(

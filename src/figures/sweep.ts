@@ -33,7 +33,7 @@ export function sweepFigure({ pair, sweep }: BehaviourResults): FigureSpec | nul
         linePanel({
           title: `${s.name}: ${measure}`,
           width: panelWidth,
-          height: 160,
+          height: 210,
           xLabel: 'block',
           xTicks: blockTicks(s.rows),
           percent: true,

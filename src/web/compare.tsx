@@ -5,7 +5,7 @@ import { headline } from '../figures/index.ts';
 import { api, ofRun, useAsk } from './client.ts';
 import { number, Problem, Share } from './parts.tsx';
 import { useQuery } from './router.ts';
-import { Name } from './text.tsx';
+import { Name, PathName } from './text.tsx';
 
 /** Rows drawn at most; a filter narrows. */
 const ROWS = 400;
@@ -58,10 +58,10 @@ export function Compare({ a, b }: { readonly a: string; readonly b: string }): R
                 {rows.slice(0, ROWS).map((row) => (
                   <tr key={row.path}>
                     <th scope="row">
-                      <Name>{row.path.replace(/^behaviours\./, '')}</Name>
+                      <PathName>{row.path.replace(/^behaviours\./, '')}</PathName>
                     </th>
-                    <td>{number(row.a)}</td>
-                    <td>{number(row.b)}</td>
+                    <td>{row.a === undefined ? 'absent' : number(row.a)}</td>
+                    <td>{row.b === undefined ? 'absent' : number(row.b)}</td>
                     <td>{row.a === undefined || row.b === undefined ? '' : number(row.b - row.a)}</td>
                   </tr>
                 ))}

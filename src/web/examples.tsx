@@ -1,12 +1,16 @@
 /** @file The example table of a behaviour: one prompt in every state, overwritten tokens and differing words marked. */
-import type { ReactNode } from 'react';
+import { type ReactNode, useState } from 'react';
 import { type ExampleCard, type ExampleTable, metricLabel, slug, visible } from '../figures/index.ts';
 import { DataLinks } from './data-links.tsx';
 import { diff } from './diff.ts';
 import { number } from './parts.tsx';
 import { Name, Runs, Tokens } from './text.tsx';
 
+/** Prompts shown before more are asked for: each has up to twenty states. */
+const SHOWN = 2;
+
 export function Examples({ table }: { readonly table: ExampleTable }): ReactNode {
+  const [open, setOpen] = useState(false);
   return (
     <>
       <p className="lead">
@@ -14,12 +18,24 @@ export function Examples({ table }: { readonly table: ExampleTable }): ReactNode
         from the completion they should equal.
       </p>
       <DataLinks name={slug(table.id)} rows={table.rows} />
-      <div className="examples">
-        {table.cards.map((card) => (
-          <Card key={card.prompt_id} card={card} />
-        ))}
-      </div>
+      <Cards cards={table.cards.slice(0, SHOWN)} />
+      {table.cards.length > SHOWN ? (
+        <details onToggle={(event) => setOpen(event.currentTarget.open)}>
+          <summary>{table.cards.length - SHOWN} more prompts</summary>
+          {open ? <Cards cards={table.cards.slice(SHOWN)} /> : null}
+        </details>
+      ) : null}
     </>
+  );
+}
+
+function Cards({ cards }: { readonly cards: readonly ExampleCard[] }): ReactNode {
+  return (
+    <div className="examples">
+      {cards.map((card) => (
+        <Card key={card.prompt_id} card={card} />
+      ))}
+    </div>
   );
 }
 

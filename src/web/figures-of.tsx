@@ -1,5 +1,5 @@
 /** @file All figures that results allow, in the order of the story. Loaded when a page shows them: the drawing library is large. */
-import { type ReactNode, useMemo, useState } from 'react';
+import { type ReactNode, useEffect, useMemo, useRef, useState } from 'react';
 import type { BehaviourResults } from '../contracts/index.ts';
 import { behaviourFigures, type Chapter, curvesFigure, type FigureSpec } from '../figures/index.ts';
 import { api, type ofRun, useAsk } from './client.ts';
@@ -45,25 +45,58 @@ export default function FiguresOf(props: {
       </nav>
       {error ? <Problem>{error}</Problem> : null}
       {chapters.map(({ chapter, specs }) => (
-        <section key={chapter} aria-labelledby={`figures-${chapter}`}>
-          <h3 id={`figures-${chapter}`} className="chapter">
-            {CHAPTERS[chapter][0]}
-          </h3>
+        <ChapterOf key={chapter} id={chapter} title={CHAPTERS[chapter][0]} first={chapter === 'transfer'}>
           {specs.slice(0, CHAPTERS[chapter][1]).map((spec) => (
             <Figure key={spec.id} spec={spec} />
           ))}
           <Others specs={specs.slice(CHAPTERS[chapter][1])} />
-        </section>
+        </ChapterOf>
       ))}
       {examples ? (
-        <section aria-labelledby="figures-examples">
-          <h3 id="figures-examples" className="chapter">
-            Examples
-          </h3>
+        <ChapterOf id="examples" title="Examples" first={false}>
           <Examples table={examples} />
-        </section>
+        </ChapterOf>
       ) : null}
     </>
+  );
+}
+
+/** On a phone a run would be twenty screens long: chapters but the first wait until they are opened. */
+const PHONE = '(max-width: 760px)';
+
+function ChapterOf(props: {
+  readonly id: string;
+  readonly title: string;
+  /** The chapter a reader came for: open on a phone too. */
+  readonly first: boolean;
+  readonly children: ReactNode;
+}): ReactNode {
+  const { id, title, first, children } = props;
+  const [open, setOpen] = useState(() => first || !matchMedia(PHONE).matches);
+  const box = useRef<HTMLDetailsElement>(null);
+  useEffect(() => {
+    // A link to the chapter opens it.
+    const onHash = () => {
+      if (location.hash !== `#figures-${id}`) return;
+      setOpen(true);
+      box.current?.scrollIntoView();
+    };
+    onHash();
+    addEventListener('hashchange', onHash);
+    return () => removeEventListener('hashchange', onHash);
+  }, [id]);
+  return (
+    <details
+      ref={box}
+      className="chapter"
+      open={open}
+      onToggle={(event) => setOpen(event.currentTarget.open)}
+    >
+      <summary>
+        <h3 id={`figures-${id}`}>{title}</h3>
+      </summary>
+      {open ? children : null}
+    </details>
   );
 }
 

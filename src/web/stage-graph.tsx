@@ -1,12 +1,22 @@
 /** @file The stages as boxes and lines; each box fills up as its stage goes on, and is a button. */
-import { type ReactNode, type RefObject, useEffect, useMemo, useRef, useState } from 'react';
-import { clip } from '../figures/index.ts';
+import {
+  type CSSProperties,
+  type ReactNode,
+  type RefObject,
+  useEffect,
+  useMemo,
+  useRef,
+  useState,
+} from 'react';
+import { clip, visible } from '../figures/index.ts';
 import { layout, nearNeeds } from './graph.ts';
 import type { StageView } from './progress.ts';
 
 const BOX = { widest: 176, narrowest: 134, height: 46, group: 14, gapX: 20, gapY: 14, pad: 6 };
 /** Advance of a character of a box's name, px. */
 const CHARACTER = 7.2;
+/** Narrower than this, the stages are a list: the picture would show two columns of eight. */
+const NARROW = 640;
 
 export function StageGraph(props: {
   readonly views: readonly StageView[];
@@ -46,6 +56,14 @@ export function StageGraph(props: {
       element.scrollTo({ left: runningX - element.clientWidth / 2 + boxWidth / 2 });
   }, [runningX, boxWidth]);
   if (views.length === 0) return <p className="empty">The manifest names no stages.</p>;
+  if (room > 0 && room < NARROW)
+    return (
+      <section ref={scroller} className="graph list" aria-label="Stages in order">
+        {views.map((view) => (
+          <Stage key={view.id} view={view} name={view.id} chosen={chosen} onChoose={onChoose} />
+        ))}
+      </section>
+    );
   return (
     <section ref={scroller} className="graph" aria-label="Stages and what they wait for">
       <div style={{ width, height }} className="canvas">
@@ -74,39 +92,60 @@ export function StageGraph(props: {
         </svg>
         {views.map((view) => {
           const at = spot.get(view.id);
-          const percent = view.share === undefined ? '' : `, ${Math.round(view.share * 100)} %`;
           const group = groups === 0 ? undefined : groupOf(view.id);
           const name = group === undefined ? view.id : view.id.slice(group.length + 1);
-          const count = view.text.split(' · ')[0] as string;
-          const shown = tail(name, Math.floor((boxWidth - 18) / CHARACTER));
           return (
-            <button
+            <Stage
               key={view.id}
-              type="button"
-              className={`stage ${view.status}`}
+              view={view}
+              name={tail(name, Math.floor((boxWidth - 18) / CHARACTER))}
+              group={groups > 1 ? (group ?? '\u00a0') : undefined}
               style={{ left: at?.x, top: at?.y, width: boxWidth, height: boxHeight }}
-              aria-pressed={view.id === chosen}
-              title={`${view.id}\n${view.text}`}
-              onClick={() => onChoose(view.id === chosen ? '' : view.id)}
-            >
-              <span className="fill" style={{ width: `${(view.share ?? 0) * 100}%` }} />
-              {groups > 1 && <span className="group">{group ?? '\u00a0'}</span>}
-              <span className="id">
-                {shown}
-                <span className="hidden">
-                  {shown === view.id ? '' : ` ${view.id}`} {view.status}
-                  {percent},
-                </span>
-              </span>
-              <span className="count">
-                {count}
-                <span className="hidden">{view.text.slice(count.length)}</span>
-              </span>
-            </button>
+              chosen={chosen}
+              onChoose={onChoose}
+            />
           );
         })}
       </div>
     </section>
+  );
+}
+
+/** A stage as a button that fills up; `name` is what of its id there is room for. */
+function Stage(props: {
+  readonly view: StageView;
+  readonly name: string;
+  readonly group?: string;
+  readonly style?: CSSProperties;
+  readonly chosen: string | undefined;
+  readonly onChoose: (id: string) => void;
+}): ReactNode {
+  const { view, name, group, style, chosen, onChoose } = props;
+  const percent = view.share === undefined ? '' : `, ${Math.round(view.share * 100)} %`;
+  const count = view.text.split(' · ')[0] as string;
+  return (
+    <button
+      type="button"
+      className={`stage ${view.status}`}
+      style={style}
+      aria-pressed={view.id === chosen}
+      title={`${view.id}\n${view.text}`}
+      onClick={() => onChoose(view.id === chosen ? '' : view.id)}
+    >
+      <span className="fill" style={{ width: `${(view.share ?? 0) * 100}%` }} />
+      {group === undefined ? null : <span className="group">{group}</span>}
+      <span className="id">
+        {visible(name)}
+        <span className="hidden">
+          {name === view.id ? '' : ` ${view.id}`} {view.status}
+          {percent},
+        </span>
+      </span>
+      <span className="count">
+        {count}
+        <span className="hidden">{view.text.slice(count.length)}</span>
+      </span>
+    </button>
   );
 }
 

@@ -1,5 +1,5 @@
 /** @file Text that someone else wrote: shown as text, whatever it holds; long ones are cut until asked for. */
-import { type ReactNode, useState } from 'react';
+import { Fragment, type ReactNode, useState } from 'react';
 import { visible } from '../figures/index.ts';
 import { type DiffRun, type DiffUnit, diff } from './diff.ts';
 
@@ -9,6 +9,22 @@ const SHOWN = 1200;
 /** A name: one line, isolated so that right-to-left text turns nothing around it. */
 export function Name({ children }: { readonly children: string }): ReactNode {
   return <bdi>{visible(children)}</bdi>;
+}
+
+/** A path of a figure or a stage: broken after its dots, slashes and underscores, never inside a word. */
+export function PathName({ children }: { readonly children: string }): ReactNode {
+  return (
+    <bdi className="path">
+      {visible(children)
+        .split(/(?<=[./_-])/)
+        .map((piece, i) => (
+          <Fragment key={i}>
+            {piece}
+            <wbr />
+          </Fragment>
+        ))}
+    </bdi>
+  );
 }
 
 /** A completion or prompt. With `reference`, what the reference lacks is marked. */

@@ -127,6 +127,10 @@ describe.skipIf(!hasChromium)('web app, a real demo', () => {
     for (const width of [1280, 390]) {
       const { page, context } = await visit(browser, served, '/run/quick', { width });
       await page.getByRole('heading', { name: 'Examples' }).waitFor();
+      // On a phone chapters wait until they are opened.
+      const closed = page.locator('details.chapter:not([open]) > summary');
+      expect(await closed.count()).toBe(width === 390 ? await page.locator('.chapters a').count() : 1);
+      while ((await closed.count()) > 0) await closed.first().click();
       const figures = await page.locator('figure').count();
       expect(figures).toBeGreaterThan(8);
       expect(await page.locator('figure .drawing:has(svg)').count()).toBe(figures);
@@ -154,8 +158,11 @@ describe.skipIf(!hasChromium)('web app, a real demo', () => {
 
   it('carries the fix in the playground, with the maps of the run found by themselves', async () => {
     const { page, context } = await visit(browser, served, '/playground');
-    await page.getByRole('combobox', { name: /^Map/ }).selectOption('quick/locked/affine.with_tags');
-    await expect.poll(() => page.url()).toContain('model=run%2Fquick%2Flocked.target');
+    // It opens where something is to be seen.
+    await expect
+      .poll(() => page.getByRole('combobox', { name: /^Map/ }).inputValue())
+      .toBe('quick/locked/affine.with_tags');
+    expect(await page.getByLabel(/^Model/).inputValue()).toBe('run/quick/locked.target');
     await page.getByText(/Patched after block \d of 0…[1-9]/).waitFor();
     await page.getByRole('button', { name: 'Run', exact: true }).click();
     await page.getByText(/\d+ tokens in/).waitFor();

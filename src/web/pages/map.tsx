@@ -44,7 +44,7 @@ export default function MapPage({ run }: { readonly run: string }): ReactNode {
         <div className="empty">
           <Problem>{error}</Problem>
           <p>
-            This page shows which source block maps best to which target block. The scores come with
+            This page shows the maps of a run: the blocks they join, and how they were trained. They come with
             results.json; <a href={pathTo({ page: 'run', run })}>see where the run stands</a>.
           </p>
         </div>
@@ -76,22 +76,21 @@ function Pairs({ behaviour }: { readonly behaviour: BehaviourResults }): ReactNo
   const { pair, block_pairs: pairs } = behaviour;
   const measured = (Object.keys(SCORES) as Score[]).filter((score) => pairs?.[score]);
   const score = measured.find((name) => name === get('score')) ?? measured[0];
+  // Without scores of pairs the heat map has no place on the page.
   if (!pairs || !score)
     return (
       <>
-        <div className="empty">
-          <p>
-            No pairs of blocks were compared in this run. The heat map needs the stage that scores every
-            source block against every target block (ridge R², CKA, mapped logit shift); switch it on in the
-            experiment file and run again: everything else is taken from the store.
-          </p>
+        <p>
           {pair.source_block === undefined || pair.target_block === undefined ? null : (
-            <p>
+            <>
               This run mapped <Name>{pair.source}</Name> block {pair.source_block} to{' '}
-              <Name>{pair.target}</Name> block {pair.target_block}.
-            </p>
+              <Name>{pair.target}</Name> block {pair.target_block}.{' '}
+            </>
           )}
-        </div>
+          <span className="soft">
+            A heat map of all pairs of blocks is shown here when results.json has <code>block_pairs</code>.
+          </span>
+        </p>
         <MapCurves behaviour={behaviour} />
       </>
     );

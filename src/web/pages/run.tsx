@@ -31,6 +31,12 @@ export default function RunPage({ run }: { readonly run: string }): ReactNode {
       </>
     );
   if (!manifest || !detail) return <p className="soft">Loading…</p>;
+  const behaviours = results.data?.results.behaviours ?? [];
+  // While it goes on, where it is comes first; afterwards, what it found.
+  const isOver = manifest.status !== 'running' && behaviours.length > 0;
+  const figures = (
+    <Figures run={detail.has.samples ? run : undefined} behaviours={behaviours} fresh={fresh} />
+  );
   return (
     <>
       <Head
@@ -42,13 +48,10 @@ export default function RunPage({ run }: { readonly run: string }): ReactNode {
       />
       {results.error ? <Problem>{results.error}</Problem> : null}
       {results.data && !results.data.partial ? <Verdict paragraphs={results.data.verdict} /> : null}
+      {isOver ? figures : null}
       <Stages manifest={manifest} progress={live.progress} />
-      <Log progress={live.progress} />
-      <Figures
-        run={detail.has.samples ? run : undefined}
-        behaviours={results.data?.results.behaviours ?? []}
-        fresh={fresh}
-      />
+      <Log progress={live.progress} isOver={isOver} />
+      {isOver ? null : figures}
     </>
   );
 }
@@ -285,7 +288,23 @@ function Curves({ view }: { readonly view: StageView }): ReactNode {
   );
 }
 
-function Log({ progress }: { readonly progress: RunProgress }): ReactNode {
+function Log(props: { readonly progress: RunProgress; readonly isOver: boolean }): ReactNode {
+  const { progress, isOver } = props;
+  return (
+    <details open={!isOver} className="chapter">
+      <summary>
+        <h2 id="log">Log</h2>
+      </summary>
+      {progress.lines.length === 0 ? (
+        <p className="empty">Nothing has been logged yet.</p>
+      ) : (
+        <LogLines progress={progress} />
+      )}
+    </details>
+  );
+}
+
+function LogLines({ progress }: { readonly progress: RunProgress }): ReactNode {
   const box = useRef<HTMLElement>(null);
   const atEnd = useRef(true);
   const { count } = progress;
@@ -298,21 +317,14 @@ function Log({ progress }: { readonly progress: RunProgress }): ReactNode {
     atEnd.current = scrollHeight - scrollTop - clientHeight < 40;
   };
   return (
-    <section aria-labelledby="log">
-      <h2 id="log">Log</h2>
-      {progress.lines.length === 0 ? (
-        <p className="empty">Nothing has been logged yet.</p>
-      ) : (
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
-        <section ref={box} className="log" onScroll={onScroll} tabIndex={0} aria-label="Log lines">
-          {progress.lines.slice(-500).map((line) => (
-            <div key={line.key} className={line.failed ? 'failed' : ''}>
-              <time dateTime={line.time}>{clock(line.time)}</time> <Name>{line.stage}</Name>:{' '}
-              <Name>{line.text.slice(0, 2000)}</Name>
-            </div>
-          ))}
-        </section>
-      )}
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
+    <section ref={box} className="log" onScroll={onScroll} tabIndex={0} aria-label="Log lines">
+      {progress.lines.slice(-500).map((line) => (
+        <div key={line.key} className={line.failed ? 'failed' : ''}>
+          <time dateTime={line.time}>{clock(line.time)}</time> <Name>{line.stage}</Name>:{' '}
+          <Name>{line.text.slice(0, 2000)}</Name>
+        </div>
+      ))}
     </section>
   );
 }
