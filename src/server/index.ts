@@ -1,4 +1,5 @@
 /** @file Servers: the local web app. */
+export type { Verdict } from '../report/index.ts';
 export type { ViewApi } from './view/app.ts';
 export type { ModelDescription } from './view/model-process.ts';
 export type { PlaygroundChoices, PlaygroundMap } from './view/playground.ts';

@@ -5,7 +5,7 @@ import { behaviourFigures, type Chapter, curvesFigure, type FigureSpec } from '.
 import { api, type ofRun, useAsk } from './client.ts';
 import { Examples } from './examples.tsx';
 import Figure from './figure.tsx';
-import { Problem } from './parts.tsx';
+import { isPhone, Problem } from './parts.tsx';
 
 /** Heading of each chapter, and how many of its figures stand open. */
 const CHAPTERS = {
@@ -62,8 +62,6 @@ export default function FiguresOf(props: {
 }
 
 /** On a phone a run would be twenty screens long: chapters but the first wait until they are opened. */
-const PHONE = '(max-width: 760px)';
-
 function ChapterOf(props: {
   readonly id: string;
   readonly title: string;
@@ -72,7 +70,7 @@ function ChapterOf(props: {
   readonly children: ReactNode;
 }): ReactNode {
   const { id, title, first, children } = props;
-  const [open, setOpen] = useState(() => first || !matchMedia(PHONE).matches);
+  const [open, setOpen] = useState(() => first || !isPhone());
   const box = useRef<HTMLDetailsElement>(null);
   useEffect(() => {
     // A link to the chapter opens it.

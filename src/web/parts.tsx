@@ -4,6 +4,11 @@ import type { Figure } from '../contracts/index.ts';
 import { percent, short } from '../figures/index.ts';
 import { Name } from './text.tsx';
 
+/** Whether the window is a phone's: what is long waits there until it is opened. */
+export function isPhone(): boolean {
+  return matchMedia('(max-width: 760px)').matches;
+}
+
 /** What went wrong, in the server's words. */
 export function Problem({ children }: { readonly children: string }): ReactNode {
   return (
@@ -19,6 +24,7 @@ const MARKS: Readonly<Record<string, string>> = {
   running: '▸',
   failed: '✗',
   cancelled: '■',
+  interrupted: '■',
   waiting: '·',
 };
 

@@ -1,10 +1,11 @@
 /** @file A long list that the browser lays out only where it is seen (CSS `content-visibility`); arrow keys walk it. */
-import { type KeyboardEvent, type ReactNode, useEffect, useRef } from 'react';
+import { type KeyboardEvent, memo, type ReactNode, useCallback, useEffect, useRef } from 'react';
 
 export interface PromptListProps<T> {
   readonly items: readonly T[];
   readonly label: string;
   readonly keyOf: (item: T) => string;
+  /** Must be the same function from one drawing to the next. */
   readonly row: (item: T) => ReactNode;
   /** Index of the chosen item, −1 for none. */
   readonly chosen: number;
@@ -18,6 +19,9 @@ const PAGE = 8;
 export function PromptList<T>(props: PromptListProps<T>): ReactNode {
   const { items, label, keyOf, row, chosen, onChoose } = props;
   const box = useRef<HTMLDivElement>(null);
+  const latest = useRef(onChoose);
+  latest.current = onChoose;
+  const choose = useCallback((at: number) => latest.current(at), []);
   useEffect(() => {
     // Within the list only: `scrollIntoView` would move the page too.
     const [list, option] = [box.current, box.current?.children[chosen]];
@@ -51,19 +55,39 @@ export function PromptList<T>(props: PromptListProps<T>): ReactNode {
       onKeyDown={onKeyDown}
     >
       {items.map((item, i) => (
-        // biome-ignore lint/a11y/useKeyWithClickEvents: the listbox has the keys
-        <div
+        <Option
           key={keyOf(item)}
-          id={`option-${i}`}
-          role="option"
-          tabIndex={-1}
-          aria-selected={i === chosen}
-          className="option"
-          onClick={() => onChoose(i)}
-        >
-          {row(item)}
-        </div>
+          item={item}
+          at={i}
+          selected={i === chosen}
+          row={row as (item: unknown) => ReactNode}
+          onChoose={choose}
+        />
       ))}
     </div>
   );
 }
+
+/** Drawn again only when it changes: choosing one of 5,000 draws two. */
+const Option = memo(function Option(props: {
+  readonly item: unknown;
+  readonly at: number;
+  readonly selected: boolean;
+  readonly row: (item: unknown) => ReactNode;
+  readonly onChoose: (at: number) => void;
+}): ReactNode {
+  const { item, at, selected, row, onChoose } = props;
+  return (
+    // biome-ignore lint/a11y/useKeyWithClickEvents: the listbox has the keys
+    <div
+      id={`option-${at}`}
+      role="option"
+      tabIndex={-1}
+      aria-selected={selected}
+      className="option"
+      onClick={() => onChoose(at)}
+    >
+      {row(item)}
+    </div>
+  );
+});

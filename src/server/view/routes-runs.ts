@@ -10,7 +10,7 @@ import {
   flattenResults,
   readResultsSoFar,
 } from '../../pipeline/index.ts';
-import { verdictSentences } from '../../report/index.ts';
+import { verdicts } from '../../report/index.ts';
 import { Refused } from './refused.ts';
 import type { RunsFolder } from './runs-folder.ts';
 import { followRun } from './tail.ts';
@@ -35,8 +35,7 @@ export function runRoutes(runs: RunsFolder, version: string) {
       const results = await resultsOf(runs, run);
       // The run goes on: these are what its finished stages found.
       const partial = !(await runs.find(run, 'results.json'));
-      // Paragraphs, each as its sentences; the first is the claim.
-      return context.json({ results, partial, verdict: verdictSentences(results) });
+      return context.json({ results, partial, verdicts: verdicts(results) });
     })
     .get('/runs/:run/report', async (context) => {
       const path = await runs.path(context.req.param('run'), 'report.html');

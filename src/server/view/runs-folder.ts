@@ -2,14 +2,17 @@
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, sep } from 'node:path';
 import { errorLine, InputError } from '../../base/index.ts';
-import { type BehaviourResults, type Manifest, NOISE_ARMS, type Rate } from '../../contracts/index.ts';
+import { type Manifest, NOISE_ARMS, type Rate, type Results } from '../../contracts/index.ts';
 import { headline } from '../../figures/index.ts';
 import { PREVIEW, readManifest, readResults } from '../../pipeline/index.ts';
+import { verdicts } from '../../report/index.ts';
 import { Refused } from './refused.ts';
 
-/** The claim of one behaviour in a line: restoration by the mapped vector and its strongest noise control. */
+/** One behaviour in a line: the verdict's word, restoration by the mapped vector and its strongest noise control. */
 export interface Headline {
   readonly behaviour: string;
+  /** The first word of the verdict. */
+  readonly word: string;
   readonly placement: string;
   /** Map and fit it was reached with, as in `maps/BEHAVIOUR/KIND.FIT`. */
   readonly map: string;
@@ -172,7 +175,7 @@ export class RunsFolder {
         finished_at,
         stages: stagesDone(manifest),
         models: manifest.models.map((model) => model.name),
-        headlines: (results?.behaviours ?? []).flatMap(headlineOf),
+        headlines: results ? headlinesOf(results) : [],
         error,
       };
     } catch (error) {
@@ -199,22 +202,24 @@ function stagesDone({ stages }: Manifest): { done: number; total: number } {
   return { done, total: stages.length };
 }
 
-function headlineOf(behaviour: BehaviourResults): Headline[] {
-  const chosen = headline(behaviour);
-  const arms = chosen?.entry.arms;
-  const restoration = arms?.mapped?.restoration;
-  if (!arms || !restoration) return [];
-  const noise = NOISE_ARMS.flatMap((arm) => arms[arm]?.restoration?.value ?? []);
-  const { behaviour: name, placement } = behaviour.pair;
-  return [
-    {
+function headlinesOf(results: Results): Headline[] {
+  const words = verdicts(results).map(({ word }) => word);
+  return results.behaviours.flatMap((behaviour, i) => {
+    const chosen = headline(behaviour);
+    const { arms } = chosen?.entry ?? {};
+    const restoration = arms?.mapped?.restoration;
+    if (!chosen || !arms || !restoration) return [];
+    const noise = NOISE_ARMS.flatMap((arm) => arms[arm]?.restoration?.value ?? []);
+    const { behaviour: name, placement } = behaviour.pair;
+    return {
       behaviour: name,
+      word: words[i] ?? '',
       placement,
       map: `${chosen.kind}.${chosen.fit}`,
       restoration,
       noise: noise.length > 0 ? Math.max(...noise) : undefined,
-    },
-  ];
+    };
+  });
 }
 
 async function exists(path: string): Promise<boolean> {

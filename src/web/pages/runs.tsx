@@ -3,7 +3,7 @@ import type { ReactNode } from 'react';
 import type { RunSummary } from '../../server/index.ts';
 import { api, useAsk } from '../client.ts';
 import { Compare } from '../compare.tsx';
-import { Choice, distinct, moment, Problem, Share, Status } from '../parts.tsx';
+import { Choice, distinct, moment, Problem, Status } from '../parts.tsx';
 import { duration } from '../progress.ts';
 import { pathTo, useQuery } from '../router.ts';
 import { Name } from '../text.tsx';
@@ -35,7 +35,10 @@ export function RunsPage(): ReactNode {
         <Choice
           label="Status"
           value={status}
-          options={[['', 'any'], ...['running', 'done', 'failed', 'cancelled'].map((s) => [s, s] as const)]}
+          options={[
+            ['', 'any'],
+            ...['running', 'done', 'failed', 'cancelled', 'interrupted'].map((s) => [s, s] as const),
+          ]}
           onChange={(value) => set({ status: value || undefined })}
         />
       </form>
@@ -120,12 +123,15 @@ function RunCard(props: {
       {run.error === undefined ? null : <Problem>{run.error.slice(0, 400)}</Problem>}
       {run.headlines.map((headline, i) => (
         <p key={keys[i]} className="headline">
-          <Name>{headline.behaviour}</Name> <span className="soft">({headline.placement})</span>: mapped fix
-          restores{' '}
-          <strong>
-            <Share figure={headline.restoration} />
-          </strong>
-          {headline.noise === undefined ? '' : `, strongest noise ${Math.round(headline.noise * 100)} %`}
+          <Name>{headline.behaviour}</Name> <span className="soft">({headline.placement})</span>:{' '}
+          <strong>{headline.word}</strong>
+          <br />
+          <span className="soft">
+            mapped vector restores {Math.round(headline.restoration.value * 100)} %
+            {headline.noise === undefined
+              ? ', no noise control was run'
+              : `, strongest noise ${Math.round(headline.noise * 100)} %`}
+          </span>
         </p>
       ))}
       <p className="actions">

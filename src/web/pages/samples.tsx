@@ -4,15 +4,13 @@ import type { MapFit } from '../../contracts/index.ts';
 import { FIT_LABEL } from '../../figures/index.ts';
 import type { SampleGroupEntry, SampleIndex } from '../../server/index.ts';
 import { api, ofRun, useAsk } from '../client.ts';
-import { Choice, Problem } from '../parts.tsx';
+import { Choice, isPhone, Problem } from '../parts.tsx';
 import { PromptList } from '../prompt-list.tsx';
 import { navigate, pathTo, type QueryChange, useQuery } from '../router.ts';
 import { Group } from '../sample-group.tsx';
 import { Name } from '../text.tsx';
 
 const FILTERS = ['behaviour', 'stage', 'arm', 'map', 'fit', 'outcome', 'rated', 'q'] as const;
-/** From this width on the list and one prompt are side by side. */
-const WIDE = '(min-width: 761px)';
 
 export default function SamplesPage({ run }: { readonly run: string }): ReactNode {
   const [get, set] = useQuery();
@@ -22,7 +20,7 @@ export default function SamplesPage({ run }: { readonly run: string }): ReactNod
   const groups = index?.groups ?? [];
   const asked = wanted(get);
   // Where there is room for both, the first prompt is open from the start.
-  const first = matchMedia(WIDE).matches ? groups[0] : undefined;
+  const first = isPhone() ? undefined : groups[0];
   const which = asked ?? (first ? { in: first.behaviour, prompt: first.prompt_id } : undefined);
   const group = useAsk(
     api.runs[':run'].group,
@@ -89,7 +87,7 @@ export default function SamplesPage({ run }: { readonly run: string }): ReactNod
             items={groups}
             label="Prompts"
             keyOf={(g) => `${g.behaviour} ${g.prompt_id}`}
-            row={(g) => <Entry entry={g} />}
+            row={entryRow}
             chosen={at}
             onChoose={choose}
           />
@@ -238,6 +236,8 @@ function Search({
     </label>
   );
 }
+
+const entryRow = (entry: SampleGroupEntry) => <Entry entry={entry} />;
 
 function Entry({ entry }: { readonly entry: SampleGroupEntry }): ReactNode {
   return (
