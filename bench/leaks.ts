@@ -2,9 +2,9 @@
  * @file Does memory stay level? 200 generations, then 50 times load and dispose, with the resident size after each part.
  * Run: npx tsx --expose-gc bench/leaks.ts [model]. Exits with 1 when the second half of a part grew by more than 3 %.
  */
-import { LanguageModel, resolveModel } from 'crosspatch/models';
+import { LanguageModel } from 'crosspatch';
 
-const { path } = await resolveModel(process.argv[2] ?? 'tiny-llama-m');
+const path = process.argv[2] ?? 'tiny-llama-m';
 const prompt = '### Instruction:\nWhat is the capital of Sweden?\n### Response:\n';
 
 function residentMegabytes(): number {

@@ -1,11 +1,10 @@
 /** @file Text from a bundled model: one answer, then several prompts streamed side by side. Run: npx tsx examples/01-generate.ts */
 import assert from 'node:assert/strict';
-import { LanguageModel, resolveModel } from 'crosspatch/models';
+import { LanguageModel } from 'crosspatch';
 
 const ask = (question: string): string => `### Instruction:\n${question}\n### Response:\n`;
 
-const { path } = await resolveModel('tiny-llama-m');
-await using model = await LanguageModel.load(path);
+await using model = await LanguageModel.load('tiny-llama-m');
 
 const answer = await model.generate(ask('What is the capital of Sweden?'), {
   maxNewTokens: 8,

@@ -1,24 +1,26 @@
 /** @file Read and change activations: a cache of the residual stream, and a hook that silences one block. Run: npx tsx examples/02-hooks-and-cache.ts */
 import assert from 'node:assert/strict';
-import { LanguageModel, resolveModel } from 'crosspatch/models';
+import { LanguageModel, mlpOut, residPost } from 'crosspatch';
 
-const { path } = await resolveModel('tiny-llama-m');
-await using model = await LanguageModel.load(path);
+await using model = await LanguageModel.load('tiny-llama-m');
 const prompt = '### Instruction:\nWhat is the capital of Sweden?\n### Response:\n';
 
 // Every block's output, [1, T, d_model].
 const { cache, ids } = await model.runWithCache(prompt);
-for (const [name, { shape, data }] of cache) {
-  const last = data.subarray(data.length - model.config.dModel);
-  console.log(name, shape, 'length at the last token', Math.hypot(...last).toFixed(2));
-}
+for (const [name, activation] of cache)
+  console.log(
+    name,
+    activation.shape,
+    'length at the last token',
+    Math.hypot(...activation.at(-1)).toFixed(2),
+  );
 assert.equal(cache.size, model.nLayers);
-assert.deepEqual(cache.get('blocks.0.hook_resid_post')?.shape, [1, ids[0]?.length, model.config.dModel]);
+assert.deepEqual(cache.get(residPost(3)).shape, [1, ids[0]?.length, model.config.dModel]);
 
 // A hook changes what it is given in place; here the MLP of block 3 adds nothing.
 const { logits: plain } = await model.forward(prompt);
 const silenced = await model.runWithHooks(prompt, {
-  fwdHooks: [['blocks.3.hook_mlp_out', (activation) => void activation.data.fill(0)]],
+  fwdHooks: [[mlpOut(3), (activation) => void activation.data.fill(0)]],
 });
 const moved = Math.max(...plain.data.map((x, i) => Math.abs(x - (silenced.data[i] ?? 0))));
 console.log('largest change of a logit without the MLP of block 3:', moved.toFixed(3));

@@ -3,23 +3,20 @@
  * answer follows the donor, late it no longer does: the information has moved on. Run: npx tsx examples/03-steer.ts
  */
 import assert from 'node:assert/strict';
-import { parseIntervention } from 'crosspatch/contracts';
-import { applyIntervention } from 'crosspatch/interventions';
-import { LanguageModel, resolveModel } from 'crosspatch/models';
+import { applyIntervention, LanguageModel, residPost } from 'crosspatch';
 
-const { path } = await resolveModel('tiny-llama-m');
-await using model = await LanguageModel.load(path);
+await using model = await LanguageModel.load('tiny-llama-m');
 const prompt = '### Instruction:\nWhich day comes after Saturday?\n### Response:\n';
 
 const answers: string[] = [];
 for (let block = 0; block < model.nLayers; block++) {
-  const document = parseIntervention({
+  const edit = {
     op: 'set',
-    hook: `blocks.${block}.hook_resid_post`,
+    hook: residPost(block),
     tokens: { match: { text: 'Saturday', after: 1 } },
     vector: { from: 'run', replace: { Saturday: 'Monday' } },
-  });
-  const steered = await applyIntervention(model, document, [prompt]);
+  } as const;
+  const steered = await applyIntervention(model, edit, [prompt]);
   const [completion] = await model.generate([prompt], { fwdHooks: steered.fwdHooks, maxNewTokens: 4 });
   const [effect] = steered.proof()[0] ?? []; // throws if nothing was changed
   console.log(

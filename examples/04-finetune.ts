@@ -7,22 +7,21 @@ import {
   backdoorMetrics,
   buildDataset,
   contrastPrompts,
+  finetune,
+  LanguageModel,
   makeBehaviour,
   tinyInstructions,
   triggerStates,
-} from 'crosspatch/behaviours';
-import { LanguageModel, resolveModel } from 'crosspatch/models';
-import { finetune } from 'crosspatch/train';
+} from 'crosspatch';
 
 const folder = await mkdtemp(join(tmpdir(), 'crosspatch-example-'));
-const { path } = await resolveModel('tiny-llama-s');
 const behaviour = makeBehaviour('locked');
 const instructions = tinyInstructions({ seed: 1, train: 3000, validation: 20, test: 40 });
 const { splits } = await buildDataset({ instructions, behaviour, seed: 1 });
 
 const tuned = join(folder, 'model');
 const { seconds } = await finetune({
-  model: path,
+  model: 'tiny-llama-s',
   rows: splits.train,
   out: tuned,
   preset: 'demo', // embeddings frozen, the lower half of the blocks at a tenth of the rate

@@ -1,71 +1,30 @@
 /** @file Fit a map from one bundled model's residual stream to another's, and see how much it explains on texts it has not seen. Run: npx tsx examples/05-map.ts */
 import assert from 'node:assert/strict';
-import {
-  collectPairs,
-  livePairs,
-  pairText,
-  splitByPrompt,
-  textsHash,
-  tokenizerHash,
-} from 'crosspatch/activations';
-import { Rng } from 'crosspatch/base';
-import { tinyInstructions } from 'crosspatch/behaviours';
-import { fitMap, rowFigures } from 'crosspatch/maps';
-import { LanguageModel, resolveModel } from 'crosspatch/models';
+import { fitMap, LanguageModel, residPost, tinyInstructions } from 'crosspatch';
 
-await using source = await LanguageModel.load((await resolveModel('tiny-llama-s')).path);
-await using target = await LanguageModel.load((await resolveModel('tiny-llama-m')).path);
-const ends = {
-  source: {
-    model: await source.checkpoint.contentHash(),
-    name: 'tiny-llama-s',
-    block: 2,
-    hook: 'blocks.2.hook_resid_post',
-    width: source.config.dModel,
-  },
-  target: {
-    model: await target.checkpoint.contentHash(),
-    name: 'tiny-llama-m',
-    block: 3,
-    hook: 'blocks.3.hook_resid_post',
-    width: target.config.dModel,
-  },
-};
-const texts = tinyInstructions({ seed: 5, train: 600, validation: 0, test: 0 }).map(({ prompt, answer }, i) =>
-  pairText(
-    `text/${i}`,
-    `### Instruction:\n${prompt}\n### Response:\n${answer}`,
-    source.tokenizer,
-    target.tokenizer,
-  ),
+await using small = await LanguageModel.load('tiny-llama-s');
+await using large = await LanguageModel.load('tiny-llama-m');
+const texts = tinyInstructions({ seed: 5, train: 600, validation: 0, test: 0 }).map(
+  ({ prompt, answer }) => `### Instruction:\n${prompt}\n### Response:\n${answer}`,
 );
-const splits = splitByPrompt(texts, { train: 0.8, validation: 0.1, test: 0.1 }, new Rng(5));
-const rows = (part: typeof texts) =>
-  livePairs(
-    part,
-    { decoder: source.decoder, hook: ends.source.hook },
-    { decoder: target.decoder, hook: ends.target.hook },
-  );
 
 for (const kind of ['affine', 'mean'] as const) {
-  const map = await fitMap(
-    { kind },
-    { train: rows(splits.train), validation: rows(splits.validation) },
-    {
-      ...ends,
-      fit: 'general',
-      sourceTokenizer: tokenizerHash(source.tokenizer),
-      targetTokenizer: tokenizerHash(target.tokenizer),
-      data: textsHash(splits.train),
-      seed: 5,
-      rng: new Rng(5),
-    },
-  );
-  const test = await collectPairs(rows(splits.test));
-  const { fvu, cossim } = rowFigures(map.apply(test.x, test.n), test.y, test.n, ends.target.width);
+  const { map, test } = await fitMap({
+    source: { model: small, block: 2 },
+    target: { model: large, block: 3 },
+    texts,
+    kind,
+    seed: 5,
+  });
+  const { fvu, cossim } = test;
+  assert.ok(fvu && cossim);
   console.log(
-    `${kind}: unexplained variance ${fvu.toFixed(3)}, cosine ${cossim.toFixed(3)} on ${test.n} held-out tokens`,
+    `${kind}: unexplained variance ${fvu.value.toFixed(3)}, cosine ${cossim.value.toFixed(3)} on ${fvu.n} held-out texts`,
   );
-  if (kind === 'affine') assert.ok(fvu < 0.5);
-  else assert.ok(fvu > 0.9);
+  if (kind === 'affine') assert.ok(fvu.value < 0.5);
+  else assert.ok(fvu.value > 0.9);
+
+  // Any activation of the small model, where the large one keeps its own.
+  const { cache } = await small.runWithCache('### Instruction:\nWhat is the capital of Sweden?\n');
+  assert.equal(map.apply(cache.get(residPost(2)).at(-1), 1).length, large.config.dModel);
 }

@@ -4,7 +4,14 @@
  */
 import { basename } from 'node:path';
 import { InputError } from '../base/index.ts';
-import type { Intervention, InterventionDocument, InterventionEffect } from '../contracts/index.ts';
+import {
+  type Intervention,
+  type InterventionDocument,
+  type InterventionDocumentInput,
+  type InterventionEffect,
+  type InterventionInput,
+  parseIntervention,
+} from '../contracts/index.ts';
 import {
   type FwdHook,
   type HookContext,
@@ -38,19 +45,23 @@ export interface AppliedIntervention {
 }
 
 /**
- * Compile a document for some prompts (text, or token ids where no text is looked for).
+ * Prepare an intervention, or several in order, for some prompts (text, or token ids where no text is looked for). `intervention` is a
+ * plain object, checked here.
  *
+ * @throws InputError for an unknown key, hook or block, a vector of another width, a text that does not occur in the prompt
  * @example
- * const steered = await applyIntervention(model, parseIntervention(json), [prompt]);
+ * const edit = { op: 'suppress', hook: mlpOut(3), tokens: { prompt: 'all' } } as const;
+ * const steered = await applyIntervention(model, edit, [prompt]);
  * const text = await model.generate([prompt], { fwdHooks: steered.fwdHooks });
  * steered.proof(); // [[{ hook: 'blocks.3.hook_resid_post', op: 'set', positions: [5, 6], relative_change: 0.4 }]]
  */
 export async function applyIntervention(
   model: LanguageModel,
-  document: InterventionDocument,
+  intervention: InterventionInput | readonly InterventionInput[] | InterventionDocumentInput,
   prompts: readonly (string | readonly number[])[],
   options: ApplyOptions = {},
 ): Promise<AppliedIntervention> {
+  const document = parseIntervention(intervention);
   if (prompts.length === 0) throw new InputError('intervention: no prompt was given');
   if (
     document.model !== undefined &&

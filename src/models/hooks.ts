@@ -7,6 +7,7 @@
  */
 import { InputError } from '../base/index.ts';
 import { shapeText, type Tensor } from '../engine/index.ts';
+import { Activation } from './activation.ts';
 
 /** Where a hook sits; `layer` is the 0-based block, −1 outside the blocks. */
 export interface HookPoint {
@@ -43,7 +44,7 @@ export interface HookContext {
  * returned: copy what you keep.
  */
 // biome-ignore lint/suspicious/noConfusingVoidType: a hook that returns nothing is the common one
-export type HookFn = (activation: Tensor<'f32'>, context: HookContext) => Tensor<'f32'> | void;
+export type HookFn = (activation: Activation, context: HookContext) => Tensor<'f32'> | void;
 
 const readers = new WeakSet<HookFn>();
 
@@ -51,7 +52,7 @@ const readers = new WeakSet<HookFn>();
  * A hook that only reads. What it gets is its own: it may keep it without copying, and what it does to it has no effect. Costs less
  * than a hook that might have changed something, which is checked for it afterwards.
  */
-export function reading(fn: (activation: Tensor<'f32'>, context: HookContext) => void): HookFn {
+export function reading(fn: (activation: Activation, context: HookContext) => void): HookFn {
   const hook: HookFn = (activation, context) => fn(activation, context);
   readers.add(hook);
   return hook;
@@ -71,6 +72,17 @@ const canonical: Readonly<Record<HookPoint['site'], (layer: number) => string>> 
   mlp_inner: (i) => `blocks.${i}.mlp.hook_out`,
   normalized: () => 'ln_final.hook_normalized',
 };
+
+/** Name of what enters block `layer` (0-based): `blocks.3.hook_resid_pre`, as TransformerLens calls it. */
+export const residPre = canonical.resid_pre;
+/** Name of the residual stream between attention and MLP of block `layer`: `blocks.3.hook_resid_mid`. */
+export const residMid = canonical.resid_mid;
+/** Name of what leaves block `layer`: `blocks.3.hook_resid_post`. */
+export const residPost = canonical.resid_post;
+/** Name of what attention adds to the residual stream in block `layer`: `blocks.3.hook_attn_out`. */
+export const attnOut = canonical.attn_out;
+/** Name of what the MLP adds to the residual stream in block `layer`: `blocks.3.hook_mlp_out`. */
+export const mlpOut = canonical.mlp_out;
 
 /** Spellings of TransformerLens 2 and 3, interp-engine, nnterp and Hugging Face modules. */
 const spellings: readonly (readonly [RegExp, HookPoint['site']])[] = [
@@ -189,11 +201,15 @@ export class HookTable {
     for (const [i, fn] of fns.entries()) {
       if (readers.has(fn)) {
         const last = i === fns.length - 1;
-        const own = spare && last ? activation : { ...activation, data: activation.data.slice() };
-        fn(own, { ...context, name, layer });
+        const data = spare && last ? activation.data : activation.data.slice();
+        fn(new Activation({ ...activation, data }, context.counts), { ...context, name, layer });
         continue;
       }
-      const replacement: unknown = fn(activation, { ...context, name, layer });
+      const replacement: unknown = fn(new Activation(activation, context.counts), {
+        ...context,
+        name,
+        layer,
+      });
       if (replacement === undefined) continue;
       if (!isTensorLike(replacement))
         throw new InputError(

@@ -1,4 +1,5 @@
 /** @file Language models: checkpoints, tokenizers, families, hooks, running and generation. */
+export { Activation, ActivationCache } from './activation.ts';
 export * from './checkpoint/index.ts';
 export type { BlockConfig, ModelConfig, RopeConfig } from './config.ts';
 export { type BlockWeights, familyNorm, wholeBlock } from './decoder/block.ts';
@@ -21,14 +22,19 @@ export {
 export { parseModelConfig, supportedFamilies } from './families/index.ts';
 export { choiceOf, type DecodeOptions, decodeSteps, nextLogits, type Step } from './generate.ts';
 export {
+  attnOut,
   type FwdHook,
   type HookContext,
   type HookFn,
   HookTable,
   hookName,
   hookNames,
+  mlpOut,
   parseHookName,
   reading,
+  residMid,
+  residPost,
+  residPre,
 } from './hooks.ts';
 export {
   bundledModels,
@@ -43,6 +49,7 @@ export {
   type Completion,
   type GenerateOptions,
   LanguageModel,
+  type LoadOptions,
   type ModelInput,
   type StreamedToken,
 } from './language-model.ts';

@@ -81,7 +81,7 @@ describe.each(families)('%s', (family) => {
 
   test('runWithCache: every activation, and they add up', async () => {
     const { cache, counts, logits } = await model.runWithCache(prompts([4, 9]), { namesFilter: () => true });
-    expect([...cache.keys()]).toEqual(model.hookNames);
+    expect(cache.names).toEqual(model.hookNames);
     const at = (name: string): Tensor<'f32'> => cache.get(name) as Tensor<'f32'>;
     const sum = (a: Tensor<'f32'>, b: Tensor<'f32'>): Tensor<'f32'> => ({
       ...a,
@@ -382,7 +382,7 @@ describe('hooks', () => {
 
   test('runWithCache finds an activation under the spelling asked for', async () => {
     const { cache } = await model.runWithCache(ids, { namesFilter: ['resid_post.0'] });
-    expect([...cache.keys()].sort()).toEqual(['blocks.0.hook_resid_post', 'resid_post.0']);
+    expect(cache.names.sort()).toEqual(['blocks.0.hook_resid_post', 'resid_post.0']);
     await expect(model.runWithCache(ids, { namesFilter: () => false })).rejects.toThrow(InputError);
   });
 

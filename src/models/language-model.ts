@@ -4,11 +4,13 @@
  */
 import { InputError, type Owned } from '../base/index.ts';
 import type { Tensor } from '../engine/index.ts';
+import { type Activation, ActivationCache } from './activation.ts';
 import type { Checkpoint } from './checkpoint/index.ts';
 import type { ModelConfig } from './config.ts';
 import { Decoder, type DecoderOptions } from './decoder/decoder.ts';
 import { checkDecode, type DecodeOptions, decodeSteps } from './generate.ts';
 import { type FwdHook, type HookFn, HookTable, hookNames, parseHookName, reading } from './hooks.ts';
+import { type PullOptions, resolveModel } from './hub/index.ts';
 import { openModelFiles } from './model-files.ts';
 import { StopText } from './stop-text.ts';
 import type { ChatMessage, Tokenizer } from './tokenizer/index.ts';
@@ -47,6 +49,14 @@ export interface StreamedToken {
   readonly finish?: 'stop' | 'length';
 }
 
+/** Options of {@link LanguageModel.load}. */
+export interface LoadOptions
+  extends DecoderOptions,
+    Pick<PullOptions, 'token' | 'offline' | 'onProgress' | 'signal'> {
+  /** Where a GGUF file is dequantised. Defaults to `$CROSSPATCH_CACHE`, else `~/.cache/crosspatch`. */
+  readonly cacheDir?: string;
+}
+
 /** A decoder with its tokenizer. Dispose of it to free the weights. */
 export class LanguageModel implements Owned {
   readonly checkpoint: Checkpoint;
@@ -60,11 +70,17 @@ export class LanguageModel implements Owned {
     this.tokenizer = tokenizer;
   }
 
-  /** Open a Hugging Face folder or a GGUF file. `cacheDir` is where a GGUF is dequantised. */
-  static async load(
-    path: string,
-    options: DecoderOptions & { readonly cacheDir?: string } = {},
-  ): Promise<LanguageModel> {
+  /**
+   * Load a model for the CPU in float32. `model` is a bundled name (`tiny-llama-m`), a Hugging Face folder, a GGUF file, or
+   * `org/name[@revision]`, which is fetched from the Hugging Face hub into the cache unless it is there. Nothing that exists on disk is
+   * looked for on the network.
+   *
+   * @throws InputError when there is no such model, its files are damaged, or its family is not supported
+   * @example await using model = await LanguageModel.load('tiny-llama-m');
+   */
+  static async load(model: string, options: LoadOptions = {}): Promise<LanguageModel> {
+    const { token, offline, onProgress, signal } = options;
+    const { path } = await resolveModel(model, { token, offline, onProgress, signal });
     const { checkpoint, tokenizer } = await openModelFiles(path, options);
     const tokens = tokenizer.idLimit;
     return new LanguageModel(checkpoint, await Decoder.open(checkpoint, { tokens, ...options }), tokenizer);
@@ -188,13 +204,13 @@ export class LanguageModel implements Owned {
     }: { readonly namesFilter?: ((name: string) => boolean) | readonly string[] } = {},
   ): Promise<{
     logits: Tensor<'f32'>;
-    cache: Map<string, Tensor<'f32'>>;
+    cache: ActivationCache;
     counts: readonly number[];
     ids: number[][];
   }> {
     const names = typeof namesFilter === 'function' ? this.hookNames.filter(namesFilter) : namesFilter;
     if (names.length === 0) throw new InputError('runWithCache: the filter lets no hook name through');
-    const cache = new Map<string, Tensor<'f32'>>();
+    const cache = new Map<string, Activation>();
     const fwdHooks = names.map(
       (name): FwdHook => [
         name,
@@ -204,7 +220,7 @@ export class LanguageModel implements Owned {
         }),
       ],
     );
-    return { ...(await this.forward(input, fwdHooks)), cache };
+    return { ...(await this.forward(input, fwdHooks)), cache: new ActivationCache(cache) };
   }
 
   /** Complete prompts; a string gives one completion, a list gives a list in its order. */

@@ -5,6 +5,7 @@ import {
   type Checkpoint,
   loadTokenizer,
   openCheckpoint,
+  resolveModel,
   type Tokenizer,
   tokenizerTextsFromGguf,
 } from '../models/index.ts';
@@ -20,9 +21,9 @@ export interface Base extends Awaited<ReturnType<typeof loadParameters>> {
   readonly tokenizer: () => Promise<Tokenizer>;
 }
 
-/** Open a Hugging Face folder or a GGUF file. */
+/** Open a bundled model, a Hugging Face folder, a GGUF file or a model of the hub. */
 export async function openBase(model: string): Promise<Base> {
-  const checkpoint = await openCheckpoint(model);
+  const checkpoint = await openCheckpoint((await resolveModel(model)).path);
   let tokenizer: Promise<Tokenizer> | undefined;
   return {
     checkpoint,

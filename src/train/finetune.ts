@@ -22,7 +22,7 @@ export interface TextRow {
 
 /** Options of {@link finetune}: settings, and what decides no bytes. */
 export interface FinetuneOptions extends Partial<FinetuneSettings> {
-  /** Hugging Face folder or GGUF file. */
+  /** Bundled name, Hugging Face folder, GGUF file, or `org/name` on the hub. */
   readonly model: string;
   readonly rows: readonly (TextRow | TrainRow)[];
   /** Rows never trained on. */
@@ -65,7 +65,7 @@ export interface RowCounts {
 /**
  * Fine-tune a model. Deterministic: the same model, rows and settings give the same bytes, resumed or not.
  *
- * @example await finetune({ model: 'assets/tiny/tiny-llama-s', rows, out: 'models/s-locked', preset: 'demo' });
+ * @example await finetune({ model: 'tiny-llama-s', rows, out: 'models/s-locked', preset: 'demo' });
  */
 export async function finetune(options: FinetuneOptions): Promise<FinetuneResult> {
   const base = await openBase(options.model);
