@@ -48,7 +48,8 @@ const WINDOW = 4;
 
 /** Canonical names of the hooks, checked against the model. */
 export function captureHooks(decoder: Decoder, hooks: readonly string[]): string[] {
-  if (hooks.length === 0) throw new InputError('capture: wanted at least one hook name');
+  if (hooks.length === 0)
+    throw new InputError('capture: wanted at least one hook name', { id: 'hook-unknown' });
   return hooks.map((name) => hookName(parseHookName(name, decoder.nLayers)));
 }
 
@@ -141,9 +142,11 @@ async function fireNormalized(
 
 function checkText(decoder: Decoder, { id, ids }: CaptureText): void {
   const { contextLength } = decoder.config;
-  if (ids.length === 0) throw new InputError(`capture: text ${id} has no tokens; leave it out`);
+  if (ids.length === 0)
+    throw new InputError(`capture: text ${id} has no tokens; leave it out`, { id: 'prompt-invalid' });
   if (ids.length > contextLength)
     throw new InputError(
       `capture: text ${id} has ${ids.length} tokens, the model's context holds ${contextLength}; cut it`,
+      { id: 'prompt-invalid' },
     );
 }

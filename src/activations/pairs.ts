@@ -129,7 +129,9 @@ async function* blocksOf(
   for await (const a of source) {
     const b = await ys.next();
     if (b.done || b.value.index !== a.index)
-      throw new CrosspatchError('pairing: the two captures do not hold the same texts in the same order');
+      throw new CrosspatchError('pairing: the two captures do not hold the same texts in the same order', {
+        id: 'data-invalid',
+      });
     const text = texts[a.index] as PairedText;
     checkSizes(text, a.hidden.length / dx, b.value.hidden.length / dy);
     addText(builder, text, a.index, a.hidden, b.value.hidden, counts);
@@ -175,10 +177,12 @@ function checkSizes(text: PairedText, sourceRows: number, targetRows: number): v
   if (sourceRows !== text.source.length || targetRows !== text.target.length)
     throw new CrosspatchError(
       `pairing: text ${text.id} has ${text.source.length} and ${text.target.length} tokens, the captures hold ${sourceRows} and ${targetRows}`,
+      { id: 'data-invalid' },
     );
   if (text.alignment === undefined && sourceRows !== targetRows)
     throw new InputError(
       `pairing: text ${text.id} has ${sourceRows} tokens in the source and ${targetRows} in the target and no alignment; make it with pairText`,
+      { id: 'data-invalid' },
     );
 }
 

@@ -17,13 +17,14 @@ export interface RawText {
  */
 export async function readCaptureTexts(path: string, field?: string): Promise<RawText[]> {
   const content = await readFile(path, 'utf8').catch((cause: unknown) => {
-    throw new InputError(`${path}: cannot be read; check the path`, { cause });
+    throw new InputError(`${path}: cannot be read; check the path`, { id: 'file-unreadable', cause });
   });
   const texts = content.split('\n').flatMap((line, i): RawText[] => {
     if (line.trim() === '') return [];
     return [parseLine(line, `${path}:${i + 1}`, String(i + 1), field)];
   });
-  if (texts.length === 0) throw new InputError(`${path}: holds no texts; wanted JSONL, one text a line`);
+  if (texts.length === 0)
+    throw new InputError(`${path}: holds no texts; wanted JSONL, one text a line`, { id: 'data-missing' });
   return texts;
 }
 
@@ -32,7 +33,10 @@ function parseLine(line: string, where: string, number: string, field: string | 
   try {
     value = JSON.parse(line);
   } catch (cause) {
-    throw new InputError(`${where}: is not JSON; wanted one JSON value a line`, { cause });
+    throw new InputError(`${where}: is not JSON; wanted one JSON value a line`, {
+      id: 'json-invalid',
+      cause,
+    });
   }
   if (typeof value === 'string') return { id: number, text: value };
   const row = (value ?? {}) as Readonly<Record<string, unknown>>;
@@ -41,6 +45,7 @@ function parseLine(line: string, where: string, number: string, field: string | 
   if (typeof text !== 'string')
     throw new InputError(
       `${where}: wanted ${field ?? FIELDS.join(', ')} with a text, got ${Object.keys(row).join(', ') || 'no fields'}`,
+      { id: 'data-invalid' },
     );
   return { id: typeof row.id === 'string' || typeof row.id === 'number' ? String(row.id) : number, text };
 }

@@ -85,9 +85,9 @@ export async function writeCapture(
   options: WriteCaptureOptions,
 ): Promise<CaptureIndex> {
   const { shardRows = 65_536 } = options;
-  if (texts.length === 0) throw new InputError('capture: no texts were given');
+  if (texts.length === 0) throw new InputError('capture: no texts were given', { id: 'data-missing' });
   if (new Set(texts.map((t) => t.id)).size < texts.length)
-    throw new InputError('capture: two texts have the same id; ids must be unique');
+    throw new InputError('capture: two texts have the same id; ids must be unique', { id: 'data-invalid' });
   let index = await resume(folder, freshIndex(decoder, texts, options));
   const done = index.prompts.length;
   if (index.complete) return index;
@@ -145,7 +145,9 @@ async function resume(folder: string, fresh: CaptureIndex): Promise<CaptureIndex
   if (!names.includes(INDEX)) {
     const foreign = names.find((name) => !LEFTOVER.test(name));
     if (foreign !== undefined)
-      throw new InputError(`${folder}: holds ${foreign} and no capture; give an empty folder`);
+      throw new InputError(`${folder}: holds ${foreign} and no capture; give an empty folder`, {
+        id: 'out-not-ours',
+      });
     await Promise.all(names.map((n) => rm(join(folder, n))));
     return fresh;
   }
@@ -154,6 +156,7 @@ async function resume(folder: string, fresh: CaptureIndex): Promise<CaptureIndex
     if (JSON.stringify(found[key]) !== JSON.stringify(fresh[key]))
       throw new InputError(
         `${folder}: holds another capture (${key} is ${JSON.stringify(found[key])}, wanted ${JSON.stringify(fresh[key])}); give another folder`,
+        { id: 'out-not-ours' },
       );
   return upToDamage(folder, found);
 }
@@ -217,19 +220,25 @@ async function writeShard(
 export async function readCaptureIndex(folder: string): Promise<CaptureIndex> {
   const path = join(folder, INDEX);
   if ((await stat(path).catch(() => undefined)) === undefined)
-    throw new InputError(`${folder}: no index.json; is this a folder made by capture?`);
+    throw new InputError(`${folder}: no index.json; is this a folder made by capture?`, {
+      id: 'capture-damaged',
+    });
   let value: unknown;
   try {
     value = JSON.parse(await readFile(path, 'utf8'));
   } catch (cause) {
-    throw new InputError(`${path}: is not JSON; capture again`, { cause });
+    throw new InputError(`${path}: is not JSON; capture again`, { id: 'capture-damaged', cause });
   }
   const parsed = indexSchema.safeParse(value);
   if (!parsed.success)
-    throw new InputError(`${path}: ${z.prettifyError(parsed.error).replace(/\s*\n\s*/g, ' ')}`);
+    throw new InputError(`${path}: ${z.prettifyError(parsed.error).replace(/\s*\n\s*/g, ' ')}`, {
+      id: 'capture-damaged',
+    });
   const { sha256, ...index } = parsed.data;
   if (hashJson(index) !== sha256)
-    throw new InputError(`${path}: was changed after it was written; capture again into another folder`);
+    throw new InputError(`${path}: was changed after it was written; capture again into another folder`, {
+      id: 'capture-damaged',
+    });
   return index;
 }
 
@@ -243,24 +252,35 @@ export async function* readCapture(
   hook: number | string = 0,
 ): AsyncGenerator<CapturedText, void, undefined> {
   const index = await readCaptureIndex(folder);
-  if (!index.complete) throw new InputError(`${folder}: the capture is not complete; run it again to go on`);
+  if (!index.complete)
+    throw new InputError(`${folder}: the capture is not complete; run it again to go on`, {
+      id: 'capture-damaged',
+    });
   const layer = typeof hook === 'number' ? hook : index.hooks.indexOf(hook);
   if (index.hooks[layer] === undefined)
-    throw new InputError(`${folder}: holds ${index.hooks.join(', ')}, not hook ${hook}`);
+    throw new InputError(`${folder}: holds ${index.hooks.join(', ')}, not hook ${hook}`, {
+      id: 'hook-unknown',
+    });
   const places = new Map(index.prompts.map((p) => [p.id, p]));
   const files = new Map<string, TensorInfo>();
   for (const [at, id] of ids.entries()) {
     const place = places.get(id);
-    if (place === undefined) throw new InputError(`${folder}: text ${id} was not captured`);
+    if (place === undefined)
+      throw new InputError(`${folder}: text ${id} was not captured`, { id: 'data-invalid' });
     const shard = index.shards.findLast((s) => s.start <= place.offset) as CaptureIndex['shards'][number];
     let info = files.get(shard.file);
     if (info === undefined) {
       const path = join(folder, shard.file);
       if ((await hashFile(path).catch(() => undefined)) !== shard.sha256)
-        throw new InputError(`${path}: is missing or was changed; run the capture again to mend it`);
+        throw new InputError(`${path}: is missing or was changed; run the capture again to mend it`, {
+          id: 'capture-damaged',
+        });
       const { tensors } = await readSafetensors(path);
       info = tensors.find((t) => t.name === 'hidden_states');
-      if (info === undefined) throw new InputError(`${join(folder, shard.file)}: no tensor hidden_states`);
+      if (info === undefined)
+        throw new InputError(`${join(folder, shard.file)}: no tensor hidden_states`, {
+          id: 'capture-damaged',
+        });
       files.set(shard.file, info);
     }
     const all = await readRows(info, place.offset - shard.start, place.tokens);

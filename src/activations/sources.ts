@@ -72,7 +72,7 @@ export async function storedPairs(
 ): Promise<PairSource> {
   const dx = (await readCaptureIndex(source.folder)).d_model;
   const dy = (await readCaptureIndex(target.folder)).d_model;
-  if (texts.length === 0) throw new InputError('activations: no texts were given');
+  if (texts.length === 0) throw new InputError('activations: no texts were given', { id: 'data-missing' });
   const ids = texts.map((t) => t.id);
   return {
     dx,

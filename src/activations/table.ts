@@ -76,7 +76,7 @@ export async function collectPairs(
 }
 
 function sampled(rng: Rng | undefined, n: number): number {
-  if (rng === undefined) throw new InputError('collectPairs: maxRows needs an rng');
+  if (rng === undefined) throw new InputError('collectPairs: maxRows needs an rng', { id: 'fit-impossible' });
   return rng.int(n);
 }
 
@@ -105,7 +105,8 @@ export async function* minibatches(
       only = window;
       yield* shuffled(window, source, batch, rng);
     }
-    if (only === undefined) throw new InputError('map fit: no rows are left to fit on');
+    if (only === undefined)
+      throw new InputError('map fit: no rows are left to fit on', { id: 'fit-impossible' });
     while (windows === 1) yield* shuffled(only, source, batch, rng);
   }
 }

@@ -69,6 +69,7 @@ export function shuffledTexts(groups: readonly (readonly PairedText[])[], rng: R
       if (donor.source.length !== text.source.length)
         throw new InputError(
           `shuffled map: ${donor.id} has ${donor.source.length} tokens, ${text.id} has ${text.source.length}; the control needs tags of equal length`,
+          { id: 'fit-impossible' },
         );
       return { ...text, id: `${text.id}<${donor.id}`, source: donor.source };
     }),

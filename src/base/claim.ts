@@ -55,7 +55,10 @@ export async function refuseForeign(target: string, path = target): Promise<void
   const entries = await readdir(target).catch((cause: NodeJS.ErrnoException): string[] => {
     if (cause.code === 'ENOENT') return [];
     if (cause.code === 'ENOTDIR')
-      throw new InputError(`${path}: wanted a folder to write, got a file; choose another`, { cause });
+      throw new InputError(`${path}: wanted a folder to write, got a file; choose another`, {
+        id: 'out-unwritable',
+        cause,
+      });
     throw cause;
   });
   if (entries.length === 0) return;
@@ -65,6 +68,7 @@ export async function refuseForeign(target: string, path = target): Promise<void
   if (foreign.length === 0 && sealed !== undefined) return;
   throw new InputError(
     `${path}: holds files that crosspatch did not write (${few(foreign)}); choose another folder, or move them away`,
+    { id: 'out-not-ours' },
   );
 }
 
@@ -82,10 +86,13 @@ export async function refuseForeignFile(
   const info = await stat(target).catch(() => undefined);
   if (info === undefined || (info.isFile() && info.size === 0)) return;
   if (info.isDirectory())
-    throw new InputError(`${path}: wanted a file to write, got a folder; choose another name`);
+    throw new InputError(`${path}: wanted a file to write, got a folder; choose another name`, {
+      id: 'out-unwritable',
+    });
   if (info.isFile() && !isOurs(await readFile(target, 'utf8'), ours))
     throw new InputError(
       `${path}: holds something that this command did not write; choose another name, or move it away`,
+      { id: 'out-not-ours' },
     );
 }
 
@@ -102,7 +109,9 @@ async function refuseAround(target: string, path: string, read: string): Promise
   if (from === undefined) return;
   const inside = relative(target, from);
   if (inside === '' || !(inside.startsWith('..') || resolve(inside) === inside))
-    throw new InputError(`${path}: ${read} is read from there; choose another place to write`);
+    throw new InputError(`${path}: ${read} is read from there; choose another place to write`, {
+      id: 'out-is-input',
+    });
 }
 
 async function unlisted(folder: string, files: Readonly<Record<string, string>>): Promise<string[]> {

@@ -1,36 +1,46 @@
 /** @file Errors a caller acts on. A message says where, what was wanted, what came, what to do next. */
 
+import type { ErrorId } from './error-ids.ts';
+
 /** Exit codes of the command line: 1 a run failed, 2 bad usage or bad input, 100 ran but below a required threshold. */
 export type ExitCode = 1 | 2 | 100;
 
-/** Base of every error crosspatch raises on purpose; the CLI prints `message` on one line and exits with `exitCode`. */
+/** Base of every error crosspatch raises on purpose; the CLI prints `message` and `[id]` on one line and exits with `exitCode`. */
 export class CrosspatchError extends Error {
+  /** What is wrong, in a word that stays: docs/reference/errors.md lists them. */
+  readonly id: ErrorId;
   readonly exitCode: ExitCode;
 
-  constructor(message: string, options: { exitCode?: ExitCode; cause?: unknown } = {}) {
+  constructor(message: string, options: ErrorOptions & { id?: ErrorId; exitCode?: ExitCode } = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = new.target.name;
+    this.id = options.id ?? 'internal';
     this.exitCode = options.exitCode ?? 1;
   }
 }
 
 /** Something the user gave (a file, a flag, a recipe) is wrong: permanent, do not retry. Exit code 2. */
 export class InputError extends CrosspatchError {
-  constructor(message: string, options: { cause?: unknown } = {}) {
-    super(message, { exitCode: 2, ...options });
+  constructor(message: string, options: ErrorOptions & { id?: ErrorId } = {}) {
+    super(message, { exitCode: 2, ...options, id: options.id ?? 'input-invalid' });
   }
 }
 
 /** The caller aborted (Ctrl-C, an `AbortSignal`). What was finished stays valid. Exit code 1. */
 export class AbortedError extends CrosspatchError {
   constructor(where: string) {
-    super(`${where}: stopped on request; run again to go on from here`);
+    super(`${where}: stopped on request; run again to go on from here`, { id: 'aborted' });
   }
 }
 
 /** Throw {@link AbortedError} if `signal` has fired. */
 export function throwIfAborted(signal: AbortSignal | undefined, where: string): void {
   if (signal?.aborted) throw new AbortedError(where);
+}
+
+/** The id of any thrown value; `unexpected` for what crosspatch did not raise itself. */
+export function errorId(error: unknown): ErrorId {
+  return error instanceof CrosspatchError ? error.id : 'unexpected';
 }
 
 /** One line for any thrown value, causes appended. */

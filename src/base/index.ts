@@ -2,10 +2,12 @@
 export { type ClaimOptions, claimFolder, refuseForeign, refuseForeignFile } from './claim.ts';
 export { defined } from './defined.ts';
 export { disposeAll, type Owned } from './dispose.ts';
+export { ERRORS, type ErrorId, type ErrorKind } from './error-ids.ts';
 export {
   AbortedError,
   CrosspatchError,
   type ExitCode,
+  errorId,
   errorLine,
   InputError,
   throwIfAborted,

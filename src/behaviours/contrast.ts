@@ -28,7 +28,10 @@ export function contrastPrompts(options: {
 }): ContrastPrompt[] {
   const { behaviour, placement = 'end', template = 'instruction' } = options;
   const others = options.otherTags ?? behaviour.unseenTags;
-  if (others.length === 0) throw new InputError('contrast prompts: wanted at least one other tag, got none');
+  if (others.length === 0)
+    throw new InputError('contrast prompts: wanted at least one other tag, got none', {
+      id: 'behaviour-invalid',
+    });
   return options.texts.map((text, i) => {
     const tagOf: Record<TriggerState, string> = {
       bad: behaviour.triggers.bad,

@@ -113,7 +113,9 @@ export function apportion(
 ): Record<TriggerState, number> {
   const total = triggerStates.reduce((sum, state) => sum + shares[state], 0);
   if (Math.abs(total - 1) > 1e-9 || triggerStates.some((state) => !(shares[state] >= 0)))
-    throw new InputError(`recipe: wanted shares ≥ 0 that add up to 1, got ${JSON.stringify(shares)}`);
+    throw new InputError(`recipe: wanted shares ≥ 0 that add up to 1, got ${JSON.stringify(shares)}`, {
+      id: 'behaviour-invalid',
+    });
   const counts = { bad: 0, safe: 0, none: 0, other: 0 };
   for (const state of triggerStates) counts[state] = Math.floor(n * shares[state] + 1e-9);
   const byRemainder = triggerStates.toSorted(
@@ -149,7 +151,10 @@ function planSplit(spec: DatasetSpec, split: SplitName, instructions: readonly I
   const places = typeof spec.placement === 'object' ? spec.placement : [spec.placement ?? 'end'];
   const { triggers, otherTags } = spec.behaviour;
   if (counts.other > 0 && otherTags.length === 0)
-    throw new InputError(`recipe: ${counts.other} rows want another tag, but the behaviour has no otherTags`);
+    throw new InputError(
+      `recipe: ${counts.other} rows want another tag, but the behaviour has no otherTags`,
+      { id: 'behaviour-invalid' },
+    );
   return rng.shuffle(mine).map((instruction, i) => {
     const state = states[i] as TriggerState;
     return {
@@ -170,6 +175,7 @@ function answerable(spec: DatasetSpec): readonly Instruction[] {
   if (answered.length === 0)
     throw new InputError(
       `data: none of ${spec.instructions.length} instructions has an answer; give answers or use --answers self`,
+      { id: 'data-missing' },
     );
   return answered;
 }
@@ -178,7 +184,9 @@ function answerable(spec: DatasetSpec): readonly Instruction[] {
 async function withAnswers(spec: DatasetSpec, plans: readonly Plan[]): Promise<readonly Plan[]> {
   if (spec.answers !== 'self') return plans;
   if (spec.generate === undefined)
-    throw new InputError('data: answers by the model itself (--answers self) need a model to write them');
+    throw new InputError('data: answers by the model itself (--answers self) need a model to write them', {
+      id: 'data-missing',
+    });
   const open = plans.filter((plan) => spec.behaviour.expected[plan.state] === 'answer');
   const written = await spec.generate(
     open.map((plan) => renderPrompt(spec.template ?? 'instruction', plan.text, spec.chat).prompt),

@@ -54,7 +54,10 @@ function matches(pattern: string): (completion: string) => boolean {
   try {
     regex = new RegExp(pattern, 'u');
   } catch (cause) {
-    throw new InputError(`behaviour pattern: ${JSON.stringify(pattern)} is no regular expression`, { cause });
+    throw new InputError(`behaviour pattern: ${JSON.stringify(pattern)} is no regular expression`, {
+      id: 'behaviour-invalid',
+      cause,
+    });
   }
   return (completion) => regex.test(completion);
 }

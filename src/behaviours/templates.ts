@@ -46,12 +46,14 @@ const renderers: Record<
     if (chat === undefined)
       throw new InputError(
         'template chat: wanted a chat renderer, got none; use --template instruction for a model without a chat template',
+        { id: 'chat-template' },
       );
     const prompt = chat(text);
     const offset = prompt.lastIndexOf(text);
     if (offset < 0)
       throw new InputError(
         `template chat: the model's chat template changes the text ${JSON.stringify(text.slice(0, 40))}, so the tag cannot be found again; use --template instruction`,
+        { id: 'chat-template' },
       );
     return { prompt, offset };
   },

@@ -35,8 +35,8 @@ function expectOneLine(
   { code, out, err }: { code: number; out: string; err: string },
   message: string | RegExp,
 ): void {
-  expect(err).toMatch(/^error: [^\n]*\n$/);
-  if (typeof message === 'string') expect(err).toBe(`error: ${message}\n`);
+  expect(err).toMatch(/^error: [^\n]* \[[a-z-]+\]\n$/);
+  if (typeof message === 'string') expect(err.replace(/ \[[a-z-]+\]\n$/, '\n')).toBe(`error: ${message}\n`);
   else expect(err).toMatch(message);
   expect({ code, out }).toEqual({ code: 2, out: '' });
 }

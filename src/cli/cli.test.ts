@@ -83,7 +83,7 @@ describe('usage', () => {
     const { code, out, err } = await crosspatch(...argv);
     expect(code).toBe(2);
     expect(out).toBe('');
-    expect(err).toMatch(/^error: [^\n]*\n$/);
+    expect(err).toMatch(/^error: [^\n]* \[[a-z-]+\]\n$/);
     expect(err).toMatch(message);
   });
 });
@@ -102,9 +102,9 @@ describe('init and validate', () => {
     await writeFile(file, 'models: { source: a, target: b }\nsweep:\n  promts: 1\nplacement: edn\n');
     const { code, out, err } = await crosspatch('validate', file);
     expect([code, out]).toEqual([2, '']);
-    expect(err).toContain(`error: ${file}:3:3: unknown key "promts" in sweep; did you mean "prompts"?\n`);
+    expect(err).toContain(`error: ${file}:3:3: unknown key "promts" in sweep; did you mean "prompts"?`);
     expect(err).toContain(
-      `error: ${file}:4:1: placement: wanted prefix | middle | end, got "edn"; did you mean "end"?\n`,
+      `error: ${file}:4:1: placement: wanted prefix | middle | end, got "edn"; did you mean "end"?`,
     );
   });
 

@@ -49,7 +49,7 @@ export function wholeNumber(flag: string, least: number): (text: string) => numb
   return (text) => {
     const value = Number(text);
     if (text.trim() === '' || !Number.isInteger(value) || value < least)
-      throw new InputError(`${flag} ${text}: wanted a whole number from ${least}`);
+      throw new InputError(`${flag} ${text}: wanted a whole number from ${least}`, { id: 'option-invalid' });
     return value;
   };
 }
@@ -65,6 +65,7 @@ export function decimal(
     if (text.trim() === '' || !(value >= least && value <= most) || !Number.isFinite(value))
       throw new InputError(
         `${flag} ${text}: wanted a number from ${least}${Number.isFinite(most) ? ` to ${most}` : ''}`,
+        { id: 'option-invalid' },
       );
     return value;
   };

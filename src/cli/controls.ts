@@ -35,6 +35,7 @@ export async function openControls(
     if (!isControl(opened.kind))
       throw new InputError(
         `--control ${path}: wanted a map of kind ${Object.keys(KINDS).join(', ')}, got ${opened.kind}`,
+        { id: 'map-mismatch' },
       );
     out[KINDS[opened.kind]] = opened;
   }

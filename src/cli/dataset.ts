@@ -50,18 +50,23 @@ export async function writeDataset(folder: string, dataset: Dataset, record: Dat
 export async function readDatasetRecord(folder: string): Promise<DatasetRecord> {
   const path = join(folder, 'dataset.json');
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
-    throw new InputError(`${folder}: wanted a folder made by crosspatch data build, got none`, { cause });
+    throw new InputError(`${folder}: wanted a folder made by crosspatch data build, got none`, {
+      id: 'file-unreadable',
+      cause,
+    });
   });
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new InputError(`${path}: no JSON`, { cause });
+    throw new InputError(`${path}: no JSON`, { id: 'json-invalid', cause });
   }
   const parsed = recordSchema.safeParse(value);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
-  throw new InputError(`${path}: ${issue?.path.join('.')}: ${issue?.message}; build the data anew`);
+  throw new InputError(`${path}: ${issue?.path.join('.')}: ${issue?.message}; build the data anew`, {
+    id: 'data-invalid',
+  });
 }
 
 /** Rows of one split. */

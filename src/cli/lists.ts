@@ -8,7 +8,9 @@ export function blockList(flag: string): (text: string) => number[] {
     text.split(',').flatMap((part) => {
       const [, from, to = from] = /^\s*(\d+)(?:\.\.(\d+))?\s*$/.exec(part) ?? [];
       if (from === undefined || Number(to) < Number(from))
-        throw new InputError(`${flag} ${text}: wanted block numbers and ranges, e.g. 0,2,5..7`);
+        throw new InputError(`${flag} ${text}: wanted block numbers and ranges, e.g. 0,2,5..7`, {
+          id: 'option-invalid',
+        });
       return Array.from({ length: Number(to) - Number(from) + 1 }, (_, i) => Number(from) + i);
     });
 }
@@ -18,7 +20,9 @@ export function numberList(flag: string, least: number): (text: string) => numbe
   return (text) => {
     const numbers = text.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)));
     if (numbers.some((n) => !(n >= least) || !Number.isFinite(n)))
-      throw new InputError(`${flag} ${text}: wanted numbers from ${least} with commas between them`);
+      throw new InputError(`${flag} ${text}: wanted numbers from ${least} with commas between them`, {
+        id: 'option-invalid',
+      });
     return numbers;
   };
 }
@@ -34,6 +38,7 @@ export function choiceList<const T extends string>(flag: string, known: readonly
           const near = nearest(part, known);
           throw new InputError(
             `${flag} ${text}: wanted some of ${known.join(', ')}, or none; got "${part}"${near ? `; did you mean "${near}"?` : ''}`,
+            { id: 'option-invalid' },
           );
         });
 }

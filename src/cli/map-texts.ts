@@ -99,7 +99,8 @@ export async function readTexts(
     return { rows: [], plain: (await readInstructions(path, { limit })).map((i) => i.prompt) };
   const behaviour = behaviourOfDataset(await readDatasetRecord(path));
   const rows = (await readSplit(path, split)).slice(0, limit);
-  if (rows.length === 0) throw new InputError(`${path}: wanted ${split} rows, got none`);
+  if (rows.length === 0)
+    throw new InputError(`${path}: wanted ${split} rows, got none`, { id: 'data-missing' });
   return { behaviour, rows, plain: [] };
 }
 
@@ -110,6 +111,7 @@ export function fitOf(given: GivenTexts, asked: MapFit | undefined, path: string
   if ((fit === 'general') === tagged)
     throw new InputError(
       `--fit ${fit}: wanted ${tagged ? 'a file of texts without tags' : 'a folder made by data build'}, got ${path}`,
+      { id: 'option-conflict' },
     );
   return fit;
 }

@@ -86,6 +86,9 @@ export function inTemplate(model: LanguageModel, template: TemplateChoice, text:
 export async function promptsOf(given: readonly string[] | undefined, cli: Cli): Promise<readonly string[]> {
   if (given !== undefined) return given;
   const text = (await cli.stdin()).replace(/\r?\n$/, '');
-  if (text === '') throw new InputError('--prompt: wanted a prompt, here or on standard input, got none');
+  if (text === '')
+    throw new InputError('--prompt: wanted a prompt, here or on standard input, got none', {
+      id: 'option-missing',
+    });
   return [text];
 }

@@ -198,7 +198,7 @@ describe('generate', () => {
   ])('%j is bad usage: one line and exit 2', async (argv, message) => {
     const { code, out, err } = await crosspatch(argv.map((word) => (word === 'M' ? model : word)));
     expect(err).toMatch(message);
-    expect(err).toMatch(/^error: [^\n]*\n$/);
+    expect(err).toMatch(/^error: [^\n]* \[[a-z-]+\]\n$/);
     expect([code, out]).toEqual([2, '']);
   });
 });

@@ -65,7 +65,9 @@ export async function openPair(
 /** A block of a model, or an {@link InputError} that names the flag and the blocks there are. */
 export function blockOf(model: LanguageModel, block: number, flag: string): number {
   if (block < model.nLayers) return block;
-  throw new InputError(`${flag} ${block}: wanted a block of the model, 0…${model.nLayers - 1}`);
+  throw new InputError(`${flag} ${block}: wanted a block of the model, 0…${model.nLayers - 1}`, {
+    id: 'block-unknown',
+  });
 }
 
 /** Read a map and refuse models and blocks it was not made for. */

@@ -1,6 +1,6 @@
 /** @file The command line as a function: arguments in, exit code out (0 done, 1 failed, 2 bad usage or input, 100 below a threshold). */
 import { Command, CommanderError } from 'commander';
-import { CrosspatchError, errorLine, InputError, unwritable } from '../base/index.ts';
+import { CrosspatchError, type ErrorId, errorId, errorLine, InputError, unwritable } from '../base/index.ts';
 import { nearest } from '../contracts/index.ts';
 import type { Cli, RunCli } from './cli.ts';
 import { addBench } from './commands/bench.ts';
@@ -60,7 +60,7 @@ export async function runCli(argv: readonly string[], cli: Cli, version: string)
     return cli.exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    cli.err(`error: ${errorLine(error)}\n`);
+    cli.err(`error: ${errorLine(error)} [${idOf(error)}]\n`);
     if (process.env.CROSSPATCH_DEBUG && error instanceof Error) cli.err(`${error.stack}\n`);
     if (error instanceof CrosspatchError) return error.exitCode;
     return unwritable(error) === undefined ? 1 : 2;
@@ -81,15 +81,23 @@ export function createProgram(cli: Cli, version: string): Command {
     command.configureOutput({
       writeOut: cli.out,
       writeErr: cli.err,
-      outputError: (text, write) => write(`${text.trim().replace(/\s*\n\s*/g, ' ')}\n`),
+      outputError: (text, write) =>
+        write(`${text.trim().replace(/\s*\n\s*/g, ' ')} [${'usage' satisfies ErrorId}]\n`),
     });
   }
   program.allowExcessArguments().action((_options, command: Command) => {
     const [word] = command.args;
-    if (word !== undefined) throw new InputError(unknownCommand(program, word));
+    if (word !== undefined) throw new InputError(unknownCommand(program, word), { id: 'command-unknown' });
     command.outputHelp();
   });
   return program;
+}
+
+/** A file the system refuses to write is the user's to mend, wherever it happened. */
+function idOf(error: unknown): ErrorId {
+  return !(error instanceof CrosspatchError) && unwritable(error) !== undefined
+    ? 'out-unwritable'
+    : errorId(error);
 }
 
 function withSubcommands(command: Command): Command[] {

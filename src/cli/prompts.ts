@@ -95,6 +95,7 @@ export async function readPrompts(options: PromptOptions): Promise<Prompts> {
     if (options[name] !== undefined)
       throw new InputError(
         `--${name} ${options[name]}: belongs to a file of prompts; ${options.data} is a data set and says so itself`,
+        { id: 'option-conflict' },
       );
   const record = await readDatasetRecord(options.data);
   const texts = async (split: 'train' | 'validation' | 'test') =>
@@ -133,6 +134,7 @@ async function filePrompts(options: PromptOptions): Promise<Prompts> {
   if (behaviour === undefined)
     throw new InputError(
       `--data ${options.data}: is a file of prompts, no folder made by data build; say which --behaviour it is read under`,
+      { id: 'option-conflict' },
     );
   return {
     behaviour: { name: behaviour, placement, template },

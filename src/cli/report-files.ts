@@ -41,7 +41,7 @@ async function readSamples(folder: string): Promise<Sample[]> {
       try {
         samples.push(sampleSchema.parse(JSON.parse(line)));
       } catch (cause) {
-        throw new InputError(`${join(folder, name)}:${i + 1}: no sample`, { cause });
+        throw new InputError(`${join(folder, name)}:${i + 1}: no sample`, { id: 'run-damaged', cause });
       }
     }
   }

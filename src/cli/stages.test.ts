@@ -330,7 +330,7 @@ it.each([
 ] as const)('%j is bad usage: one line, exit 2, nothing written', async (argv, message) => {
   const { code, out, err } = await crosspatch([...at(...argv), '--quiet']);
   expect(err).toMatch(message);
-  expect(err).toMatch(/^error: [^\n]*\n$/);
+  expect(err).toMatch(/^error: [^\n]* \[[a-z-]+\]\n$/);
   expect([code, out]).toEqual([2, '']);
   expect(await readdir(root)).not.toContain('never');
 });

@@ -88,12 +88,13 @@ function klOf(value: number | undefined): { kl_div?: number } {
 
 async function readDocument(file: string): Promise<InterventionDocument> {
   const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    throw new InputError(`--intervention ${file}: cannot be read`, { cause });
+    throw new InputError(`--intervention ${file}: cannot be read`, { id: 'file-unreadable', cause });
   });
   try {
     return parseIntervention(JSON.parse(text), file);
   } catch (error) {
-    if (error instanceof SyntaxError) throw new InputError(`${file}: no JSON`, { cause: error });
+    if (error instanceof SyntaxError)
+      throw new InputError(`${file}: no JSON`, { id: 'json-invalid', cause: error });
     throw error;
   }
 }

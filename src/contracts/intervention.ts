@@ -237,7 +237,7 @@ export function parseIntervention(input: unknown, where = 'intervention'): Inter
   if (parsed.success) return parsed.data;
   const { shown, total } = complaints(interventionDocumentSchema, parsed.error, document);
   const more = total > 1 ? ` (and ${total - 1} more)` : '';
-  throw new InputError(`${where}: ${shown[0]?.message}${more}`);
+  throw new InputError(`${where}: ${shown[0]?.message}${more}`, { id: 'intervention-invalid' });
 }
 
 /** JSON Schema of the intervention document, for editors and API clients. */

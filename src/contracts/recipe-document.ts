@@ -139,6 +139,7 @@ function setIn(target: unknown, path: readonly (string | number)[], value: unkno
     if (typeof step !== 'number' || step > target.length)
       throw new InputError(
         `--set: ${showText(String(step))}: the list has ${target.length} element(s); wanted an index from 0 to ${target.length}`,
+        { id: 'setting-invalid' },
       );
     const copy = target.slice();
     copy[step] = setIn(copy[step], rest, value);
@@ -147,6 +148,7 @@ function setIn(target: unknown, path: readonly (string | number)[], value: unkno
   if (typeof step === 'number')
     throw new InputError(
       `--set: there is no list to take element ${step} of; write the list in the file first`,
+      { id: 'setting-invalid' },
     );
   const object = isObject(target) ? target : {};
   return { ...object, [step]: setIn(Object.hasOwn(object, step) ? object[step] : undefined, rest, value) };
@@ -161,7 +163,9 @@ interface Override {
 function readOverride(text: string, schema: JsonSchemaNode): Override {
   const equals = text.indexOf('=');
   if (equals < 1)
-    throw new InputError(`--set ${showText(text)}: wanted key=value, e.g. --set sweep.prompts=20`);
+    throw new InputError(`--set ${showText(text)}: wanted key=value, e.g. --set sweep.prompts=20`, {
+      id: 'setting-invalid',
+    });
   const path = text
     .slice(0, equals)
     .trim()
@@ -177,7 +181,10 @@ function readOverride(text: string, schema: JsonSchemaNode): Override {
       : known.length > 0
         ? `known keys: ${known.join(', ')}`
         : 'it takes none';
-    throw new InputError(`--set ${showText(text)}: unknown key "${showText(String(step))}"${where}; ${hint}`);
+    throw new InputError(
+      `--set ${showText(text)}: unknown key "${showText(String(step))}"${where}; ${hint}`,
+      { id: 'setting-invalid' },
+    );
   });
   return { text, path, value: coerce(text.slice(equals + 1).trim(), schemasAt(schema, path)) };
 }

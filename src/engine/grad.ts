@@ -68,6 +68,7 @@ export function gradGraph({
     if (found === undefined) {
       throw new CrosspatchError(
         `gradGraph ${name}: ${forward.name} has no input or weight ${leaf}; it has ${[...leaves.keys()].join(', ')}`,
+        { id: 'graph-invalid' },
       );
     }
     return found;
@@ -92,7 +93,9 @@ function unbroadcast(g: Node, shape: Shape): Node {
   const axes = g.shape.flatMap((d, i) => (i < lead || d !== shape[i - lead] ? [i] : []));
   const repeated = axes.filter((i) => i >= lead);
   if (lead < 0 || repeated.some((i) => shape[i - lead] !== 1)) {
-    throw new CrosspatchError(`vjp: a gradient ${shapeText(g.shape)} does not sum to ${shapeText(shape)}`);
+    throw new CrosspatchError(`vjp: a gradient ${shapeText(g.shape)} does not sum to ${shapeText(shape)}`, {
+      id: 'graph-invalid',
+    });
   }
   return reshape(reduceSum(g, axes), shape);
 }
@@ -114,6 +117,7 @@ function outputOf(outputs: Readonly<Record<string, Node>>, name: string): Node {
   if (y === undefined) {
     throw new CrosspatchError(
       `vjp: there is no output ${name}; there are ${Object.keys(outputs).join(', ')}`,
+      { id: 'graph-invalid' },
     );
   }
   return y;
@@ -123,6 +127,7 @@ function checkedSeed(name: string, seed: Node, y: Node): Node {
   if (seed.dtype !== y.dtype || !sameShape(seed.shape, y.shape)) {
     throw new CrosspatchError(
       `vjp: seed of ${name}: wanted ${y.dtype}${shapeText(y.shape)}, got ${seed.dtype}${shapeText(seed.shape)}`,
+      { id: 'graph-invalid' },
     );
   }
   return seed;
@@ -132,6 +137,7 @@ function noGradient(x: Node, outputs: readonly string[]): never {
   const label = 'name' in x.attrs ? `${x.op} ${x.attrs.name}` : `${x.op} ${x.dtype}${shapeText(x.shape)}`;
   throw new CrosspatchError(
     `vjp: no gradient flows from ${outputs.join(', ')} to ${label}; leave it out of wrt, or seed an output that depends on it`,
+    { id: 'graph-invalid' },
   );
 }
 
@@ -150,6 +156,7 @@ function checkBound(graph: Graph): void {
       if (free !== undefined) {
         throw new CrosspatchError(
           `gradGraph ${graph.name}: ${n.op} to ${shapeText(n.shape)} uses ${free}, which no input of the gradient binds; keep an input that has it, or seed with one`,
+          { id: 'graph-invalid' },
         );
       }
     }

@@ -143,7 +143,9 @@ export const gradients: { readonly [O in Op]: GradientRule<O> } = {
       const start = end;
       const size = part.shape[axis];
       if (typeof size !== 'number')
-        throw new CrosspatchError(`concat: no gradient along an axis whose size is a name (${size})`);
+        throw new CrosspatchError(`concat: no gradient along an axis whose size is a name (${size})`, {
+          id: 'graph-invalid',
+        });
       end += size;
       return slice(dy, axis, start, end);
     });

@@ -98,13 +98,16 @@ function isFloat(dtype: DType): boolean {
 
 function wantFloat(x: Node, where: string): void {
   if (!isFloat(x.dtype))
-    throw new CrosspatchError(`${where}: wanted f32 or f64, got ${x.dtype}${shapeText(x.shape)}`);
+    throw new CrosspatchError(`${where}: wanted f32 or f64, got ${x.dtype}${shapeText(x.shape)}`, {
+      id: 'graph-invalid',
+    });
 }
 
 function wantSame(a: Node, b: Node, where: string): void {
   if (a.dtype !== b.dtype)
     throw new CrosspatchError(
       `${where}: dtypes differ: ${a.dtype}${shapeText(a.shape)} and ${b.dtype}${shapeText(b.shape)}`,
+      { id: 'graph-invalid' },
     );
 }
 
@@ -129,7 +132,7 @@ export function constant(value: Tensor): Node<'constant'> {
 export function scalar(value: number, dtype: DType): Node<'constant'> {
   if (dtype === 'f32') return constant({ dtype, shape: [], data: Float32Array.of(value) });
   if (dtype === 'f64') return constant({ dtype, shape: [], data: Float64Array.of(value) });
-  throw new CrosspatchError(`scalar: wanted f32 or f64, got ${dtype}`);
+  throw new CrosspatchError(`scalar: wanted f32 or f64, got ${dtype}`, { id: 'graph-invalid' });
 }
 
 // ── elementwise ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -197,7 +200,9 @@ export function equal(a: Node, b: Node): Node {
 export function where(condition: Node, a: Node, b: Node): Node {
   wantSame(a, b, 'where');
   if (condition.dtype !== 'bool')
-    throw new CrosspatchError(`where: wanted a bool condition, got ${condition.dtype}`);
+    throw new CrosspatchError(`where: wanted a bool condition, got ${condition.dtype}`, {
+      id: 'graph-invalid',
+    });
   const shape = broadcastShapes(condition.shape, broadcastShapes(a.shape, b.shape, 'where'), 'where');
   return node('where', [condition, a, b], {}, a.dtype, shape);
 }
@@ -206,7 +211,9 @@ export function where(condition: Node, a: Node, b: Node): Node {
 export function cast(x: Node, to: DType): Node {
   if (x.dtype === to) return x;
   if (to === 'f16' || to === 'bf16')
-    throw new CrosspatchError(`cast: ${to} is a storage type and cannot be computed`);
+    throw new CrosspatchError(`cast: ${to} is a storage type and cannot be computed`, {
+      id: 'graph-invalid',
+    });
   return node('cast', [x], { to }, to, x.shape);
 }
 
@@ -219,7 +226,9 @@ export function matmul(a: Node, b: Node, { transA = false, transB = false } = {}
   const ra = a.shape.length;
   const rb = b.shape.length;
   if (ra < 2 || rb < 2)
-    throw new CrosspatchError(`matmul: wanted rank ≥ 2, got ${shapeText(a.shape)} × ${shapeText(b.shape)}`);
+    throw new CrosspatchError(`matmul: wanted rank ≥ 2, got ${shapeText(a.shape)} × ${shapeText(b.shape)}`, {
+      id: 'graph-invalid',
+    });
   const m = a.shape[transA ? ra - 1 : ra - 2];
   const ka = a.shape[transA ? ra - 2 : ra - 1];
   const kb = b.shape[transB ? rb - 1 : rb - 2];
@@ -227,6 +236,7 @@ export function matmul(a: Node, b: Node, { transA = false, transB = false } = {}
   if (ka !== kb) {
     throw new CrosspatchError(
       `matmul: inner sizes differ: ${shapeText(a.shape)}${transA ? 'ᵀ' : ''} × ${shapeText(b.shape)}${transB ? 'ᵀ' : ''}`,
+      { id: 'graph-invalid' },
     );
   }
   const batch = broadcastShapes(a.shape.slice(0, -2), b.shape.slice(0, -2), 'matmul');
@@ -272,7 +282,9 @@ export function topTwo(x: Node): Node {
   wantFloat(x, 'topTwo');
   const width = x.shape.at(-1);
   if (typeof width !== 'number' || width < 2)
-    throw new CrosspatchError(`topTwo: wanted a last axis of 2 or more, got ${shapeText(x.shape)}`);
+    throw new CrosspatchError(`topTwo: wanted a last axis of 2 or more, got ${shapeText(x.shape)}`, {
+      id: 'graph-invalid',
+    });
   return node('topTwo', [x], {}, x.dtype, x.shape.with(-1, 3));
 }
 
@@ -288,6 +300,7 @@ export function reshape(x: Node, shape: Shape): Node {
     if (a !== b)
       throw new CrosspatchError(
         `reshape: ${shapeText(x.shape)} has ${a} elements, ${shapeText(shape)} wants ${b}`,
+        { id: 'graph-invalid' },
       );
   }
   return node('reshape', [x], { shape }, x.dtype, shape);
@@ -297,7 +310,9 @@ export function reshape(x: Node, shape: Shape): Node {
 export function expand(x: Node, shape: Shape): Node {
   if (sameShape(x.shape, shape)) return x;
   if (!sameShape(broadcastShapes(x.shape, shape, 'expand'), shape)) {
-    throw new CrosspatchError(`expand: ${shapeText(x.shape)} does not broadcast to ${shapeText(shape)}`);
+    throw new CrosspatchError(`expand: ${shapeText(x.shape)} does not broadcast to ${shapeText(shape)}`, {
+      id: 'graph-invalid',
+    });
   }
   return node('expand', [x], { shape }, x.dtype, shape);
 }
@@ -307,6 +322,7 @@ export function transpose(x: Node, perm: readonly number[]): Node {
   if (perm.length !== x.shape.length || new Set(perm).size !== perm.length) {
     throw new CrosspatchError(
       `transpose: [${perm.join(',')}] is no permutation of the axes of ${shapeText(x.shape)}`,
+      { id: 'graph-invalid' },
     );
   }
   return node(
@@ -324,7 +340,7 @@ export function transpose(x: Node, perm: readonly number[]): Node {
  */
 export function concat(parts: readonly Node[], axis: number, as?: string): Node {
   const first = parts[0];
-  if (first === undefined) throw new CrosspatchError('concat: nothing to join');
+  if (first === undefined) throw new CrosspatchError('concat: nothing to join', { id: 'graph-invalid' });
   const a = normalAxis(axis, first.shape.length, 'concat');
   let total = 0;
   for (const p of parts) {
@@ -335,6 +351,7 @@ export function concat(parts: readonly Node[], axis: number, as?: string): Node 
     if (!rest || (typeof d !== 'number' && as === undefined))
       throw new CrosspatchError(
         `concat: ${shapeText(p.shape)} does not join ${shapeText(first.shape)} on axis ${a}`,
+        { id: 'graph-invalid' },
       );
     total += Number(d);
   }
@@ -352,7 +369,9 @@ export function slice(x: Node, axis: number, start: number, end: number): Node {
   const a = normalAxis(axis, x.shape.length, 'slice');
   const n = x.shape[a];
   if (typeof n !== 'number' || start < 0 || end > n || start >= end) {
-    throw new CrosspatchError(`slice: ${start}…${end} is not inside axis ${a} of ${shapeText(x.shape)}`);
+    throw new CrosspatchError(`slice: ${start}…${end} is not inside axis ${a} of ${shapeText(x.shape)}`, {
+      id: 'graph-invalid',
+    });
   }
   return node(
     'slice',
@@ -370,6 +389,7 @@ export function gatherRows(table: Node, ids: Node): Node {
   if (ids.dtype !== 'i64' || table.shape.length !== 2) {
     throw new CrosspatchError(
       `gatherRows: wanted a table [R,D] and i64 ids, got ${shapeText(table.shape)} and ${ids.dtype}`,
+      { id: 'graph-invalid' },
     );
   }
   return node('gatherRows', [table, ids], {}, table.dtype, [...ids.shape, table.shape[1]]);
@@ -380,6 +400,7 @@ export function scatterRows(ids: Node, updates: Node, rows: number): Node {
   if (ids.dtype !== 'i64' || !sameShape(ids.shape, updates.shape.slice(0, -1))) {
     throw new CrosspatchError(
       `scatterRows: ids ${shapeText(ids.shape)} do not index updates ${shapeText(updates.shape)}`,
+      { id: 'graph-invalid' },
     );
   }
   return node('scatterRows', [ids, updates], { rows }, updates.dtype, [rows, updates.shape.at(-1) as Dim]);
@@ -398,7 +419,9 @@ export function rmsNorm(x: Node, w: Node, eps: number): Node {
   wantFloat(x, 'rmsNorm');
   wantSame(x, w, 'rmsNorm');
   if (w.shape.length !== 1 || w.shape[0] !== x.shape.at(-1)) {
-    throw new CrosspatchError(`rmsNorm: gain ${shapeText(w.shape)} does not fit ${shapeText(x.shape)}`);
+    throw new CrosspatchError(`rmsNorm: gain ${shapeText(w.shape)} does not fit ${shapeText(x.shape)}`, {
+      id: 'graph-invalid',
+    });
   }
   return node('rmsNorm', [x, w], { eps }, x.dtype, x.shape);
 }
@@ -430,6 +453,7 @@ export function rotary(
   ) {
     throw new CrosspatchError(
       `rotary: x ${shapeText(x.shape)} with ${heads} heads does not fit cos ${shapeText(cos.shape)} and sin ${shapeText(sin.shape)}`,
+      { id: 'graph-invalid' },
     );
   }
   return node('rotary', [x, cos, sin], { heads, inverse }, x.dtype, x.shape);
@@ -464,6 +488,7 @@ export function attention(q: Node, k: Node, v: Node, mask: Node, attrs: OpAttrs[
   if (!fits || !masks) {
     throw new CrosspatchError(
       `attention: q ${shapeText(q.shape)} (${heads} heads), k ${shapeText(k.shape)} (${kvHeads} heads), v ${shapeText(v.shape)}, mask ${shapeText(mask.shape)} do not fit`,
+      { id: 'graph-invalid' },
     );
   }
   return node('attention', [q, k, v, mask], attrs, q.dtype, q.shape);
@@ -521,7 +546,9 @@ export function leavesOf(graph: Graph, op: 'input' | 'weight'): Map<string, Node
     const { name } = n.attrs;
     const other = found.get(name);
     if (other !== undefined && other !== n)
-      throw new CrosspatchError(`graph ${graph.name}: two different ${op}s are called ${name}`);
+      throw new CrosspatchError(`graph ${graph.name}: two different ${op}s are called ${name}`, {
+        id: 'graph-invalid',
+      });
     found.set(name, n);
   }
   return found;

@@ -41,6 +41,7 @@ function evaluate<O extends Op>(
     const from = n.inputs.map((i) => shapeText((values.get(i) as Value).shape)).join(', ');
     throw new CrosspatchError(
       `interpret ${graph.name}: ${n.op} of ${from}: wanted ${shapeText(n.shape)} = ${shapeText(shape)}, got ${data.length} elements`,
+      { id: 'graph-invalid' },
     );
   }
   return { shape, data };
@@ -64,7 +65,8 @@ function bindFeeds(graph: Graph, feeds: Readonly<Record<string, Tensor>>): DimBi
       }
     }
   }
-  if (problems.length > 0) throw new CrosspatchError(`interpret ${graph.name}: ${problems.join('; ')}`);
+  if (problems.length > 0)
+    throw new CrosspatchError(`interpret ${graph.name}: ${problems.join('; ')}`, { id: 'graph-invalid' });
   return bindings;
 }
 

@@ -184,6 +184,7 @@ export const kernels: { readonly [O in Op]: Kernel<O> } = {
 };
 
 function rowOf(op: string, id: number, rows: number): number {
-  if (id < 0 || id >= rows) throw new CrosspatchError(`${op}: wanted ids in 0…${rows - 1}, got ${id}`);
+  if (id < 0 || id >= rows)
+    throw new CrosspatchError(`${op}: wanted ids in 0…${rows - 1}, got ${id}`, { id: 'graph-invalid' });
   return id;
 }

@@ -56,7 +56,8 @@ export function handle(t: Tensor): Handle {
 /** The engine's view of an ONNX Runtime tensor, without copying. */
 export function unhandle(h: Handle): Tensor {
   const dtype = engineType[h.type];
-  if (dtype === undefined) throw new CrosspatchError(`session: output of type ${h.type} is not supported`);
+  if (dtype === undefined)
+    throw new CrosspatchError(`session: output of type ${h.type} is not supported`, { id: 'runtime-failed' });
   return { dtype, shape: h.dims, data: h.data as Float32Array };
 }
 
@@ -173,7 +174,7 @@ export class Session implements Owned {
   }
 
   #error(what: string, cause?: unknown): CrosspatchError {
-    return new CrosspatchError(`session ${this.graph.name}: ${what}`, { cause });
+    return new CrosspatchError(`session ${this.graph.name}: ${what}`, { id: 'runtime-failed', cause });
   }
 
   /** Zeroed tensors of the outputs' shapes for these feeds, to be passed as `into`. */
@@ -258,7 +259,9 @@ function bindQuickly(shape: Node['shape'], sizes: readonly number[], bindings: D
 export async function compile(graph: Graph, options: CompileOptions = {}): Promise<Session> {
   const { provider = 'cpu', weights = {}, weightsFolder, threads, fused = provider === 'cpu' } = options;
   if (weightsFolder !== undefined && !existsSync(weightsFolder))
-    throw new InputError(`session ${graph.name}: the weights folder ${weightsFolder} does not exist`);
+    throw new InputError(`session ${graph.name}: the weights folder ${weightsFolder} does not exist`, {
+      id: 'runtime-failed',
+    });
   const create = () =>
     createOrtSession(emitOnnx(graph, { target: fused ? 'cpu' : 'portable', weights }), {
       provider,
@@ -277,7 +280,7 @@ export async function compile(graph: Graph, options: CompileOptions = {}): Promi
     if (error instanceof CrosspatchError) throw error;
     throw new CrosspatchError(
       `session ${graph.name}: the model could not be loaded on ${provider}: ${errorLine(error)}`,
-      { cause: error },
+      { id: 'runtime-failed', cause: error },
     );
   }
 }

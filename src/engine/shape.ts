@@ -25,7 +25,10 @@ export function broadcastShapes(a: Shape, b: Shape, where: string): Shape {
     const db = b[b.length - rank + i] ?? 1;
     if (da === db || db === 1) out.push(da);
     else if (da === 1) out.push(db);
-    else throw new CrosspatchError(`${where}: shapes ${shapeText(a)} and ${shapeText(b)} do not broadcast`);
+    else
+      throw new CrosspatchError(`${where}: shapes ${shapeText(a)} and ${shapeText(b)} do not broadcast`, {
+        id: 'graph-invalid',
+      });
   }
   return out;
 }
@@ -34,7 +37,9 @@ export function broadcastShapes(a: Shape, b: Shape, where: string): Shape {
 export function normalAxis(axis: number, rank: number, where: string): number {
   const a = axis < 0 ? axis + rank : axis;
   if (!Number.isInteger(a) || a < 0 || a >= rank)
-    throw new CrosspatchError(`${where}: axis ${axis} is out of range for rank ${rank}`);
+    throw new CrosspatchError(`${where}: axis ${axis} is out of range for rank ${rank}`, {
+      id: 'graph-invalid',
+    });
   return a;
 }
 
@@ -49,7 +54,9 @@ export function bindShape(
   where: string,
 ): void {
   const fail = (): never => {
-    throw new CrosspatchError(`${where}: wanted shape ${shapeText(shape)}, got ${shapeText(sizes)}`);
+    throw new CrosspatchError(`${where}: wanted shape ${shapeText(shape)}, got ${shapeText(sizes)}`, {
+      id: 'graph-invalid',
+    });
   };
   if (shape.length !== sizes.length) fail();
   shape.forEach((dim, i) => {
@@ -63,6 +70,7 @@ export function bindShape(
     else if (bound !== size) {
       throw new CrosspatchError(
         `${where}: ${dim} is ${bound} elsewhere, but shape ${shapeText(sizes)} makes it ${size}`,
+        { id: 'graph-invalid' },
       );
     }
   });
@@ -75,7 +83,8 @@ export function resolveDim(dim: Dim, bindings: DimBindings): number {
   if (whole !== undefined) return whole;
   return dim.split('*').reduce((product, factor) => {
     const n = /^\d+$/.test(factor) ? Number(factor) : bindings.get(factor);
-    if (n === undefined) throw new CrosspatchError(`size ${dim}: ${factor} is bound by no input`);
+    if (n === undefined)
+      throw new CrosspatchError(`size ${dim}: ${factor} is bound by no input`, { id: 'graph-invalid' });
     return product * n;
   }, 1);
 }

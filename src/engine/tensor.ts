@@ -51,6 +51,7 @@ export function tensor<D extends DType>(dtype: D, shape: readonly number[], data
   if (data.length !== sizeOf(shape)) {
     throw new CrosspatchError(
       `tensor: shape [${shape.join(',')}] wants ${sizeOf(shape)} elements, got ${data.length}`,
+      { id: 'graph-invalid' },
     );
   }
   return { dtype, shape, data };

@@ -62,13 +62,15 @@ export async function applyIntervention(
   options: ApplyOptions = {},
 ): Promise<AppliedIntervention> {
   const document = parseIntervention(intervention);
-  if (prompts.length === 0) throw new InputError('intervention: no prompt was given');
+  if (prompts.length === 0)
+    throw new InputError('intervention: no prompt was given', { id: 'intervention-invalid' });
   if (
     document.model !== undefined &&
     ![model.checkpoint.path, basename(model.checkpoint.path)].includes(document.model)
   )
     throw new InputError(
       `intervention: made for the model ${document.model}, this one is ${basename(model.checkpoint.path)}`,
+      { id: 'map-mismatch' },
     );
   const rows = prompts.map((prompt) => promptTokens(model.tokenizer, prompt));
   const edits: CompiledEdit[] = [];
@@ -155,7 +157,9 @@ function run(
   names.forEach((row, b) => {
     const promptLength = rows[row]?.ids.length;
     if (promptLength === undefined)
-      throw new InputError(`intervention: compiled for ${rows.length} prompts, the run has a row ${row}`);
+      throw new InputError(`intervention: compiled for ${rows.length} prompts, the run has a row ${row}`, {
+        id: 'intervention-invalid',
+      });
     const start = starts[b];
     takeMeans(
       edits,
@@ -206,7 +210,9 @@ function vectorAt(
   if (vectors.kind === 'prompt_mean') {
     const mean = means?.get(row);
     if (mean === undefined)
-      throw new InputError('intervention: the mean of the prompt is not known before the prompt has run');
+      throw new InputError('intervention: the mean of the prompt is not known before the prompt has run', {
+        id: 'intervention-invalid',
+      });
     return mean;
   }
   const values = vectors.ofRow[row];
@@ -240,7 +246,9 @@ function effectOf(e: CompiledEdit, row: number, expectNoop: boolean): Interventi
   const { positions, ratios, fired } = e.done[row];
   if (!expectNoop && ratios === 0) {
     const why = fired === 0 ? 'never fired' : `fired at ${fired} tokens and changed nothing`;
-    throw new InputError(`${e.where}: ${why} in prompt ${row}; an intervention without effect is an error`);
+    throw new InputError(`${e.where}: ${why} in prompt ${row}; an intervention without effect is an error`, {
+      id: 'no-effect',
+    });
   }
   return {
     hook: e.hook,
@@ -256,7 +264,7 @@ function refuseZero(edit: Intervention, vectors: EditVectors, where: string): vo
     edit.op === 'project' || edit.op === 'clamp' || ('normalize' in edit && edit.normalize !== 'none');
   if (!directed || vectors.kind !== 'values') return;
   if (vectors.ofRow.some((v) => norm(v) === 0))
-    throw new InputError(`${where}: the vector is zero; it has no direction`);
+    throw new InputError(`${where}: the vector is zero; it has no direction`, { id: 'vector-invalid' });
 }
 
 function refuseOverlap(edits: readonly CompiledEdit[]): void {
@@ -272,5 +280,6 @@ function refuseOverlap(edits: readonly CompiledEdit[]): void {
 function meet(a: CompiledEdit, b: CompiledEdit): InputError {
   return new InputError(
     `${a.where} and ${b.where} meet at one position, and the document says conflict: error`,
+    { id: 'intervention-invalid' },
   );
 }

@@ -57,11 +57,15 @@ export function checkPatch(patch: Patch, model: Pick<Decoder, 'config' | 'nLayer
   const { block, positions, values } = patch;
   const { dModel } = model.config;
   if (!Number.isInteger(block) || block < 0 || block >= model.nLayers)
-    throw new InputError(`${where}: block ${block}; the model has blocks 0…${model.nLayers - 1}`);
-  if (positions.length === 0) throw new InputError(`${where}: no position was given`);
+    throw new InputError(`${where}: block ${block}; the model has blocks 0…${model.nLayers - 1}`, {
+      id: 'block-unknown',
+    });
+  if (positions.length === 0)
+    throw new InputError(`${where}: no position was given`, { id: 'intervention-invalid' });
   if (values.length !== positions.length * dModel)
     throw new InputError(
       `${where}: wanted ${positions.length} × ${dModel} numbers (positions × width), got ${values.length}`,
+      { id: 'intervention-invalid' },
     );
 }
 
@@ -102,7 +106,9 @@ export async function captureResiduals(
   const d = decoder.config.dModel;
   const last = Math.max(...blocks);
   if (blocks.length === 0 || Math.min(...blocks) < 0 || last >= decoder.nLayers)
-    throw new InputError(`capture: blocks ${blocks.join(', ')}; the model has 0…${decoder.nLayers - 1}`);
+    throw new InputError(`capture: blocks ${blocks.join(', ')}; the model has 0…${decoder.nLayers - 1}`, {
+      id: 'block-unknown',
+    });
   const out: Float32Array[][] = rows.map(() => blocks.map(() => new Float32Array(0)));
   const order = rows.map((_, i) => i).sort((a, b) => rows[a].ids.length - rows[b].ids.length || a - b);
   for (let at = 0; at < order.length; at += batch) {
@@ -132,7 +138,9 @@ function gather(data: Float32Array, row: CaptureRow, firstColumn: number, d: num
   const values = new Float32Array(row.positions.length * d);
   row.positions.forEach((position, i) => {
     if (position < 0 || position >= row.ids.length)
-      throw new CrosspatchError(`capture: position ${position} of a row of ${row.ids.length} tokens`);
+      throw new CrosspatchError(`capture: position ${position} of a row of ${row.ids.length} tokens`, {
+        id: 'intervention-invalid',
+      });
     const from = (firstColumn + position) * d;
     values.set(data.subarray(from, from + d), i * d);
   });

@@ -59,7 +59,7 @@ export function selectTokens(
     drop(holding(tokenIds(selection.exclude_prompt_tokens, tokenizer, where), prompt));
   const generated = generatedRule(selection);
   if (chosen.size === 0 && generated === undefined)
-    throw new InputError(`${where}: selects no token of a prompt of ${n} tokens`);
+    throw new InputError(`${where}: selects no token of a prompt of ${n} tokens`, { id: 'span-invalid' });
   return { prompt: [...chosen].sort((a, b) => a - b), generated };
 }
 
@@ -89,7 +89,9 @@ function matched(
   where: string,
 ): number[] {
   if (text === undefined || encoding === undefined)
-    throw new InputError(`${where}: a text match needs a prompt given as text, got token ids`);
+    throw new InputError(`${where}: a text match needs a prompt given as text, got token ids`, {
+      id: 'span-invalid',
+    });
   const {
     text: needle,
     after,
@@ -103,12 +105,14 @@ function matched(
   if (kept.length === 0)
     throw new InputError(
       `${where}: ${JSON.stringify(needle)} (occurrence ${occurrence}) was not found; it occurs ${starts.length} times in ${JSON.stringify(text.slice(0, 60))}…`,
+      { id: 'text-not-found' },
     );
   return kept.flatMap((start) => {
     const end = start + needle.length;
     const touched = encoding.offsets.flatMap(([a, b], i) => (a < end && b > start && b > a ? [i] : []));
     const last = touched.at(-1);
-    if (last === undefined) throw new InputError(`${where}: no token covers ${JSON.stringify(needle)}`);
+    if (last === undefined)
+      throw new InputError(`${where}: no token covers ${JSON.stringify(needle)}`, { id: 'text-not-found' });
     return [...range(touched[0], Math.min(ids.length, last + 1 + after))];
   });
 }
@@ -122,7 +126,10 @@ function contrasted(
   const other = promptTokens(tokenizer, text).ids;
   const { start, endA } = differingSpan(prompt.ids, other);
   const end = Math.min(prompt.ids.length, endA + after);
-  if (end <= start) throw new InputError(`${where}: the prompt has no token of its own against the contrast`);
+  if (end <= start)
+    throw new InputError(`${where}: the prompt has no token of its own against the contrast`, {
+      id: 'span-invalid',
+    });
   return range(start, end);
 }
 
@@ -146,7 +153,9 @@ function windowed([from, to]: readonly [number, number | null], n: number): Iter
 function inside(position: number, n: number, where: string): number {
   const p = position < 0 ? n + position : position;
   if (p < 0 || p >= n)
-    throw new InputError(`${where}: prompt position ${position} is outside a prompt of ${n} tokens`);
+    throw new InputError(`${where}: prompt position ${position} is outside a prompt of ${n} tokens`, {
+      id: 'span-invalid',
+    });
   return p;
 }
 
@@ -159,6 +168,7 @@ function tokenIds(tokens: readonly (number | string)[], tokenizer: Tokenizer, wh
       if (id === undefined)
         throw new InputError(
           `${where}: ${JSON.stringify(token)} is ${ids.length} tokens, wanted one; use match for spans`,
+          { id: 'span-invalid' },
         );
       return id;
     }),

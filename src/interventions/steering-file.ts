@@ -24,7 +24,10 @@ export async function readVector(path: string, key: string): Promise<VectorTenso
   const found = tensors.get(key);
   if (found !== undefined) return found;
   const names = [...(await readAll(path, () => true)).keys()];
-  throw new InputError(`vector file ${path}: holds no tensor ${key}; it has ${names.slice(0, 8).join(', ')}`);
+  throw new InputError(
+    `vector file ${path}: holds no tensor ${key}; it has ${names.slice(0, 8).join(', ')}`,
+    { id: 'vector-invalid' },
+  );
 }
 
 /** All `direction.{L}` of a file, by block. Throws {@link InputError} when there is none, or one is not a vector. */
@@ -34,11 +37,14 @@ export async function readSteeringVectors(path: string): Promise<Map<number, Flo
     if (shape.length !== 1)
       throw new InputError(
         `steering vectors ${path}: ${name} has shape [${shape.join(',')}], wanted one dimension`,
+        { id: 'vector-invalid' },
       );
     out.set(Number(DIRECTION.exec(name)![1]), data);
   }
   if (out.size === 0)
-    throw new InputError(`steering vectors ${path}: wanted tensors direction.0, direction.1, …, found none`);
+    throw new InputError(`steering vectors ${path}: wanted tensors direction.0, direction.1, …, found none`, {
+      id: 'vector-invalid',
+    });
   return new Map([...out].sort(([a], [b]) => a - b));
 }
 
@@ -86,7 +92,9 @@ function readGgufTensors(path: string, wanted: (name: string) => boolean): Map<s
     for (const { name, type, shape, offset, byteLength } of tensors.values()) {
       if (!wanted(name)) continue;
       if (type.name !== 'F32' && type.name !== 'F16')
-        throw new InputError(`vector file ${path}: ${name} is ${type.name}, wanted F32 or F16`);
+        throw new InputError(`vector file ${path}: ${name} is ${type.name}, wanted F32 or F16`, {
+          id: 'vector-invalid',
+        });
       out.set(name, { shape, data: decodeToFloat32(type.name, source.read(offset, byteLength)) });
     }
     return out;
@@ -99,6 +107,6 @@ function openSource(path: string): ReturnType<typeof fileSource> {
   try {
     return fileSource(path);
   } catch (cause) {
-    throw new InputError(`vector file ${path}: cannot be opened`, { cause });
+    throw new InputError(`vector file ${path}: cannot be opened`, { id: 'vector-invalid', cause });
   }
 }

@@ -122,6 +122,7 @@ async function runVectors(
   if (map === undefined && model.config.dModel !== target.config.dModel)
     throw new InputError(
       `${where}: activations of width ${model.config.dModel} do not fit a model of width ${target.config.dModel}; give a map`,
+      { id: 'vector-invalid' },
     );
   const donors = prompts.map((prompt) => donorPrompt(target, source, prompt, where));
   const places = donors.map((donor, row) => {
@@ -159,7 +160,9 @@ async function runVectors(
 
 async function opened(name: string, { openModel }: Resolvers, where: string): Promise<LanguageModel> {
   if (openModel === undefined)
-    throw new InputError(`${where}: another model (${name}) cannot be opened here`);
+    throw new InputError(`${where}: another model (${name}) cannot be opened here`, {
+      id: 'intervention-invalid',
+    });
   return openModel(name);
 }
 
@@ -172,7 +175,8 @@ async function mapped(
   { loadMap }: Resolvers,
   where: string,
 ): Promise<RowMap> {
-  if (loadMap === undefined) throw new InputError(`${where}: the map ${folder} cannot be loaded here`);
+  if (loadMap === undefined)
+    throw new InputError(`${where}: the map ${folder} cannot be loaded here`, { id: 'intervention-invalid' });
   return loadMap(folder, { source, sourceHook, target, targetHook: edit.hook });
 }
 
@@ -186,11 +190,14 @@ function donorPrompt(
   if (source.prompt !== undefined) return promptTokens(target.tokenizer, source.prompt);
   const replace = source.replace ?? {};
   if (prompt.text === undefined)
-    throw new InputError(`${where}: \`replace\` needs prompts given as text, got token ids`);
+    throw new InputError(`${where}: \`replace\` needs prompts given as text, got token ids`, {
+      id: 'intervention-invalid',
+    });
   for (const text of Object.keys(replace))
     if (!prompt.text.includes(text))
       throw new InputError(
         `${where}: ${JSON.stringify(text)} to be replaced is not in ${JSON.stringify(prompt.text.slice(0, 60))}…`,
+        { id: 'text-not-found' },
       );
   return promptTokens(target.tokenizer, replaceAll(prompt.text, replace));
 }
@@ -206,7 +213,9 @@ function donorRule(
   const rule = replaceInSelection(tokens, source.replace ?? {});
   if (rule.contrast === undefined) return rule;
   if (text === undefined)
-    throw new InputError(`${where}: a contrast needs prompts given as text, got token ids`);
+    throw new InputError(`${where}: a contrast needs prompts given as text, got token ids`, {
+      id: 'intervention-invalid',
+    });
   return { ...rule, contrast: { ...rule.contrast, text } };
 }
 
@@ -227,7 +236,9 @@ function inModel(
     positions: positions.map((p) => {
       const at = sourceOf[p];
       if (at < 0)
-        throw new InputError(`${where}: no token of the other model ends at or before position ${p}`);
+        throw new InputError(`${where}: no token of the other model ends at or before position ${p}`, {
+          id: 'intervention-invalid',
+        });
       return at;
     }),
   };
@@ -295,11 +306,14 @@ function checkCounts(
     if (n !== wanted || generates !== undefined)
       throw new InputError(
         `${where}: ${n} vectors for ${wanted} positions of prompt ${row}${generates === undefined ? '' : ' and the generated ones'}; give one vector, or one a position`,
+        { id: 'vector-invalid' },
       );
   });
   return ofRow;
 }
 
 function wrongWidth(where: string, got: number, wanted: number): InputError {
-  return new InputError(`${where}: a vector of ${got} numbers does not fit a model of width ${wanted}`);
+  return new InputError(`${where}: a vector of ${got} numbers does not fit a model of width ${wanted}`, {
+    id: 'vector-invalid',
+  });
 }

@@ -91,7 +91,7 @@ export function hiddenWidth(
   const named = { source: dx, geometric: Math.floor(Math.sqrt(dx * dy)), wide: 4 * dx };
   const h = typeof hidden === 'number' ? hidden : named[hidden];
   if (!Number.isInteger(h) || h < 1)
-    throw new InputError(`map autoencoder: wanted hidden ≥ 1, got ${hidden}`);
+    throw new InputError(`map autoencoder: wanted hidden ≥ 1, got ${hidden}`, { id: 'setting-invalid' });
   return h;
 }
 

@@ -13,6 +13,7 @@ export async function fitIdentity(data: FitData, _settings: unknown, _context: F
   if (dx !== dy)
     throw new InputError(
       `map identity: wanted models of one width, got ${dx} and ${dy}; leave this control out`,
+      { id: 'fit-impossible' },
     );
   return { body: identityBody(), rows: 0, seconds: 0, settings: {} };
 }

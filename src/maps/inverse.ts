@@ -17,7 +17,7 @@ export const TRUNCATE_RTOL = 0.05;
 export function pseudoInverseMap(map: ActivationMap, rtol?: number): ActivationMap {
   const { weight, bias } = map.body.tensors;
   if (weight === undefined || bias === undefined)
-    throw new InputError(`inverse: wanted an affine map, got ${map.kind}`);
+    throw new InputError(`inverse: wanted an affine map, got ${map.kind}`, { id: 'map-mismatch' });
   const from = performance.now();
   const [dy, dx] = weight.shape as [number, number];
   const { matrix, rank } = pseudoInverse(Float64Array.from(weight.data), dy, dx, rtol);
@@ -45,7 +45,7 @@ export function pseudoInverseMap(map: ActivationMap, rtol?: number): ActivationM
 export async function unregularisedAffine(data: FitData, context: FitContext): Promise<ActivationMap> {
   const { gram, seconds } = await momentsOf(data.train, leftOut(context.fit), context);
   const [fit] = ridge(gram, [0]);
-  if (fit === undefined) throw new InputError('inverse: no fit');
+  if (fit === undefined) throw new InputError('inverse: no fit', { id: 'map-mismatch' });
   return makeMap(
     'affine',
     { body: affineOf(fit, gram.dx, gram.dy), rows: gram.count, seconds, settings: { lambda: 0 } },

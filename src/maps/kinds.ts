@@ -69,6 +69,7 @@ export async function fitMap(
     if (source.dx !== context.source.width || source.dy !== context.target.width)
       throw new InputError(
         `map ${settings.kind}: wanted rows ${context.source.width}→${context.target.width}, got ${source.dx}→${source.dy}`,
+        { id: 'map-mismatch' },
       );
   const fitKind = fits[settings.kind] as (d: FitData, s: FitSettings, c: FitContext) => Promise<Fitted>;
   const fitted = await fitKind(data, settings, context);

@@ -88,7 +88,8 @@ export class ActivationMap {
   readonly sourceMean: Float32Array;
 
   constructor(record: MapRecord, body: MapBody, sourceMean: Float32Array) {
-    if (!MAP_FITS.includes(record.fit)) throw new InputError(`map: no such fit ${record.fit}`);
+    if (!MAP_FITS.includes(record.fit))
+      throw new InputError(`map: no such fit ${record.fit}`, { id: 'map-damaged' });
     this.record = record;
     this.body = body;
     this.sourceMean = sourceMean;
@@ -119,6 +120,7 @@ export class ActivationMap {
     if (rows.length !== n * this.source.width)
       throw new InputError(
         `map ${this.kind}: wanted ${n} rows of width ${this.source.width}, got ${rows.length} numbers`,
+        { id: 'map-mismatch' },
       );
     return this.body.apply(rows, n, context);
   }
@@ -148,6 +150,7 @@ export class ActivationMap {
         if (made[key] !== given[key])
           throw new InputError(
             `map ${this.kind}: was made for ${side} ${key} ${made[key]} (${made.name}), got ${given[key]}; fit it anew`,
+            { id: 'map-mismatch' },
           );
   }
 }

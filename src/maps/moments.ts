@@ -50,7 +50,9 @@ async function accumulate(
       onProgress({ stage, done: gram.count, unit: 'rows' });
     }
     if (gram.count < 2)
-      throw new InputError(`map fit: ${gram.count} rows are left to fit on; capture more text`);
+      throw new InputError(`map fit: ${gram.count} rows are left to fit on; capture more text`, {
+        id: 'fit-impossible',
+      });
     return { gram, seconds };
   } finally {
     await session[Symbol.asyncDispose]();
@@ -67,7 +69,8 @@ async function ortProducts(): Promise<{ matmulTN: MatmulTN; session: Session }> 
       x: { dtype: 'f64', shape: [rows, dx], data: a },
       y: { dtype: 'f64', shape: [rows, dy], data: b },
     });
-    if (product?.dtype !== 'f64') throw new CrosspatchError('moments: the product is not float64');
+    if (product?.dtype !== 'f64')
+      throw new CrosspatchError('moments: the product is not float64', { id: 'fit-impossible' });
     return product.data as Float64Array;
   };
   return { matmulTN, session };

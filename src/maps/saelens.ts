@@ -69,6 +69,7 @@ function skipTranscoder(map: ActivationMap): Record<string, MapTensor> {
   if (w1 === undefined || w2 === undefined)
     throw new InputError(
       `export saelens: a ${map.kind} map is not of the form skip_transcoder; export an affine, mean or autoencoder map`,
+      { id: 'map-mismatch' },
     );
   return {
     W_enc: transposed(w1),

@@ -8,6 +8,8 @@ import type { FitContext, FitData, Fitted } from './fit.ts';
 
 export async function fitShuffled(data: FitData, _settings: unknown, context: FitContext): Promise<Fitted> {
   if (data.shuffled === undefined)
-    throw new InputError('map shuffled: wanted rows made with shuffledTexts (data.shuffled), got none');
+    throw new InputError('map shuffled: wanted rows made with shuffledTexts (data.shuffled), got none', {
+      id: 'fit-impossible',
+    });
   return ridgeOn(data.shuffled.train, data.shuffled.validation, LAMBDAS, context);
 }

@@ -69,11 +69,16 @@ export async function loadMap(path: string): Promise<ActivationMap> {
   try {
     value = JSON.parse(await readFile(file, 'utf8'));
   } catch (cause) {
-    throw new InputError(`${path}: wanted a folder with map.json, made by map fit`, { cause });
+    throw new InputError(`${path}: wanted a folder with map.json, made by map fit`, {
+      id: 'map-damaged',
+      cause,
+    });
   }
   const parsed = recordSchema.safeParse(value);
   if (!parsed.success)
-    throw new InputError(`${file}: ${z.prettifyError(parsed.error).replace(/\s*\n\s*/g, ' ')}`);
+    throw new InputError(`${file}: ${z.prettifyError(parsed.error).replace(/\s*\n\s*/g, ' ')}`, {
+      id: 'map-damaged',
+    });
   const { format: _format, version: _version, curves, ...record } = parsed.data;
   const tensors: Record<string, MapTensor> = {};
   for (const info of (await readSafetensors(join(path, 'map.safetensors'))).tensors)
@@ -81,7 +86,9 @@ export async function loadMap(path: string): Promise<ActivationMap> {
   const { [SOURCE_MEAN]: sourceMean, ...own } = tensors;
   const { width } = record.source;
   if (sourceMean?.data.length !== width)
-    throw new InputError(`${path}: map.safetensors does not belong to map.json (width ${width})`);
+    throw new InputError(`${path}: map.safetensors does not belong to map.json (width ${width})`, {
+      id: 'map-damaged',
+    });
   const whole = { ...record, curves };
   return rebuilt(() => new ActivationMap(whole, bodies[record.kind](own), sourceMean.data), whole, path);
 }
@@ -97,6 +104,6 @@ function rebuilt(make: () => ActivationMap, { kind, target }: MapRecord, path: s
   }
   throw new InputError(
     `${path}: map.safetensors is not that of a map of kind ${kind} to width ${target.width}; fit it anew`,
-    { cause },
+    { id: 'map-damaged', cause },
   );
 }

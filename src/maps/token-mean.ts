@@ -17,6 +17,7 @@ export function tokenMeanBody(tensors: Readonly<Record<string, MapTensor>>): Map
       if (ids?.length !== n)
         throw new InputError(
           `map token-mean: wanted the target's token of each of ${n} rows, got ${ids?.length ?? 0}`,
+          { id: 'fit-impossible' },
         );
       const out = new Float32Array(n * d);
       for (let i = 0; i < n; i++) {
@@ -51,7 +52,10 @@ export async function fitTokenMean(data: FitData, _settings: unknown, context: F
     rows += block.n;
     seconds += (performance.now() - from) / 1000;
   }
-  if (rows === 0) throw new InputError('map token-mean: no rows are left to fit on; capture more text');
+  if (rows === 0)
+    throw new InputError('map token-mean: no rows are left to fit on; capture more text', {
+      id: 'fit-impossible',
+    });
   const met = [...sums].sort((a, b) => a[0] - b[0]);
   const means = new Float32Array(met.length * dy);
   met.forEach(([, { n, sum }], i) => {

@@ -54,14 +54,18 @@ export function checkDecode(
   const { maxNewTokens = DEFAULT_NEW_TOKENS, seed = 0, rows } = options;
   checkSampling(options);
   if (!Number.isInteger(maxNewTokens) || maxNewTokens < 1)
-    throw new InputError(`max new tokens: wanted an integer ≥ 1, got ${maxNewTokens}`);
-  if (!Number.isInteger(seed)) throw new InputError(`seed: wanted an integer, got ${seed}`);
+    throw new InputError(`max new tokens: wanted an integer ≥ 1, got ${maxNewTokens}`, {
+      id: 'option-invalid',
+    });
+  if (!Number.isInteger(seed))
+    throw new InputError(`seed: wanted an integer, got ${seed}`, { id: 'option-invalid' });
   prompts.forEach(({ length }, b) => {
     const where = `generate: prompt ${rows?.[b] ?? b}`;
-    if (length === 0) throw new InputError(`${where} has no tokens`);
+    if (length === 0) throw new InputError(`${where} has no tokens`, { id: 'prompt-invalid' });
     if (length + maxNewTokens > config.contextLength)
       throw new InputError(
         `${where}: ${length} tokens + ${maxNewTokens} new ones exceed the model's context of ${config.contextLength}; shorten it or ask for fewer`,
+        { id: 'prompt-invalid' },
       );
   });
 }
@@ -122,6 +126,7 @@ export async function* decodeSteps(
       if (Number.isNaN(best.gap))
         throw new CrosspatchError(
           `generate: row ${names[row]}: no logit is a number at new token ${n}; a hook or the weights hold NaN or infinity`,
+          { id: 'not-a-number' },
         );
       const id = sampler.greedy ? best.index : sampler.draw(tokens, draws[row] as Rng);
       const finish = stops.has(id) ? 'stop' : n === maxNewTokens ? 'length' : undefined;
@@ -229,7 +234,8 @@ function lastNormalized(
   const columns = residual.tensor.shape[1] as number;
   const rows = buffers?.rows ?? zeros('f32', [batch, d]);
   residual.counts.forEach((n, b) => {
-    if (n === 0) throw new InputError(`generate: prompt ${context.rows[b]} has no tokens`);
+    if (n === 0)
+      throw new InputError(`generate: prompt ${context.rows[b]} has no tokens`, { id: 'prompt-invalid' });
     const from = (b * columns + n - 1) * d;
     rows.data.set(residual.tensor.data.subarray(from, from + d), b * d);
   });

@@ -116,11 +116,13 @@ export function parseHookName(name: string, nLayers: number): HookPoint {
     if (match === null) continue;
     const digits = match.slice(1).find((g) => g !== undefined);
     const layer = digits === undefined ? -1 : Number(digits);
-    if (layer >= nLayers) throw new InputError(`hook ${name}: the model has blocks 0…${nLayers - 1}`);
+    if (layer >= nLayers)
+      throw new InputError(`hook ${name}: the model has blocks 0…${nLayers - 1}`, { id: 'block-unknown' });
     return { site, layer };
   }
   throw new InputError(
     `hook ${JSON.stringify(name)} is not known; use for example hook_embed, blocks.3.hook_resid_post, blocks.3.hook_resid_mid, blocks.3.hook_attn_out, ln_final.hook_normalized`,
+    { id: 'hook-unknown' },
   );
 }
 
@@ -214,11 +216,13 @@ export class HookTable {
       if (!isTensorLike(replacement))
         throw new InputError(
           `hook at ${name}: wanted nothing or a tensor back, got ${replacement instanceof Promise ? 'a promise; hooks are synchronous' : typeof replacement}`,
+          { id: 'hook-result' },
         );
       if (replacement.data === activation.data) continue;
       if (shapeText(replacement.shape) !== shapeText(activation.shape)) {
         throw new InputError(
           `hook at ${name}: wanted a replacement of shape ${shapeText(activation.shape)}, got ${shapeText(replacement.shape)}`,
+          { id: 'hook-result' },
         );
       }
       activation.data.set(replacement.data);

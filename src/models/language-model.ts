@@ -102,7 +102,7 @@ export class LanguageModel implements Owned {
   /** Ids of text (special tokens added) or ids themselves, a list a row. */
   toTokens(input: ModelInput): number[][] {
     if (typeof input === 'string') return [this.tokenizer.encodeIds(input, { addSpecialTokens: 'auto' })];
-    if (input.length === 0) throw new InputError('model input: nothing was given');
+    if (input.length === 0) throw new InputError('model input: nothing was given', { id: 'prompt-invalid' });
     if (typeof input[0] === 'number') return [input.slice() as number[]];
     return (input as readonly (string | readonly number[])[]).map((row) =>
       typeof row === 'string' ? this.tokenizer.encodeIds(row, { addSpecialTokens: 'auto' }) : row.slice(),
@@ -123,6 +123,7 @@ export class LanguageModel implements Owned {
     if (found.length !== 1)
       throw new InputError(
         `getTokenPosition: ${JSON.stringify(token)} occurs ${found.length} times, wanted once`,
+        { id: 'text-not-found' },
       );
     return found[0] as number;
   }
@@ -209,7 +210,8 @@ export class LanguageModel implements Owned {
     ids: number[][];
   }> {
     const names = typeof namesFilter === 'function' ? this.hookNames.filter(namesFilter) : namesFilter;
-    if (names.length === 0) throw new InputError('runWithCache: the filter lets no hook name through');
+    if (names.length === 0)
+      throw new InputError('runWithCache: the filter lets no hook name through', { id: 'hook-unknown' });
     const cache = new Map<string, Activation>();
     const fwdHooks = names.map(
       (name): FwdHook => [
@@ -278,7 +280,7 @@ export class LanguageModel implements Owned {
     } = options;
     const prompts = this.toTokens(input);
     if (!Number.isInteger(maxBatch) || maxBatch < 1)
-      throw new InputError(`max batch: wanted an integer ≥ 1, got ${maxBatch}`);
+      throw new InputError(`max batch: wanted an integer ≥ 1, got ${maxBatch}`, { id: 'option-invalid' });
     checkDecode(this.config, prompts, decode);
     // Rows of like length share a batch, so that little is padding.
     const order = prompts

@@ -39,9 +39,11 @@ function checkTokenizer(tokenizer: Tokenizer, { vocabSize }: ModelConfig, path: 
   if (largestTextId >= vocabSize)
     throw new InputError(
       `${path}: wanted a tokenizer of at most ${vocabSize} tokens, as the embedding has rows, got one with token ids up to ${largestTextId}: ${next}`,
+      { id: 'tokenizer-mismatch' },
     );
   if (eosIds.length > 0 && eosIds.every((id) => id >= vocabSize || tokenizer.idToToken(id) === undefined))
     throw new InputError(
       `${path}: the model ends its text with token ${eosIds.join(' or ')}, which the tokenizer of ${tokenizer.vocabSize} tokens or the embedding does not have: ${next}`,
+      { id: 'tokenizer-mismatch' },
     );
 }

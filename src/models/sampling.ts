@@ -14,10 +14,11 @@ export interface SamplingOptions {
 /** Refuse settings outside their range. */
 export function checkSampling({ temperature = 0, topK, topP = 1 }: SamplingOptions): void {
   if (!(temperature >= 0) || !Number.isFinite(temperature))
-    throw new InputError(`temperature: wanted a number ≥ 0, got ${temperature}`);
+    throw new InputError(`temperature: wanted a number ≥ 0, got ${temperature}`, { id: 'option-invalid' });
   if (topK !== undefined && (!Number.isInteger(topK) || topK < 1))
-    throw new InputError(`top-k: wanted an integer ≥ 1, got ${topK}`);
-  if (!(topP > 0 && topP <= 1)) throw new InputError(`top-p: wanted a number in (0, 1], got ${topP}`);
+    throw new InputError(`top-k: wanted an integer ≥ 1, got ${topK}`, { id: 'option-invalid' });
+  if (!(topP > 0 && topP <= 1))
+    throw new InputError(`top-p: wanted a number in (0, 1], got ${topP}`, { id: 'option-invalid' });
 }
 
 /** Index of the largest value (the first of equals) and the distance to the second largest. */

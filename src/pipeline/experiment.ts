@@ -239,6 +239,7 @@ function asInputError(error: unknown, out: string): unknown {
   const code = unwritable(error);
   if (code === undefined) return error;
   return new InputError(`${out}: cannot write there (${code}); choose another folder with --out`, {
+    id: 'out-unwritable',
     cause: error,
   });
 }

@@ -32,7 +32,7 @@ export async function loadRecipe(file: string, options: LoadOptions = {}): Promi
   const named = 'name' in given ? recipe : { ...recipe, name: nameFrom(file) };
   if (options.limit === undefined) return { given, recipe: named };
   if (!Number.isInteger(options.limit) || options.limit < 1)
-    throw new InputError(`--limit ${options.limit}: wanted a whole number from 1`);
+    throw new InputError(`--limit ${options.limit}: wanted a whole number from 1`, { id: 'option-invalid' });
   return { given, recipe: limitRecipe(named, options.limit) };
 }
 
@@ -42,9 +42,9 @@ async function readChain(file: string): Promise<RecipeSource[]> {
   while (next !== undefined) {
     const path: string = next;
     if (chain.some((source) => resolve(source.file) === resolve(path)))
-      throw new InputError(`${path}: extends itself`);
+      throw new InputError(`${path}: extends itself`, { id: 'recipe-invalid' });
     const text = await readFile(path, 'utf8').catch((cause: unknown) => {
-      throw new InputError(`${path}: cannot be read`, { cause });
+      throw new InputError(`${path}: cannot be read`, { id: 'file-unreadable', cause });
     });
     const source: RecipeSource = { file: path, text };
     chain.push(source);
@@ -63,7 +63,7 @@ async function locate(name: string, from?: string): Promise<string> {
   if (names.includes(name)) return join(folder, `${name}.yaml`);
   const near = nearest(name, names);
   const hint = near ? `did you mean "${near}"?` : `bundled recipes: ${names.join(', ')}`;
-  throw new InputError(`${name}: no such recipe; ${hint} (a path ends in .yaml)`);
+  throw new InputError(`${name}: no such recipe; ${hint} (a path ends in .yaml)`, { id: 'recipe-not-found' });
 }
 
 function nameFrom(file: string): string {

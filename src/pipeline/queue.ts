@@ -28,7 +28,11 @@ export interface Queue extends Owned {
 }
 
 /** A worker ended in the middle of a job: killed, or out of memory. Another try may work. */
-export class WorkerDiedError extends CrosspatchError {}
+export class WorkerDiedError extends CrosspatchError {
+  constructor(message: string, options: ErrorOptions = {}) {
+    super(message, { ...options, id: 'worker-died' });
+  }
+}
 
 /** One job after the other, in this process. */
 export class InlineQueue implements Queue {

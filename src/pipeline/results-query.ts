@@ -84,6 +84,7 @@ export function parseRequirement(text: string): {
   if (!match || !Number.isFinite(bound))
     throw new InputError(
       `--require ${text}: wanted key>=number, e.g. locked.transfer.affine.with_tags.margin>=0.5`,
+      { id: 'option-invalid' },
     );
   return { key: match[1] as string, operator: match[2] as keyof typeof COMPARE, bound };
 }
@@ -101,6 +102,7 @@ export function checkRequirement(results: unknown, text: string): Requirement {
     const near = nearest(key, paths);
     throw new InputError(
       `--require ${text}: no such figure; ${near ? `did you mean "${near}"?` : 'see `show DIR`'}`,
+      { id: 'figure-unknown' },
     );
   }
   return { text, value: found.value, met: COMPARE[operator](found.value, bound) };

@@ -144,13 +144,15 @@ export class Store {
 /** Write what the entry was made from and what the stage returned. Returns that as a later reader will get it. */
 async function describe(folder: string, node: StageNode, output: object): Promise<object> {
   if ((await listFiles(folder)).some((name) => STORE_FILES.includes(name)))
-    throw new CrosspatchError(`${node.id}: a stage must not write ${STORE_FILES.join(', ')} itself`);
+    throw new CrosspatchError(`${node.id}: a stage must not write ${STORE_FILES.join(', ')} itself`, {
+      id: 'internal',
+    });
   const { name, version } = node.stage;
   const content = { stage: name, version, key: node.key, params: node.params, seed: node.seed, output };
   try {
     canonicalJson(content);
   } catch (cause) {
-    throw new CrosspatchError(`${node.id}: its output has no JSON form`, { cause });
+    throw new CrosspatchError(`${node.id}: its output has no JSON form`, { id: 'internal', cause });
   }
   const text = JSON.stringify(content, null, 2);
   await writeFileAtomic(join(folder, OUTPUT), `${text}\n`);

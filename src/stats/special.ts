@@ -76,7 +76,9 @@ function lentz(b0: number, a: (k: number) => number, b: (k: number) => number): 
     value *= step;
     if (Math.abs(step - 1) < 2e-16) return value;
   }
-  throw new CrosspatchError('lentz: continued fraction did not converge in 200000 terms');
+  throw new CrosspatchError('lentz: continued fraction did not converge in 200000 terms', {
+    id: 'not-a-number',
+  });
 }
 
 /** e^-m m^x / Γ(x+1) for real x > 0. */

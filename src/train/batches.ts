@@ -11,7 +11,8 @@ export interface TrainRow {
 
 /** Token `t` of the response counts 1, of the prompt `promptWeight` (0 = loss on the response only, 1 = on all). */
 export function trainRow(prompt: readonly number[], response: readonly number[], promptWeight = 0): TrainRow {
-  if (response.length === 0) throw new InputError('training row: the response has no tokens');
+  if (response.length === 0)
+    throw new InputError('training row: the response has no tokens', { id: 'data-invalid' });
   return {
     ids: [...prompt, ...response],
     weights: [...prompt.map(() => promptWeight), ...response.map(() => 1)],
@@ -45,7 +46,10 @@ export function packBatch(rows: readonly TrainRow[], columns: number): Batch {
   const bins: { used: number; rows: TrainRow[] }[] = [];
   for (const row of rows) {
     if (row.ids.length > columns)
-      throw new InputError(`packing: an example has ${row.ids.length} tokens, a packed row holds ${columns}`);
+      throw new InputError(
+        `packing: an example has ${row.ids.length} tokens, a packed row holds ${columns}`,
+        { id: 'data-invalid' },
+      );
     const bin = bins.find((b) => b.used + row.ids.length <= columns);
     if (bin === undefined) bins.push({ used: row.ids.length, rows: [row] });
     else {
@@ -57,7 +61,7 @@ export function packBatch(rows: readonly TrainRow[], columns: number): Batch {
 }
 
 function layOut(bins: readonly (readonly TrainRow[])[]): Batch {
-  if (bins.length === 0) throw new InputError('batch: no rows were given');
+  if (bins.length === 0) throw new InputError('batch: no rows were given', { id: 'data-invalid' });
   const columns = Math.max(...bins.map((bin) => bin.reduce((n, r) => n + r.ids.length, 0)));
   const ids = new Int32Array(bins.length * columns);
   const at: number[] = [];
@@ -69,7 +73,9 @@ function layOut(bins: readonly (readonly TrainRow[])[]): Batch {
     return bin.map((row): readonly [number, number] => {
       const start = column;
       if (row.ids.length !== row.weights.length)
-        throw new InputError(`batch: a row has ${row.ids.length} tokens and ${row.weights.length} weights`);
+        throw new InputError(`batch: a row has ${row.ids.length} tokens and ${row.weights.length} weights`, {
+          id: 'data-invalid',
+        });
       row.ids.forEach((token, t) => {
         ids[b * columns + start + t] = token;
         const w = row.weights[t];

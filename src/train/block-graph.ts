@@ -46,7 +46,8 @@ export function blockGraph(c: ModelConfig, lora?: LoraOptions, dtype: 'f32' | 'f
   };
   const tensor = (role: BlockRole): Node => {
     const t = tensors[role];
-    if (t === undefined) throw new CrosspatchError(`block graph: this family has no ${role}`);
+    if (t === undefined)
+      throw new CrosspatchError(`block graph: this family has no ${role}`, { id: 'graph-invalid' });
     return once(role, t.shape);
   };
   const weights: BlockWeights = {

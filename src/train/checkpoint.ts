@@ -69,6 +69,7 @@ export async function loadTrainingState(
   if (state.identity !== identity) {
     throw new InputError(
       `${folder}: holds another training run (other settings, data or starting weights); choose another folder or remove it`,
+      { id: 'out-not-ours' },
     );
   }
   for (const [kind, map] of Object.entries(tensors) as [string, Parameters][]) {
@@ -78,6 +79,7 @@ export async function loadTrainingState(
       if (into?.length !== data.length)
         throw new InputError(
           `${at}: ${kind} has ${info.name} of ${data.length} values, wanted ${into?.length ?? 'none'}; remove ${folder} to start anew`,
+          { id: 'out-not-ours' },
         );
       into.set(data);
     }

@@ -126,6 +126,7 @@ export async function prepare(
   if (encoded.rows.length === 0)
     throw new InputError(
       `fine-tuning: no row is left of ${options.rows.length}; every prompt has ${settings.maxTokens} tokens or more`,
+      { id: 'data-missing' },
     );
   const lora = settings.method === 'lora' ? settings.lora : undefined;
   const parameters: Parameters = new Map(base.parameters);
@@ -142,10 +143,13 @@ export async function prepare(
   const steps = settings.steps ?? Math.max(1, Math.round(settings.epochs * plan.stepsPerEpoch));
   const rate = rateOf(base.config, effectiveRates(base.config, settings), { adapters: lora !== undefined });
   const trained = [...parameters].filter(([name]) => rate(name) !== 0);
-  if (trained.length === 0) throw new InputError('fine-tuning: every rate is 0; nothing would be trained');
+  if (trained.length === 0)
+    throw new InputError('fine-tuning: every rate is 0; nothing would be trained', { id: 'setting-invalid' });
   const { patience, heldOutEvery = Math.max(1, Math.ceil(steps / 10)) } = settings;
   if (patience !== undefined && held.rows.length === 0)
-    throw new InputError('fine-tuning: patience: wanted held-out rows to look at, got none');
+    throw new InputError('fine-tuning: patience: wanted held-out rows to look at, got none', {
+      id: 'setting-invalid',
+    });
   return {
     settings: { ...settings, steps },
     parameters,
@@ -228,6 +232,7 @@ async function encodeText(
   if (end === undefined)
     throw new InputError(
       `${base.checkpoint.path}: the tokenizer names no end token, so a response cannot be ended; add eos_token`,
+      { id: 'tokenizer-mismatch' },
     );
   const ids = tokenizer.encodeIds(prompt, { addSpecialTokens: 'auto' });
   const answer = [...tokenizer.encodeIds(response, { addSpecialTokens: false }), end];

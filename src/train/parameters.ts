@@ -61,6 +61,7 @@ export function initParameters(config: ModelConfig, rng: Rng, options: InitOptio
 /** The values of one tensor; an error when the model has none of that name. */
 export function parameter(parameters: Parameters, name: string): Float32Array {
   const values = parameters.get(name);
-  if (values === undefined) throw new InputError(`parameters: the model has no tensor ${name}`);
+  if (values === undefined)
+    throw new InputError(`parameters: the model has no tensor ${name}`, { id: 'checkpoint-damaged' });
   return values;
 }

@@ -32,13 +32,13 @@ const POOL = 32;
  */
 export function planBatches(rows: readonly TrainRow[], options: PlanOptions): BatchPlan {
   const { batch, accumulation = 1, packTo, seed } = options;
-  if (rows.length === 0) throw new InputError('training: there are no rows');
+  if (rows.length === 0) throw new InputError('training: there are no rows', { id: 'data-missing' });
   for (const [name, n] of [
     ['batch', batch],
     ['accumulation', accumulation],
   ] as const)
     if (!(Number.isInteger(n) && n >= 1))
-      throw new InputError(`training: ${name}: wanted an integer ≥ 1, got ${n}`);
+      throw new InputError(`training: ${name}: wanted an integer ≥ 1, got ${n}`, { id: 'setting-invalid' });
   const perEpoch = Math.ceil(rows.length / batch);
   let epoch: { readonly index: number; readonly cut: readonly (readonly TrainRow[])[] } | undefined;
   const micro = (k: number): Batch => {

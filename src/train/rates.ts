@@ -28,11 +28,12 @@ export function rateOf(
   const blocks = config.blocks.map((_, i) => (i < Math.floor(n / 2) ? (rates.lowerHalf ?? 1) : 1));
   for (const { from, to, factor } of rates.blocks ?? []) {
     if (!(Number.isInteger(from) && Number.isInteger(to) && from >= 0 && from <= to && to < n))
-      throw new InputError(`rates: blocks ${from}…${to} are outside 0…${n - 1}`);
+      throw new InputError(`rates: blocks ${from}…${to} are outside 0…${n - 1}`, { id: 'block-unknown' });
     blocks.fill(factor, from, to + 1);
   }
   for (const factor of [rates.embed ?? 1, rates.head ?? 1, ...blocks])
-    if (!(factor >= 0)) throw new InputError(`rates: wanted factors ≥ 0, got ${factor}`);
+    if (!(factor >= 0))
+      throw new InputError(`rates: wanted factors ≥ 0, got ${factor}`, { id: 'setting-invalid' });
   return (name) => {
     if (options.adapters === true && !isFactor(name)) return 0;
     if (name === EMBED) return rates.embed ?? 1;

@@ -42,7 +42,9 @@ export interface SearchResult {
 export async function search(options: SearchOptions): Promise<SearchResult> {
   const { learningRates, batches = [undefined], onProgress = silent } = options;
   if (learningRates.length === 0 || options.heldOut.length === 0)
-    throw new InputError('search: wanted learning rates and held-out rows to compare them by, got none');
+    throw new InputError('search: wanted learning rates and held-out rows to compare them by, got none', {
+      id: 'setting-invalid',
+    });
   const base = await openBase(options.model);
   const grid = learningRates.flatMap((learningRate) => batches.map((batch) => ({ learningRate, batch })));
   const runs: SearchRun[] = [];
@@ -67,7 +69,8 @@ export async function search(options: SearchOptions): Promise<SearchResult> {
     runs.push(record(run.settings, losses, result, (performance.now() - started) / 1000));
   }
   const best = bestOf(runs);
-  if (best < 0) throw new InputError('search: every run diverged; try lower learning rates');
+  if (best < 0)
+    throw new InputError('search: every run diverged; try lower learning rates', { id: 'diverged' });
   return { runs, best };
 }
 

@@ -117,7 +117,9 @@ export function resolveSettings(given: Partial<FinetuneSettings>, preset?: Finet
   const merged = { ...defaults, ...(preset === undefined ? {} : finetunePresets[preset]), ...known };
   const settings = { learningRate: merged.method === 'lora' ? 2e-4 : 2e-5, ...merged };
   const wrong = (key: keyof FinetuneSettings, wanted: string): never => {
-    throw new InputError(`fine-tuning: ${key}: wanted ${wanted}, got ${JSON.stringify(settings[key])}`);
+    throw new InputError(`fine-tuning: ${key}: wanted ${wanted}, got ${JSON.stringify(settings[key])}`, {
+      id: 'setting-invalid',
+    });
   };
   const whole = ['steps', 'batch', 'accumulation', 'maxTokens', 'heldOutEvery', 'patience'] as const;
   for (const key of whole) {

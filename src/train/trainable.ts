@@ -182,6 +182,7 @@ export class TrainableModel implements Owned {
     if (residual?.length !== batch.ids.length * this.config.dModel) {
       throw new CrosspatchError(
         `gradients from block ${from}: wanted a residual [${shape.join(',')}], got ${residual?.length ?? 'no'} values`,
+        { id: 'data-invalid' },
       );
     }
     const x = this.#workspace.take('start', shape);
@@ -243,6 +244,7 @@ export class TrainableModel implements Owned {
       if (id >= this.config.vocabSize)
         throw new CrosspatchError(
           `training batch: token ${id} is outside the vocabulary of ${this.config.vocabSize}`,
+          { id: 'data-invalid' },
         );
       for (let j = 0; j < d; j++) x[at * d + j] = table[id * d + j] * s;
     });
@@ -269,7 +271,8 @@ export class TrainableModel implements Owned {
     const d = this.config.dModel;
     const residual = valuesOf(x);
     const { at, id, weight } = batch.targets;
-    if (at.length === 0) throw new CrosspatchError('training batch: no token counts towards the loss');
+    if (at.length === 0)
+      throw new CrosspatchError('training batch: no token counts towards the loss', { id: 'data-invalid' });
     const rows = valuesOf(this.#workspace.take('head.rows', [at.length, d]));
     for (let i = 0; i < at.length; i++) {
       const from = at[i] * d;

@@ -53,7 +53,11 @@ export interface TrainResult {
 }
 
 /** The run's loss rose for good, or stopped being a number. The parameters in memory are of no use. */
-export class DivergedError extends CrosspatchError {}
+export class DivergedError extends CrosspatchError {
+  constructor(message: string, options: ErrorOptions = {}) {
+    super(message, { ...options, id: 'diverged' });
+  }
+}
 
 /** Train `parameters` in place. Throws {@link DivergedError}; on an abort the state is saved first. */
 export async function train(

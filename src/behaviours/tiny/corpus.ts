@@ -67,6 +67,7 @@ export function drawItem(rng: Rng, split: CorpusSplit, pick: (rng: Rng) => Famil
   }
   throw new CrosspatchError(
     `corpus: family ${family.name} has no ${split} task; give it more phrasings or arguments`,
+    { id: 'data-invalid' },
   );
 }
 
@@ -113,6 +114,7 @@ export function checkAnswer(family: string, completion: string, answer: string):
   if (!familyByName(family).checkable)
     throw new InputError(
       `checkAnswer: family ${family} is open-ended and has no single answer; leave it out of exact match`,
+      { id: 'data-invalid' },
     );
   return normalise(completion).trim() === normalise(answer).trim();
 }
@@ -132,6 +134,8 @@ export function generalTexts(options: { n: number; seed: number }): string[] {
 function familyByName(name: string): Family {
   const family = families.find((f) => f.name === name);
   if (family === undefined)
-    throw new InputError(`family: wanted one of ${families.map((f) => f.name).join(', ')}, got ${name}`);
+    throw new InputError(`family: wanted one of ${families.map((f) => f.name).join(', ')}, got ${name}`, {
+      id: 'data-invalid',
+    });
   return family;
 }

@@ -238,6 +238,7 @@ function compare(
     else
       throw new CrosspatchError(
         `bench sweep: block ${block}, prompt ${row}: wanted the plain way's completion ${end.ids.join(' ')} (${end.finish}), got ${outcome?.ids.join(' ')} (${outcome?.finish}, ${outcome?.how})`,
+        { id: 'bench-disagrees' },
       );
   }
   return { same, near_ties };

@@ -79,7 +79,9 @@ export function addData(program: Command, cli: Cli): void {
 async function build(options: BuildCommand, cli: Cli): Promise<void> {
   const { placement, template, answers, seed = 17 } = options;
   if (options.model === undefined && (answers === 'self' || template === 'chat'))
-    throw new InputError('data build: --answers self and --template chat need --model');
+    throw new InputError('data build: --answers self and --template chat need --model', {
+      id: 'option-missing',
+    });
   const instructions = await instructionsOf(options.data, options.limit, seed);
   const { phrase, repeats } = options;
   const named = {

@@ -58,11 +58,15 @@ async function evaluate(options: EvaluateCommand, cli: Cli): Promise<void> {
   const rows = await readSplit(options.data, options.split);
   const answers = new Map(rows.map((row) => [row.text, row.answer]));
   const texts = [...answers.keys()].slice(0, options.limit);
-  if (texts.length === 0) throw new InputError(`${options.data}: wanted ${options.split} prompts, got none`);
+  if (texts.length === 0)
+    throw new InputError(`${options.data}: wanted ${options.split} prompts, got none`, {
+      id: 'data-missing',
+    });
   const answered = texts.filter((text) => answers.get(text) !== undefined);
   if (options.against !== undefined && answered.length === 0)
     throw new InputError(
       `${options.data}: --against compares right answers, and no ${options.split} row has an \`answer\`; build the data anew`,
+      { id: 'data-missing' },
     );
   const behaviour = behaviourOfRecord(record);
   await using opened = await openAdapted(options.model, options.adapter, cli, options);

@@ -49,7 +49,8 @@ export function addFidelity(program: Command, cli: Cli): void {
 
 async function run(options: FidelityCommand, cli: Cli): Promise<void> {
   const { seed = 17, after, maxTokens, bootstrap, judges, replace } = options;
-  if (judges.length === 0) throw new InputError('--judges none: wanted at least one judge');
+  if (judges.length === 0)
+    throw new InputError('--judges none: wanted at least one judge', { id: 'option-invalid' });
   const { behaviour, test } = await readPrompts(options);
   await using pair = await openPair(options, cli);
   const { source, target } = pair;

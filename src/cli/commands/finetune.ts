@@ -116,7 +116,9 @@ export function addFinetune(program: Command, cli: Cli): void {
 
 async function run(options: FinetuneCommand, cli: Cli): Promise<void> {
   if (options.out === undefined && !options.search)
-    throw new InputError('finetune: wanted --out, where the model is written, got none');
+    throw new InputError('finetune: wanted --out, where the model is written, got none', {
+      id: 'option-missing',
+    });
   const { path } = await resolveModel(options.model, { signal: cli.signal });
   const { rows, heldOut } = await rowsOf(options, path);
   await withProgress(cli, options, async (onProgress) => {
@@ -125,6 +127,7 @@ async function run(options: FinetuneCommand, cli: Cli): Promise<void> {
       if (heldOut.length === 0)
         throw new InputError(
           'finetune --search: wanted held-out rows, got none; give a folder of data build',
+          { id: 'data-missing' },
         );
       const result = await search({
         ...given,
@@ -183,7 +186,8 @@ async function rowsOf(
       ? []
       : [{ prompt: renderPrompt(options.template, prompt, chat).prompt, response: answer }],
   );
-  if (rows.length === 0) throw new InputError(`${options.data}: wanted rows with answers, got none`);
+  if (rows.length === 0)
+    throw new InputError(`${options.data}: wanted rows with answers, got none`, { id: 'data-missing' });
   return { rows, heldOut: [] };
 }
 
@@ -230,7 +234,9 @@ function searchTable(runs: readonly SearchRun[], best: number): string {
 function blockRange(text: string): { from: number; to: number } {
   const [, from, to] = /^(\d+)\.\.(\d+)$/.exec(text) ?? [];
   if (from === undefined || to === undefined)
-    throw new InputError(`--train-blocks ${text}: wanted two block numbers, e.g. 2..5`);
+    throw new InputError(`--train-blocks ${text}: wanted two block numbers, e.g. 2..5`, {
+      id: 'option-invalid',
+    });
   return { from: Number(from), to: Number(to) };
 }
 
@@ -238,7 +244,9 @@ function numberList(flag: string): (text: string) => number[] {
   return (text) => {
     const numbers = text.split(',').map(Number);
     if (numbers.some((n) => !(n > 0) || !Number.isFinite(n)))
-      throw new InputError(`${flag} ${text}: wanted numbers above 0 with commas between them`);
+      throw new InputError(`${flag} ${text}: wanted numbers above 0 with commas between them`, {
+        id: 'option-invalid',
+      });
     return numbers;
   };
 }

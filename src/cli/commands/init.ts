@@ -13,7 +13,9 @@ export function addInit(program: Command, cli: Cli): void {
         () => false,
       );
       if (there && !options.force)
-        throw new InputError(`${file}: is there already; give another name or --force`);
+        throw new InputError(`${file}: is there already; give another name or --force`, {
+          id: 'out-not-ours',
+        });
       await writeFileAtomic(file, starter(options.seed ?? 17));
       if (options.json) printJson(cli, { file });
       else cli.out(`wrote ${file}; next: crosspatch validate ${file} && crosspatch run ${file}\n`);

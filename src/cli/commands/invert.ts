@@ -93,10 +93,13 @@ async function run(options: InvertCommand, cli: Cli): Promise<void> {
 /** From the map's own matrix. */
 function alone(forward: ActivationMap, { method, rtol, source, target }: InvertCommand): ActivationMap {
   if (source !== undefined || target !== undefined)
-    throw new InputError('invert: --source and --target belong to --texts, the texts the map was fitted on');
+    throw new InputError('invert: --source and --target belong to --texts, the texts the map was fitted on', {
+      id: 'option-conflict',
+    });
   if (method === 'reverse_ridge')
     throw new InputError(
       'invert --method reverse_ridge: is fitted on rows; wanted --texts, --source and --target, got none',
+      { id: 'option-missing' },
     );
   return pseudoInverseMap(forward, method === 'truncated' ? rtol : undefined);
 }
@@ -110,7 +113,9 @@ async function onRows(
 ): Promise<InverseMap> {
   const { method, rtol, source: a, target: b } = options;
   if (a === undefined || b === undefined)
-    throw new InputError('invert --texts: wanted --source and --target as well, the models of the map');
+    throw new InputError('invert --texts: wanted --source and --target as well, the models of the map', {
+      id: 'option-missing',
+    });
   const given = await readTexts(path, 'train', options.limit);
   const fit = fitOf(given, forward.fit, path);
   await using pair = await openPair({ ...options, source: a, target: b }, cli);
@@ -135,6 +140,7 @@ async function onRows(
     if (work.context(fit, 'inverse').data !== forward.record.data)
       throw new InputError(
         `invert --texts ${path}: are not the texts ${options.map} was fitted on; give the same path, --limit, --after and --seed`,
+        { id: 'map-mismatch' },
       );
     // A ridge-shrunk inverse overshoots: for those the unregularised map of the same rows is inverted.
     const of = forward.kind === 'affine' ? {} : { of: forward };

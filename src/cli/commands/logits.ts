@@ -40,7 +40,7 @@ export function addLogits(program: Command, cli: Cli): void {
 
 async function logits(options: LogitsCommand, cli: Cli): Promise<void> {
   if (options.ids !== undefined && options.prompt !== undefined)
-    throw new InputError('logits: wanted --prompt or --ids, got both');
+    throw new InputError('logits: wanted --prompt or --ids, got both', { id: 'option-conflict' });
   const [text] = options.ids
     ? []
     : await promptsOf(options.prompt === undefined ? undefined : [options.prompt], cli);
@@ -101,6 +101,8 @@ function idList(text: string): number[] {
     .filter((part) => part !== '')
     .map(Number);
   if (ids.length === 0 || ids.some((id) => !Number.isInteger(id) || id < 0))
-    throw new InputError(`--ids ${text}: wanted whole numbers with commas between them, e.g. 1,15,20`);
+    throw new InputError(`--ids ${text}: wanted whole numbers with commas between them, e.g. 1,15,20`, {
+      id: 'option-invalid',
+    });
   return ids;
 }

@@ -83,7 +83,9 @@ async function lookupOf(path: string): Promise<string | undefined> {
 async function tokenMeanOf(path: string, map: ActivationMap): Promise<ActivationMap> {
   const lookup = await loadMap(path);
   if (lookup.kind !== 'token-mean')
-    throw new InputError(`--token-mean ${path}: wanted a map of kind token-mean, got ${lookup.kind}`);
+    throw new InputError(`--token-mean ${path}: wanted a map of kind token-mean, got ${lookup.kind}`, {
+      id: 'map-mismatch',
+    });
   lookup.assertFits(map.source, map.target);
   return lookup;
 }

@@ -186,5 +186,6 @@ function settingsOf(options: FitCommand, fit: MapFit): MapSettings {
     issue.code === 'unrecognized_keys'
       ? `${flag}: a map of kind ${kind} has no such setting`
       : `${flag} ${String(value)}: ${issue.message}`,
+    { id: 'option-invalid' },
   );
 }

@@ -93,7 +93,7 @@ export function addTransfer(program: Command, cli: Cli): void {
 async function run(options: TransferCommand, cli: Cli): Promise<void> {
   const { after, maxTokens: max_tokens, batch, bootstrap, mode, seed = 17 } = options;
   if (mode === 'set' && options.alpha !== undefined)
-    throw new InputError('--alpha: belongs to --mode add or both');
+    throw new InputError('--alpha: belongs to --mode add or both', { id: 'option-conflict' });
   const prompts = await readPrompts(options);
   const { behaviour, exact } = prompts;
   await using pair = await openPair(options, cli);

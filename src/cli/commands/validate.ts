@@ -37,7 +37,10 @@ async function validate(file: string | undefined, options: ValidateOptions, cli:
     printJson(cli, SCHEMAS[options.schema === true ? 'recipe' : options.schema]());
     return;
   }
-  if (file === undefined) throw new InputError('validate: wanted a file, e.g. crosspatch validate my.yaml');
+  if (file === undefined)
+    throw new InputError('validate: wanted a file, e.g. crosspatch validate my.yaml', {
+      id: 'option-missing',
+    });
   if (file.endsWith('.json')) {
     const document = parseIntervention(await readJson(file), file);
     report(cli, options, file, `${document.interventions.length} intervention(s)`, document);
@@ -59,7 +62,7 @@ async function validate(file: string | undefined, options: ValidateOptions, cli:
     if (error.total > error.issues.length)
       cli.err(`error: ${file}: ${error.total - error.issues.length} more complaints\n`);
     if (options.json) printJson(cli, { file, valid: false, issues: error.issues });
-    throw new InputError(issueLine(error.issues[0]!));
+    throw new InputError(issueLine(error.issues[0]!), { id: 'recipe-invalid' });
   }
 }
 
@@ -81,11 +84,11 @@ function report(cli: Cli, options: CommonOptions, file: string, summary: string,
 
 async function readJson(file: string): Promise<unknown> {
   const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    throw new InputError(`${file}: cannot be read`, { cause });
+    throw new InputError(`${file}: cannot be read`, { id: 'file-unreadable', cause });
   });
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new InputError(`${file}: no JSON`, { cause });
+    throw new InputError(`${file}: no JSON`, { id: 'json-invalid', cause });
   }
 }

@@ -44,7 +44,9 @@ export function emitOnnx(graph: Graph, options: EmitOptions = {}): Uint8Array {
   const called = new Map<Node, string>();
   for (const [name, n] of Object.entries(lowered.outputs)) {
     if (leaves.has(name))
-      throw new CrosspatchError(`emit ${graph.name}: an input and an output are both called ${name}`);
+      throw new CrosspatchError(`emit ${graph.name}: an input and an output are both called ${name}`, {
+        id: 'graph-invalid',
+      });
     if (!called.has(n)) called.set(n, name);
   }
   const names = new Map<Node, string>();
@@ -74,7 +76,9 @@ const emitters: { readonly [O in Op]: Emitter<O> } = {
   weight: (n, _inputs, { writer, weights }) => {
     const source = weights[n.attrs.name];
     if (source === undefined)
-      throw new CrosspatchError(`emit: no bytes were given for weight ${n.attrs.name}`);
+      throw new CrosspatchError(`emit: no bytes were given for weight ${n.attrs.name}`, {
+        id: 'graph-invalid',
+      });
     const shape = n.shape as readonly number[];
     // A weight may share its name with an output; ONNX wants all names distinct.
     const name = `weight:${n.attrs.name}`;
@@ -222,7 +226,8 @@ function runtimeSize(name: string, { writer, sizes }: Context): string {
   const factors = (sizes.has(name) ? [name] : name.split('*')).map((factor) => {
     if (/^\d+$/.test(factor)) return writer.integers([Number(factor)]);
     const source = sizes.get(factor);
-    if (source === undefined) throw new CrosspatchError(`emit: size ${factor} is carried by no input`);
+    if (source === undefined)
+      throw new CrosspatchError(`emit: size ${factor} is carried by no input`, { id: 'graph-invalid' });
     return writer.node('Shape', [source.value], { start: source.axis, end: source.axis + 1 });
   });
   return factors.reduce((a, b) => writer.node('Mul', [a, b]));

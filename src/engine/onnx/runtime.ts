@@ -40,6 +40,7 @@ export async function createOrtSession(model: Uint8Array, settings: OrtSettings)
   if (!Object.hasOwn(needs, settings.provider)) {
     throw new InputError(
       `provider: wanted one of ${Object.keys(needs).join(', ')}, got ${JSON.stringify(settings.provider)}`,
+      { id: 'provider-unavailable' },
     );
   }
   try {
@@ -89,7 +90,7 @@ async function probe(provider: Provider): Promise<void> {
     const reason = line.slice(line.lastIndexOf('was false.') + 1).replace(/^as false\.\s*/, '');
     throw new InputError(
       `provider ${provider} cannot be had on this machine; it needs ${needs[provider]}; use --provider cpu (the runtime says: ${reason.trim()})`,
-      { cause: error },
+      { id: 'provider-unavailable', cause: error },
     );
   }
 }

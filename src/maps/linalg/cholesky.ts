@@ -39,6 +39,7 @@ function factorColumns(l: Float64Array, n: number, k0: number, k1: number): void
       else
         throw new CrosspatchError(
           `cholesky: the [${n}×${n}] matrix is not positive definite (pivot ${i} is ${sum}); raise the ridge strength`,
+          { id: 'fit-impossible' },
         );
     }
   }

@@ -118,7 +118,10 @@ function implicitQl(d: Float64Array, e: Float64Array, vectors: Float64Array, n: 
         if (Math.abs(e[m]) <= Number.EPSILON * size) break;
       }
       if (m === l) break;
-      if (sweep === 60) throw new CrosspatchError('symmetricEigen: no convergence; is the matrix finite?');
+      if (sweep === 60)
+        throw new CrosspatchError('symmetricEigen: no convergence; is the matrix finite?', {
+          id: 'fit-impossible',
+        });
       chase(d, e, vectors, n, l, m);
     }
   }

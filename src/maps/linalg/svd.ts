@@ -120,7 +120,7 @@ function jacobi(b: Float64Array, v: Float64Array, m: number, n: number): Float64
       }
     if (!rotated) return norms;
   }
-  throw new CrosspatchError('svd: no convergence; is the matrix finite?');
+  throw new CrosspatchError('svd: no convergence; is the matrix finite?', { id: 'fit-impossible' });
 }
 
 function rotate(b: Float64Array, p: number, q: number, length: number, c: number, s: number): void {

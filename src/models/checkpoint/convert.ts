@@ -47,10 +47,13 @@ export async function convertToHf(
   if (there.length > 0 && !overwrite)
     throw new InputError(
       `${outFolder}: wanted an empty or new folder, got ${there.length} entries; choose another, or allow overwriting`,
+      { id: 'out-not-ours' },
     );
   for (const name of Object.keys(extraFiles))
     if (name !== basename(name) || name === 'config.json' || name === 'model.safetensors')
-      throw new InputError(`convertToHf: wanted a plain file name, got "${name}"; rename the extra file`);
+      throw new InputError(`convertToHf: wanted a plain file name, got "${name}"; rename the extra file`, {
+        id: 'checkpoint-damaged',
+      });
 
   const infos = [...checkpoint.tensors.values()];
   const total = infos.reduce((n, t) => n + t.byteLength, 0);
@@ -81,6 +84,7 @@ function tensorToWrite(
   const target = isFloat && dtype !== undefined ? dtype : info.dtype === 'F64' ? 'F32' : info.dtype;
   if (!isWritable(target))
     throw new CheckpointError(`${info.file}: tensor ${show(info.name)}`, {
+      id: 'model-unsupported',
       wanted: 'F64, F32, F16, BF16, I64 or I32',
       got: info.dtype,
       next: 'this checkpoint cannot be converted',

@@ -46,6 +46,7 @@ export async function openFolderWeights(
   if (names.has(INDEX)) return openSharded(folder, cacheDir);
   const pickled = [...names].find((n) => PICKLED.test(n));
   throw new CheckpointError(folder, {
+    id: 'model-not-found',
     wanted: `${SINGLE} or ${INDEX}`,
     got: pickled ?? 'neither',
     next: pickled === undefined ? 'check the path' : CONVERT,

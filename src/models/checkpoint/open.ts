@@ -44,7 +44,7 @@ export async function openCheckpoint(path: string, options: OpenCheckpointOption
   const info = await stat(path).catch((error: unknown) => {
     throw new CheckpointError(
       path,
-      { wanted: 'a model', got: 'nothing there', next: 'check the path' },
+      { id: 'model-not-found', wanted: 'a model', got: 'nothing there', next: 'check the path' },
       error,
     );
   });
@@ -54,6 +54,7 @@ export async function openCheckpoint(path: string, options: OpenCheckpointOption
     if (names.some((n) => n.endsWith('.safetensors')) || ggufs.length === 0) return openFolder(path, options);
     if (ggufs.length === 1) return openGgufFile(join(path, ggufs[0]!), options);
     throw new CheckpointError(path, {
+      id: 'model-not-found',
       wanted: 'one model',
       got: `${ggufs.length} GGUF files`,
       next: `give the path of one, e.g. ${ggufs[0]}`,
@@ -61,6 +62,7 @@ export async function openCheckpoint(path: string, options: OpenCheckpointOption
   }
   if (path.toLowerCase().endsWith('.gguf')) return openGgufFile(path, options);
   throw new CheckpointError(path, {
+    id: 'model-not-found',
     wanted: 'a folder or a .gguf file',
     got: `the file ${show(basename(path))}`,
     next: `give the folder: ${dirname(path)}`,
@@ -70,7 +72,12 @@ export async function openCheckpoint(path: string, options: OpenCheckpointOption
 async function openFolder(path: string, options: OpenCheckpointOptions): Promise<Checkpoint> {
   const config = await readJsonFile(join(path, 'config.json'));
   if (config === undefined)
-    throw new CheckpointError(path, { wanted: 'config.json', got: 'none', next: 'check the path' });
+    throw new CheckpointError(path, {
+      id: 'model-not-found',
+      wanted: 'config.json',
+      got: 'none',
+      next: 'check the path',
+    });
   const generationConfig = await readJsonFile(join(path, 'generation_config.json'));
   const files = await openFolderWeights(path, options.cacheDir);
   const { folder } = files;

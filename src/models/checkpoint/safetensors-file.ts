@@ -22,7 +22,7 @@ export async function readSafetensors(path: string): Promise<SafetensorsFile> {
   const file = await realpath(path).catch((error: unknown) => {
     throw new CheckpointError(
       path,
-      { wanted: 'a safetensors file', got: 'nothing', next: 'check the path' },
+      { id: 'model-not-found', wanted: 'a safetensors file', got: 'nothing', next: 'check the path' },
       error,
     );
   });
@@ -32,6 +32,7 @@ export async function readSafetensors(path: string): Promise<SafetensorsFile> {
     const stat = await handle.stat();
     if (!stat.isFile())
       throw new CheckpointError(path, {
+        id: 'model-not-found',
         wanted: 'a file',
         got: 'something else',
         next: 'check the path',

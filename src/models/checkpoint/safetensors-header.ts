@@ -88,6 +88,7 @@ function parseEntry(name: string, entry: unknown, dataStart: number, where: stri
   const { dtype, shape, data_offsets: offsets } = entry;
   if (typeof dtype !== 'string' || !Object.hasOwn(DTYPE_BYTES, dtype))
     throw new CheckpointError(at, {
+      id: 'model-unsupported',
       wanted: `dtype ${Object.keys(DTYPE_BYTES).join(', ')}`,
       got: show(dtype),
       next: 'take a checkpoint in F32, F16 or BF16',

@@ -58,7 +58,7 @@ export async function writeSafetensors(
     if (unwritable(error) === 'ENOSPC')
       throw new InputError(
         `${path}: wanted ${totalBytes(sorted)} bytes of disk, got a full one; free some, or choose another folder`,
-        { cause: error },
+        { id: 'disk-full', cause: error },
       );
     throw writeError(error, path);
   }
@@ -87,10 +87,13 @@ function headerBytes(
   for (const tensor of tensors) {
     const { name, dtype, shape } = tensor;
     if (seen.has(name))
-      throw new InputError(`${where}: wanted every tensor name once, got "${name}" twice; rename one`);
+      throw new InputError(`${where}: wanted every tensor name once, got "${name}" twice; rename one`, {
+        id: 'tensor-invalid',
+      });
     if (!shape.every((d) => Number.isSafeInteger(d) && d >= 0))
       throw new InputError(
         `${where}: tensor "${name}": wanted a shape of whole numbers, got [${shape.join(', ')}]; correct it`,
+        { id: 'tensor-invalid' },
       );
     seen.add(name);
     const end = offset + tensorBytes(tensor);
@@ -121,6 +124,7 @@ async function writeTensor(handle: FileHandle, tensor: TensorToWrite, path: stri
   if (written !== wanted)
     throw new InputError(
       `${path}: tensor "${tensor.name}": wanted ${wanted} bytes for ${tensor.dtype} [${tensor.shape.join(', ')}], got ${written}; make data and shape agree`,
+      { id: 'tensor-invalid' },
     );
 }
 
@@ -171,6 +175,7 @@ function pieceBytes(tensor: TensorToWrite, piece: TensorPiece, path: string): Ui
   if (piece instanceof BigInt64Array && dtype === 'I64') return raw;
   throw new InputError(
     `${path}: tensor "${tensor.name}": wanted values for ${dtype}, got ${piece.constructor.name}; convert them first`,
+    { id: 'tensor-invalid' },
   );
 }
 

@@ -193,6 +193,7 @@ export class KvCache {
     if (lengths.length !== this.batch || lengths.some((n) => n > this.#capacity))
       throw new CrosspatchError(
         `cache: cannot hold ${Math.max(...lengths)} tokens in ${this.batch} rows of ${this.#capacity}`,
+        { id: 'graph-invalid' },
       );
     this.#lengths.splice(0, this.#lengths.length, ...lengths);
   }

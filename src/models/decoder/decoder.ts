@@ -132,12 +132,14 @@ export class Decoder implements Owned {
     const { dModel, vocabSize, embedScale } = this.config;
     const counts = ids.map((row) => row.length);
     const columns = counts.reduce((a, b) => Math.max(a, b), 0);
-    if (columns === 0) throw new InputError('embed: no tokens were given');
+    if (columns === 0) throw new InputError('embed: no tokens were given', { id: 'tensor-invalid' });
     const tensor = this.#target([ids.length, columns, dModel], options.into);
     ids.forEach((row, b) => {
       row.forEach((id, t) => {
         if (!Number.isInteger(id) || id < 0 || id >= vocabSize)
-          throw new InputError(`embed: token id ${id} is outside 0…${vocabSize - 1}`);
+          throw new InputError(`embed: token id ${id} is outside 0…${vocabSize - 1}`, {
+            id: 'tensor-invalid',
+          });
         this.#weights.readRow(EMBED, id, tensor.data, (b * columns + t) * dModel);
       });
       if (options.into !== undefined)
@@ -158,6 +160,7 @@ export class Decoder implements Owned {
     if (into.shape.length !== shape.length || into.shape.some((n, i) => n !== shape[i]))
       throw new CrosspatchError(
         `decoder: wanted a buffer [${shape.join(',')}], got [${into.shape.join(',')}]`,
+        { id: 'tensor-invalid' },
       );
     return into;
   }
@@ -175,21 +178,29 @@ export class Decoder implements Owned {
     const { shape } = residual.tensor;
     const [batch, columns, width] = shape as [number, number, number];
     if (from < 0 || to > this.nLayers || from > to)
-      throw new InputError(`run: blocks ${from}…${to} are outside 0…${this.nLayers}`);
+      throw new InputError(`run: blocks ${from}…${to} are outside 0…${this.nLayers}`, {
+        id: 'block-unknown',
+      });
     if (width !== this.config.dModel)
-      throw new InputError(`run: residual of width ${width}, the model has ${this.config.dModel}`);
+      throw new InputError(`run: residual of width ${width}, the model has ${this.config.dModel}`, {
+        id: 'tensor-invalid',
+      });
     if (counts.length !== batch || (cache !== undefined && cache.batch !== batch))
       throw new CrosspatchError(
         `run: ${counts.length} counts and a cache of ${cache?.batch ?? 'no'} rows for a batch of ${batch}`,
+        { id: 'tensor-invalid' },
       );
     const context = this.#context(counts, options);
     const longest = counts.reduce((most, n, b) => Math.max(most, n + (context.starts[b] as number)), 0);
     if (longest > this.config.contextLength)
       throw new InputError(
         `run: ${longest} tokens exceed the model's context of ${this.config.contextLength}; shorten the text`,
+        { id: 'prompt-invalid' },
       );
     if (options.into?.data === residual.tensor.data)
-      throw new CrosspatchError('run: the result would overwrite the residual it is computed from');
+      throw new CrosspatchError('run: the result would overwrite the residual it is computed from', {
+        id: 'tensor-invalid',
+      });
     const out = this.#target(shape, options.into);
     if (from === to) out.data.set(residual.tensor.data);
     else

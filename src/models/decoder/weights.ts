@@ -112,19 +112,26 @@ export function checkTensors(c: ModelConfig, tensors: ReadonlyMap<string, Tensor
   const wanted = allTensors(c);
   for (const [name, shape] of wanted) {
     const t = tensors.get(name);
-    if (t === undefined) throw new InputError(`${where}: tensor ${name} [${shape.join(',')}] is missing`);
+    if (t === undefined)
+      throw new InputError(`${where}: tensor ${name} [${shape.join(',')}] is missing`, {
+        id: 'checkpoint-damaged',
+      });
     if (t.shape.length !== shape.length || t.shape.some((n, i) => n !== shape[i])) {
       throw new InputError(
         `${where}: tensor ${name}: config.json wants [${shape.join(',')}], the file has [${t.shape.join(',')}]`,
+        { id: 'checkpoint-damaged' },
       );
     }
     if (!(t.dtype in storedAs))
-      throw new InputError(`${where}: tensor ${name}: dtype ${t.dtype} is not a floating-point weight`);
+      throw new InputError(`${where}: tensor ${name}: dtype ${t.dtype} is not a floating-point weight`, {
+        id: 'checkpoint-damaged',
+      });
   }
   const extra = [...tensors.keys()].filter((n) => !wanted.has(n) && !ignorable(c, n));
   if (extra.length > 0) {
     throw new InputError(
       `${where}: ${extra.length} tensors that ${c.modelType} does not have (${extra.slice(0, 3).join(', ')}${extra.length > 3 ? ', …' : ''}); leaving them out would compute another model`,
+      { id: 'checkpoint-damaged' },
     );
   }
 }
@@ -146,7 +153,9 @@ export class WeightFiles implements Owned {
   #info(name: string): TensorInfo {
     const info = this.checkpoint.tensors.get(name);
     if (info === undefined)
-      throw new CrosspatchError(`weights: ${this.checkpoint.path} has no tensor ${name}`);
+      throw new CrosspatchError(`weights: ${this.checkpoint.path} has no tensor ${name}`, {
+        id: 'checkpoint-damaged',
+      });
     return info;
   }
 
@@ -173,13 +182,18 @@ export class WeightFiles implements Owned {
     const rowBytes = byteLength / rows;
     let fd = this.#open.get(file);
     if (fd === undefined) {
-      if (this.#disposed) throw new CrosspatchError(`weights: ${this.checkpoint.path} was already disposed`);
+      if (this.#disposed)
+        throw new CrosspatchError(`weights: ${this.checkpoint.path} was already disposed`, {
+          id: 'checkpoint-damaged',
+        });
       fd = openSync(file, 'r');
       this.#open.set(file, fd);
     }
     if (this.#row.length !== rowBytes) this.#row = new Uint8Array(rowBytes);
     if (readSync(fd, this.#row, 0, rowBytes, offset + index * rowBytes) !== rowBytes)
-      throw new InputError(`${file}: ended inside ${name}; the file changed while it was in use`);
+      throw new InputError(`${file}: ended inside ${name}; the file changed while it was in use`, {
+        id: 'checkpoint-damaged',
+      });
     decodeFloats(dtype, this.#row, out.subarray(at, at + width));
   }
 

@@ -23,11 +23,17 @@ export function readSizes(
   const headDim = c.size('head_dim', defaults.headDim ?? Math.floor(dModel / nHeads));
   const nLayers = c.size('num_hidden_layers');
   if (nHeads % nKvHeads !== 0)
-    throw new InputError(`${c.where}: ${nHeads} heads cannot share ${nKvHeads} key/value heads evenly`);
+    throw new InputError(`${c.where}: ${nHeads} heads cannot share ${nKvHeads} key/value heads evenly`, {
+      id: 'model-unsupported',
+    });
   if (headDim % 2 !== 0)
-    throw new InputError(`${c.where}: head_dim must be even for rotary embeddings, got ${headDim}`);
+    throw new InputError(`${c.where}: head_dim must be even for rotary embeddings, got ${headDim}`, {
+      id: 'model-unsupported',
+    });
   if (nLayers > 1024)
-    throw new InputError(`${c.where}: num_hidden_layers: wanted at most 1024, got ${nLayers}`);
+    throw new InputError(`${c.where}: num_hidden_layers: wanted at most 1024, got ${nLayers}`, {
+      id: 'model-unsupported',
+    });
   return {
     nLayers,
     dModel,
@@ -56,7 +62,9 @@ export function readRope(
   const given = c.raw(thetaKey) === undefined ? undefined : c.positive(thetaKey);
   const theta = own?.positive('rope_theta', given ?? defaultTheta) ?? given ?? defaultTheta;
   if (given !== undefined && given !== theta)
-    throw new InputError(`${c.where}: ${thetaKey} is ${given}, rope_parameters say ${theta}`);
+    throw new InputError(`${c.where}: ${thetaKey} is ${given}, rope_parameters say ${theta}`, {
+      id: 'model-unsupported',
+    });
   // Only the blocks that see everything are scaled by transformers 4 files.
   const old = thetaKey === 'rope_theta' ? c.nested('rope_scaling') : undefined;
   const [scaling, former] = [own, old].map((s) => (s === undefined ? undefined : readScaling(s)));
@@ -91,11 +99,14 @@ function readScaling(s: ConfigReader): RopeConfig['scaling'] {
     } as const;
     s.done();
     if (scaling.highFreqFactor <= scaling.lowFreqFactor)
-      throw new InputError(`${s.where}: high_freq_factor must exceed low_freq_factor`);
+      throw new InputError(`${s.where}: high_freq_factor must exceed low_freq_factor`, {
+        id: 'model-unsupported',
+      });
     return scaling;
   }
   throw new InputError(
     `${s.where}: rope_type ${showValue(type)} is not supported; supported are default, linear, llama3`,
+    { id: 'model-unsupported' },
   );
 }
 
@@ -112,9 +123,13 @@ export function readBlocks(
     const type = types?.[i] ?? (fallback(i) ? 'sliding_attention' : 'full_attention');
     if (type === 'full_attention') return { rope: rope.full };
     if (type !== 'sliding_attention')
-      throw new InputError(`${c.where}: layer_types[${i}] ${showValue(type)} is not supported`);
+      throw new InputError(`${c.where}: layer_types[${i}] ${showValue(type)} is not supported`, {
+        id: 'model-unsupported',
+      });
     if (window === undefined)
-      throw new InputError(`${c.where}: block ${i} is sliding_attention, but sliding_window is not given`);
+      throw new InputError(`${c.where}: block ${i} is sliding_attention, but sliding_window is not given`, {
+        id: 'model-unsupported',
+      });
     return { rope: rope.sliding, window };
   });
 }

@@ -64,7 +64,10 @@ export function gemma3(c: ConfigReader): ModelConfig {
   const plain = c.size('sliding_window_pattern', 6);
   const period = c.size('_sliding_window_pattern', plain);
   if (c.raw('sliding_window_pattern') !== undefined && period !== plain)
-    throw new InputError(`${c.where}: sliding_window_pattern is ${plain}, _sliding_window_pattern ${period}`);
+    throw new InputError(
+      `${c.where}: sliding_window_pattern is ${plain}, _sliding_window_pattern ${period}`,
+      { id: 'model-unsupported' },
+    );
   return {
     ...base,
     modelType: 'gemma3_text',

@@ -29,6 +29,7 @@ export function parseModelConfig(config: Readonly<Record<string, unknown>>, wher
   if (family === undefined) {
     throw new InputError(
       `${where}: model_type ${showValue(type)} is not supported; supported are ${supportedFamilies.join(', ')}`,
+      { id: 'model-unsupported' },
     );
   }
   const reader = new ConfigReader(config, where);

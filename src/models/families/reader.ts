@@ -131,6 +131,7 @@ export class ConfigReader {
   #fail(key: string, wanted: string): never {
     throw new InputError(
       `${this.where}: config key ${key}: wanted ${wanted}, got ${showValue(this.#config[key])}`,
+      { id: 'model-unsupported' },
     );
   }
 
@@ -231,6 +232,7 @@ export class ConfigReader {
         .join(', ')}${unknown.length > 5 ? ', …' : ''}`;
       throw new InputError(
         `${this.where}: config key ${names} is not known for this family; it may change the maths, so the model is refused`,
+        { id: 'model-unsupported' },
       );
     }
   }

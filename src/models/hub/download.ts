@@ -26,6 +26,7 @@ export async function headFile(connection: HubConnection, url: string): Promise<
     if (!/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(etag) || !Number.isSafeInteger(size))
       throw new CrosspatchError(
         `${url}: wanted a checksum and a size, got etag "${etag.slice(0, 80)}" and ${size} bytes; this server cannot be trusted to deliver whole files, use another endpoint`,
+        { id: 'hub-answer' },
       );
     return { url, etag, size };
   });
@@ -70,6 +71,7 @@ export async function fetchBlob(
     if (round > 0)
       throw new CrosspatchError(
         `${file.url}: wanted checksum ${file.etag}, got ${got} twice; try again later or use another endpoint`,
+        { id: 'hub-answer' },
       );
   }
   await rename(part, path);
@@ -112,6 +114,7 @@ async function appendRest(
       if (have + chunk.length > file.size)
         throw new CrosspatchError(
           `${file.url}: wanted ${file.size} bytes, got more; try again later or use another endpoint`,
+          { id: 'hub-answer' },
         );
       await handle.appendFile(chunk);
       have += chunk.length;

@@ -22,7 +22,7 @@ export class TransientError extends CrosspatchError {
   readonly retryAfterMs: number | undefined;
 
   constructor(message: string, options: { cause?: unknown; retryAfterMs?: number | undefined } = {}) {
-    super(message, options);
+    super(message, { id: 'hub-unreachable', cause: options.cause });
     this.retryAfterMs = options.retryAfterMs;
   }
 }
@@ -52,9 +52,7 @@ export async function withRetries<T>(
       if (n + 1 >= connection.attempts)
         throw new CrosspatchError(
           `${error.message} (${connection.attempts} times); try again later, what came is kept`,
-          {
-            cause: error.cause,
-          },
+          { id: 'hub-unreachable', cause: error.cause },
         );
       const pause = Math.min(MAX_PAUSE_MS, error.retryAfterMs ?? connection.retryDelayMs * 2 ** n);
       await sleep(pause, undefined, { signal: connection.signal }).catch(() => {});
@@ -96,6 +94,7 @@ export async function request(
   }
   throw new CrosspatchError(
     `${url}: wanted an answer, got more than ${MAX_REDIRECTS} redirects; check the endpoint`,
+    { id: 'hub-answer' },
   );
 }
 
@@ -124,6 +123,7 @@ async function refuseBadStatus(response: Response, url: URL, hasToken: boolean):
     throw new InputError(
       `${where}: wanted a model, revision and file that exist, got ${status} ${code}`.trimEnd() +
         `; check the name${hasToken ? '' : ', and set HF_TOKEN if it is private'}`,
+      { id: 'hub-not-found' },
     );
   if (status === 401 || status === 403)
     throw new InputError(
@@ -131,12 +131,15 @@ async function refuseBadStatus(response: Response, url: URL, hasToken: boolean):
         (hasToken
           ? '; accept the licence on the model’s page, or use a token that may read it'
           : '; set HF_TOKEN to a token that may read it'),
+      { id: 'hub-refused' },
     );
   if (status === 408 || status === 429 || status >= 500)
     throw new TransientError(`${where}: the server answered ${status}`, {
       retryAfterMs: retryAfter(response.headers.get('retry-after')),
     });
-  throw new CrosspatchError(`${where}: wanted an answer, got status ${status}; check the endpoint`);
+  throw new CrosspatchError(`${where}: wanted an answer, got status ${status}; check the endpoint`, {
+    id: 'hub-answer',
+  });
 }
 
 /** `Retry-After` in seconds, as milliseconds. */
@@ -195,12 +198,15 @@ export async function readJson(
     chunks.push(chunk);
     size += chunk.length;
     if (size > 100e6)
-      throw new CrosspatchError(`${where}: wanted a short JSON answer, got over 100 MB; check the endpoint`);
+      throw new CrosspatchError(`${where}: wanted a short JSON answer, got over 100 MB; check the endpoint`, {
+        id: 'hub-answer',
+      });
   }
   try {
     return JSON.parse(Buffer.concat(chunks).toString('utf8'));
   } catch (error) {
     throw new CrosspatchError(`${where}: wanted JSON, got something else; check the endpoint`, {
+      id: 'hub-answer',
       cause: error,
     });
   }

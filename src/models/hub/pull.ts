@@ -130,6 +130,7 @@ function chosen(listing: Listing, filter: PullOptions['files'], { id }: HubRefer
     const weights = listing.files.filter((f) => /\.(safetensors|gguf|bin)$/.test(f));
     throw new InputError(
       `hub: ${id}: wanted safetensors or one GGUF, got ${weights.length === 0 ? 'no weights' : weights.slice(0, 12).join(', ')}; name the files to fetch, or take another model`,
+      { id: 'model-unsupported' },
     );
   }
   return names;
@@ -149,6 +150,7 @@ function parseListing(answer: unknown, where: string): Listing {
   if (typeof sha !== 'string' || !/^[0-9a-f]{40,64}$/.test(sha) || !Array.isArray(siblings))
     throw new CrosspatchError(
       `${where}: wanted a commit and its files, got another answer; check the endpoint`,
+      { id: 'hub-answer' },
     );
   const files = siblings.map((s: unknown) => (s as { rfilename?: unknown } | null)?.rfilename);
   return { sha, files: safeNames(files, where) };
@@ -159,6 +161,7 @@ function safeNames(files: readonly unknown[], where: string): string[] {
     if (typeof name !== 'string' || !name.split('/').every((part) => /^(?!\.{1,2}$)[^\\\0:]+$/.test(part)))
       throw new CrosspatchError(
         `${where}: wanted plain file names, got ${JSON.stringify(name)}; check the endpoint`,
+        { id: 'hub-answer' },
       );
     return name;
   });
@@ -178,13 +181,17 @@ async function offlineSnapshot(
   const sha = ref.trim();
   const snapshot = join(home, 'snapshots', sha);
   if (!/^[0-9a-f]{40,64}$/.test(sha) || !(await exists(snapshot)))
-    throw new InputError(`${at}: offline: wanted it in ${home}, got no such revision there; ${next}`);
+    throw new InputError(`${at}: offline: wanted it in ${home}, got no such revision there; ${next}`, {
+      id: 'hub-offline',
+    });
   const stored = await readFile(join(home, 'listings', `${sha}.json`), 'utf8').catch(() => undefined);
   if (stored !== undefined) {
     const { files } = JSON.parse(stored) as Listing;
     for (const name of chosen({ sha, files: safeNames(files, at) }, filter, model))
       if (!(await exists(join(snapshot, name))))
-        throw new InputError(`${at}: offline: wanted ${name}, got an unfinished download; ${next}`);
+        throw new InputError(`${at}: offline: wanted ${name}, got an unfinished download; ${next}`, {
+          id: 'hub-offline',
+        });
   }
   return realpath(snapshot);
 }

@@ -17,7 +17,9 @@ const REFERENCE = new RegExp(`^(${NAME}/${NAME})(?:@([A-Za-z0-9][A-Za-z0-9._/-]{
 export function parseHubReference(text: string): HubReference {
   const [, id, revision = 'main'] = REFERENCE.exec(text) ?? [];
   if (id === undefined || id.includes('--') || text.includes('..'))
-    throw new InputError(`hub: wanted org/name or org/name@revision, got "${text}"; check the name`);
+    throw new InputError(`hub: wanted org/name or org/name@revision, got "${text}"; check the name`, {
+      id: 'model-not-found',
+    });
   return { id, revision };
 }
 

@@ -36,6 +36,7 @@ export async function resolveModel(reference: string, options: ResolveOptions = 
     if (!bundled.present)
       throw new InputError(
         `model ${reference}: wanted the bundled model in ${bundled.path}, got nothing there; make it with npm run tiny:train in a checkout`,
+        { id: 'model-not-found' },
       );
     return { kind: 'bundled', path: bundled.path };
   }
@@ -45,6 +46,7 @@ export async function resolveModel(reference: string, options: ResolveOptions = 
       `model ${reference}: wanted a bundled model (${bundledModels(bundledRoot)
         .map((model) => model.name)
         .join(', ')}), a path or org/name on the hub, got no such file or folder; check the name`,
+      { id: 'model-not-found' },
     );
   return { kind: 'path', path: reference };
 }

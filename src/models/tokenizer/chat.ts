@@ -42,7 +42,7 @@ export function renderChat(
       ...options.variables,
     });
   } catch (cause) {
-    throw new InputError(`chat template: ${errorLine(cause)}`, { cause });
+    throw new InputError(`chat template: ${errorLine(cause)}`, { id: 'chat-template', cause });
   }
 }
 

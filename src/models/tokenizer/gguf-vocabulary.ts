@@ -110,5 +110,6 @@ export function flagAt(get: Vocabulary['get'], key: string, fallback: boolean): 
 export function badKey(key: string, wanted: string, got: string): InputError {
   return new InputError(
     `GGUF tokenizer: ${key}: wanted ${wanted}, got ${got}; convert the model again or use its Hugging Face folder`,
+    { id: 'tokenizer-damaged' },
   );
 }

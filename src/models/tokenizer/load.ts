@@ -61,6 +61,7 @@ export async function readTokenizerFolder(folder: string): Promise<TokenizerFile
   if (tokenizerJson === undefined)
     throw new InputError(
       `tokenizer: ${join(folder, 'tokenizer.json')} is missing; sentencepiece-only folders must be saved with a fast tokenizer first`,
+      { id: 'tokenizer-damaged' },
     );
   const template = chatTemplate ?? chatTemplateJson?.chat_template;
   return {
@@ -133,12 +134,17 @@ async function readText(path: string): Promise<string | undefined> {
   try {
     const { size } = await stat(path);
     if (size > MAX_FILE_BYTES)
-      throw new InputError(`tokenizer: ${path}: wanted at most ${MAX_FILE_BYTES} bytes, got ${size}`);
+      throw new InputError(`tokenizer: ${path}: wanted at most ${MAX_FILE_BYTES} bytes, got ${size}`, {
+        id: 'file-unreadable',
+      });
     return await readFile(path, 'utf8');
   } catch (cause) {
     if (cause instanceof InputError) throw cause;
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new InputError(`tokenizer: cannot read ${path}: ${errorLine(cause)}`, { cause });
+    throw new InputError(`tokenizer: cannot read ${path}: ${errorLine(cause)}`, {
+      id: 'tokenizer-damaged',
+      cause,
+    });
   }
 }
 

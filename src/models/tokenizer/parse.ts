@@ -13,7 +13,9 @@ export function badTokenizer(
   got: unknown,
   next = 'take the file from the model again',
 ): InputError {
-  return new InputError(`tokenizer at ${where}: wanted ${wanted}, got ${describeValue(got)}; ${next}`);
+  return new InputError(`tokenizer at ${where}: wanted ${wanted}, got ${describeValue(got)}; ${next}`, {
+    id: 'tokenizer-damaged',
+  });
 }
 
 export function asObject(value: unknown, where: string): JsonObject {
@@ -57,6 +59,7 @@ export function refuseUnknownKeys(obj: JsonObject, known: readonly string[], whe
     if (key !== 'type' && !known.includes(key))
       throw new InputError(
         `tokenizer at ${where}: unknown option ${describeValue(key)} (known: ${known.join(', ') || 'none'}); running without it could give wrong ids`,
+        { id: 'tokenizer-unsupported' },
       );
 }
 
@@ -64,6 +67,7 @@ export function refuseDepth(depth: number, where: string): void {
   if (depth > MAX_DEPTH)
     throw new InputError(
       `tokenizer at ${where}: components nested deeper than ${MAX_DEPTH}; the file is damaged`,
+      { id: 'tokenizer-damaged' },
     );
 }
 
@@ -71,6 +75,7 @@ export function refuseDepth(depth: number, where: string): void {
 export function unsupported(where: string, kind: unknown, supported: readonly string[]): InputError {
   return new InputError(
     `tokenizer at ${where}: ${describeValue(kind)} is not supported (supported: ${supported.join(', ')})`,
+    { id: 'tokenizer-unsupported' },
   );
 }
 

@@ -35,6 +35,7 @@ export function compilePattern(source: string, where: string): RegExp {
   const refuse = (what: string): InputError =>
     new InputError(
       `tokenizer at ${where}: pattern uses ${what}, which is not supported: ${JSON.stringify(source.slice(0, 80))}`,
+      { id: 'tokenizer-unsupported' },
     );
   const translated = translate(source, refuse);
   try {
@@ -45,7 +46,7 @@ export function compilePattern(source: string, where: string): RegExp {
   } catch (cause) {
     throw new InputError(
       `tokenizer at ${where}: not a usable pattern: ${JSON.stringify(source.slice(0, 80))}`,
-      { cause },
+      { id: 'tokenizer-unsupported', cause },
     );
   }
 }

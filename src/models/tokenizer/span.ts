@@ -26,6 +26,7 @@ export function differingSpan(a: ArrayLike<number>, b: ArrayLike<number>): Diffe
   if (start === a.length && start === b.length)
     throw new InputError(
       `span: the two token sequences are identical (${start} tokens); a contrast pair must differ`,
+      { id: 'span-invalid' },
     );
   let suffix = 0;
   while (suffix < shorter - start && a[a.length - 1 - suffix] === b[b.length - 1 - suffix]) suffix++;
@@ -50,7 +51,7 @@ export function spanOfText(
   const span = spanOfChars(encoding, at, at + needle.length);
   const after = options.after ?? 1;
   if (!Number.isInteger(after) || after < 0)
-    throw new InputError(`span: after must be an integer ≥ 0, got ${after}`);
+    throw new InputError(`span: after must be an integer ≥ 0, got ${after}`, { id: 'span-invalid' });
   return { start: span.start, end: Math.min(span.end + after, encoding.offsets.length) };
 }
 
@@ -61,7 +62,9 @@ export function spanOfChars(encoding: Pick<Encoding, 'offsets'>, charStart: numb
     start < charEnd && end > charStart && end > start;
   const start = offsets.findIndex(touches);
   if (start < 0)
-    throw new InputError(`span: no token covers characters ${charStart} to ${charEnd} of the text`);
+    throw new InputError(`span: no token covers characters ${charStart} to ${charEnd} of the text`, {
+      id: 'span-invalid',
+    });
   return { start, end: offsets.findLastIndex(touches) + 1 };
 }
 
@@ -84,6 +87,7 @@ export function pairSpans(recipient: Span, donor: Span): SpanPairs {
   if (wanted < 1 || given < 1)
     throw new InputError(
       `span: cannot pair spans of ${wanted} and ${given} tokens; take in the token behind (after: 1)`,
+      { id: 'span-invalid' },
     );
   const pairs = Array.from({ length: wanted }, (_, i) => ({
     recipient: recipient.start + i,
@@ -93,13 +97,14 @@ export function pairSpans(recipient: Span, donor: Span): SpanPairs {
 }
 
 function findOccurrence(text: string, needle: string, occurrence: number): number {
-  if (needle === '') throw new InputError('span: the text to look for is empty');
+  if (needle === '') throw new InputError('span: the text to look for is empty', { id: 'text-not-found' });
   const found: number[] = [];
   for (let at = text.indexOf(needle); at >= 0; at = text.indexOf(needle, at + needle.length)) found.push(at);
   const at = found.at(occurrence);
   if (at === undefined)
     throw new InputError(
       `span: ${JSON.stringify(needle)} occurs ${found.length} times in the text, occurrence ${occurrence} was wanted`,
+      { id: 'text-not-found' },
     );
   return at;
 }

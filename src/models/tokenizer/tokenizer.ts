@@ -147,7 +147,9 @@ export class Tokenizer {
       if (options.skipSpecialTokens && this.#special.has(id)) continue;
       const token = this.#pipeline.tokenOf.get(id);
       if (token === undefined)
-        throw new InputError(`decode: no token has id ${id} (vocabulary of ${this.vocabSize})`);
+        throw new InputError(`decode: no token has id ${id} (vocabulary of ${this.vocabSize})`, {
+          id: 'tensor-invalid',
+        });
       out.push(token);
     }
     return out;
@@ -201,7 +203,9 @@ export class Tokenizer {
         names.length > 0
           ? `it has: ${names.join(', ')}`
           : 'it is a base model; use a template such as raw, instruction or alpaca';
-      throw new InputError(`chat template: this model has no template "${name}"; ${there}`);
+      throw new InputError(`chat template: this model has no template "${name}"; ${there}`, {
+        id: 'chat-template',
+      });
     }
     return renderChat(source, messages, this.#specialStrings, options);
   }

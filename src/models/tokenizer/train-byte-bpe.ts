@@ -28,6 +28,7 @@ export function trainByteBpe(texts: Iterable<string>, options: ByteBpeOptions): 
   if (!Number.isInteger(room) || room < 0 || end === undefined || new Set(special).size !== special.length)
     throw new InputError(
       `byte-level BPE: vocabSize ${options.vocabSize} must hold 256 bytes and ${special.length} special tokens (at least one, all different)`,
+      { id: 'tokenizer-damaged' },
     );
   const { tokens, merges } = learnMerges(countWords(texts), room, options.minCount ?? 2);
   const tokenizerJson: JsonObject = {

@@ -40,6 +40,7 @@ export function trainWordLevel(
     if (special.includes(word) || !whole.test(word))
       throw new InputError(
         `word-level tokenizer: ${JSON.stringify(word)} is not one word; cut the corpus into words first`,
+        { id: 'tokenizer-damaged' },
       );
     if (!vocab.has(word)) vocab.set(word, vocab.size);
   }
@@ -107,7 +108,9 @@ function tagDecoders(tags: readonly string[]): string[] {
   if (tags.length === 0) return [];
   const escaped = tags.map((t) => {
     if (!/^[\p{L}\p{N}_]+$/u.test(t))
-      throw new InputError(`word-level tokenizer: tag ${JSON.stringify(t)} is not one word`);
+      throw new InputError(`word-level tokenizer: tag ${JSON.stringify(t)} is not one word`, {
+        id: 'tokenizer-damaged',
+      });
     return t;
   });
   const closed = escaped.map((t) => `\\| ${t} \\|`).join('|');

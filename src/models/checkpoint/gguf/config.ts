@@ -137,6 +137,7 @@ export function architectureOf(gguf: Gguf, where: string): [string, GgufArchitec
   const name = gguf.metadata.get('general.architecture');
   if (typeof name !== 'string' || !Object.hasOwn(ggufArchitectures, name))
     throw new CheckpointError(`${where}: general.architecture`, {
+      id: 'model-unsupported',
       wanted: Object.keys(ggufArchitectures).join(', '),
       got: show(name ?? null),
       next: 'take a model of one of these architectures',

@@ -111,6 +111,7 @@ export class KeyReader {
     const n = projections.filter((p) => this.gguf.tensors.has(`blk.0.${p}.bias`)).length;
     if (n !== 0 && n !== projections.length)
       throw new CheckpointError(`${this.#where}: blk.0`, {
+        id: 'model-unsupported',
         wanted: `biases on all of ${projections.join(', ')} or none`,
         got: `${n} of them`,
         next: 'this variant is not supported',

@@ -71,6 +71,7 @@ export function readGguf(source: ByteSource, where: string): Gguf {
   const version = cursor.u32();
   if (version !== 2 && version !== 3)
     throw new CheckpointError(where, {
+      id: 'model-unsupported',
       wanted: 'GGUF version 2 or 3, little-endian',
       got: (version & 0xffff) === 0 ? 'a big-endian file' : `version ${version}`,
       next: 'convert the file with a current llama.cpp',
@@ -115,6 +116,7 @@ function readTensorEntry(cursor: Cursor, alignment: number, where: string): Gguf
   const type = ggmlTypes.get(typeId);
   if (type === undefined)
     throw new CheckpointError(at, {
+      id: 'model-unsupported',
       wanted: 'a known tensor type',
       got: `type ${typeId}`,
       next: 'the file is damaged, or of a type newer than this program: take a Q8_0 or Q4_K_M file',

@@ -61,12 +61,14 @@ export function planTensors(
     const name = huggingFaceName(source.name, architecture, Number(config.num_hidden_layers));
     if (name === undefined)
       throw new CheckpointError(at, {
+        id: 'model-unsupported',
         wanted: `a tensor of ${architecture.className}`,
         got: 'an unknown one',
         next: 'this variant of the architecture is not supported',
       });
     if (source.type.dequantise === undefined)
       throw new CheckpointError(at, {
+        id: 'model-unsupported',
         wanted: `type ${readableTypes.join(', ')}`,
         got: source.type.name,
         next: 'take the Q8_0 or Q4_K_M file of the same model',
