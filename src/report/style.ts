@@ -21,7 +21,7 @@ main{max-width:1040px;margin:0 auto;padding:24px}p,.verdict,.example,nav{max-wid
 h1{font-size:1.9rem;line-height:1.2;margin:.2em 0}h2{font-size:1.45rem;margin:2.2em 0 .4em;padding-top:.6em;border-top:2px solid var(--cp-line)}
 h3{font-size:1.15rem;margin:2em 0 .4em}h4{font-size:1rem;margin:0}.example h4{font-size:.9rem;margin:0 0 .4em}
 a{color:var(--cp-link)}small,.soft{color:var(--cp-soft)}
-.claim{font-weight:650;font-size:1.15rem;line-height:1.4;margin:.7em 0 .3em}.verdict ul{margin:.2em 0 1em;padding-left:1.2em;font-size:.97rem}.verdict li{margin:.25em 0}
+.word{font-weight:700;font-size:1.35rem;line-height:1.2;margin:.1em 0}.verdict>div+div{border-top:1px solid var(--cp-line);margin-top:1em;padding-top:.4em}.claim{font-size:1.05rem;line-height:1.45;margin:.7em 0 .3em}.verdict ul{margin:.2em 0 1em;padding-left:1.2em;font-size:.97rem}.verdict li{margin:.25em 0}
 .verdict{background:var(--cp-card);border-left:4px solid var(--cp-mapped);padding:.4em 1.2em;margin:1.2em 0;border-radius:0 6px 6px 0;font-size:1.05rem}
 nav{max-width:none}nav ul{list-style:none;padding:0;margin:.2em 0;font-size:.92rem}nav li{margin:.3em 0}nav li ul{display:flex;flex-wrap:wrap;gap:0 1.1em;font-size:.88rem}
 figure{margin:1.6em 0;break-inside:avoid}figcaption{font-size:.88rem;color:var(--cp-soft);margin:.2em 0 .8em}figcaption h4{color:var(--cp-ink)}

@@ -1,29 +1,68 @@
-/** @file `show DIR [FILTER]`: the figures of a run, and thresholds on them. */
+/** @file `show DIR [FILTER]`: the verdict and the arms of a run on one screen, its figures by path, and thresholds on them. */
 import type { Command } from 'commander';
+import { InputError } from '../../base/index.ts';
+import { type BehaviourResults, nearest, type Results } from '../../contracts/index.ts';
+import { percent } from '../../figures/index.ts';
 import { type FlatFigure, flattenResults, readResults } from '../../pipeline/index.ts';
+import { type ArmRow, armRows, claim, interval, pointsWithInterval, verdictOf } from '../../report/index.ts';
 import { type Cli, type CommonOptions, declare, printJson } from '../cli.ts';
 import { addRequire, checkRequired, type RequireOption, sayRequired } from '../figures.ts';
 import { figure, textTable } from '../table.ts';
+
+type ShowOptions = CommonOptions & RequireOption & { readonly all?: boolean };
 
 export function addShow(program: Command, cli: Cli): void {
   const command = declare(
     program,
     'show <dir> [filter]',
-    'Print the figures of a run whose path contains the filter.',
+    'Print the verdict of a run, its arms and their cost; with a filter, the figures whose path contains it.',
     "show runs/demo transfer.affine --require 'locked.transfer.affine.with_tags.margin>=0.5'",
+  ).option('--all', 'every figure by its path, instead of the verdict');
+  addRequire(command).action(async (folder: string, filter: string | undefined, options: ShowOptions) => {
+    const results = await readResults(folder);
+    const figures = figuresOf(folder, results, filter);
+    const requirements = checkRequired(cli, options, results);
+    if (options.json) printJson(cli, { verdict: results.behaviours.map(verdictOf), figures, requirements });
+    else if (filter === undefined && !options.all) cli.out(summary(folder, results));
+    else cli.out(textTable([['figure', 'value', 'n', '95 % interval'], ...figures.map(row)]));
+    sayRequired(cli, requirements);
+  });
+}
+
+/** Figures whose path contains the filter. A filter that matches nothing is an {@link InputError}. */
+function figuresOf(folder: string, results: Results, filter = ''): FlatFigure[] {
+  const figures = flattenResults(results).map((f) => ({ ...f, path: f.path.replace(/^behaviours\./, '') }));
+  const found = figures.filter((f) => f.path.includes(filter));
+  if (found.length > 0 || filter === '') return found;
+  const words = [...new Set(figures.flatMap((f) => f.path.split('.')))];
+  const near = nearest(filter, words) ?? nearest(filter.split('.').at(-1) ?? '', words);
+  throw new InputError(
+    `${folder}: no figure's path contains "${filter}"; ${near ? `did you mean "${near}"? ` : ''}"show ${folder} --all" lists every path`,
   );
-  addRequire(command).action(
-    async (folder: string, filter: string | undefined, options: CommonOptions & RequireOption) => {
-      const results = await readResults(folder);
-      const figures = flattenResults(results)
-        .map((f) => ({ ...f, path: f.path.replace(/^behaviours\./, '') }))
-        .filter((f) => filter === undefined || f.path.includes(filter));
-      const requirements = checkRequired(cli, options, results);
-      if (options.json) printJson(cli, { figures, requirements });
-      else cli.out(textTable([['figure', 'value', 'n', '95 % interval'], ...figures.map(row)]));
-      sayRequired(cli, requirements);
-    },
-  );
+}
+
+/** Per behaviour the claim, the arms, and what the table does not say. */
+function summary(folder: string, { behaviours }: Results): string {
+  const parts = behaviours.map((behaviour) => {
+    const verdict = verdictOf(behaviour);
+    const rows = armRows(behaviour);
+    const rest = verdict.points.filter(({ about }) => about !== 'arms').map(({ text }) => `${text}\n`);
+    return `${claim(verdict)}\n\n${rows.length > 0 ? `${armsTable(rows, behaviour)}\n` : ''}${rest.join('')}`;
+  });
+  if (parts.length === 0) parts.push('Nothing was evaluated.\n');
+  return `${parts.join('\n')}\nFigures by path: crosspatch show ${folder} --all, or a filter such as transfer.affine\n`;
+}
+
+function armsTable(rows: readonly ArmRow[], { pair }: BehaviourResults): string {
+  return textTable([
+    [`restoration (${pair.behaviour})`, 'share', '95 %', 'map minus it'],
+    ...rows.map(({ label, restoration, difference }) => [
+      label,
+      percent(restoration.value),
+      interval(restoration),
+      difference ? pointsWithInterval(difference) : '',
+    ]),
+  ]);
 }
 
 function row({ path, value, n, ci95 }: FlatFigure): string[] {

@@ -30,7 +30,11 @@ function behaviour(
 }
 const wordOf = (changed: BehaviourResults) => judge(changed, headline(changed)).word;
 const pointsOf = (changed: BehaviourResults): string =>
-  plain(verdicts({ behaviours: [changed] })[0].points.join('\n'));
+  plain(
+    verdictSentences({ behaviours: [changed] })[0]
+      .slice(1)
+      .join('\n'),
+  );
 const sentenceOf = (changed: BehaviourResults): string =>
   plain(verdicts({ behaviours: [changed] })[0].sentence);
 

@@ -32,9 +32,15 @@ export interface Verdict {
   /** One sentence, with the margin over noise and its interval where there is one. */
   readonly sentence: string;
   /** What it beats and does not, what that means, what it costs, what was not checked. */
-  readonly points: readonly string[];
+  readonly points: readonly Point[];
   /** Restoration by the mapped arm minus the strongest noise arm. */
   readonly margin?: Difference | undefined;
+}
+
+/** An item of the list; `arms` are the comparisons, which a table of arms says as well. */
+export interface Point {
+  readonly about: 'arms' | 'meaning' | 'cost' | 'unchecked' | 'note';
+  readonly text: string;
 }
 
 /** One verdict per behaviour, in their order. */
@@ -60,10 +66,13 @@ export function verdictText(all: readonly Verdict[]): string {
 }
 
 function sentences(all: readonly Verdict[]): string[][] {
-  return all.length === 0 ? [['Nothing was evaluated.']] : all.map((v) => [claim(v), ...v.points]);
+  return all.length === 0
+    ? [['Nothing was evaluated.']]
+    : all.map((v) => [claim(v), ...v.points.map(({ text }) => text)]);
 }
 
-function verdictOf(behaviour: BehaviourResults): Verdict {
+/** The verdict of one behaviour. */
+export function verdictOf(behaviour: BehaviourResults): Verdict {
   const chosen = headline(behaviour);
   const { word, reason } = judge(behaviour, chosen);
   const head = { behaviour: title(behaviour), word };
@@ -71,23 +80,25 @@ function verdictOf(behaviour: BehaviourResults): Verdict {
     return {
       ...head,
       sentence: 'Steering transfer was not evaluated in this run.',
-      points: [...trained(behaviour), ...alarms(behaviour)],
+      points: about('note', [...trained(behaviour), ...alarms(behaviour)]),
     };
   return {
     ...head,
     sentence: `${restores(behaviour, chosen)}${because(behaviour, chosen, reason)}.`,
     points: [
-      ...compared(behaviour, chosen),
-      ...means(behaviour, chosen, reason),
-      ...elicits(chosen),
-      ...cost(behaviour),
-      ...unchecked(behaviour, chosen),
-      ...trained(behaviour),
-      ...alarms(behaviour),
-      ...method(behaviour, chosen),
+      ...about('arms', compared(behaviour, chosen)),
+      ...about('meaning', means(behaviour, chosen, reason)),
+      ...about('arms', elicits(chosen)),
+      ...about('cost', cost(behaviour)),
+      ...about('unchecked', unchecked(behaviour, chosen)),
+      ...about('note', [...trained(behaviour), ...alarms(behaviour), ...method(behaviour, chosen)]),
     ],
     margin: margin(behaviour, chosen),
   };
+}
+
+function about(what: Point['about'], texts: readonly string[]): Point[] {
+  return texts.map((text) => ({ about: what, text }));
 }
 
 /** The mapped restoration, never without its strongest noise control. */

@@ -170,11 +170,11 @@ function startOf(
   maps: ReadonlyMap<string, PlaygroundMap>,
 ): PlaygroundChoices['start'] {
   const shown = headlines
-    .map(({ run, behaviour, map, placement, restoration, noise = 0 }) => ({
+    .map(({ run, behaviour, map, placement, margin = 0 }) => ({
       model: `run/${run}/${behaviour}.target`,
       map: `${run}/${behaviour}/${map}`,
       placement,
-      margin: restoration.value - noise,
+      margin,
     }))
     .filter(({ model, map }) => models.has(model) && maps.has(map))
     .sort((a, b) => b.margin - a.margin)[0];

@@ -2,22 +2,23 @@
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, sep } from 'node:path';
 import { errorLine, InputError } from '../../base/index.ts';
-import { type Manifest, NOISE_ARMS, type Rate, type Results } from '../../contracts/index.ts';
+import type { Manifest, Results } from '../../contracts/index.ts';
 import { headline } from '../../figures/index.ts';
-import { PREVIEW, readManifest, readResults } from '../../pipeline/index.ts';
-import { verdicts } from '../../report/index.ts';
+import { failureOf, PREVIEW, readManifest, readResults } from '../../pipeline/index.ts';
+import { verdictOf } from '../../report/index.ts';
 import { Refused } from './refused.ts';
 
-/** One behaviour in a line: the verdict's word, restoration by the mapped vector and its strongest noise control. */
+/** The verdict of one behaviour in a line. */
 export interface Headline {
   readonly behaviour: string;
-  /** The first word of the verdict. */
-  readonly word: string;
   readonly placement: string;
   /** Map and fit it was reached with, as in `maps/BEHAVIOUR/KIND.FIT`. */
   readonly map: string;
-  readonly restoration: Rate;
-  readonly noise?: number;
+  readonly word: string;
+  /** Says restoration beside its strongest noise control, with the margin. */
+  readonly sentence: string;
+  /** Restoration by the mapped arm minus the strongest noise arm. */
+  readonly margin?: number | undefined;
 }
 
 /** One entry of the list. `id` is the folder's name. */
@@ -184,13 +185,6 @@ export class RunsFolder {
   }
 }
 
-/** Why a run failed: its own word, else that of the first stage that failed. */
-function failureOf({ status, error, stages }: Manifest): string | undefined {
-  if (status !== 'failed') return undefined;
-  const stage = stages.find((s) => s.status === 'failed');
-  return error ?? (stage ? `${stage.id}: ${stage.error ?? 'failed'}` : undefined);
-}
-
 /** Changes when the file does. */
 export async function markOf(path: string | undefined): Promise<string> {
   const info = path === undefined ? undefined : await stat(path).catch(() => undefined);
@@ -202,23 +196,14 @@ function stagesDone({ stages }: Manifest): { done: number; total: number } {
   return { done, total: stages.length };
 }
 
-function headlinesOf(results: Results): Headline[] {
-  const words = verdicts(results).map(({ word }) => word);
-  return results.behaviours.flatMap((behaviour, i) => {
-    const chosen = headline(behaviour);
-    const { arms } = chosen?.entry ?? {};
-    const restoration = arms?.mapped?.restoration;
-    if (!chosen || !arms || !restoration) return [];
-    const noise = NOISE_ARMS.flatMap((arm) => arms[arm]?.restoration?.value ?? []);
-    const { behaviour: name, placement } = behaviour.pair;
-    return {
-      behaviour: name,
-      word: words[i] ?? '',
-      placement,
-      map: `${chosen.kind}.${chosen.fit}`,
-      restoration,
-      noise: noise.length > 0 ? Math.max(...noise) : undefined,
-    };
+function headlinesOf({ behaviours }: Results): Headline[] {
+  return behaviours.flatMap((result) => {
+    const chosen = headline(result);
+    if (!chosen) return [];
+    const { behaviour, placement } = result.pair;
+    const { word, sentence, margin } = verdictOf(result);
+    const map = `${chosen.kind}.${chosen.fit}`;
+    return { behaviour, placement, map, word, sentence, margin: margin?.difference };
   });
 }
 

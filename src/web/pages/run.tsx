@@ -1,14 +1,15 @@
 /** @file Run: the stages as a graph filling up live, rates and time left, the log, figures as they come, the verdict. */
 import { lazy, type ReactNode, Suspense, type UIEvent, useEffect, useMemo, useRef, useState } from 'react';
 import type { BehaviourResults, Manifest } from '../../contracts/index.ts';
-import type { RunDetail, RunEvents, Verdict } from '../../server/index.ts';
+import type { RunDetail, RunEvents } from '../../server/index.ts';
 import { api, ofRun, useAsk, useEvents } from '../client.ts';
-import { clock, distinct, isPhone, moment, Problem, Status } from '../parts.tsx';
+import { clock, distinct, moment, Problem, Status } from '../parts.tsx';
 import { LineChart } from '../plot.tsx';
 import { brief, duration, fold, NOTHING, type RunProgress, type StageView, stageViews } from '../progress.ts';
 import { pathTo, useQuery } from '../router.ts';
 import { StageGraph } from '../stage-graph.tsx';
 import { Name } from '../text.tsx';
+import { VerdictSection } from '../verdict.tsx';
 
 const FiguresOf = lazy(() => import('../figures-of.tsx'));
 
@@ -47,7 +48,7 @@ export default function RunPage({ run }: { readonly run: string }): ReactNode {
         progress={live.progress}
       />
       {results.error ? <Problem>{results.error}</Problem> : null}
-      {results.data && !results.data.partial ? <Verdicts verdicts={results.data.verdicts} /> : null}
+      {results.data && !results.data.partial ? <VerdictSection verdicts={results.data.verdicts} /> : null}
       {isOver ? figures : null}
       <Stages manifest={manifest} progress={live.progress} />
       <Log progress={live.progress} isOver={isOver} />
@@ -157,37 +158,6 @@ function useNow(on: boolean): number {
     return () => clearInterval(timer);
   }, [on]);
   return now;
-}
-
-/** What the run shows: one word by the rule and its sentence stand out; under it what is to be held against it. */
-function Verdicts({ verdicts }: { readonly verdicts: readonly Verdict[] }): ReactNode {
-  const keys = distinct(verdicts.map(({ behaviour }) => behaviour));
-  return (
-    <section className="verdict" aria-label="Verdict">
-      {verdicts.length === 0 ? <p>Nothing was evaluated.</p> : null}
-      {verdicts.map(({ behaviour, word, sentence, points }, i) => (
-        <div key={keys[i]}>
-          <p className="soft">
-            <Name>{behaviour}</Name>
-          </p>
-          <p className="word">{word}</p>
-          <p className="claim">
-            <Name>{sentence}</Name>
-          </p>
-          <details open={!isPhone()}>
-            <summary>What it beats, what it costs, what was not checked ({points.length})</summary>
-            <ul>
-              {points.map((point) => (
-                <li key={point}>
-                  <Name>{point}</Name>
-                </li>
-              ))}
-            </ul>
-          </details>
-        </div>
-      ))}
-    </section>
-  );
 }
 
 function Stages({

@@ -127,10 +127,7 @@ function RunCard(props: {
           <strong>{headline.word}</strong>
           <br />
           <span className="soft">
-            mapped vector restores {Math.round(headline.restoration.value * 100)} %
-            {headline.noise === undefined
-              ? ', no noise control was run'
-              : `, strongest noise ${Math.round(headline.noise * 100)} %`}
+            <Name>{headline.sentence}</Name>
           </span>
         </p>
       ))}
