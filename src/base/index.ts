@@ -23,6 +23,7 @@ export { readTextLimited } from './read-limited.ts';
 export { Rng } from './rng.ts';
 export { brokenSeal, listFiles, readSeal, SEAL, sealText } from './seal.ts';
 export { showText, showValue } from './show.ts';
+export { steadyProgress } from './steady-progress.ts';
 export {
   decodeText,
   readTextFile,

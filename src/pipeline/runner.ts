@@ -10,6 +10,7 @@ import {
   InputError,
   type ProgressEvent,
   Rng,
+  steadyProgress,
   throwIfAborted,
 } from '../base/index.ts';
 import type { StagePayload } from './child.ts';
@@ -157,7 +158,8 @@ class Run {
   async #compute(node: StageNode, folder: string): Promise<object> {
     const { stage, params, seed } = node;
     const inputs = this.#inputs(node);
-    const progress = (event: ProgressEvent) => this.#emit({ ...event, state: 'running', stage: node.id });
+    // A stage is many loops: they are counted as one.
+    const progress = steadyProgress((event) => this.#emit({ ...event, state: 'running', stage: node.id }));
     const cores = availableParallelism();
     if (!stage.child) {
       const rng = new Rng(seed).fork(stage.name);
