@@ -24,9 +24,15 @@ export interface JsonSchemaNode {
   readonly const?: unknown;
 }
 
+const inputSchemas = new WeakMap<z.ZodType, JsonSchemaNode>();
+
 /** JSON Schema (draft 2020-12) of what a user may write: defaults make a key optional. */
 export function inputSchema(schema: z.ZodType): JsonSchemaNode {
-  return z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any', reused: 'inline' }) as JsonSchemaNode;
+  const known = inputSchemas.get(schema);
+  if (known) return known;
+  const made = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any', reused: 'inline' });
+  inputSchemas.set(schema, made as JsonSchemaNode);
+  return made as JsonSchemaNode;
 }
 
 /** Complaints that are put into words; the rest is counted. */
