@@ -154,7 +154,8 @@ function watchdog(process: ChildProcess, current: () => number) {
 
 /** The same thing at the same place counts once, with how often it was seen. */
 function note(finding: Finding): void {
-  const shape = (f: Finding) => `${f.target} ${f.kind} ${f.message.replace(/["'`].*?["'`]|\d+/g, '#')}`;
+  const place = ({ message }: Finding) => /src\/\S+:\d+/.exec(message)?.[0] ?? message.replace(/\d+/g, '#');
+  const shape = (f: Finding) => `${f.target} ${f.kind} ${place(f)}`;
   const known = findings.find((f) => shape(f) === shape(finding));
   if (known) known.count++;
   else findings.push(finding);

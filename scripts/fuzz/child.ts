@@ -6,7 +6,7 @@ import { openSync, writeFileSync, writeSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CrosspatchError, Rng } from '../../src/base/index.ts';
+import { CrosspatchError, errorLine, Rng } from '../../src/base/index.ts';
 import { startCoverage } from './coverage.ts';
 import { type Job, LIMITS, type Report, type Tally } from './report.ts';
 import type { Target } from './target.ts';
@@ -55,8 +55,7 @@ async function tryOne({ attempt, refusals, size }: Target, input: unknown): Prom
     tally.refused++;
     if (job.only) process.stdout.write(`${error instanceof Error ? error.stack : String(error)}\n`);
     if (!(error instanceof CrosspatchError) && !refusals?.(error)) finding('untyped error', error);
-    else if (/\p{Cc}/u.test(error instanceof Error ? error.message : ''))
-      finding('control characters in the message', error);
+    else if (/\p{Cc}/u.test(errorLine(error))) finding('control characters in the error line', error);
   }
   const after = process.resourceUsage();
   tally.inputs++;

@@ -1,6 +1,7 @@
 /** @file Errors a caller acts on. A message says where, what was wanted, what came, what to do next. */
 
 import type { ErrorId } from './error-ids.ts';
+import { showText, showValue } from './show.ts';
 
 /** Exit codes of the command line: 1 a run failed, 2 bad usage or bad input, 100 ran but below a required threshold. */
 export type ExitCode = 1 | 2 | 100;
@@ -43,12 +44,15 @@ export function errorId(error: unknown): ErrorId {
   return error instanceof CrosspatchError ? error.id : 'unexpected';
 }
 
-/** One line for any thrown value, causes appended. */
+/** A message may quote what it complains of; nobody reads more than this. */
+const LONGEST_LINE = 4000;
+
+/** One line for any thrown value, causes appended, with nothing a terminal would act on. */
 export function errorLine(error: unknown): string {
   const parts: string[] = [];
   for (let e: unknown = error, depth = 0; e !== undefined && e !== null && depth < 4; depth++) {
-    parts.push(e instanceof Error ? e.message : typeof e === 'string' ? e : JSON.stringify(e));
+    parts.push(e instanceof Error ? e.message : typeof e === 'string' ? e : showValue(e));
     e = e instanceof Error ? e.cause : undefined;
   }
-  return parts.join(': ').replace(/\s*\n\s*/g, ' ');
+  return showText(parts.join(': ').replace(/\s*\n\s*/g, ' '), LONGEST_LINE);
 }
