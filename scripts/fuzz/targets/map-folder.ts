@@ -51,7 +51,7 @@ function affineMap(): ActivationMap {
       settings: { lambda: 0.1 },
       metrics: { r2: 0.5 },
     },
-    affineOf({ weight: new Float32Array(6).fill(0.5), bias: new Float32Array(2) }, 3, 2),
+    affineOf({ weight: new Float64Array(6).fill(0.5), bias: new Float64Array(2) }, 3, 2),
     new Float32Array(3).fill(1),
   );
 }
