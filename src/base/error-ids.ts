@@ -1,6 +1,6 @@
 /**
  * @file Every error has an id: stable, printed by the command line after the message, and listed in docs/reference/errors.md (made from
- * this table). An id says what is wrong, the message says where. To add one, add a row and run `npm run docs`.
+ * this table). An id says what is wrong, the message says where. To add one, add a row and run `npm run docs:pages`.
  */
 
 /** What an id means, and what to do about it. */
