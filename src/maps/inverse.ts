@@ -13,6 +13,9 @@ import { momentsOf } from './moments.ts';
 /** Largest singular value times this is the least one `truncated` keeps. */
 export const TRUNCATE_RTOL = 0.05;
 
+/** Rounding of the float32 numbers a map is stored in: singular values below max(m, n) × this × the largest are nothing else. */
+const STORED = 2 ** -23;
+
 /** A†(y) = W⁺(y − b). With `rtol` (`truncated`) singular values at or below rtol × the largest are dropped. Settings show the rank kept. */
 export function pseudoInverseMap(map: ActivationMap, rtol?: number): ActivationMap {
   const { weight, bias } = map.body.tensors;
@@ -20,7 +23,8 @@ export function pseudoInverseMap(map: ActivationMap, rtol?: number): ActivationM
     throw new InputError(`inverse: wanted an affine map, got ${map.kind}`, { id: 'map-mismatch' });
   const from = performance.now();
   const [dy, dx] = weight.shape as [number, number];
-  const { matrix, rank } = pseudoInverse(Float64Array.from(weight.data), dy, dx, rtol);
+  const least = rtol ?? Math.max(dy, dx) * STORED;
+  const { matrix, rank } = pseudoInverse(Float64Array.from(weight.data), dy, dx, least);
   const offset = matmul(matrix, Float64Array.from(bias.data), dx, dy, 1).map((v) => -v);
   const { record } = map;
   const seconds = (performance.now() - from) / 1000;

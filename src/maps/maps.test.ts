@@ -13,8 +13,9 @@ import {
 } from '../activations/index.ts';
 import { InputError, Rng } from '../base/index.ts';
 import { readSafetensors, readTensorFloat32 } from '../models/index.ts';
+import { affineOf } from './affine.ts';
 import {
-  type ActivationMap,
+  ActivationMap,
   exportSaelens,
   type FitContext,
   type FitData,
@@ -30,6 +31,7 @@ import {
   scheduleOf,
   unregularisedAffine,
 } from './index.ts';
+import { matmul } from './linalg.ts';
 
 const DX = 6;
 const DY = 7;
@@ -452,6 +454,23 @@ describe('inverse', () => {
     const path = join(folder, 'inverse');
     await saveMap(truncated, path);
     expect((await loadMap(path)).body.tensors).toEqual(truncated.body.tensors);
+    // Without full rank, what float32 left of the missing directions is not inverted.
+    const rng = new Rng(3);
+    const [p, q] = [2 * DY, 2 * DX].map((n) => Float64Array.from({ length: n }, () => rng.normal()));
+    const flat = Float32Array.from(matmul(p!, q!, DY, 2, DX));
+    const lacking = new ActivationMap(
+      map.record,
+      affineOf({ weight: Float64Array.from(flat), bias: new Float64Array(DY) }, DX, DY),
+      map.sourceMean,
+    );
+    const inverse = pseudoInverseMap(lacking);
+    expect(inverse.record.settings.rank).toBe(2);
+    const w = Float64Array.from(flat);
+    const plus = Float64Array.from(inverse.body.tensors.weight!.data);
+    const again = matmul(matmul(w, plus, DY, DX, DY), w, DY, DY, DX);
+    again.forEach((v, i) => {
+      expect(Math.abs(v - w[i]!)).toBeLessThan(1e-5);
+    });
     const mean = await fitMap({ kind: 'mean' }, d, context());
     expect(() => pseudoInverseMap(mean)).toThrow(/wanted an affine map, got mean/);
   });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { InputError, withAtomicFolder, writeJsonAtomic } from '../base/index.ts';
 import { MAP_FITS } from '../contracts/index.ts';
-import { readSafetensors, readTensorFloat32, writeSafetensors } from '../models/index.ts';
+import { readSafetensors, readTensorFloat32, refuseNonFinite, writeSafetensors } from '../models/index.ts';
 import { bodies } from './kinds.ts';
 import { ActivationMap, MAP_KINDS, type MapRecord, type MapTensor } from './map.ts';
 
@@ -81,8 +81,11 @@ export async function loadMap(path: string): Promise<ActivationMap> {
     });
   const { format: _format, version: _version, curves, ...record } = parsed.data;
   const tensors: Record<string, MapTensor> = {};
-  for (const info of (await readSafetensors(join(path, 'map.safetensors'))).tensors)
-    tensors[info.name] = { shape: info.shape, data: (await readTensorFloat32(info)).data };
+  for (const info of (await readSafetensors(join(path, 'map.safetensors'))).tensors) {
+    const { data } = await readTensorFloat32(info);
+    refuseNonFinite(data, `${path}: map.safetensors: ${info.name}`);
+    tensors[info.name] = { shape: info.shape, data };
+  }
   const { [SOURCE_MEAN]: sourceMean, ...own } = tensors;
   const { width } = record.source;
   if (sourceMean?.data.length !== width)

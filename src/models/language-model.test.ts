@@ -524,7 +524,7 @@ describe('generation', () => {
   test('logits that are not numbers end in an error, not in a token', async () => {
     const poison: FwdHook = ['resid_post.2', (a) => void a.data.fill(Number.NaN)];
     await expect(model.generate(prompt, { fwdHooks: [poison] })).rejects.toThrow(
-      'wanted finite activations, got NaN in row 0, position 0, after block 2',
+      'wanted finite activations, got NaN in row 0 after block 2',
     );
   });
 

@@ -17,12 +17,13 @@ export interface Eigen {
 /** All eigenvalues and orthonormal eigenvectors of the symmetric A [n×n] (lower triangle read). */
 export function symmetricEigen(a: Float64Array, n: number): Eigen {
   checkSize('symmetricEigen', a, n, n);
-  const { diagonal, off, vectors } = tridiagonalise(a, n);
+  const { scaled, factor } = toUnitScale(a);
+  const { diagonal, off, vectors } = tridiagonalise(scaled, n);
   implicitQl(diagonal, off, vectors, n);
   const order = Array.from({ length: n }, (_, i) => i).sort((i, j) => diagonal[j] - diagonal[i]);
   const sorted: Eigen = { values: new Float64Array(n), vectors: new Float64Array(n * n) };
   order.forEach((from, to) => {
-    sorted.values[to] = diagonal[from]!;
+    sorted.values[to] = diagonal[from]! * factor;
     sorted.vectors.set(vectors.subarray(from * n, (from + 1) * n), to * n);
   });
   return sorted;
@@ -39,6 +40,25 @@ export function symmetricFunction(eigen: Eigen, f: (value: number) => number): F
   const out = new Float64Array(n * n);
   addProduct(1, flipped(view(eigen.vectors, n)), view(scaled, n), view(out, n), n, n, n);
   return out;
+}
+
+/**
+ * `a` as `scaled` × `factor`, a power of two, so that the largest magnitude lies in [½, 1): squares of it can neither overflow nor all
+ * vanish.
+ *
+ * @throws CrosspatchError for values that are NaN or infinite
+ */
+export function toUnitScale(a: Float64Array): { scaled: Float64Array; factor: number } {
+  let largest = 0;
+  for (const x of a) {
+    if (!Number.isFinite(x)) throw new CrosspatchError(`linear algebra: wanted finite numbers, got ${x}`);
+    largest = Math.max(largest, Math.abs(x));
+  }
+  // 2¹⁰²⁴ is no number: the largest exponents are halved once more by the product of two
+  const exponent = largest === 0 ? 0 : Math.min(1023, Math.floor(Math.log2(largest)) + 1);
+  const half = 2 ** -Math.trunc(exponent / 2);
+  const rest = 2 ** -(exponent - Math.trunc(exponent / 2));
+  return { scaled: a.map((x) => x * half * rest), factor: 2 ** exponent };
 }
 
 /** A = Q T Qᵀ with T tridiagonal; `vectors` holds Qᵀ, `off[i]` = T[i, i+1]. */
@@ -110,15 +130,19 @@ function accumulate(reflectors: Float64Array, betas: Float64Array, n: number): F
 
 /** QL iteration on (diagonal, off), rotating the rows of `vectors` along. */
 function implicitQl(d: Float64Array, e: Float64Array, vectors: Float64Array, n: number): void {
+  let norm = 0;
+  for (let i = 0; i < n; i++) norm = Math.max(norm, Math.abs(d[i]) + Math.abs(e[i]));
   for (let l = 0; l < n; l++) {
     for (let sweep = 0; ; sweep++) {
       let m = l;
       for (; m < n - 1; m++) {
         const size = Math.abs(d[m]) + Math.abs(d[m + 1]);
-        if (Math.abs(e[m]) <= Number.EPSILON * size) break;
+        // Small against its neighbours keeps small eigenvalues exact. Where a matrix lacks rank those neighbours are rounding
+        // themselves, and nothing is small against them: then small against the matrix must do (it is what EISPACK's tql2 asks).
+        if (Math.abs(e[m]) <= Number.EPSILON * (sweep < 30 ? size : norm)) break;
       }
       if (m === l) break;
-      if (sweep === 60)
+      if (sweep === 120)
         throw new CrosspatchError('symmetricEigen: no convergence; is the matrix finite?', {
           id: 'fit-impossible',
         });

@@ -235,3 +235,61 @@ describe('randomOrthogonal', () => {
     expect(Math.abs(squares / 2000 - 1 / 3)).toBeLessThan(0.03);
   });
 });
+
+describe('matrices without full rank, graded or of extreme size', () => {
+  const rng = new Rng(21);
+  const random = (n: number): Float64Array => Float64Array.from({ length: n }, () => rng.normal());
+  /** rows×columns of rank `rank`, as float32 stores it, times `size`. */
+  const lacking = (rows: number, columns: number, rank: number, size = 1): Float64Array =>
+    Float64Array.from(
+      Float32Array.from(matmul(random(rows * rank), random(rank * columns), rows, rank, columns)),
+      (x) => x * size,
+    );
+  const graded = (n: number, ratio: number): Float64Array => {
+    const a = random(n * n);
+    return a.map((x, i) => x * ratio ** Math.floor(i / n) * ratio ** (i % n));
+  };
+  const diagonal = (...values: number[]): Float64Array => {
+    const n = values.length;
+    return Float64Array.from({ length: n * n }, (_, i) => (i % n === Math.floor(i / n) ? values[i % n]! : 0));
+  };
+  it.each([
+    ['rank 51 of 128', lacking(128, 128, 51), 128, 128],
+    ['rank 1', lacking(40, 30, 1), 40, 30],
+    ['rank 3, wide', lacking(20, 64, 3), 20, 64],
+    ['nothing', new Float64Array(64), 8, 8],
+    ['all ones', new Float64Array(64 * 64).fill(1), 64, 64],
+    ['graded by halves', graded(60, 0.5), 60, 60],
+    ['graded by hundreds', graded(30, 0.01), 30, 30],
+    ['graded upwards', graded(40, 3), 40, 40],
+    ['near the largest number', lacking(24, 24, 12, 1e300), 24, 24],
+    ['near the smallest number', lacking(24, 24, 12, 1e-300), 24, 24],
+    ['a diagonal of every size', diagonal(1e300, 1, 1e-160, 1e-300, 0), 5, 5],
+  ])('%s: the singular values converge and give the matrix back', (_, a, rows, columns) => {
+    const { values, left, right } = svd(a, rows, columns);
+    const r = Math.min(rows, columns);
+    const scale = Math.max(values[0]!, Number.MIN_VALUE);
+    for (let i = 0; i < rows; i++)
+      for (let j = 0; j < columns; j++) {
+        let sum = 0;
+        for (let k = 0; k < r; k++)
+          sum += (values[k]! / scale) * left[k * rows + i]! * right[k * columns + j]!;
+        expect(Math.abs(sum - a[i * columns + j]! / scale)).toBeLessThan(1e-13);
+      }
+    for (let k = 1; k < r; k++) expect(values[k]!).toBeLessThanOrEqual(values[k - 1]!);
+  });
+
+  it('eigenvalues of a Gram matrix without rank are those of the product, the rest nothing', () => {
+    const a = lacking(50, 128, 20);
+    const gram = matmulTN(a, a, 50, 128, 128);
+    const { values } = symmetricEigen(gram, 128);
+    const singular = svd(a, 50, 128).values;
+    for (let k = 0; k < 20; k++) expect(Math.abs(values[k]! / singular[k]! ** 2 - 1)).toBeLessThan(1e-12);
+    for (let k = 50; k < 128; k++) expect(Math.abs(values[k]! / values[0]!)).toBeLessThan(1e-13);
+  });
+
+  it('values that are no numbers are refused', () => {
+    expect(() => svd(Float64Array.of(1, Number.NaN), 1, 2)).toThrow(/finite numbers, got NaN/);
+    expect(() => symmetricEigen(Float64Array.of(Number.POSITIVE_INFINITY), 1)).toThrow(/finite numbers/);
+  });
+});

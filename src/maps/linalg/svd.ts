@@ -4,7 +4,7 @@
  * values that squaring the matrix loses.
  */
 import { CrosspatchError } from '../../base/index.ts';
-import { symmetricEigen } from './eigen.ts';
+import { symmetricEigen, toUnitScale } from './eigen.ts';
 import {
   addProduct,
   addScaled,
@@ -30,10 +30,17 @@ export interface Svd {
 /** Economy SVD of A [rows×columns]. Left and right vectors are orthonormal also where singular values are zero. */
 export function svd(a: Float64Array, rows: number, columns: number): Svd {
   checkSize('svd', a, rows, columns);
+  const { scaled, factor } = toUnitScale(a);
   if (rows < columns) {
-    const { values, left, right } = svd(transpose(a, rows, columns), columns, rows);
-    return { values, left: right, right: left };
+    const { values, left, right } = scaledSvd(transpose(scaled, rows, columns), columns, rows);
+    return { values: values.map((s) => s * factor), left: right, right: left };
   }
+  const { values, left, right } = scaledSvd(scaled, rows, columns);
+  return { values: values.map((s) => s * factor), left, right };
+}
+
+/** {@link svd} of at least as many rows as columns, with entries of at most 1. */
+function scaledSvd(a: Float64Array, rows: number, columns: number): Svd {
   const v = symmetricEigen(matmulTN(a, a, rows, columns, columns), columns).vectors;
   const av = new Float64Array(columns * rows); // row k = (A v_k)ᵀ
   addProduct(
@@ -45,7 +52,8 @@ export function svd(a: Float64Array, rows: number, columns: number): Svd {
     rows,
     columns,
   );
-  const norms = jacobi(av, v, rows, columns);
+  jacobi(av, v, rows, columns);
+  const norms = Float64Array.from({ length: columns }, (_, k) => length(av, k * rows, rows));
   const order = Array.from({ length: columns }, (_, k) => k).sort((i, j) => norms[j] - norms[i]);
   const result: Svd = {
     values: new Float64Array(columns),
@@ -53,7 +61,7 @@ export function svd(a: Float64Array, rows: number, columns: number): Svd {
     right: new Float64Array(columns * columns),
   };
   order.forEach((from, to) => {
-    const norm = Math.sqrt(norms[from]);
+    const norm = norms[from];
     result.values[to] = norm;
     result.right.set(v.subarray(from * columns, (from + 1) * columns), to * columns);
     for (let i = 0; i < rows; i++) result.left[to * rows + i] = norm > 0 ? av[from * rows + i] / norm : 0;
@@ -98,29 +106,48 @@ export function nearestOrthogonal(a: Float64Array, rows: number, columns: number
   return matmul(transpose(left, rank, rows), right, rows, rank, columns);
 }
 
-/** Rotate pairs of rows of `b` [n×m] until all are orthogonal to 15 digits, rows of `v` [n×n] along with them; squared norms of b's rows. */
-function jacobi(b: Float64Array, v: Float64Array, m: number, n: number): Float64Array {
+/** Euclidean length of a part of `x`, also where its squares would vanish. */
+function length(x: Float64Array, at: number, n: number): number {
+  let most = 0;
+  for (let i = at; i < at + n; i++) most = Math.max(most, Math.abs(x[i]));
+  if (most === 0) return 0;
+  let sum = 0;
+  for (let i = at; i < at + n; i++) sum += (x[i] / most) ** 2;
+  return most * Math.sqrt(sum);
+}
+
+/** Rotate pairs of rows of `b` [n×m] until all are orthogonal to 15 digits, rows of `v` [n×n] along with them. */
+function jacobi(b: Float64Array, v: Float64Array, m: number, n: number): void {
   const norms = new Float64Array(n);
   for (let sweep = 0; sweep < 60; sweep++) {
     for (let k = 0; k < n; k++) norms[k] = dot(b, k * m, b, k * m, m);
+    const largest = norms.reduce((x, y) => Math.max(x, y), 0);
+    // What is left of a direction the matrix does not have is rounding; after many sweeps it need not be orthogonal to anything.
+    const nothing = sweep < 20 ? 0 : largest * (m * Number.EPSILON) ** 2;
     let rotated = false;
     for (let i = 0; i < n - 1; i++)
       for (let j = i + 1; j < n; j++) {
         const cross = dot(b, i * m, b, j * m, m);
-        const limit = 1e-15 * Math.sqrt(norms[i] * norms[j]) * Math.sqrt(m);
-        if (!(Math.abs(cross) > limit)) continue;
+        const limit = 1e-15 * Math.sqrt(norms[i]) * Math.sqrt(norms[j]) * Math.sqrt(m);
+        if (!(Math.abs(cross) > limit) || norms[i] <= nothing || norms[j] <= nothing) continue;
         rotated = true;
         const zeta = (norms[j] - norms[i]) / (2 * cross);
         const t = (zeta >= 0 ? 1 : -1) / (Math.abs(zeta) + Math.hypot(1, zeta));
         const c = 1 / Math.hypot(1, t);
         rotate(b, i * m, j * m, m, c, c * t);
         rotate(v, i * n, j * n, n, c, c * t);
-        norms[i] = Math.max(0, norms[i] - t * cross);
-        norms[j] = norms[j] + t * cross;
+        norms[i] = updated(b, i, m, norms[i], -t * cross);
+        norms[j] = updated(b, j, m, norms[j], t * cross);
       }
-    if (!rotated) return norms;
+    if (!rotated) return;
   }
   throw new CrosspatchError('svd: no convergence; is the matrix finite?', { id: 'fit-impossible' });
+}
+
+/** The squared norm of row `k` after it changed by `change`: summed again where the difference would be what rounding left. */
+function updated(b: Float64Array, k: number, m: number, norm: number, change: number): number {
+  const next = norm + change;
+  return next > 0.5 * norm ? next : dot(b, k * m, b, k * m, m);
 }
 
 function rotate(b: Float64Array, p: number, q: number, length: number, c: number, s: number): void {

@@ -3,8 +3,9 @@ import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { hashFile, hashJson, type ProgressSink } from '../../base/index.ts';
 import { CheckpointError, show } from './errors.ts';
-import { openFolderWeights, readJsonFile } from './folder.ts';
+import { CONVERT, openFolderWeights, PICKLED, readJsonFile } from './folder.ts';
 import { openGguf } from './gguf/open.ts';
+import { isGguf, onlySplit } from './gguf/parts.ts';
 import { readTensorFloat32 } from './safetensors-file.ts';
 import { textPart } from './text-part.ts';
 import type { Checkpoint, TensorInfo } from './types.ts';
@@ -52,7 +53,8 @@ export async function openCheckpoint(path: string, options: OpenCheckpointOption
     const names = await readdir(path);
     const ggufs = names.filter((n) => n.toLowerCase().endsWith('.gguf'));
     if (names.some((n) => n.endsWith('.safetensors')) || ggufs.length === 0) return openFolder(path, options);
-    if (ggufs.length === 1) return openGgufFile(join(path, ggufs[0]!), options);
+    const only = ggufs.length === 1 ? ggufs[0] : onlySplit(ggufs);
+    if (only !== undefined) return openGgufFile(join(path, only), options);
     throw new CheckpointError(path, {
       id: 'model-not-found',
       wanted: 'one model',
@@ -60,12 +62,13 @@ export async function openCheckpoint(path: string, options: OpenCheckpointOption
       next: `give the path of one, e.g. ${ggufs[0]}`,
     });
   }
-  if (path.toLowerCase().endsWith('.gguf')) return openGgufFile(path, options);
+  // By what the file holds: Ollama keeps models under the names of their hashes.
+  if (path.toLowerCase().endsWith('.gguf') || (await isGguf(path))) return openGgufFile(path, options);
   throw new CheckpointError(path, {
     id: 'model-not-found',
     wanted: 'a folder or a .gguf file',
     got: `the file ${show(basename(path))}`,
-    next: `give the folder: ${dirname(path)}`,
+    next: PICKLED.test(basename(path)) ? CONVERT : `give the folder: ${dirname(path)}`,
   });
 }
 
@@ -97,7 +100,7 @@ async function openFolder(path: string, options: OpenCheckpointOptions): Promise
 
 async function openGgufFile(path: string, options: OpenCheckpointOptions): Promise<Checkpoint> {
   const file = await realpath(path);
-  const { config, generationConfig, metadata, weights } = await openGguf(file, options);
+  const { config, generationConfig, metadata, weights, parts } = await openGguf(file, options);
   const tensors = new Map(weights.tensors.map((t) => [t.name, t]));
   return {
     path: resolve(path),
@@ -109,7 +112,10 @@ async function openGgufFile(path: string, options: OpenCheckpointOptions): Promi
     tensors,
     readTensor: (name) => readNamed(tensors, name, path),
     gguf: metadata,
-    contentHash: once(() => hashFile(file)),
+    contentHash: once(async () => {
+      const hashes = await Promise.all(parts.map((part) => hashFile(part.path)));
+      return hashes.length === 1 ? (hashes[0] as string) : hashJson(hashes);
+    }),
   };
 }
 

@@ -207,7 +207,7 @@ export class Decoder implements Owned {
       await this.#workspaces.borrow(batch, columns, (space) =>
         this.#pass(space, residual, out, { ...options, from, to }, context),
       );
-    refuseNonFiniteRows(out, counts, context, to);
+    refuseNonFiniteRows(out, counts, context.rows, to);
     return { tensor: out, counts };
   }
 
@@ -322,11 +322,14 @@ export class Decoder implements Owned {
   }
 }
 
-/** A residual [B,T,D] that is no longer numbers: whatever is computed from it would be wrong without a word. Pads are not looked at. */
+/**
+ * Refuse a residual [B,T,D] that is no longer numbers: whatever is computed from it would be wrong without a word. Pads are not looked
+ * at. The row is named but no position: attention spreads a NaN over all of them.
+ */
 function refuseNonFiniteRows(
   { data, shape }: Tensor<'f32'>,
   counts: readonly number[],
-  { rows, starts }: Context,
+  rows: readonly number[],
   to: number,
 ): void {
   const [, columns, width] = shape as [number, number, number];
@@ -335,7 +338,7 @@ function refuseNonFiniteRows(
     for (let i = from; i < from + count * width; i++)
       if (!Number.isFinite(data[i]))
         throw new CrosspatchError(
-          `forward pass: wanted finite activations, got ${data[i]} in row ${rows[b]}, position ${(starts[b] as number) + Math.floor((i - from) / width)}, ${to === 0 ? 'of the embedding' : `after block ${to - 1}`}; a hook wrote it, or the values grew beyond float32`,
+          `forward pass: wanted finite activations, got ${data[i]} in row ${rows[b]} ${to === 0 ? 'of the embedding' : `after block ${to - 1}`}; a hook wrote it, or the values grew beyond float32`,
         );
   });
 }

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { cp, mkdtemp, readdir, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -243,6 +243,16 @@ describe('cache', () => {
     expect(events.length).toBe(2 * n);
     expect(await readFile(weights)).toEqual(whole);
 
+    const before = await stat(weights);
+    whole[whole.length - 3]! ^= 4;
+    await writeFile(weights, whole);
+    await utimes(weights, before.atime, before.mtime);
+    await openCheckpoint(path, { cacheDir, onProgress });
+    expect(events.length, 'one bit').toBe(3 * n);
+    await rm(join(first.folder, 'config.json'));
+    await openCheckpoint(path, { cacheDir, onProgress });
+    expect(events.length, 'a missing file').toBe(4 * n);
+
     await utimes(path, 1, 1);
     expect((await openCheckpoint(path, { cacheDir })).folder).not.toBe(first.folder);
   });
@@ -331,6 +341,54 @@ describe('convertToHf', () => {
     await expect(convertToHf(source, join(folder, 'file'))).rejects.toThrow(/wanted a folder/);
     expect(await readdir(dirname(join(folder, 'x')))).not.toContain('x');
   });
+});
+
+describe('a GGUF in three parts, written by gguf-py', () => {
+  const split = join(import.meta.dirname, '../../../../test/parity/gguf/split');
+  const names = [1, 2, 3].map((i) => `tiny-llama-0000${i}-of-00003.gguf`);
+
+  test.each([...names, ''])('is whole, given %j', async (name) => {
+    const whole = await openCheckpoint(golden, { cacheDir });
+    const parts = await openCheckpoint(join(split, name), { cacheDir });
+    expect(parts.config).toEqual(whole.config);
+    expect([...parts.tensors.keys()].sort()).toEqual([...whole.tensors.keys()].sort());
+    for (const key of whole.tensors.keys())
+      expect(await parts.readTensor(key), key).toEqual(await whole.readTensor(key));
+    expect(await parts.contentHash()).not.toBe(await whole.contentHash());
+  });
+
+  test('without one of them, renamed, or mixed up, is refused', async () => {
+    for (const name of names) await cp(join(split, name), join(folder, 's', name));
+    await rm(join(folder, 's', names[1]!));
+    const first = join(folder, 's', names[0]!);
+    await expect(openCheckpoint(first, { cacheDir })).rejects.toThrow(/1 missing \(tiny-llama-00002/);
+    await cp(join(split, names[2]!), join(folder, 's', names[1]!));
+    await expect(openCheckpoint(first, { cacheDir })).rejects.toThrow(/wanted part 1 of 3, got part 2 of 3/);
+    await cp(first, join(folder, 'blob'));
+    await expect(openCheckpoint(join(folder, 'blob'), { cacheDir })).rejects.toThrow(/00001-of-00003\.gguf/);
+  });
+});
+
+test('a GGUF is known by its first bytes, whatever it is called', async () => {
+  const blob = join(folder, `sha256-${'0'.repeat(64)}`);
+  await cp(golden, blob);
+  expect((await openCheckpoint(blob, { cacheDir })).kind).toBe('gguf');
+  await writeFile(blob, 'no model');
+  await expect(openCheckpoint(blob, { cacheDir })).rejects.toThrow(/wanted a folder or a .gguf file/);
+});
+
+test('tokens that are none: −1 and its 32 bits without a sign', () => {
+  for (const none of [
+    ['u32', 0xffff_ffff],
+    ['i32', -1],
+  ] as const) {
+    const bytes = tiny('llama', {
+      '|tokenizer.ggml.padding_token_id': none,
+      '|tokenizer.ggml.bos_token_id': ['u32', 1],
+    });
+    expect(translate(bytes).config).toMatchObject({ bos_token_id: 1 });
+    expect(translate(bytes).config).not.toHaveProperty('pad_token_id');
+  }
 });
 
 test('a folder with one GGUF opens, with two it asks which', async () => {

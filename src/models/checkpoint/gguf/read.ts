@@ -1,4 +1,5 @@
 /** @file The GGUF container, versions 2 and 3: magic, metadata, tensor directory, aligned data. */
+import { isLfsPointer, LFS_NEXT } from '../../../base/index.ts';
 import { CheckpointError, show } from '../errors.ts';
 import { type ByteSource, Cursor } from './source.ts';
 import { type GgmlType, ggmlTypes } from './types.ts';
@@ -61,6 +62,8 @@ const MAX_NESTING = 4;
  */
 export function readGguf(source: ByteSource, where: string): Gguf {
   const cursor = new Cursor(source, where);
+  if (source.size >= 64 && isLfsPointer(source.read(0, 64)))
+    throw new CheckpointError(where, { wanted: 'a GGUF', got: 'a Git LFS pointer', next: LFS_NEXT });
   const magic = cursor.u32();
   if (magic !== MAGIC)
     throw new CheckpointError(where, {
