@@ -6,7 +6,7 @@
 
 /** How much is allowed. */
 export interface RiskLimits {
-  /** Unbounded repeats in a row that something after them can make give back. Defaults to 2. */
+  /** Unbounded repeats in a row that something after them can make give back. Defaults to 1. */
   readonly unbounded?: number;
 }
 
@@ -29,7 +29,7 @@ interface Shape {
 }
 
 /** Why the pattern (in JavaScript's syntax) is refused, or undefined. */
-export function patternRisk(source: string, { unbounded = 2 }: RiskLimits = {}): string | undefined {
+export function patternRisk(source: string, { unbounded = 1 }: RiskLimits = {}): string | undefined {
   if (source.length > MAX_LENGTH) return `a pattern of ${source.length} characters (at most ${MAX_LENGTH})`;
   try {
     const reader = new Reader(source);

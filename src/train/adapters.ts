@@ -94,19 +94,15 @@ export function mergeAdapters(
     const a = parameters.get(factorOf(name, 'A'));
     merged.set(
       name,
-      a === undefined ? w : mergeOne(w, a, parameter(parameters, factorOf(name, 'B')), rank, alpha / rank),
+      a === undefined ? w : mergeOne(w, a, parameter(parameters, factorOf(name, 'B')), alpha / rank),
     );
   }
   return merged;
 }
 
-function mergeOne(
-  w: Float32Array,
-  a: Float32Array,
-  b: Float32Array,
-  rank: number,
-  factor: number,
-): Float32Array {
+function mergeOne(w: Float32Array, a: Float32Array, b: Float32Array, factor: number): Float32Array {
+  // [out, in] = [out, rank]·[rank, in]: the rank follows from the sizes, and may differ from matrix to matrix
+  const rank = Math.round(Math.sqrt((a.length * b.length) / w.length));
   const inner = a.length / rank;
   const out = w.slice();
   const row = new Float64Array(inner);

@@ -89,8 +89,8 @@ export interface Adapter {
 }
 
 /**
- * Read an adapter for a model. Matrices the adapter leaves out have no factors. Where ranks differ the factors are filled up with
- * zeros to the largest, and B carries what the scales differ by.
+ * Read an adapter for a model. Matrices the adapter leaves out have no factors. Where ranks or scales differ
+ * (`rank_pattern`, `alpha_pattern`) each pair of factors has its own rank, B carries its scale, and `lora` says alpha = rank.
  *
  * @throws InputError for what is not plain LoRA, for tensors without a place in the model, and for values that are not numbers
  */
@@ -132,9 +132,8 @@ export async function loadAdapter(folder: string, config: ModelConfig): Promise<
   const factors: Parameters = new Map();
   for (const { site, a, b, ...own } of held) {
     const [down, up] = [await valuesOf(a, folder), await valuesOf(b, folder)];
-    factors.set(factorOf(site.name, 'A'), padded(down, own.rank, site.in, rank, site.in, 1));
-    const share = uniform ? 1 : own.alpha / own.rank;
-    factors.set(factorOf(site.name, 'B'), padded(up, site.out, own.rank, site.out, rank, share));
+    factors.set(factorOf(site.name, 'A'), down);
+    factors.set(factorOf(site.name, 'B'), uniform ? up : up.map((v) => v * (own.alpha / own.rank)));
   }
   const targets = allLoraTargets.filter((t) => held.some((s) => s.site.target === t));
   return { lora: { rank, alpha, targets }, factors, baseModel: peft.baseModel };
@@ -173,20 +172,4 @@ async function valuesOf(tensor: TensorInfo, folder: string): Promise<Float32Arra
   const { data } = await readTensorFloat32(tensor);
   refuseNonFinite(data, `${folder}: ${tensor.name}`);
   return data;
-}
-
-/** [rows, columns] in the corner of zeros [toRows, toColumns], times `factor`. */
-function padded(
-  from: Float32Array,
-  rows: number,
-  columns: number,
-  toRows: number,
-  toColumns: number,
-  factor: number,
-): Float32Array {
-  if (rows === toRows && columns === toColumns && factor === 1) return from;
-  const out = new Float32Array(toRows * toColumns);
-  for (let r = 0; r < rows; r++)
-    for (let c = 0; c < columns; c++) out[r * toColumns + c] = factor * from[r * columns + c];
-  return out;
 }

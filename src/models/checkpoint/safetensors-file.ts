@@ -37,6 +37,7 @@ export async function readSafetensors(path: string): Promise<SafetensorsFile> {
         got: 'something else',
         next: 'check the path',
       });
+    refuseSparse(stat, path);
     const first = await readRange(handle, 0, Math.min(8, stat.size), path);
     if (isLfsPointer(await readRange(handle, 0, Math.min(64, stat.size), path)))
       throw new CheckpointError(path, { wanted: 'weights', got: 'a Git LFS pointer', next: LFS_NEXT });
@@ -46,6 +47,22 @@ export async function readSafetensors(path: string): Promise<SafetensorsFile> {
     await handle.close();
   }
   return { file, tensors: header.tensors.map((t) => ({ ...t, file })), metadata: header.metadata };
+}
+
+/** Files above this are looked at for holes, bytes. */
+const LARGE = 1 << 20;
+
+/**
+ * Refuse a file nearly all of which is a hole: its size was written by seeking, no weights are like that, and reading it would cost
+ * what its author never paid. `blocks` are of 512 bytes; a file system that does not tell them says 0.
+ */
+export function refuseSparse({ size, blocks }: { size: number; blocks: number }, where: string): void {
+  if (size > LARGE && blocks > 0 && blocks * 512 < size / 64)
+    throw new CheckpointError(where, {
+      wanted: `${size} bytes of weights`,
+      got: `a sparse file with ${blocks * 512} bytes on disk`,
+      next: 'the download did not finish: download it again',
+    });
 }
 
 /** All of one tensor as float32 values. */

@@ -56,10 +56,19 @@ export function headerLength(first8: Uint8Array, fileSize: number, where: string
 export function parseSafetensorsHeader(json: Uint8Array, fileSize: number, where: string): SafetensorsHeader {
   if (json[0] !== 0x7b)
     throw new CheckpointError(where, { wanted: 'a header that begins with {', got: show(json[0] ?? null) });
+  // No entry is shorter than its three keys: a large header of many objects and arrays is none of tensors.
+  const most = 2 + json.length / 20;
+  let opened = 0;
+  for (let i = 0; i < json.length; i++) if (json[i] === 0x7b || json[i] === 0x5b) opened++;
+  if (json.length > 1e6 && opened > most)
+    throw new CheckpointError(where, {
+      wanted: 'a header of tensors',
+      got: `${opened} objects and arrays in ${json.length} bytes`,
+    });
   const dataStart = 8 + json.length;
   const tensors: HeaderTensor[] = [];
   let metadata: Record<string, string> = {};
-  for (const [name, entry] of Object.entries(parseStrictJsonObject(json, `${where}: header`))) {
+  for (const [name, entry] of Object.entries(parseStrictJsonObject(json, `${where}: header`, 8))) {
     if (name === '__metadata__') metadata = parseMetadata(entry, where);
     else tensors.push(parseEntry(name, entry, dataStart, where));
   }

@@ -1,4 +1,15 @@
-import { link, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import {
+  link,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -244,6 +255,20 @@ describe('folders', () => {
     await shards(folder, two);
     await writeFile(join(folder, 'model.safetensors.index.json'), index(map));
     await expect(openCheckpoint(folder)).rejects.toThrow(message);
+  });
+
+  test('refuses a file that is a hole, and a large header of no tensors', async () => {
+    const path = join(folder, 'model.safetensors');
+    const header = encode(
+      JSON.stringify({ a: { dtype: 'F32', shape: [2 ** 38], data_offsets: [0, 2 ** 40] } }),
+    );
+    await writeFile(path, safetensorsBytes(header, new Uint8Array(0)));
+    await truncate(path, 8 + header.length + 2 ** 40);
+    await expect(readSafetensors(path)).rejects.toThrow(/a sparse file/);
+    const objects = encode(`{"a":[${'{},'.repeat(600_000)}{}]}`);
+    expect(() => parseSafetensorsHeader(objects, 8 + objects.length, 'x')).toThrow(
+      /600003 objects and arrays/,
+    );
   });
 
   test('refuses a tensor in two shards, a truncated file, pickles, and what is no model', async () => {

@@ -39,26 +39,73 @@ export function parseAddedTokens(value: unknown, where: string): AddedToken[] {
 interface TrieNode {
   readonly next: Map<number, TrieNode>;
   token: AddedToken | undefined;
+  /** Where the longest proper suffix that is also in the tree ends. */
+  fail: TrieNode | undefined;
 }
 
-/** Cuts pieces at added tokens: at each place the longest that fits, from the left. */
+/**
+ * Cuts pieces at added tokens: at each place the longest that fits, from the left. Linear in the text whatever the tokens are: an
+ * automaton (A. Aho & M. Corasick 1975) of the reversed tokens reads the text from its end, and where it stands after a place says
+ * the longest token that begins there.
+ */
 export class AddedTokenSplitter {
-  readonly #root: TrieNode = { next: new Map(), token: undefined };
+  readonly #root: TrieNode = { next: new Map(), token: undefined, fail: undefined };
+  readonly #firsts = new Set<number>();
+  /** Of each token's surface. */
+  readonly #lengths = new Map<AddedToken, number>();
 
   /** `surface` gives the text under which a token is looked for. */
   constructor(tokens: readonly AddedToken[], surface: (token: AddedToken) => string) {
     for (const token of tokens) {
       const text = surface(token);
       if (text === '') continue;
+      this.#firsts.add(text.charCodeAt(0));
       let node = this.#root;
-      for (let i = 0; i < text.length; i++) {
+      for (let i = text.length - 1; i >= 0; i--) {
         const code = text.charCodeAt(i);
         let child = node.next.get(code);
-        if (!child) node.next.set(code, (child = { next: new Map(), token: undefined }));
+        if (!child) node.next.set(code, (child = { next: new Map(), token: undefined, fail: undefined }));
         node = child;
       }
       node.token = token;
+      this.#lengths.set(token, text.length);
     }
+    this.#link();
+  }
+
+  /** Breadth first, so that a node's suffixes are linked before it. */
+  #link(): void {
+    const queue: TrieNode[] = [this.#root];
+    for (let at = 0; at < queue.length; at++) {
+      const node = queue[at] as TrieNode;
+      for (const [code, child] of node.next) {
+        let suffix = node.fail;
+        while (suffix !== undefined && !suffix.next.has(code)) suffix = suffix.fail;
+        child.fail = suffix?.next.get(code) ?? this.#root;
+        child.token ??= child.fail.token;
+        queue.push(child);
+      }
+    }
+  }
+
+  /** For each place the longest token that begins there; undefined where no token can begin anywhere. */
+  #tokensAt(text: string): (AddedToken | undefined)[] | undefined {
+    let any = false;
+    for (let i = 0; i < text.length && !any; i++) any = this.#firsts.has(text.charCodeAt(i));
+    if (!any) return undefined;
+    const found = new Array<AddedToken | undefined>(text.length);
+    let node = this.#root;
+    for (let i = text.length - 1; i >= 0; i--) {
+      const code = text.charCodeAt(i);
+      let next = node.next.get(code);
+      while (next === undefined && node.fail !== undefined) {
+        node = node.fail;
+        next = node.next.get(code);
+      }
+      node = next ?? this.#root;
+      found[i] = node.token;
+    }
+    return found;
   }
 
   /** Text between added tokens goes to `onText`, the tokens to `onToken`, in order. Empty text is left out. */
@@ -68,14 +115,12 @@ export class AddedTokenSplitter {
     onToken: (token: AddedToken, piece: Piece) => void,
   ): void {
     const { text } = piece;
-    const first = this.#root.next;
+    const found = this.#tokensAt(text);
     let done = 0;
-    for (let i = 0; first.size > 0 && i < text.length; i++) {
-      const node = first.get(text.charCodeAt(i));
-      if (!node) continue;
-      const found = longestFrom(node, text, i + 1);
-      if (!found) continue;
-      const { token, end } = found;
+    for (let i = 0; found !== undefined && i < text.length; i++) {
+      const token = found[i];
+      if (token === undefined) continue;
+      const end = i + (this.#lengths.get(token) as number);
       if (token.singleWord && touchesWord(text, i, end)) {
         i = end - 1;
         continue;
@@ -91,21 +136,6 @@ export class AddedTokenSplitter {
     }
     if (done < text.length) onText(slicePiece(piece, done, text.length));
   }
-}
-
-function longestFrom(
-  start: TrieNode,
-  text: string,
-  at: number,
-): { token: AddedToken; end: number } | undefined {
-  let best = start.token && { token: start.token, end: at };
-  let node: TrieNode | undefined = start;
-  for (let i = at; i < text.length; i++) {
-    node = node.next.get(text.charCodeAt(i));
-    if (!node) break;
-    if (node.token) best = { token: node.token, end: i + 1 };
-  }
-  return best;
 }
 
 const WORD_BEFORE = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]$/u;

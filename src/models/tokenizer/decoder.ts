@@ -1,5 +1,6 @@
 /** @file Decoders: token strings → text. Each step maps a list of strings to a list of strings; the end is joined. */
 import { byteCharsToBytes, byteOfFallback, fromUtf8, utf8 } from './bytes.ts';
+import { GROWTH, refuseGrowth, SLACK } from './normalizer.ts';
 import {
   asArray,
   asBoolean,
@@ -51,7 +52,14 @@ const builders: Record<
     const steps = asArray(obj.decoders, `${where}.decoders`).map((d, i) =>
       parseStep(d, `${where}[${i}]`, depth + 1, kinds),
     );
-    return (tokens, first) => steps.reduce((ts, step) => step(ts, first), tokens);
+    return (tokens, first) => {
+      const limit = GROWTH * sizeOf(tokens) + SLACK;
+      return steps.reduce((before, step) => {
+        const after = step(before, first);
+        refuseGrowth(sizeOf(after), limit);
+        return after;
+      }, tokens);
+    };
   },
   ByteLevel(obj, where) {
     refuseUnknownKeys(obj, ['add_prefix_space', 'trim_offsets', 'use_regex'], where);
@@ -71,7 +79,17 @@ const builders: Record<
     refuseUnknownKeys(obj, ['pattern', 'content'], where);
     const pattern = parsePattern(obj.pattern, `${where}.pattern`);
     const content = asString(obj.content, `${where}.content`);
-    return (tokens) => tokens.map((t) => t.replace(pattern, () => content));
+    return (tokens) => {
+      let length = sizeOf(tokens);
+      const limit = GROWTH * length + SLACK;
+      return tokens.map((t) =>
+        t.replace(pattern, (match) => {
+          length += content.length - match.length;
+          refuseGrowth(length, limit);
+          return content;
+        }),
+      );
+    };
   },
   Strip(obj, where) {
     refuseUnknownKeys(obj, ['content', 'start', 'stop'], where);
@@ -107,6 +125,10 @@ function parseStep(value: unknown, where: string, depth: number, kinds: Set<stri
   if (!build) throw unsupported(where, type, Object.keys(builders));
   kinds.add(type);
   return build(obj, where, depth, kinds);
+}
+
+function sizeOf(tokens: readonly string[]): number {
+  return tokens.reduce((n, t) => n + t.length, 0);
 }
 
 function fallbackBytes(token: string): number[] | undefined {

@@ -1,4 +1,5 @@
 /** @file Normalisers: input text → the text the model was trained on, keeping the way back to the input. */
+import { InputError } from '../../base/index.ts';
 import {
   asArray,
   asBoolean,
@@ -13,8 +14,12 @@ import { parsePattern } from './pattern.ts';
 import { type Edit, editPiece, type Piece, slicePiece } from './piece.ts';
 import { toUnicodeForm, type UnicodeForm } from './unicode-form.ts';
 
-/** With `track` false the offset map is not kept (ids alone are wanted). */
-export type Normalizer = (piece: Piece, track: boolean) => Piece;
+/** With `track` false the offset map is not kept (ids alone are wanted). A result longer than `limit` is an error. */
+export type Normalizer = (piece: Piece, track: boolean, limit?: number) => Piece;
+
+/** A text may grow this many times and by this many characters; the largest growth of Unicode's own forms is 18 times. */
+export const GROWTH = 32;
+export const SLACK = 4096;
 
 type Builder = (obj: Record<string, unknown>, where: string, depth: number) => Normalizer;
 
@@ -24,7 +29,7 @@ const builders: Record<string, Builder> = {
     const steps = asArray(obj.normalizers, `${where}.normalizers`).map((n, i) =>
       parseNormalizer(n, `${where}[${i}]`, depth + 1),
     );
-    return (piece, track) => steps.reduce((p, step) => step(p, track), piece);
+    return (piece, track, limit = limitOf(piece)) => steps.reduce((p, step) => step(p, track, limit), piece);
   },
   NFC: (obj, where) => unicodeForm('NFC', obj, where),
   NFD: (obj, where) => unicodeForm('NFD', obj, where),
@@ -33,12 +38,12 @@ const builders: Record<string, Builder> = {
   Lowercase(obj, where) {
     refuseUnknownKeys(obj, [], where);
     // Character by character, without the final-sigma rule.
-    return (piece, track) =>
-      rewriteMatches(piece, /\p{Changes_When_Lowercased}/gu, (c) => c.toLowerCase(), track);
+    return (piece, track, limit) =>
+      rewriteMatches(piece, /\p{Changes_When_Lowercased}/gu, (c) => c.toLowerCase(), track, limit);
   },
   StripAccents(obj, where) {
     refuseUnknownKeys(obj, [], where);
-    return (piece, track) => rewriteMatches(piece, /\p{M}/gu, () => '', track);
+    return (piece, track, limit) => rewriteMatches(piece, /\p{M}/gu, () => '', track, limit);
   },
   Strip(obj, where) {
     refuseUnknownKeys(obj, ['strip_left', 'strip_right'], where);
@@ -54,13 +59,16 @@ const builders: Record<string, Builder> = {
     refuseUnknownKeys(obj, ['pattern', 'content'], where);
     const pattern = parsePattern(obj.pattern, `${where}.pattern`);
     const content = asString(obj.content, `${where}.content`);
-    return (piece, track) => rewriteMatches(piece, pattern, () => content, track);
+    return (piece, track, limit) => rewriteMatches(piece, pattern, () => content, track, limit);
   },
   Prepend(obj, where) {
     refuseUnknownKeys(obj, ['prepend'], where);
     const text = asString(obj.prepend, `${where}.prepend`);
-    return (piece, track) =>
-      piece.text === '' ? piece : editPiece(piece, [{ start: 0, end: 0, text }], track);
+    return (piece, track, limit = limitOf(piece)) => {
+      if (piece.text === '') return piece;
+      refuseGrowth(piece.text.length + text.length, limit);
+      return editPiece(piece, [{ start: 0, end: 0, text }], track);
+    };
   },
 };
 
@@ -75,11 +83,36 @@ export function parseNormalizer(value: unknown, where: string, depth = 0): Norma
   return build(obj, where, depth);
 }
 
-function rewriteMatches(piece: Piece, pattern: RegExp, to: (match: string) => string, track: boolean): Piece {
-  if (!track) return { text: piece.text.replace(pattern, to), base: piece.base, map: undefined };
+function limitOf({ text }: Piece): number {
+  return GROWTH * text.length + SLACK;
+}
+
+/** A normaliser that makes much of little is no part of a tokenizer, but an attack on whoever runs it. */
+export function refuseGrowth(length: number, limit: number): void {
+  if (length > limit)
+    throw new InputError(
+      `tokenizer: wanted a text that its rules lengthen to at most ${limit} characters, got more; the tokenizer's replacements blow text up, take it from the model again`,
+    );
+}
+
+function rewriteMatches(
+  piece: Piece,
+  pattern: RegExp,
+  to: (match: string) => string,
+  track: boolean,
+  limit = limitOf(piece),
+): Piece {
+  let length = piece.text.length;
+  const counted = (match: string): string => {
+    const text = to(match);
+    length += text.length - match.length;
+    refuseGrowth(length, limit);
+    return text;
+  };
+  if (!track) return { text: piece.text.replace(pattern, counted), base: piece.base, map: undefined };
   const edits: Edit[] = [];
   for (const m of piece.text.matchAll(pattern)) {
-    const text = to(m[0]);
+    const text = counted(m[0]);
     if (text !== m[0]) edits.push({ start: m.index, end: m.index + m[0].length, text });
   }
   return editPiece(piece, edits, true);

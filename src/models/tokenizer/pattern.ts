@@ -6,7 +6,7 @@
  * `\w` is Alphabetic + M + Nd + Pc (+ ²³¹¼½¾), `(?i:…)` folds ſ to s and K (Kelvin) to k, `.` excludes only `\n`.
  * Left over: letters added by a Unicode version newer than Oniguruma's (16.0) are letters here if Node knows them.
  */
-import { InputError } from '../../base/index.ts';
+import { InputError, patternRisk } from '../../base/index.ts';
 import { asObject, asString, badTokenizer, refuseUnknownKeys } from './parse.ts';
 
 const SPACE = '\\p{White_Space}';
@@ -27,6 +27,8 @@ export function parsePattern(value: unknown, where: string): RegExp {
 /** Patterns by source: the Unicode classes make compiling one cost milliseconds. Users of a shared RegExp reset its `lastIndex`. */
 const compiled = new Map<string, RegExp>();
 const MAX_COMPILED = 256;
+/** Longest pattern that is read. */
+const MAX_LENGTH = 4096;
 
 /** Oniguruma source → RegExp with flags `gu`. */
 export function compilePattern(source: string, where: string): RegExp {
@@ -37,7 +39,10 @@ export function compilePattern(source: string, where: string): RegExp {
       `tokenizer at ${where}: pattern uses ${what}, which is not supported: ${JSON.stringify(source.slice(0, 80))}`,
       { id: 'tokenizer-unsupported' },
     );
+  if (source.length > MAX_LENGTH) throw refuse(`more than ${MAX_LENGTH} characters`);
   const translated = translate(source, refuse);
+  const risk = patternRisk(source.replaceAll('(?i:', '(?:'));
+  if (risk !== undefined) throw refuse(risk);
   try {
     const pattern = new RegExp(translated, 'gu');
     if (compiled.size >= MAX_COMPILED) compiled.clear();

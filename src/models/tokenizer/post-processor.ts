@@ -24,10 +24,11 @@ const builders: Record<string, (obj: Record<string, unknown>, where: string, dep
     refuseUnknownKeys(obj, ['processors'], where);
     return asArray(obj.processors, `${where}.processors`)
       .map((p, i) => parseTemplate(p, `${where}[${i}]`, depth + 1))
-      .reduce(
-        (all, t) => ({ before: [...t.before, ...all.before], after: [...all.after, ...t.after] }),
-        NOTHING,
-      );
+      .reduce((all, t) => {
+        refuseMany([...t.before, ...all.before], where);
+        refuseMany([...all.after, ...t.after], where);
+        return { before: [...t.before, ...all.before], after: [...all.after, ...t.after] };
+      }, NOTHING);
   },
   // Only trims offsets in the Rust library; ours always cover a token's whole text.
   ByteLevel: () => NOTHING,
@@ -35,6 +36,13 @@ const builders: Record<string, (obj: Record<string, unknown>, where: string, dep
   BertProcessing: parsePair,
   RobertaProcessing: parsePair,
 };
+
+/** Tokens around a text; real templates have at most three. */
+const MAX_AROUND = 256;
+
+function refuseMany(ids: readonly number[], where: string): void {
+  if (ids.length > MAX_AROUND) throw badTokenizer(where, `at most ${MAX_AROUND} special tokens`, ids);
+}
 
 /** The `post_processor` field of tokenizer.json; null means none. */
 export function parseTemplate(value: unknown, where: string, depth = 0): Template {
@@ -64,7 +72,9 @@ function parseTemplateProcessing(obj: Record<string, unknown>, where: string): T
         `${where}.special_tokens[${JSON.stringify(name)}]`,
       );
       const ids = asArray(entry.ids, `${at}.ids`).map((id) => asId(id, `${at}.ids`));
-      (texts === 0 ? before : after).push(...ids);
+      const side = texts === 0 ? before : after;
+      for (const id of ids) side.push(id);
+      refuseMany(side, at);
     }
   }
   if (texts !== 1) throw badTokenizer(`${where}.single`, 'the text once', obj.single);

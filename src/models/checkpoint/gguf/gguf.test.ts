@@ -369,6 +369,53 @@ describe('a GGUF in three parts, written by gguf-py', () => {
   });
 });
 
+describe('files that claim more than they are', () => {
+  /** Begins with `bytes`; the rest, up to `size`, is a hole. */
+  const sparse = async (bytes: Uint8Array, size: number): Promise<string> => {
+    const path = join(folder, 'sparse.gguf');
+    await writeFile(path, bytes);
+    await truncate(path, size);
+    return path;
+  };
+  const head = (tensors: bigint, entries: bigint): Buffer => {
+    const bytes = Buffer.alloc(24);
+    bytes.write('GGUF', 'latin1');
+    bytes.writeUInt32LE(3, 4);
+    bytes.writeBigUInt64LE(tensors, 8);
+    bytes.writeBigUInt64LE(entries, 16);
+    return bytes;
+  };
+
+  test('a terabyte that is a hole is not read', async () => {
+    const path = await sparse(tiny('llama'), 2 ** 40);
+    await expect(openCheckpoint(path, { cacheDir })).rejects.toThrow(/a sparse file with \d+ bytes on disk/);
+  });
+
+  test.each([
+    ['tensors', head(1_000_000n, 0n), /at most 131072 tensors/],
+    ['a text', Buffer.concat([head(0n, 1n), Buffer.from([0, 0, 0, 0, 64, 0, 0, 0])]), /bytes of text/],
+    [
+      'an array',
+      Buffer.concat([
+        head(0n, 1n),
+        Buffer.from([1, 0, 0, 0, 0, 0, 0, 0, 97, 9, 0, 0, 0, 8, 0, 0, 0, 0, 0, 96, 0, 0, 0, 0, 0]),
+      ]),
+      /at most 4194304 strings/,
+    ],
+  ])('%s beyond any model are refused before they are read', (_, bytes, message) => {
+    const zeros = {
+      size: 2 ** 40,
+      read: (at: number, n: number) => Buffer.concat([bytes.subarray(at), Buffer.alloc(n)]).subarray(0, n),
+    };
+    expect(() => readGguf(zeros, 'x')).toThrow(message);
+  });
+
+  test('a 64-bit id of a token is shown, not a crash', () => {
+    const bytes = tiny('llama', { 'rope.scaling.factor': ['u64', 2n ** 63n] });
+    expect(() => translate(bytes)).toThrow(/9223372036854775808/);
+  });
+});
+
 test('a GGUF is known by its first bytes, whatever it is called', async () => {
   const blob = join(folder, `sha256-${'0'.repeat(64)}`);
   await cp(golden, blob);

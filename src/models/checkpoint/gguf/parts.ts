@@ -2,10 +2,11 @@
  * @file A GGUF in one file or several (`name-00002-of-00005.gguf`, as llama.cpp's gguf-split writes them): any part finds the others.
  * Offsets of tensors count from the start of the first part, as if the files lay one after the other.
  */
-import { open, readdir, stat } from 'node:fs/promises';
+import { statSync } from 'node:fs';
+import { open, readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { CheckpointError, show } from '../errors.ts';
-import { readRange } from '../safetensors-file.ts';
+import { readRange, refuseSparse } from '../safetensors-file.ts';
 import { type Gguf, type GgufTensor, readGguf } from './read.ts';
 import { type FileSource, fileSource } from './source.ts';
 
@@ -126,6 +127,7 @@ export async function partsReader(
 }
 
 function readHeader(path: string): { gguf: Gguf; size: number } {
+  refuseSparse(statSync(path), path);
   using source = fileSource(path);
   return { gguf: readGguf(source, basename(path)), size: source.size };
 }
@@ -167,6 +169,5 @@ async function siblings(path: string, count: number): Promise<string[]> {
       got: `${missing.length} missing (${missing.slice(0, 3).join(', ')})`,
       next: 'download the missing parts',
     });
-  for (const name of names) await stat(join(dirname(path), name));
   return names.map((name) => join(dirname(path), name));
 }

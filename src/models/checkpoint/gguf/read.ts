@@ -49,6 +49,12 @@ export interface Gguf {
 /** `GGUF`, little-endian. */
 const MAGIC = 0x46554747;
 const DEFAULT_ALIGNMENT = 32;
+/** The headers of the largest vocabularies are below 20 MB. */
+const MAX_HEADER_BYTES = 64_000_000;
+/** Elements of one metadata array; the largest vocabularies have 262,144, their merges twice as many. */
+const MAX_ELEMENTS = 1 << 22;
+/** Tensors, and metadata entries. */
+const MAX_ENTRIES = 1 << 17;
 /** GGML_MAX_DIMS. */
 const MAX_DIMENSIONS = 4;
 /** Values of a tensor and offsets stay exact as numbers, with room for their sizes in bytes. */
@@ -61,7 +67,9 @@ const MAX_NESTING = 4;
  * inside the file, aligned, without overlap. Throws `CheckpointError`.
  */
 export function readGguf(source: ByteSource, where: string): Gguf {
-  const cursor = new Cursor(source, where);
+  // A length within a sparse file costs its author nothing: what is read as a header stays small whatever the file's size.
+  const size = Math.min(source.size, MAX_HEADER_BYTES);
+  const cursor = new Cursor({ size, read: (offset, length) => source.read(offset, length) }, where);
   if (source.size >= 64 && isLfsPointer(source.read(0, 64)))
     throw new CheckpointError(where, { wanted: 'a GGUF', got: 'a Git LFS pointer', next: LFS_NEXT });
   const magic = cursor.u32();
@@ -81,6 +89,11 @@ export function readGguf(source: ByteSource, where: string): Gguf {
     });
   const tensorCount = cursor.count('tensors', 24);
   const metadataCount = cursor.count('metadata entries', 13);
+  if (Math.max(tensorCount, metadataCount) > MAX_ENTRIES)
+    throw new CheckpointError(where, {
+      wanted: `at most ${MAX_ENTRIES} tensors and metadata entries`,
+      got: `${tensorCount} and ${metadataCount}`,
+    });
 
   const metadata = new Map<string, GgufValue>();
   for (let i = 0; i < metadataCount; i++) {
@@ -218,12 +231,20 @@ function readArray(cursor: Cursor, where: string, depth: number): GgufArray {
   const numeric = ARRAYS[typeId];
   if (numeric !== undefined) {
     const [bytes, view] = numeric;
-    return view(cursor.bytes(cursor.count('array elements', bytes) * bytes).buffer);
+    return view(cursor.bytes(elements(cursor, 'array elements', bytes, where) * bytes).buffer);
   }
-  if (typeId === 8) return collect(cursor.count('strings', 8), () => cursor.string());
+  if (typeId === 8) return collect(elements(cursor, 'strings', 8, where), () => cursor.string());
   if (typeId === ARRAY_TYPE)
-    return collect(cursor.count('arrays', 12), () => readArray(cursor, where, depth + 1));
+    return collect(elements(cursor, 'arrays', 12, where), () => readArray(cursor, where, depth + 1));
   throw unknownType(where, typeId);
+}
+
+/** The number of elements of an array. */
+function elements(cursor: Cursor, what: string, bytesEach: number, where: string): number {
+  const n = cursor.count(what, bytesEach);
+  if (n > MAX_ELEMENTS)
+    throw new CheckpointError(where, { wanted: `at most ${MAX_ELEMENTS} ${what}`, got: `${n}` });
+  return n;
 }
 
 /** `n` items, growing as they are read: a count that lies costs nothing. */

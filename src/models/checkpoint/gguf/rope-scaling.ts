@@ -44,7 +44,7 @@ export function matchLlama3(
   headDim: number,
 ): Record<string, unknown> | null | undefined {
   if (factors.every((f) => f === 1)) return null;
-  const candidates = new Set([Math.round(Math.max(...factors)), 8, 32]);
+  const candidates = new Set([Math.round(factors.reduce((a, b) => Math.max(a, b))), 8, 32]);
   for (const factor of candidates) {
     if (llama3Factors(factor, theta, headDim).every((f, i) => Math.abs(f / factors[i]! - 1) < 1e-4))
       return { rope_type: 'llama3', factor, ...LLAMA3 };
