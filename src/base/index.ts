@@ -22,7 +22,7 @@ export { type ProgressEvent, type ProgressSink, silent } from './progress.ts';
 export { readTextLimited } from './read-limited.ts';
 export { Rng } from './rng.ts';
 export { brokenSeal, listFiles, readSeal, SEAL, sealText } from './seal.ts';
-export { showText, showValue } from './show.ts';
+export { showText, showValue, visible } from './show.ts';
 export { steadyProgress } from './steady-progress.ts';
 export {
   decodeText,

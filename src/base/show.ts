@@ -18,6 +18,18 @@ export function showText(text: string, length = 80): string {
   return cut(escaped(text, length), length);
 }
 
+/** What a terminal would act on, and marks that reorder the text around them; line feeds, tabs and the marks of one word aside. */
+const COMMANDS_TO_TERMINALS = /(?![\n\t\u061c\u200e\u200f])[\p{Cc}\p{Bidi_Control}]/gu;
+
+/** Text that may go to a terminal whatever it holds: `\u001b` instead of the character. JSON stays the same JSON. */
+export function visible(text: string): string {
+  return text.replace(COMMANDS_TO_TERMINALS, escapeOf);
+}
+
+function escapeOf(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+}
+
 function parts(value: unknown, depth: number, room: number): string {
   if (value === undefined) return 'nothing';
   if (typeof value === 'string') return quoted(value, room);
@@ -50,9 +62,7 @@ function quoted(text: string, room: number): string {
 function escaped(text: string, room: number): string {
   return text
     .slice(0, room + 1)
-    .replace(UNSAFE, (c) =>
-      c === '\n' || c === '\r' || c === '\t' ? ' ' : `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
-    );
+    .replace(UNSAFE, (c) => (c === '\n' || c === '\r' || c === '\t' ? ' ' : escapeOf(c)));
 }
 
 function cut(text: string, length: number): string {

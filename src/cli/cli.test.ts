@@ -31,6 +31,7 @@ function fakeCli(): Cli & { text: { out: string; err: string } } {
     text,
     out: (t) => void (text.out += t),
     err: (t) => void (text.err += t),
+    control: (t) => void (text.err += t),
     tty: false,
     columns: () => 100,
     stdin: async () => '',
@@ -61,6 +62,7 @@ describe('usage', () => {
       const { code, out } = await crosspatch(...name.split(' '), '--help');
       expect(code).toBe(0);
       expect(out).toMatch(new RegExp(`Example:\\n {2}\\$ crosspatch ${name}`));
+      if (name === 'help') continue;
       expect(out).toContain('--json');
       expect(out).toContain('--quiet');
       expect(out).toContain('--seed');
@@ -71,8 +73,13 @@ describe('usage', () => {
 
   it.each([
     [['vaildate'], /vaildate: no such command; did you mean "validate"/],
-    [['run'], /missing required argument 'file'/],
-    [['run', 'x.yaml', '--ot', 'y'], /unknown option '--ot'.*--out/],
+    [['help', 'rnu'], /rnu: no such command; did you mean "run"/],
+    [['map', 'fitt'], /fitt: no such command; did you mean "fit"/],
+    [['help', 'map', 'xyzzy'], /xyzzy: no such command; see crosspatch map --help/],
+    [['run'], /missing required argument 'file'; see crosspatch run --help/],
+    [['generate'], /'--model <model>' not specified; see crosspatch generate --help/],
+    [['generate', '--modle', 'x'], /unknown option '--modle'; did you mean --model\?/],
+    [['run', 'x.yaml', '--ot', 'y'], /unknown option '--ot'; did you mean --out\?/],
     [['run', 'x.yaml', '-j', 'many'], /-j many: wanted a whole number from 1/],
     [['run', 'no-such-file.yaml'], /no-such-file\.yaml: cannot be read/],
     [['run', 'dmeo'], /did you mean "demo"/],
@@ -86,6 +93,31 @@ describe('usage', () => {
     expect(err).toMatch(/^error: [^\n]* \[[a-z-]+\]\n$/);
     expect(err).toMatch(message);
   });
+});
+
+it('shows the help of a command, of a group and of the program', async () => {
+  for (const [name, usage] of [
+    ['run', 'crosspatch run [options] <file>'],
+    ['map fit', 'crosspatch map fit [options]'],
+    ['map', 'crosspatch map [options] [command]'],
+    ['', 'crosspatch [options] [command]'],
+  ] as const) {
+    const { code, out, err } = await crosspatch('help', ...name.split(' ').filter(Boolean));
+    expect([code, err]).toEqual([0, '']);
+    expect(out).toContain(`Usage: ${usage}\n`);
+  }
+  // The value of an option may look like one.
+  expect((await crosspatch('generate', '--prompt', '--dashes')).err).toContain("'--model <model>'");
+});
+
+it('control characters never reach the terminal', async () => {
+  const name = 'x\u001b]0;owned\u0007\u009b31m\u202e\r';
+  const { err } = await crosspatch('show', name);
+  expect(err).toContain('x\\u001b]0;owned\\u0007\\u009b31m\\u202e\\u000d: no results.json');
+  await writeFile(file, `models: { source: a, target: b }\ndescription: "\\e[2J"\n`);
+  const { out } = await crosspatch('validate', file, '--json');
+  expect(out).not.toMatch(/\p{Cc}(?<!\n)/u);
+  expect(JSON.parse(out).resolved.description).toBe('\u001b[2J');
 });
 
 describe('init and validate', () => {
@@ -212,10 +244,37 @@ describe('progress', () => {
   it('is bars on a terminal, erased before each redraw', () => {
     const { err } = drawn(true);
     expect(err).toContain(
-      'finetune                 █████████████░░░░░░░ 200/300 steps · 10/s · 10 s left · loss 0.25\n',
+      'finetune                     █████████████░░░░░░░ 200/300 steps · 10/s · 10 s left · loss 0.25\n',
     );
     expect(err).toContain('\u001b[1A\u001b[J✓ finetune: 1 min 11 s\n');
     expect(err.endsWith('✓ finetune: 1 min 11 s\n')).toBe(true);
+  });
+
+  it('never counts backwards: each part of a stage has a label of its own', () => {
+    const counts = [
+      ['sweep', 5, 6],
+      ['sweep.self', 3, 6],
+      ['sweep', 1, 6],
+      ['sweep', 2, 6],
+      ['worth', 1, 1],
+    ] as const;
+    for (const tty of [false, true]) {
+      let time = 0;
+      const cli = { ...fakeCli(), tty };
+      const renderer = progressRenderer(cli, false, () => (time += 10_000));
+      renderer.onEvent({ state: 'started', stage: 'locked.sweep', done: 0 });
+      for (const [part, done, total] of [['sweep', 1, 6] as const, ...counts])
+        renderer.onEvent({ state: 'running', stage: 'locked.sweep', part, done, total });
+      const lines = [...cli.text.err.matchAll(/(locked\.sweep ›.*?):? +(?:[█░]+ )?(\d+)\/(\d+)/g)];
+      expect(lines.map(([, label, done, total]) => `${label} ${done}/${total}`)).toEqual([
+        ...(tty ? ['locked.sweep › sweep 1/6'] : []),
+        'locked.sweep › sweep 5/6',
+        'locked.sweep › sweep.self 3/6',
+        'locked.sweep › sweep (2) 1/6',
+        'locked.sweep › sweep (2) 2/6',
+        'locked.sweep › worth 1/1',
+      ]);
+    }
   });
 
   it('is nothing when quiet', () => {

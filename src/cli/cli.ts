@@ -1,14 +1,16 @@
 /** @file What a command sees of the outside world, and how every command is declared. */
 import { type Command, Option } from 'commander';
-import { InputError } from '../base/index.ts';
+import { InputError, visible } from '../base/index.ts';
 import type { Expand } from '../pipeline/index.ts';
 
 /** Injected by `main.ts`, and by tests. */
 export interface Cli {
-  /** Write to standard output, as it is. */
+  /** Write to standard output. Commands get one that shows control characters instead of sending them. */
   readonly out: (text: string) => void;
-  /** Write to standard error, as it is. */
+  /** Write to standard error; as `out`. */
   readonly err: (text: string) => void;
+  /** Write a control sequence of our own to standard error, as it is. */
+  readonly control: (sequence: string) => void;
   /** Whether standard error is a terminal. */
   readonly tty: boolean;
   /** Width of that terminal. */
@@ -21,6 +23,11 @@ export interface Cli {
   readonly expand?: Expand;
   /** Set by a command that ended well but below a threshold. */
   exitCode: 0 | 100;
+}
+
+/** The streams commands write to: nothing that comes from files, names or models can steer the terminal. */
+export function safeCli<C extends Cli>(cli: C): C {
+  return { ...cli, out: (text) => cli.out(visible(text)), err: (text) => cli.err(visible(text)) };
 }
 
 /** A {@link Cli} that can run experiments. */

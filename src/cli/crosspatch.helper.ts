@@ -19,6 +19,7 @@ export async function crosspatch(argv: readonly string[], stopOn?: string): Prom
       text.err += t;
       if (stopOn !== undefined && text.err.includes(stopOn)) stop.abort();
     },
+    control: (t: string) => void (text.err += t),
     tty: false,
     columns: () => 100,
     stdin: async () => '',

@@ -26,6 +26,7 @@ process.exitCode = await runCli(
   {
     out: (line) => void process.stdout.write(line),
     err: (line) => void process.stderr.write(line),
+    control: (sequence) => void process.stderr.write(sequence),
     tty: process.stderr.isTTY === true,
     columns: () => process.stderr.columns ?? 80,
     stdin: () => text(process.stdin),

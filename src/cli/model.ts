@@ -18,10 +18,10 @@ export async function withProgress<T>(
   const renderer = progressRenderer(cli, options.quiet === true);
   let said: string | undefined;
   try {
-    return await body(({ message, ...event }) => {
+    return await body(({ message, stage: part, ...event }) => {
       const news = message === undefined || message === said ? {} : { message };
       said = message ?? said;
-      renderer.onEvent({ state: 'running', ...event, ...news });
+      renderer.onEvent({ state: 'running', ...event, stage: '', part, ...news });
     });
   } finally {
     renderer.close();

@@ -1,8 +1,7 @@
 /** @file The command line as a function: arguments in, exit code out (0 done, 1 failed, 2 bad usage or input, 100 below a threshold). */
 import { Command, CommanderError } from 'commander';
-import { CrosspatchError, type ErrorId, errorId, errorLine, InputError, unwritable } from '../base/index.ts';
-import { nearest } from '../contracts/index.ts';
-import type { Cli, RunCli } from './cli.ts';
+import { CrosspatchError, type ErrorId, errorId, errorLine, unwritable } from '../base/index.ts';
+import { type Cli, type RunCli, safeCli } from './cli.ts';
 import { addBench } from './commands/bench.ts';
 import { addCapture } from './commands/capture.ts';
 import { addCompare } from './commands/compare.ts';
@@ -26,6 +25,7 @@ import { addSweep } from './commands/sweep.ts';
 import { addTransfer } from './commands/transfer.ts';
 import { addValidate } from './commands/validate.ts';
 import { addView } from './commands/view.ts';
+import { addHelp, complaint, refuseUnknown, unknownCommand } from './usage.ts';
 
 const COMMANDS = [
   addInit,
@@ -53,9 +53,11 @@ const COMMANDS = [
 const RUN_COMMANDS = [addDemo, addRun] satisfies ((program: Command, cli: RunCli) => void)[];
 
 /** Run `argv` (without node and script). Errors become one line on standard error; nothing is thrown. */
-export async function runCli(argv: readonly string[], cli: Cli, version: string): Promise<number> {
+export async function runCli(argv: readonly string[], streams: Cli, version: string): Promise<number> {
+  const cli = safeCli(streams);
   const program = createProgram(cli, version);
   try {
+    refuseUnknown(program, argv);
     await program.parseAsync([...argv], { from: 'user' });
     return cli.exitCode;
   } catch (error) {
@@ -76,18 +78,18 @@ export function createProgram(cli: Cli, version: string): Command {
     .configureHelp({ sortSubcommands: false });
   if (canRun(cli)) for (const add of RUN_COMMANDS) add(program, cli);
   for (const add of COMMANDS) add(program, cli);
+  addHelp(program);
   for (const command of withSubcommands(program)) {
     command.exitOverride();
     command.configureOutput({
       writeOut: cli.out,
       writeErr: cli.err,
-      outputError: (text, write) =>
-        write(`${text.trim().replace(/\s*\n\s*/g, ' ')} [${'usage' satisfies ErrorId}]\n`),
+      outputError: (text, write) => write(complaint(text, command)),
     });
   }
   program.allowExcessArguments().action((_options, command: Command) => {
     const [word] = command.args;
-    if (word !== undefined) throw new InputError(unknownCommand(program, word), { id: 'command-unknown' });
+    if (word !== undefined) throw unknownCommand(program, word);
     command.outputHelp();
   });
   return program;
@@ -102,14 +104,6 @@ function idOf(error: unknown): ErrorId {
 
 function withSubcommands(command: Command): Command[] {
   return [command, ...command.commands.flatMap(withSubcommands)];
-}
-
-function unknownCommand(program: Command, word: string): string {
-  const near = nearest(
-    word,
-    program.commands.map((command) => command.name()),
-  );
-  return `${word}: no such command; ${near ? `did you mean "${near}"?` : 'see crosspatch --help'}`;
 }
 
 function canRun(cli: Cli): cli is RunCli {
