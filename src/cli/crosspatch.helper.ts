@@ -9,8 +9,11 @@ export interface Said {
   readonly err: string;
 }
 
-/** Run a command line. `stopOn`: Ctrl-C as soon as standard error holds this. */
-export async function crosspatch(argv: readonly string[], stopOn?: string): Promise<Said> {
+/** Run a command line. `stopOn`: Ctrl-C as soon as standard error holds this; `stdin`: what is piped into it. */
+export async function crosspatch(
+  argv: readonly string[],
+  { stopOn, stdin = '' }: { stopOn?: string; stdin?: string } = {},
+): Promise<Said> {
   const text = { out: '', err: '' };
   const stop = new AbortController();
   const cli = {
@@ -22,7 +25,7 @@ export async function crosspatch(argv: readonly string[], stopOn?: string): Prom
     control: (t: string) => void (text.err += t),
     tty: false,
     columns: () => 100,
-    stdin: async () => '',
+    stdin: async () => stdin,
     signal: stop.signal,
     expand: expandExperiment,
     exitCode: 0 as const,

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LanguageModel } from '../models/index.ts';
-import { runCli } from './index.ts';
+import { crosspatch, crosspatchJson } from './crosspatch.helper.ts';
 import { VOCABULARY, writeTinyModel } from './tiny-model.helper.ts';
 
 let root: string;
@@ -15,33 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(root, { recursive: true, force: true }));
 
-async function crosspatch(
-  argv: readonly string[],
-  stdin = '',
-): Promise<{ code: number; out: string; err: string }> {
-  const text = { out: '', err: '' };
-  const code = await runCli(
-    argv,
-    {
-      out: (t) => void (text.out += t),
-      err: (t) => void (text.err += t),
-      tty: false,
-      columns: () => 100,
-      stdin: async () => stdin,
-      signal: new AbortController().signal,
-      exitCode: 0,
-    },
-    '1.2.3',
-  );
-  return { code, ...text };
-}
-
-const json = async (...argv: string[]) => {
-  const { code, out, err } = await crosspatch([...argv, '--json', '--quiet']);
-  expect(err).toBe('');
-  expect(code).toBe(0);
-  return JSON.parse(out);
-};
+const json = (...argv: string[]) => crosspatchJson(argv);
 
 describe('models', () => {
   it('inspect tells family, sizes, hooks and tokenizer', async () => {
@@ -111,7 +85,7 @@ describe('generate', () => {
     expect(completions[0].logprobs).toHaveLength(completions[0].ids.length);
     const streamed = await crosspatch([...argv, '--prompt', 'what is one plus two ?']);
     expect(streamed).toEqual({ code: 0, out: `${completions[0].text}\n`, err: '' });
-    expect((await crosspatch(argv, 'what is one plus two ?\n')).out).toBe(streamed.out);
+    expect((await crosspatch(argv, { stdin: 'what is one plus two ?\n' })).out).toBe(streamed.out);
   });
 
   it('keeps the order of several prompts', async () => {

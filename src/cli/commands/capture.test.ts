@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { readCapture } from '../../activations/index.ts';
 import { LanguageModel } from '../../models/index.ts';
-import { runCli } from '../index.ts';
+import { crosspatch } from '../crosspatch.helper.ts';
 import { writeTinyModel } from '../tiny-model.helper.ts';
 
 let root: string;
@@ -22,23 +22,8 @@ beforeAll(async () => {
 });
 afterAll(() => rm(root, { recursive: true, force: true }));
 
-async function capture(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
-  const text = { out: '', err: '' };
-  const code = await runCli(
-    ['capture', '--quiet', '--model', model, '--data', data, ...argv],
-    {
-      out: (t) => void (text.out += t),
-      err: (t) => void (text.err += t),
-      tty: false,
-      columns: () => 100,
-      stdin: async () => '',
-      signal: new AbortController().signal,
-      exitCode: 0,
-    },
-    '0',
-  );
-  return { code, ...text };
-}
+const capture = (...argv: string[]) =>
+  crosspatch(['capture', '--quiet', '--model', model, '--data', data, ...argv]);
 
 it('writes what the model has at the hooks, for every text', async () => {
   const out = join(root, 'captured');
