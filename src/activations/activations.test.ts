@@ -21,7 +21,6 @@ import {
   ROW,
   readCapture,
   readCaptureIndex,
-  readCaptureTexts,
   selectPairs,
   shuffledTexts,
   splitByPrompt,
@@ -390,22 +389,5 @@ describe('tables', () => {
     for (const v of seen) hits[v] = hits[v] + 1;
     expect(Math.min(...hits)).toBeGreaterThan(8);
     expect(Math.max(...hits)).toBeLessThan(32);
-  });
-});
-
-describe('readCaptureTexts', () => {
-  it('finds the field, keeps ids, names the line of an error', async () => {
-    const path = join(folder, 'texts.jsonl');
-    await writeFile(path, '{"id":"a","prompt":"x"}\n\n"plain"\n{"question":"q","text":"t"}\n');
-    expect(await readCaptureTexts(path)).toEqual([
-      { id: 'a', text: 'x' },
-      { id: '3', text: 'plain' },
-      { id: '4', text: 't' },
-    ]);
-    await expect(readCaptureTexts(path, 'question')).rejects.toThrow(/texts.jsonl:1: wanted question/);
-    await writeFile(path, '{"prompt":"x"}\n{oops\n');
-    await expect(readCaptureTexts(path)).rejects.toThrow(/texts.jsonl:2: is not JSON/);
-    await writeFile(path, '');
-    await expect(readCaptureTexts(path)).rejects.toThrow(/holds no texts/);
   });
 });

@@ -16,7 +16,6 @@ export {
   pairStream,
   ROW,
 } from './pairs.ts';
-export { readCaptureTexts } from './read-texts.ts';
 export {
   type CaptureIdentity,
   type CaptureIndex,

@@ -29,8 +29,10 @@ export {
   type Instruction,
   type InstructionFile,
   leftOutText,
+  type RowText,
   readInstructionFile,
   readInstructions,
+  readTexts,
   type SplitName,
   toInstruction,
 } from './instructions.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { InputError } from '../base/index.ts';
-import { firstTurns, readInstructions, toInstruction } from './instructions.ts';
+import { firstTurns, readInstructions, readTexts, toInstruction } from './instructions.ts';
 
 let folder = '';
 beforeAll(async () => {
@@ -107,5 +107,29 @@ describe('files', () => {
     await expect(readInstructions(await save('bad.parquet', 'PAR1'))).rejects.toThrow(InputError);
     const cut = gzipSync(lines.repeat(50)).subarray(0, 60);
     await expect(readInstructions(await save('cut.jsonl.gz', cut))).rejects.toThrow(InputError);
+  });
+});
+
+describe('texts', () => {
+  it('are rows as they are, or the prompts of conversations; ids are kept', async () => {
+    const path = await save(
+      'texts.jsonl',
+      '{"id":"a","prompt":"x"}\n\n" plain"\n{"question":"q"}\n{"text":" t\\n"}\n{"messages":[{"role":"user","content":"m"}]}\n{"prompt":" "}\n',
+    );
+    expect(await readTexts(path)).toEqual({
+      texts: [
+        { id: 'a', text: 'x' },
+        { id: '2', text: ' plain' },
+        { id: '3', text: 'q' },
+        { id: '4', text: ' t\n' },
+        { id: '5', text: 'm' },
+      ],
+      leftOut: { 'without a prompt': 1 },
+    });
+    expect((await readTexts(path, { limit: 2 })).texts).toHaveLength(2);
+    await expect(readTexts(path, { field: 'question' })).rejects.toThrow(
+      /texts.jsonl line 1: wanted text under question, got id, prompt/,
+    );
+    await expect(readTexts(await save('empty.jsonl', ''))).rejects.toThrow(/holds no text/);
   });
 });

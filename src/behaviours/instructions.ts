@@ -1,5 +1,5 @@
 /** @file Instructions and answers of a data file in any usual layout, every row that is left out counted by its reason. */
-import { InputError, showValue } from '../base/index.ts';
+import { InputError, showText, showValue } from '../base/index.ts';
 import { dialogueTurns, type LayoutName, layoutFields, readLayout } from './rows/layouts.ts';
 import { recordsOf } from './rows/records.ts';
 import { LeftOut, type Turn } from './rows/turns.ts';
@@ -88,6 +88,63 @@ export async function readInstructions(
   options: { limit?: number | undefined } = {},
 ): Promise<Instruction[]> {
   return [...(await readInstructionFile(path, options)).instructions];
+}
+
+/** A text of a data file: a row of its own, or the prompt of a conversation. */
+export interface RowText {
+  /** The row's `id`, else its number from 1. */
+  readonly id: string;
+  readonly text: string;
+}
+
+/**
+ * The texts of a data file for commands that read no answers: what stands under `field`, where one is named; a string or a row of
+ * the layout `text` as it is; else the prompt. Reads at most `limit` texts (default all).
+ *
+ * @throws InputError as {@link readInstructionFile}, and for a row without `field`
+ */
+export async function readTexts(
+  path: string,
+  options: { field?: string; limit?: number } = {},
+): Promise<{ texts: RowText[]; leftOut: Record<string, number> }> {
+  const { field, limit = Number.POSITIVE_INFINITY } = options;
+  const texts: RowText[] = [];
+  const leftOut: Record<string, number> = {};
+  let rows = 0;
+  for await (const { value, where } of recordsOf(path)) {
+    if (texts.length >= limit) break;
+    rows++;
+    const text = field === undefined ? textOf(value, where) : fieldOf(value, field, where);
+    if (text instanceof LeftOut) leftOut[text.reason] = (leftOut[text.reason] ?? 0) + 1;
+    else texts.push({ id: idOf(value) ?? String(rows), text });
+  }
+  if (texts.length === 0)
+    throw new InputError(
+      rows === 0
+        ? `data: ${path} holds no text`
+        : `data: ${path}: none of ${rows} rows can be used: ${leftOutText(leftOut)}`,
+    );
+  return { texts, leftOut };
+}
+
+function textOf(value: unknown, where: string): string | LeftOut {
+  const read = readRecord(value, where);
+  if (read instanceof LeftOut) return read;
+  const whole = read.layout === 'text' && read.instruction.turns === undefined && !read.instruction.answer;
+  const exact = typeof value === 'string' ? value : (value as { text?: unknown }).text;
+  return whole && typeof exact === 'string' ? exact : read.instruction.prompt;
+}
+
+function fieldOf(value: unknown, field: string, where: string): string {
+  const text = (value as Readonly<Record<string, unknown>> | null)?.[field];
+  if (typeof text === 'string') return text;
+  const fields = typeof value === 'object' && value !== null ? Object.keys(value).join(', ') : '';
+  throw new InputError(`data: ${where}: wanted text under ${field}, got ${showText(fields) || 'no fields'}`);
+}
+
+function idOf(value: unknown): string | undefined {
+  const id = (value as { id?: unknown } | null)?.id;
+  return typeof id === 'string' || typeof id === 'number' ? String(id) : undefined;
 }
 
 /** `2 without a prompt, 1 labelled as not wanted`; `none` where nothing is. */

@@ -2,7 +2,7 @@
 
 import { type Command, Option } from 'commander';
 import { InputError } from '../base/index.ts';
-import { type BackdoorRow, readInstructions } from '../behaviours/index.ts';
+import { type BackdoorRow, readTexts } from '../behaviours/index.ts';
 import {
   type BehaviourParams,
   type Figure,
@@ -90,13 +90,13 @@ export function readingOf(options: ReadingOptions): MapReading {
 }
 
 /** Read one split of a folder of data build, or all of a file (then `split` does not matter). */
-export async function readTexts(
+export async function readMapTexts(
   path: string,
   split: 'train' | 'validation' | 'test',
   limit: number,
 ): Promise<GivenTexts> {
   if (!(await isFolder(path)))
-    return { rows: [], plain: (await readInstructions(path, { limit })).map((i) => i.prompt) };
+    return { rows: [], plain: (await readTexts(path, { limit })).texts.map(({ text }) => text) };
   const behaviour = behaviourOfDataset(await readDatasetRecord(path));
   const rows = (await readSplit(path, split)).slice(0, limit);
   if (rows.length === 0)

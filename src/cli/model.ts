@@ -2,8 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { InputError, type Owned, type ProgressSink } from '../base/index.ts';
-import { renderPrompt, type TemplateName } from '../behaviours/index.ts';
+import type { Owned, ProgressSink } from '../base/index.ts';
 import { type Checkpoint, LanguageModel, openCheckpoint, resolveModel } from '../models/index.ts';
 import { mergeAdapterFolder } from '../train/index.ts';
 import type { Cli, CommonOptions } from './cli.ts';
@@ -69,26 +68,4 @@ export async function openAdapted(
     await removeCopy();
     throw error;
   }
-}
-
-/** What `--template` takes; `none` and `raw` are the same. */
-export const TEMPLATE_CHOICES = ['none', 'raw', 'instruction', 'alpaca', 'chat'] as const;
-export type TemplateChoice = (typeof TEMPLATE_CHOICES)[number];
-
-/** `text` in a template, special tokens of the chat template included. */
-export function inTemplate(model: LanguageModel, template: TemplateChoice, text: string): string {
-  const name: TemplateName = template === 'none' ? 'raw' : template;
-  return renderPrompt(name, text, (user) => model.applyChatTemplate([{ role: 'user', content: user }]))
-    .prompt;
-}
-
-/** The prompts of a command: those given with `--prompt`, else all of standard input as one. */
-export async function promptsOf(given: readonly string[] | undefined, cli: Cli): Promise<readonly string[]> {
-  if (given !== undefined) return given;
-  const text = (await cli.stdin()).replace(/\r?\n$/, '');
-  if (text === '')
-    throw new InputError('--prompt: wanted a prompt, here or on standard input, got none', {
-      id: 'option-missing',
-    });
-  return [text];
 }

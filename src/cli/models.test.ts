@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -104,6 +104,41 @@ describe('generate', () => {
     expect((await crosspatch(argv)).out).toBe(`[1] ${completions[0].text}\n\n[2] ${completions[1].text}\n`);
   });
 
+  it('reads one prompt per line, or those of a data file, and answers in JSONL', async () => {
+    const argv = ['generate', '--model', model, '--max-tokens', '4', '--quiet'];
+    const file = join(root, 'prompts.jsonl');
+    await writeFile(
+      file,
+      '{"id":"x","text":"one"}\n{"messages":[{"role":"user","content":"two plus"}]}\n{"prompt":""}\n',
+    );
+    const answers = ({ code, out }: { code: number; out: string }) => {
+      expect(code).toBe(0);
+      return out
+        .trimEnd()
+        .split('\n')
+        .map((line): Record<string, unknown> => JSON.parse(line));
+    };
+    const lines = answers(await crosspatch([...argv, '--lines', '--json'], { stdin: 'one\r\n\ntwo plus\n' }));
+    expect(lines.map(({ id, prompt }) => [id, prompt])).toEqual([
+      ['1', 'one'],
+      ['3', 'two plus'],
+    ]);
+    const rows = answers(await crosspatch([...argv, '--data', file, '--json', '--batch', '1']));
+    expect(rows.map(({ id, text }) => [id, text])).toEqual([
+      ['x', lines[0]?.text],
+      ['2', lines[1]?.text],
+    ]);
+    const { out, err } = await crosspatch([...argv.slice(0, -1), '--data', file, '--batch', '1']);
+    expect([out, err]).toEqual([
+      `[1] ${rows[0]?.text}\n\n[2] ${rows[1]?.text}\n`,
+      `${file}: left out: 1 without a prompt\n`,
+    ]);
+    expect(await crosspatch([...argv, '--data', file, '--prompt', 'x'])).toMatchObject({
+      code: 2,
+      err: 'error: --prompt and --data: wanted one of them\n',
+    });
+  });
+
   it('draws the same for the same seed and another for another', async () => {
     const draw = async (seed: string) =>
       (
@@ -168,11 +203,43 @@ describe('generate', () => {
     [['logits', '--model', 'M', '--ids', '1', '--prompt', 'x'], /got both/],
     [['logits', '--model', 'M', '--ids', '999'], /token id 999 is outside/],
     [['models', 'pull', 'nothing'], /wanted org\/name/],
-    [['models', 'inpsect', 'x'], /unknown command 'inpsect'/],
+    [['models', 'inpsect', 'x'], /inpsect: no such command; did you mean "inspect"/],
   ])('%j is bad usage: one line and exit 2', async (argv, message) => {
     const { code, out, err } = await crosspatch(argv.map((word) => (word === 'M' ? model : word)));
     expect(err).toMatch(message);
     expect(err).toMatch(/^error: [^\n]* \[[a-z-]+\]\n$/);
     expect([code, out]).toEqual([2, '']);
+  });
+});
+
+describe('chat templates', () => {
+  it('take --system and --template-var, and get no special token they do not write', async () => {
+    const chat = join(root, 'chat');
+    await cp(model, chat, { recursive: true });
+    const config = JSON.parse(await readFile(join(chat, 'tokenizer_config.json'), 'utf8'));
+    const template =
+      "{% for m in messages %}{{ m.role if named }}{{ m.content }} {% endfor %}{{ extra }}{{ '?' if add_generation_prompt }}";
+    await writeFile(
+      join(chat, 'tokenizer_config.json'),
+      JSON.stringify({ ...config, chat_template: template }),
+    );
+    const read = async (...argv: string[]) =>
+      (await json('logits', '--model', chat, '--prompt', 'one', ...argv)).tokens.join(' ');
+    expect(await read('--template', 'chat')).toBe('one ?');
+    expect(await read('--template', 'chat', '--system', 'two plus')).toBe('two plus one ?');
+    const variables = ['--template-var', 'extra=three', '--template-var', 'named=false'];
+    expect(await read('--template', 'chat', ...variables)).toBe('one three ?');
+    expect(await read()).toBe('<s> one');
+    for (const [flag, value] of [
+      ['--system', 'x'],
+      ['--template-var', 'a=1'],
+    ] as const)
+      expect(await crosspatch(['generate', '--model', chat, '--prompt', 'one', flag, value])).toMatchObject({
+        code: 2,
+        err: `error: ${flag}: is for --template chat, got --template none\n`,
+      });
+    expect((await crosspatch(['generate', '--model', chat, '--template-var', 'x'])).err).toContain(
+      '--template-var x: wanted key=value',
+    );
   });
 });

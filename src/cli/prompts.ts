@@ -9,7 +9,7 @@ import {
   behaviourNames,
   type Placement,
   placements,
-  readInstructions,
+  readTexts,
   type TemplateName,
   templateNames,
 } from '../behaviours/index.ts';
@@ -130,7 +130,7 @@ export function isFolder(path: string): Promise<boolean> {
 
 async function filePrompts(options: PromptOptions): Promise<Prompts> {
   const { behaviour, placement = 'end', template = 'instruction' } = options;
-  const texts = [...new Set((await readInstructions(options.data)).map((i) => i.prompt))];
+  const texts = [...new Set((await readTexts(options.data)).texts.map(({ text }) => text))];
   if (behaviour === undefined)
     throw new InputError(
       `--data ${options.data}: is a file of prompts, no folder made by data build; say which --behaviour it is read under`,

@@ -261,7 +261,9 @@ describe('inverts without texts', () => {
 
 it('stopped while it fits, leaves nothing behind', async () => {
   const fit = ['--kind', 'affine-sgd', '--steps', '5000', '--out', 'NEVER'];
-  const { code, out, err } = await crosspatch(at('map', 'fit', ...fitted, ...fit), { stopOn: 'fitting affine-sgd' });
+  const { code, out, err } = await crosspatch(at('map', 'fit', ...fitted, ...fit), {
+    stopOn: 'fitting affine-sgd',
+  });
   expect([code, out]).toEqual([1, '']);
   expect(err).toMatch(/stopped on request/);
   expect((await readdir(root)).filter((name) => /never|\.part/.test(name))).toEqual([]);

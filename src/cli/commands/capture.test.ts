@@ -42,14 +42,14 @@ it('writes what the model has at the hooks, for every text', async () => {
     expect(hidden).toEqual(cache.get('blocks.2.hook_mlp_out')?.data);
   const again = await capture(...hooks, '--out', out, '--limit', '2');
   expect(again.out).toMatch(
-    /tokens of 2 texts, blocks.1.hook_resid_post, blocks.2.hook_mlp_out, width 32, 1 shards/,
+    /tokens of 2 texts, blocks.1.hook_resid_post, blocks.2.hook_mlp_out, width 32, 1 shards; rows left out: none/,
   );
 });
 
 it.each([
   [['--hook', 'resid_post.7'], /blocks 0…2/],
   [['--hook', 'nonsense'], /is not known/],
-  [['--hook', 'hook_embed', '--field', 'answer'], /data.jsonl:1: wanted answer/],
+  [['--hook', 'hook_embed', '--field', 'answer'], /data.jsonl line 1: wanted text under answer/],
   [['--hook', 'hook_embed', '--batch', '0'], /--batch 0: wanted a whole number/],
 ])('bad input is one line and exit 2: %j', async (argv, message) => {
   const { code, err } = await capture(...argv, '--out', join(root, 'never'));

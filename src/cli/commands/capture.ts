@@ -1,16 +1,17 @@
 /** @file `capture`: activations of a model over a file of texts, as safetensors shards and an index. */
 import { type Command, Option } from 'commander';
-import { readCaptureTexts, tokenizerHash, writeCapture } from '../../activations/index.ts';
+import { tokenizerHash, writeCapture } from '../../activations/index.ts';
+import { leftOutText, readTexts } from '../../behaviours/index.ts';
 import { type Cli, type CommonOptions, collect, declare, printJson, wholeNumber } from '../cli.ts';
-import { inTemplate, openModel, TEMPLATE_CHOICES, type TemplateChoice, withProgress } from '../model.ts';
+import { openModel, withProgress } from '../model.ts';
+import { addTemplateOptions, inTemplate, type TemplateOptions } from '../template.ts';
 
-interface CaptureCommand extends CommonOptions {
+interface CaptureCommand extends CommonOptions, TemplateOptions {
   readonly model: string;
   readonly hook: readonly string[];
   readonly data: string;
   readonly out: string;
   readonly field?: string;
-  readonly template: TemplateChoice;
   readonly limit?: number;
   readonly batch: number;
   readonly shardRows: number;
@@ -18,7 +19,7 @@ interface CaptureCommand extends CommonOptions {
 }
 
 export function addCapture(program: Command, cli: Cli): void {
-  declare(
+  const command = declare(
     program,
     'capture',
     'Write the activations of a model over texts as safetensors shards and index.json; run again to go on.',
@@ -30,15 +31,16 @@ export function addCapture(program: Command, cli: Cli): void {
       'what to capture, e.g. blocks.3.hook_resid_post; may be repeated',
       collect,
     )
-    .requiredOption('--data <file>', 'JSONL: texts, or objects with prompt, instruction, text or question')
-    .requiredOption('--out <folder>', 'where to write')
-    .option('--field <name>', 'field that holds the text')
-    .addOption(
-      new Option('--template <name>', 'text put around each text').choices(TEMPLATE_CHOICES).default('none'),
+    .requiredOption(
+      '--data <file>',
+      'texts of a data file: JSONL (.gz), JSON or Parquet, in any usual layout',
     )
+    .requiredOption('--out <folder>', 'where to write')
+    .option('--field <name>', 'field of --data that holds the text');
+  addTemplateOptions(command)
     .addOption(new Option('--limit <n>', 'only the first n texts').argParser(wholeNumber('--limit', 1)))
     .addOption(
-      new Option('--batch <n>', 'texts of a forward pass').argParser(wholeNumber('--batch', 1)).default(32),
+      new Option('--batch <n>', 'texts per forward pass').argParser(wholeNumber('--batch', 1)).default(32),
     )
     .addOption(
       new Option('--shard-rows <n>', 'tokens after which a shard is closed')
@@ -50,11 +52,12 @@ export function addCapture(program: Command, cli: Cli): void {
 }
 
 async function capture(options: CaptureCommand, cli: Cli): Promise<void> {
-  const texts = (await readCaptureTexts(options.data, options.field)).slice(0, options.limit);
+  const { field, limit } = options;
+  const { texts, leftOut } = await readTexts(options.data, { field, limit });
   await using model = await openModel(options.model, cli, options);
   const rows = texts.map(({ id, text }) => ({
     id,
-    ids: model.toTokens(inTemplate(model, options.template, text))[0] as number[],
+    ids: inTemplate(model, options, text).ids,
   }));
   const modelHash = await model.checkpoint.contentHash();
   const index = await withProgress(cli, options, (onProgress) =>
@@ -72,9 +75,17 @@ async function capture(options: CaptureCommand, cli: Cli): Promise<void> {
   );
   const { hooks, d_model, shards } = index;
   if (options.json)
-    printJson(cli, { folder: options.out, hooks, d_model, texts: rows.length, rows: index.rows, shards });
+    printJson(cli, {
+      folder: options.out,
+      hooks,
+      d_model,
+      texts: rows.length,
+      left_out: leftOut,
+      rows: index.rows,
+      shards,
+    });
   else
     cli.out(
-      `${options.out}: ${index.rows} tokens of ${rows.length} texts, ${hooks.join(', ')}, width ${d_model}, ${shards.length} shards\n`,
+      `${options.out}: ${index.rows} tokens of ${rows.length} texts, ${hooks.join(', ')}, width ${d_model}, ${shards.length} shards; rows left out: ${leftOutText(leftOut)}\n`,
     );
 }

@@ -1,14 +1,17 @@
 /** @file `generate`: text from a model, streamed. */
 import { type Command, Option } from 'commander';
+import { leftOutText, type RowText } from '../../behaviours/index.ts';
 import type { LanguageModel, StreamedToken } from '../../models/index.ts';
 import { type Cli, type CommonOptions, collect, decimal, declare, printJson, wholeNumber } from '../cli.ts';
-import { inTemplate, openModel, promptsOf, TEMPLATE_CHOICES, type TemplateChoice } from '../model.ts';
+import { addPromptSource, givenPrompts, type PromptSource } from '../given-prompts.ts';
+import { openModel } from '../model.ts';
 import { effectLine, steer } from '../steer.ts';
+import { jsonLines } from '../table.ts';
+import { addTemplateOptions, inTemplate, type TemplateOptions } from '../template.ts';
 
-interface GenerateCommand extends CommonOptions {
+interface GenerateCommand extends CommonOptions, PromptSource, TemplateOptions {
   readonly model: string;
-  readonly prompt?: readonly string[];
-  readonly template: TemplateChoice;
+  readonly batch: number;
   readonly maxTokens: number;
   readonly temperature: number;
   readonly topK?: number;
@@ -18,21 +21,20 @@ interface GenerateCommand extends CommonOptions {
 }
 
 export function addGenerate(program: Command, cli: Cli): void {
-  declare(
+  const command = declare(
     program,
     'generate',
-    'Complete prompts (from --prompt, else standard input) and print the text as it comes.',
+    'Complete prompts and print the text as it comes. With --lines or --data, --json prints one line of JSON per prompt.',
     'generate --model tiny-llama-m --template instruction --prompt "Which day comes after Saturday?"',
-  )
-    .requiredOption('--model <model>', 'bundled name, path, or org/name on the hub')
-    .option('--prompt <text>', 'a prompt; may be repeated', collect)
+  ).requiredOption('--model <model>', 'bundled name, path, or org/name on the hub');
+  addTemplateOptions(addPromptSource(command))
     .addOption(
-      new Option('--template <name>', 'text put around a prompt; chat is the model’s own')
-        .choices(TEMPLATE_CHOICES)
-        .default('none'),
+      new Option('--batch <n>', 'prompts decoded side by side')
+        .argParser(wholeNumber('--batch', 1))
+        .default(32),
     )
     .addOption(
-      new Option('--max-tokens <n>', 'most new tokens a prompt')
+      new Option('--max-tokens <n>', 'most new tokens per prompt')
         .argParser(wholeNumber('--max-tokens', 1))
         .default(128),
     )
@@ -55,10 +57,44 @@ export function addGenerate(program: Command, cli: Cli): void {
 }
 
 async function generate(options: GenerateCommand, cli: Cli): Promise<void> {
-  const given = await promptsOf(options.prompt, cli);
+  const { prompts, leftOut } = await givenPrompts(options, cli);
+  const perLine = options.lines === true || options.data !== undefined;
   await using model = await openModel(options.model, cli, options);
-  const texts = given.map((text) => inTemplate(model, options.template, text));
-  const prompts = texts.map((text) => model.toTokens(text)[0] as number[]);
+  const completions: Answer[] = [];
+  for (let at = 0; at < prompts.length; at += options.batch) {
+    const part = prompts.slice(at, at + options.batch);
+    const heads = prompts.length > 1 ? part.map((_, i) => `${at + i > 0 ? '\n' : ''}[${at + i + 1}] `) : [];
+    const answers = await answer(model, part, heads, options, cli);
+    if (options.json && perLine) cli.out(jsonLines(answers));
+    else completions.push(...answers);
+  }
+  const dropped = leftOutText(leftOut);
+  if (dropped !== 'none' && !options.quiet) cli.err(`${options.data}: left out: ${dropped}\n`);
+  if (options.json && !perLine)
+    printJson(cli, {
+      model: options.model,
+      template: options.template,
+      completions: completions.map(({ id: _, ...completion }) => completion),
+    });
+}
+
+/** What `--json` says of a prompt. */
+interface Answer {
+  readonly id: string;
+  readonly [field: string]: unknown;
+}
+
+/** Complete some prompts side by side: streamed as text after their `heads`, or returned for JSON. */
+async function answer(
+  model: LanguageModel,
+  given: readonly RowText[],
+  heads: readonly string[],
+  options: GenerateCommand,
+  cli: Cli,
+): Promise<Answer[]> {
+  const prompts = given.map(({ text }) => inTemplate(model, options, text));
+  const ids = prompts.map((prompt) => prompt.ids);
+  const texts = prompts.map(({ text }) => text);
   await using steering = await steer(model, options.intervention ?? [], texts, cli, options);
   const sampling = {
     maxNewTokens: options.maxTokens,
@@ -72,52 +108,46 @@ async function generate(options: GenerateCommand, cli: Cli): Promise<void> {
     fwdHooks: steering.fwdHooks,
   };
   if (!options.json) {
-    await stream(model.generateStream(prompts, sampling), given, cli);
+    await stream(model.generateStream(ids, sampling), given.length, heads, cli);
     for (const [row, effects] of (await steering.effects({ kl: false })).entries())
-      for (const effect of effects) if (!options.quiet) cli.err(`prompt ${row + 1}: ${effectLine(effect)}\n`);
-    return;
+      for (const effect of effects)
+        if (!options.quiet) cli.err(`prompt ${given[row]?.id}: ${effectLine(effect)}\n`);
+    return [];
   }
-  const completions = await model.generate(prompts, sampling);
+  const completions = await model.generate(ids, sampling);
   const effects = options.intervention ? await steering.effects({ kl: true }) : undefined;
-  printJson(cli, {
-    model: options.model,
-    template: options.template,
-    completions: completions.map((completion, i) => ({
-      prompt: given[i],
-      prompt_ids: prompts[i],
-      ids: completion.ids,
-      tokens: tokenTexts(model, completion.ids),
-      text: completion.text,
-      finish_reason: completion.finishReason,
-      logprobs: completion.logprobs,
-      smallest_gap: completion.smallestGap,
-      effects: effects?.[i],
-    })),
-  });
+  return completions.map((completion, i) => ({
+    id: given[i]!.id,
+    prompt: given[i]!.text,
+    prompt_ids: ids[i],
+    ids: completion.ids,
+    tokens: tokenTexts(model, completion.ids),
+    text: completion.text,
+    finish_reason: completion.finishReason,
+    logprobs: completion.logprobs,
+    smallest_gap: completion.smallestGap,
+    effects: effects?.[i],
+  }));
 }
 
 /** Print rows in their order: the first unfinished one live, the rest when their turn comes. */
 async function stream(
   tokens: AsyncIterable<StreamedToken>,
-  prompts: readonly string[],
+  rows: number,
+  heads: readonly string[],
   cli: Cli,
 ): Promise<void> {
-  const waiting = prompts.map(() => '');
-  const ended = prompts.map(() => false);
+  const waiting = Array.from({ length: rows }, () => '');
+  const ended = waiting.map(() => false);
   let at = 0;
-  const head = (): void => {
-    if (prompts.length > 1 && at < prompts.length) cli.out(`${at > 0 ? '\n' : ''}[${at + 1}] `);
-  };
-  head();
+  cli.out(heads[at] ?? '');
   for await (const { row, text, finish } of tokens) {
     if (row === at) cli.out(text);
     else waiting[row] += text;
     if (finish !== undefined) ended[row] = true;
-    while (at < prompts.length && ended[at]) {
-      cli.out('\n');
+    while (at < rows && ended[at]) {
       at++;
-      head();
-      cli.out(waiting[at] ?? '');
+      cli.out(`\n${heads[at] ?? ''}${waiting[at] ?? ''}`);
     }
   }
 }

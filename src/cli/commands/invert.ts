@@ -21,7 +21,7 @@ import {
   fitOf,
   type ReadingOptions,
   readingOf,
-  readTexts,
+  readMapTexts,
   rowsOption,
   SPLITS,
 } from '../map-texts.ts';
@@ -116,7 +116,7 @@ async function onRows(
     throw new InputError('invert --texts: wanted --source and --target as well, the models of the map', {
       id: 'option-missing',
     });
-  const given = await readTexts(path, 'train', options.limit);
+  const given = await readMapTexts(path, 'train', options.limit);
   const fit = fitOf(given, forward.fit, path);
   await using pair = await openPair({ ...options, source: a, target: b }, cli);
   const { source, target } = pair;

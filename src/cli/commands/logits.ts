@@ -3,19 +3,20 @@ import { type Command, Option } from 'commander';
 import { InputError } from '../../base/index.ts';
 import type { LanguageModel } from '../../models/index.ts';
 import { type Cli, type CommonOptions, declare } from '../cli.ts';
-import { inTemplate, openModel, promptsOf, TEMPLATE_CHOICES, type TemplateChoice } from '../model.ts';
+import { givenPrompts } from '../given-prompts.ts';
+import { openModel } from '../model.ts';
 import { textTable } from '../table.ts';
+import { addTemplateOptions, inTemplate, type TemplateOptions } from '../template.ts';
 
-interface LogitsCommand extends CommonOptions {
+interface LogitsCommand extends CommonOptions, TemplateOptions {
   readonly model: string;
   readonly prompt?: string;
   readonly ids?: readonly number[];
-  readonly template: TemplateChoice;
   readonly encoding: 'array' | 'base64';
 }
 
 export function addLogits(program: Command, cli: Cli): void {
-  declare(
+  const command = declare(
     program,
     'logits',
     'Print token ids and float32 next-token logits at every position (--json: all of them; else the best few).',
@@ -23,10 +24,8 @@ export function addLogits(program: Command, cli: Cli): void {
   )
     .requiredOption('--model <model>', 'bundled name, path, or org/name on the hub')
     .option('--prompt <text>', 'the prompt; else standard input')
-    .addOption(new Option('--ids <list>', 'token ids instead of text, e.g. 1,15,20').argParser(idList))
-    .addOption(
-      new Option('--template <name>', 'text put around the prompt').choices(TEMPLATE_CHOICES).default('none'),
-    )
+    .addOption(new Option('--ids <list>', 'token ids instead of text, e.g. 1,15,20').argParser(idList));
+  addTemplateOptions(command)
     .addOption(
       new Option(
         '--encoding <kind>',
@@ -41,11 +40,10 @@ export function addLogits(program: Command, cli: Cli): void {
 async function logits(options: LogitsCommand, cli: Cli): Promise<void> {
   if (options.ids !== undefined && options.prompt !== undefined)
     throw new InputError('logits: wanted --prompt or --ids, got both', { id: 'option-conflict' });
-  const [text] = options.ids
-    ? []
-    : await promptsOf(options.prompt === undefined ? undefined : [options.prompt], cli);
+  const prompt = options.prompt === undefined ? undefined : [options.prompt];
+  const [given] = options.ids ? [] : (await givenPrompts({ prompt }, cli)).prompts;
   await using model = await openModel(options.model, cli, options);
-  const input = options.ids ?? inTemplate(model, options.template, text as string);
+  const input = options.ids ?? inTemplate(model, options, given?.text ?? '').ids;
   const { ids, logits } = await model.forward(input);
   const row = ids[0] as number[];
   const [, positions, vocabulary] = logits.shape as [number, number, number];
@@ -76,7 +74,7 @@ async function logits(options: LogitsCommand, cli: Cli): Promise<void> {
   }
 }
 
-/** For people: the three likeliest next tokens behind every token. */
+/** For people: the three likeliest next tokens after every token. */
 function bestOf(model: LanguageModel, ids: readonly number[], at: (t: number) => Float32Array): string {
   const show = (id: number): string =>
     JSON.stringify(model.tokenizer.decode([id], { skipSpecialTokens: false }));

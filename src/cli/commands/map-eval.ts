@@ -8,7 +8,13 @@ import { experimentEnv, figureGroups, mapEntry, mapTexts, measureMaps } from '..
 import { type ActivationMap, loadMap } from '../../maps/index.ts';
 import { type Cli, declare } from '../cli.ts';
 import { addRequire, printFigures } from '../figures.ts';
-import { addReadingOptions, figuresTable, type ReadingOptions, readingOf, readTexts } from '../map-texts.ts';
+import {
+  addReadingOptions,
+  figuresTable,
+  type ReadingOptions,
+  readingOf,
+  readMapTexts,
+} from '../map-texts.ts';
 import { withProgress } from '../model.ts';
 import { addPairOptions, openMap, openPair, type PairOptions } from '../pair.ts';
 
@@ -39,7 +45,7 @@ export function addMapEval(map: Command, cli: Cli): void {
 
 async function evaluate(path: string, options: EvalCommand, cli: Cli): Promise<void> {
   const { seed = 17 } = options;
-  const given = await readTexts(options.texts, options.split, options.limit);
+  const given = await readMapTexts(options.texts, options.split, options.limit);
   const lookup = options.tokenMean ?? (await lookupOf(path));
   await using pair = await openPair(options, cli);
   const { source, target } = pair;

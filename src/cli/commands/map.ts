@@ -28,7 +28,7 @@ import {
   fitOption,
   type ReadingOptions,
   readingOf,
-  readTexts,
+  readMapTexts,
   rowsOption,
   SPLITS,
 } from '../map-texts.ts';
@@ -106,12 +106,12 @@ function addMapFit(map: Command, cli: Cli): void {
 
 async function runFit(options: FitCommand, cli: Cli): Promise<void> {
   const { seed = 17, texts: path, out, sourceBlock: source_block, targetBlock: target_block } = options;
-  const given = await readTexts(path, 'train', options.limit);
+  const given = await readMapTexts(path, 'train', options.limit);
   const settings = settingsOf(options, fitOf(given, options.fit, path));
   const elsewhere =
     options.outOfDomain === undefined
       ? []
-      : (await readTexts(options.outOfDomain, 'test', options.limit)).plain;
+      : (await readMapTexts(options.outOfDomain, 'test', options.limit)).plain;
   await using pair = await openPair(options, cli);
   const { source, target } = pair;
   blockOf(source, source_block, '--source-block');
