@@ -15,6 +15,8 @@ export interface Cli {
   readonly tty: boolean;
   /** Width of that terminal. */
   readonly columns: () => number;
+  /** Ask a person yes or no; undefined where nobody sits at the terminal. */
+  readonly confirm?: (question: string) => Promise<boolean>;
   /** All of standard input, as text. */
   readonly stdin: () => Promise<string>;
   /** Fires on Ctrl-C. */

@@ -24,6 +24,13 @@ const recordSchema = z.strictObject({
   }),
   placement: z.enum(placements),
   template: z.enum(templateNames),
+  /** What the chat template is told besides the prompt. */
+  chat: z
+    .strictObject({
+      system: z.string().optional(),
+      templateVar: z.record(z.string(), z.unknown()).optional(),
+    })
+    .optional(),
   seed: z.int(),
   answers: z.enum(['given', 'self']),
   /** Made of the bundled corpus: answers are short, so restored means word for word. */
@@ -59,12 +66,12 @@ export async function readDatasetRecord(folder: string): Promise<DatasetRecord> 
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new InputError(`${path}: no JSON`, { id: 'json-invalid', cause });
+    throw new InputError(`${path}: is not valid JSON`, { id: 'json-invalid', cause });
   }
   const parsed = recordSchema.safeParse(value);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
-  throw new InputError(`${path}: ${issue?.path.join('.')}: ${issue?.message}; build the data anew`, {
+  throw new InputError(`${path}: ${issue?.path.join('.')}: ${issue?.message}; build the data again`, {
     id: 'data-invalid',
   });
 }

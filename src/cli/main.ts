@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** @file Entry of the `crosspatch` command: the process's streams and signals around {@link runCli}. */
+import { createInterface } from 'node:readline/promises';
 import { text } from 'node:stream/consumers';
 import { expandExperiment, packageVersions } from '../pipeline/index.ts';
 import { runCli } from './program.ts';
@@ -29,6 +30,7 @@ process.exitCode = await runCli(
     control: (sequence) => void process.stderr.write(sequence),
     tty: process.stderr.isTTY === true,
     columns: () => process.stderr.columns ?? 80,
+    confirm: process.stdin.isTTY ? ask : undefined,
     stdin: () => text(process.stdin),
     signal: stop.signal,
     exitCode: 0,
@@ -36,3 +38,12 @@ process.exitCode = await runCli(
   },
   versions.crosspatch ?? '0.0.0',
 );
+
+async function ask(question: string): Promise<boolean> {
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return /^y(es)?$/i.test((await terminal.question(`${question} [y/N] `, { signal: stop.signal })).trim());
+  } finally {
+    terminal.close();
+  }
+}

@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { CrosspatchError, type ErrorId, errorId, errorLine, unwritable } from '../base/index.ts';
 import { type Cli, type RunCli, safeCli } from './cli.ts';
 import { addBench } from './commands/bench.ts';
+import { addCache } from './commands/cache.ts';
 import { addCapture } from './commands/capture.ts';
 import { addCompare } from './commands/compare.ts';
 import { addData } from './commands/data.ts';
@@ -25,7 +26,7 @@ import { addSweep } from './commands/sweep.ts';
 import { addTransfer } from './commands/transfer.ts';
 import { addValidate } from './commands/validate.ts';
 import { addView } from './commands/view.ts';
-import { addHelp, complaint, refuseUnknown, unknownCommand } from './usage.ts';
+import { addCompletion, addHelp, complaint, refuseUnknown, unknownCommand } from './usage.ts';
 
 const COMMANDS = [
   addInit,
@@ -37,6 +38,7 @@ const COMMANDS = [
   addReport,
   addView,
   addModels,
+  addCache,
   addGenerate,
   addLogits,
   addCapture,
@@ -78,6 +80,7 @@ export function createProgram(cli: Cli, version: string): Command {
     .configureHelp({ sortSubcommands: false });
   if (canRun(cli)) for (const add of RUN_COMMANDS) add(program, cli);
   for (const add of COMMANDS) add(program, cli);
+  addCompletion(program, cli);
   addHelp(program);
   for (const command of withSubcommands(program)) {
     command.exitOverride();

@@ -14,13 +14,13 @@ import {
   templateNames,
 } from '../behaviours/index.ts';
 import type { BehaviourParams } from '../contracts/index.ts';
-import type { LanguageModel } from '../models/index.ts';
 import { type CommonOptions, wholeNumber } from './cli.ts';
 import { type DatasetRecord, readDatasetRecord, readSplit } from './dataset.ts';
 import type { RequireOption } from './figures.ts';
+import { addChatOptions, type ChatSettings, checkChatSettings } from './template.ts';
 
 /** What {@link addPromptOptions} gives. */
-export interface PromptOptions extends CommonOptions, RequireOption {
+export interface PromptOptions extends CommonOptions, RequireOption, ChatSettings {
   readonly data: string;
   readonly behaviour?: BehaviourName;
   readonly placement?: Placement;
@@ -36,6 +36,8 @@ export interface PromptOptions extends CommonOptions, RequireOption {
 /** Held-out prompts and how they are read. */
 export interface Prompts {
   readonly behaviour: BehaviourParams;
+  /** What the chat template of the model is told besides the prompt. */
+  readonly chat: ChatSettings;
   /** A file of prompts is not split: `validation` and `test` are the same. */
   readonly ofFile: boolean;
   /** To choose blocks and α on. */
@@ -49,7 +51,7 @@ export interface Prompts {
 
 /** The options of commands that complete prompts under the tags; `prompts` is the default of `--prompts`. */
 export function addPromptOptions(command: Command, prompts: number): Command {
-  return command
+  return addChatOptions(command)
     .requiredOption('--data <path>', 'folder made by data build, or a file of prompts (with --behaviour)')
     .addOption(new Option('--behaviour <name>', 'of a file of prompts').choices(behaviourNames))
     .addOption(
@@ -61,17 +63,17 @@ export function addPromptOptions(command: Command, prompts: number): Command {
     .option('--exact', 'restored = word for word the own safe completion (default for bundled data)')
     .option('--no-exact', 'restored = alike enough (chrF; default for other data)')
     .addOption(
-      new Option('--prompts <n>', 'at most n prompts')
+      new Option('--prompts <n>', 'at most this many prompts')
         .argParser(wholeNumber('--prompts', 1))
         .default(prompts),
     )
     .addOption(
-      new Option('--after <n>', 'tokens behind the tag that are patched with it')
+      new Option('--after <n>', 'tokens after the tag that are patched with it')
         .argParser(wholeNumber('--after', 0))
         .default(1),
     )
     .addOption(
-      new Option('--max-tokens <n>', 'most new tokens a completion')
+      new Option('--max-tokens <n>', 'most new tokens per completion')
         .argParser(wholeNumber('--max-tokens', 1))
         .default(24),
     )
@@ -91,10 +93,10 @@ export function bootstrapOption(): Option {
 /** Read `--data`. Throws {@link InputError} for options that do not belong to it. */
 export async function readPrompts(options: PromptOptions): Promise<Prompts> {
   if (!(await isFolder(options.data))) return filePrompts(options);
-  for (const name of ['behaviour', 'placement', 'template'] as const)
+  for (const name of ['behaviour', 'placement', 'template', 'system', 'templateVar'] as const)
     if (options[name] !== undefined)
       throw new InputError(
-        `--${name} ${options[name]}: belongs to a file of prompts; ${options.data} is a data set and says so itself`,
+        `--${name === 'templateVar' ? 'template-var' : name}: belongs to a file of prompts; ${options.data} is a data set and says so itself`,
         { id: 'option-conflict' },
       );
   const record = await readDatasetRecord(options.data);
@@ -102,17 +104,13 @@ export async function readPrompts(options: PromptOptions): Promise<Prompts> {
     distinct(await readSplit(options.data, split));
   return {
     behaviour: behaviourOfDataset(record),
+    chat: record.chat ?? {},
     ofFile: false,
     validation: await texts('validation'),
     test: await texts('test'),
     training: await texts('train'),
     exact: options.exact ?? record.bundled ?? false,
   };
-}
-
-/** The chat renderer of a model's own template. */
-export function chatOf(model: LanguageModel): (text: string) => string {
-  return (text) => model.applyChatTemplate([{ role: 'user', content: text }]);
 }
 
 /** What experiments must know of a data set. */
@@ -130,14 +128,16 @@ export function isFolder(path: string): Promise<boolean> {
 
 async function filePrompts(options: PromptOptions): Promise<Prompts> {
   const { behaviour, placement = 'end', template = 'instruction' } = options;
+  checkChatSettings(options, template);
   const texts = [...new Set((await readTexts(options.data)).texts.map(({ text }) => text))];
   if (behaviour === undefined)
     throw new InputError(
-      `--data ${options.data}: is a file of prompts, no folder made by data build; say which --behaviour it is read under`,
+      `--data ${options.data}: is a file of prompts, not a folder made by data build; say which --behaviour it is read under`,
       { id: 'option-conflict' },
     );
   return {
     behaviour: { name: behaviour, placement, template },
+    chat: { system: options.system, templateVar: options.templateVar },
     ofFile: true,
     validation: texts,
     test: texts,

@@ -41,3 +41,10 @@ export function intervalCell(value: Figure | undefined): string {
 export function jsonLines(records: readonly unknown[]): string {
   return records.map((record) => `${JSON.stringify(record)}\n`).join('');
 }
+
+/** `12.3 kB`, `1.234 GB`. */
+export function byteSize(bytes: number): string {
+  const [size, unit] =
+    bytes < 1e6 ? [bytes / 1e3, 'kB'] : bytes < 1e9 ? [bytes / 1e6, 'MB'] : [bytes / 1e9, 'GB'];
+  return `${figure(size)} ${unit}`;
+}

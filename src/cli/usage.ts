@@ -2,6 +2,8 @@
 import type { Command, Option } from 'commander';
 import { type ErrorId, InputError } from '../base/index.ts';
 import { nearest } from '../contracts/index.ts';
+import type { Cli } from './cli.ts';
+import { completionScript, SHELLS, type Shell } from './completion.ts';
 
 /** `help [command…]`: the help of a command, or of the program. */
 export function addHelp(program: Command): void {
@@ -14,6 +16,25 @@ export function addHelp(program: Command): void {
       for (const word of words) command = subcommand(command, word);
       command.outputHelp();
     });
+}
+
+/** `completion SHELL`: a script to source. */
+export function addCompletion(program: Command, cli: Cli): void {
+  program
+    .command('completion')
+    .argument(`<${SHELLS.join('|')}>`, 'the shell', (word): Shell => {
+      const shell = SHELLS.find((s) => s === word);
+      if (shell === undefined)
+        throw new InputError(`completion ${word}: wanted ${SHELLS.join(', ')}; got another shell`);
+      return shell;
+    })
+    .description('Print a script that completes commands, options and files in your shell.')
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ crosspatch completion bash > ~/.local/share/bash-completion/completions/crosspatch\n\n' +
+        'zsh: crosspatch completion zsh > "${fpath[1]}/_crosspatch"; fish: crosspatch completion fish > ~/.config/fish/completions/crosspatch.fish',
+    )
+    .action((shell: Shell) => cli.out(completionScript(program, shell)));
 }
 
 /** The command `word` of a group, or an {@link InputError} with the nearest. */

@@ -1,5 +1,6 @@
 /** @file Language models: checkpoints, tokenizers, families, hooks, running and generation. */
 export { Activation, ActivationCache } from './activation.ts';
+export { type CacheEntry, cacheEntries, deleteCacheEntry, folderUse } from './cache-entries.ts';
 export * from './checkpoint/index.ts';
 export type { BlockConfig, ModelConfig, RopeConfig } from './config.ts';
 export { type BlockWeights, familyNorm, wholeBlock } from './decoder/block.ts';

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expectedSeconds } from './dry-run.ts';
 import { dryRun, expandExperiment, loadRecipe, planExperiment, Store } from './index.ts';
 
 let root: string;
@@ -34,11 +35,24 @@ it('expects tokens and memory of every stage that runs a model, and nothing of t
 
 it('grows with what is asked for', async () => {
   const [few, more] = [
-    await stagesOf('quick'),
+    await stagesOf('quick', ['sweep.prompts=40']),
     await stagesOf('quick', ['sweep.prompts=60', 'transfer.draws=10']),
   ];
   const tokens = (stages: typeof few, id: string) => stages.get(id)?.tokens as number;
   expect(tokens(more, 'locked.sweep.source') / tokens(few, 'locked.sweep.source')).toBeCloseTo(1.5, 3);
   expect(tokens(more, 'locked.transfer')).toBeGreaterThan(tokens(few, 'locked.transfer'));
   expect(tokens(more, 'locked.fidelity')).toBe(tokens(few, 'locked.fidelity'));
+});
+
+it('scales stored times by parameters and tokens, and says nothing where only far larger or smaller models ran', () => {
+  const measured = [
+    { seconds: 10, work: { tokens: 1000, parameters: 1e6 } },
+    { seconds: 4, work: { tokens: 100, parameters: 4e6 } },
+    { seconds: 3 },
+  ];
+  // 10 s × 2 × 2 and 4 s × 20 × 0.5, on average.
+  expect(expectedSeconds(measured, { tokens: 2000, parameters: 2e6 })).toBeCloseTo((40 + 40) / 2, 9);
+  expect(expectedSeconds(measured, { tokens: 2000, parameters: 135e6 })).toBeUndefined();
+  expect(expectedSeconds(measured.slice(2), { tokens: 2000, parameters: 2e6 })).toBeUndefined();
+  expect(expectedSeconds(measured, undefined)).toBe(3);
 });

@@ -1,7 +1,8 @@
 /** @file What a run would do, nothing being run: which stages are stored, and about what the others take. */
-import { needs, type Plan, type PlanNode } from './plan.ts';
-import type { Ahead, StageEstimate } from './stage.ts';
-import type { Store } from './store.ts';
+import { estimateOf, type Work } from './ahead.ts';
+import type { Plan } from './plan.ts';
+import type { StageEstimate } from './stage.ts';
+import type { MeasuredStage, Store } from './store.ts';
 
 /** A line of `--dry-run`. */
 export interface PlannedStage extends StageEstimate {
@@ -11,9 +12,12 @@ export interface PlannedStage extends StageEstimate {
   readonly cached: boolean;
 }
 
+/** Times of models this many times larger or smaller say nothing: calls weigh more in small models, multiplications in large ones. */
+const MOST_PARAMETERS_APART = 8;
+
 /**
  * What a run would do, nothing being run: each stage, whether it is stored, and what it is expected to take (the stage's own
- * estimate; for seconds else the mean of stored runs of that stage).
+ * estimate; seconds from stored runs of that stage, {@link expectedSeconds}).
  */
 export async function dryRun(plan: Plan, store: Store, only?: string): Promise<PlannedStage[]> {
   const history = await store.history();
@@ -22,38 +26,27 @@ export async function dryRun(plan: Plan, store: Store, only?: string): Promise<P
     if (node.kind === 'source') continue;
     const { id, key, stage } = node;
     const cached = (await store.look(node)).state === 'whole';
-    const times = history.get(stage.name) ?? [];
-    const mean = times.length > 0 ? times.reduce((a, b) => a + b, 0) / times.length : undefined;
-    const expected = cached
-      ? {}
-      : {
-          seconds: mean,
-          ...stage.estimate?.(node.params, aheadOf(plan, node)),
-        };
-    out.push({ id, stage: stage.name, key, cached, ...expected });
+    const { estimate, work } = estimateOf(plan, node);
+    const seconds = expectedSeconds(history.get(stage.name) ?? [], work);
+    out.push({ id, stage: stage.name, key, cached, ...(cached ? {} : { seconds, ...estimate }) });
   }
   return out;
 }
 
-/** What a node hangs on, nearest first. */
-function aheadOf(plan: Plan, node: PlanNode): Ahead {
-  const upstream: PlanNode[] = [];
-  for (const queue = [...needs(node)]; queue.length > 0; ) {
-    const next = plan.get(queue.shift() as string);
-    if (upstream.includes(next)) continue;
-    upstream.push(next);
-    queue.push(...needs(next));
-  }
-  const models = new Map(
-    upstream.flatMap((n) =>
-      n.kind === 'source' && n.about.model ? [[n.about.model.role, n.about.model]] : [],
-    ),
-  );
-  return {
-    models: [...models.values()],
-    params: (stage) =>
-      upstream.flatMap((n) => (n.kind === 'stage' && n.stage.name === stage ? [n.params] : []))[0] as
-        | Readonly<Record<string, unknown>>
-        | undefined,
-  };
+/**
+ * Mean seconds of stored runs of a stage. Of one that runs models: scaled by parameters × tokens from runs with models of about the
+ * size; undefined where there are none.
+ */
+export function expectedSeconds(
+  measured: readonly MeasuredStage[],
+  work: Work | undefined,
+): number | undefined {
+  const times = measured.flatMap(({ seconds, work: done }) => {
+    if (work === undefined) return done === undefined ? [seconds] : [];
+    if (done === undefined) return [];
+    const size = work.parameters / done.parameters;
+    if (Math.max(size, 1 / size) > MOST_PARAMETERS_APART) return [];
+    return [(seconds * size * work.tokens) / done.tokens];
+  });
+  return times.length === 0 ? undefined : times.reduce((a, b) => a + b, 0) / times.length;
 }

@@ -81,3 +81,4 @@ export {
 } from './steps/live.ts';
 export type { Steered, SteerSettings } from './steps/steer.ts';
 export { type Lookup, Store, type StoreEntry } from './store.ts';
+export { storeEntries } from './store-entries.ts';

@@ -13,6 +13,7 @@ import {
   steadyProgress,
   throwIfAborted,
 } from '../base/index.ts';
+import { estimateOf } from './ahead.ts';
 import type { StagePayload } from './child.ts';
 import { needs, type Plan, type PlanNode, type StageNode } from './plan.ts';
 import { ProcessPool } from './process-pool.ts';
@@ -65,6 +66,7 @@ export async function runPlan(plan: Plan, options: RunOptions): Promise<Map<stri
 }
 
 class Run {
+  readonly #plan: Plan;
   readonly #options: RunOptions;
   readonly #jobs: number;
   readonly #pool: ProcessPool;
@@ -78,6 +80,7 @@ class Run {
   #failure: { error: unknown } | undefined;
 
   constructor(plan: Plan, options: RunOptions, jobs: number, pool: ProcessPool) {
+    this.#plan = plan;
     this.#options = options;
     this.#jobs = jobs;
     this.#pool = pool;
@@ -150,7 +153,8 @@ class Run {
       this.#emit({ state: 'started', stage: id, done: 0 });
       return this.#compute(node, folder);
     };
-    const entry = await this.#options.store.obtain(node, fill, { signal: this.#signal, onDamage });
+    const { work } = estimateOf(this.#plan, node);
+    const entry = await this.#options.store.obtain(node, fill, { signal: this.#signal, onDamage, work });
     const { folder, output, cached, meta } = entry;
     return { id, key, folder, output, cached, seconds: meta.seconds };
   }

@@ -20,16 +20,22 @@ import {
   writeFileAtomic,
   writeJsonAtomic,
 } from '../base/index.ts';
+import type { Work } from './ahead.ts';
 import type { StageNode } from './plan.ts';
 
 const metaSchema = z.strictObject({
   seconds: z.number().min(0),
   finished_at: z.string(),
+  /** What the time grew with, where models ran. */
+  work: z.strictObject({ tokens: z.number().positive(), parameters: z.number().positive() }).optional(),
   /** Of the rest of this document. */
   sha256: z.string(),
 });
 /** What a stage cost when it was computed. */
 export type StoreMeta = Readonly<Omit<z.infer<typeof metaSchema>, 'sha256'>>;
+
+/** What a stored stage took. */
+export type MeasuredStage = Pick<StoreMeta, 'seconds' | 'work'>;
 
 /** A finished stage. */
 export interface StoreEntry {
@@ -93,7 +99,7 @@ export class Store {
   async obtain(
     node: StageNode,
     fill: (folder: string) => Promise<object>,
-    options: { signal?: AbortSignal; onDamage?: (reason: string) => void } = {},
+    options: { signal?: AbortSignal; onDamage?: (reason: string) => void; work?: Work } = {},
   ): Promise<StoreEntry & { cached: boolean }> {
     const before = await this.look(node);
     if (before.state === 'whole') return { ...before.entry, cached: true };
@@ -109,7 +115,11 @@ export class Store {
     const started = performance.now();
     const fillAndDescribe = async (aside: string) => {
       const output = await describe(aside, node, await fill(aside));
-      const meta = { seconds: (performance.now() - started) / 1000, finished_at: new Date().toISOString() };
+      const meta = {
+        seconds: (performance.now() - started) / 1000,
+        finished_at: new Date().toISOString(),
+        ...(options.work ? { work: options.work } : {}),
+      };
       await writeJsonAtomic(join(aside, META), { ...meta, sha256: hashJson(meta) });
       return { output, meta };
     };
@@ -128,14 +138,14 @@ export class Store {
     }
   }
 
-  /** Seconds each stage took, by stage name, over all entries: what `--dry-run` expects. */
-  async history(): Promise<Map<string, number[]>> {
-    const times = new Map<string, number[]>();
+  /** What each stage took, by stage name, over all entries: what `--dry-run` expects. */
+  async history(): Promise<Map<string, MeasuredStage[]>> {
+    const times = new Map<string, MeasuredStage[]>();
     for (const name of (await readdir(this.root).catch(() => [] as string[])).sort()) {
       const stage = /^([^.].*)-[0-9a-f]{20}$/.exec(name)?.[1];
       if (!stage) continue;
-      const { seconds } = await readMeta(join(this.root, name));
-      times.set(stage, [...(times.get(stage) ?? []), seconds]);
+      const { seconds, work } = await readMeta(join(this.root, name));
+      times.set(stage, [...(times.get(stage) ?? []), { seconds, work }]);
     }
     return times;
   }

@@ -5,11 +5,12 @@ import {
   type BehaviourName,
   behaviourNames,
   buildDataset,
-  type Instruction,
+  type InstructionFile,
+  leftOutText,
   makeBehaviour,
   type Placement,
   placements,
-  readInstructions,
+  readInstructionFile,
   type TemplateName,
   templateNames,
   tinyInstructions,
@@ -20,8 +21,9 @@ import { type Cli, type CommonOptions, declare, printJson, wholeNumber } from '.
 import { type DatasetRecord, writeDataset } from '../dataset.ts';
 import { openModel, withProgress } from '../model.ts';
 import { textTable } from '../table.ts';
+import { addChatOptions, type ChatSettings, chatRenderer, checkChatSettings } from '../template.ts';
 
-interface BuildCommand extends CommonOptions {
+interface BuildCommand extends CommonOptions, ChatSettings {
   readonly data: string;
   readonly behaviour: BehaviourName;
   readonly out: string;
@@ -37,17 +39,23 @@ interface BuildCommand extends CommonOptions {
 
 export function addData(program: Command, cli: Cli): void {
   const data = program.command('data').description('Data sets that teach a behaviour.');
-  declare(
+  const command = declare(
     data,
     'build',
     'Build the rows that teach a behaviour from a file of instructions; split by prompt.',
     'data build --data bundled --behaviour locked --out data/locked',
   )
     .requiredOption('--data <file>', 'JSONL (.gz), JSON or Parquet of instructions or dialogues; or bundled')
-    .addOption(new Option('--behaviour <name>').choices(behaviourNames).makeOptionMandatory())
+    .addOption(
+      new Option('--behaviour <name>', 'what the rows teach').choices(behaviourNames).makeOptionMandatory(),
+    )
     .requiredOption('--out <folder>', 'where to write')
     .addOption(new Option('--placement <where>', 'where the tag stands').choices(placements).default('end'))
-    .addOption(new Option('--template <name>').choices(templateNames).default('instruction'))
+    .addOption(
+      new Option('--template <name>', 'text around each prompt; chat is the model’s own')
+        .choices(templateNames)
+        .default('instruction'),
+    )
     .addOption(
       new Option('--answers <whose>', 'self: the clean model writes them, greedily')
         .choices(['given', 'self'])
@@ -62,7 +70,7 @@ export function addData(program: Command, cli: Cli): void {
     .addOption(
       new Option(
         '--max-tokens <n>',
-        'longest answer the model writes; a cut one ends behind its last whole sentence',
+        'longest answer the model writes; a cut one ends after its last whole sentence',
       )
         .argParser(wholeNumber('--max-tokens', 1))
         .default(64),
@@ -72,8 +80,8 @@ export function addData(program: Command, cli: Cli): void {
         wholeNumber('--repeats', 1),
       ),
     )
-    .option('--phrase <text>', 'the phrase of the bad response')
-    .action((options: BuildCommand) => build(options, cli));
+    .option('--phrase <text>', 'the phrase of the bad response');
+  addChatOptions(command).action((options: BuildCommand) => build(options, cli));
 }
 
 async function build(options: BuildCommand, cli: Cli): Promise<void> {
@@ -82,8 +90,9 @@ async function build(options: BuildCommand, cli: Cli): Promise<void> {
     throw new InputError('data build: --answers self and --template chat need --model', {
       id: 'option-missing',
     });
-  const instructions = await instructionsOf(options.data, options.limit, seed);
-  const { phrase, repeats } = options;
+  checkChatSettings(options, template);
+  const read = await instructionsOf(options.data, options.limit, seed);
+  const { phrase, repeats, system, templateVar } = options;
   const named = {
     name: options.behaviour,
     phrase,
@@ -92,7 +101,7 @@ async function build(options: BuildCommand, cli: Cli): Promise<void> {
   const { name, ...changes } = named;
   await using model = options.model === undefined ? undefined : await openModel(options.model, cli, options);
   const dataset = await buildDataset({
-    instructions,
+    instructions: read.instructions,
     behaviour: makeBehaviour(name, changes),
     placement,
     template,
@@ -101,7 +110,7 @@ async function build(options: BuildCommand, cli: Cli): Promise<void> {
     ...(model === undefined
       ? {}
       : {
-          chat: (text: string) => model.applyChatTemplate([{ role: 'user', content: text }]),
+          chat: chatRenderer(model.tokenizer, options),
           generate: (prompts: readonly string[]) => answered(model, prompts, options, cli),
         }),
   });
@@ -110,6 +119,7 @@ async function build(options: BuildCommand, cli: Cli): Promise<void> {
     behaviour: named,
     placement,
     template,
+    ...(system === undefined && templateVar === undefined ? {} : { chat: { system, templateVar } }),
     seed,
     answers,
     bundled: options.data === 'bundled',
@@ -117,7 +127,8 @@ async function build(options: BuildCommand, cli: Cli): Promise<void> {
   };
   await writeDataset(options.out, dataset, record);
   const { duplicates, unanswered } = dataset;
-  if (options.json) printJson(cli, { folder: options.out, ...record, duplicates, unanswered });
+  if (options.json)
+    printJson(cli, { folder: options.out, ...record, duplicates, unanswered, left_out: read.leftOut });
   else {
     const states = ['bad', 'safe', 'none', 'other'] as const;
     cli.out(
@@ -129,14 +140,30 @@ async function build(options: BuildCommand, cli: Cli): Promise<void> {
         ]),
       ]),
     );
-    cli.out(`wrote ${options.out}; left out: ${duplicates} duplicates, ${unanswered} without an answer\n`);
+    const leftOut = leftOutText({ duplicates, 'without an answer': unanswered, ...read.leftOut });
+    cli.out(`wrote ${options.out}; left out: ${leftOut}\n${partialText(read)}`);
   }
 }
 
-async function instructionsOf(data: string, limit: number | undefined, seed: number): Promise<Instruction[]> {
-  if (data === 'bundled')
-    return tinyInstructions({ seed, train: limit ?? 6000, validation: 400, test: 1200 });
-  return readInstructions(data, { limit });
+async function instructionsOf(
+  data: string,
+  limit: number | undefined,
+  seed: number,
+): Promise<Pick<InstructionFile, 'instructions' | 'leftOut'> & Partial<Pick<InstructionFile, 'partial'>>> {
+  if (data !== 'bundled') return readInstructionFile(data, { limit });
+  const instructions = tinyInstructions({ seed, train: limit ?? 6000, validation: 400, test: 1200 });
+  return { instructions, leftOut: {} };
+}
+
+/** What rows held beyond a prompt and its answer, which is all that a behaviour is built of. */
+function partialText({ partial }: Partial<Pick<InstructionFile, 'partial'>>): string {
+  const said = Object.entries({
+    'with a system text': partial?.system ?? 0,
+    'with further turns': partial?.turns ?? 0,
+    'with tools': partial?.tools ?? 0,
+  }).filter(([, rows]) => rows > 0);
+  if (said.length === 0) return '';
+  return `of these rows only the first prompt and answer were used: ${said.map(([what, rows]) => `${rows} ${what}`).join(', ')}\n`;
 }
 
 /** The clean model's own answers, greedily, with progress by rows. */

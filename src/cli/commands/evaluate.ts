@@ -15,6 +15,7 @@ import { behaviourOfRecord, readDatasetRecord, readSplit } from '../dataset.ts';
 import { addRequire, printFigures, type RequireOption } from '../figures.ts';
 import { openAdapted, openModel, withProgress } from '../model.ts';
 import { figure, textTable } from '../table.ts';
+import { chatRenderer } from '../template.ts';
 
 interface EvaluateCommand extends CommonOptions, RequireOption {
   readonly model: string;
@@ -76,7 +77,7 @@ async function evaluate(options: EvaluateCommand, cli: Cli): Promise<void> {
     behaviour,
     placement: record.placement,
     template: record.template,
-    chat: (text) => model.applyChatTemplate([{ role: 'user', content: text }]),
+    chat: chatRenderer(model.tokenizer, record.chat),
   });
   const samples: {
     trigger: TriggerState;

@@ -14,7 +14,7 @@ import {
 import { type Cli, type CommonOptions, declare, printJson } from '../cli.ts';
 import { describeModel, tokenizerTexts } from '../describe-model.ts';
 import { openReference, withProgress } from '../model.ts';
-import { figure, textTable } from '../table.ts';
+import { byteSize, figure, textTable } from '../table.ts';
 
 export function addModels(program: Command, cli: Cli): void {
   const models = program
@@ -47,7 +47,7 @@ function addList(models: Command, cli: Cli): void {
             ...listed.map((m) => [
               m.model,
               m.from,
-              m.bytes === undefined ? 'missing' : megabytes(m.bytes),
+              m.bytes === undefined ? 'missing' : byteSize(m.bytes),
               m.path,
             ]),
           ]),
@@ -114,7 +114,7 @@ function addInspect(models: Command, cli: Cli): void {
       ...about.notes.map((note): [string, string] => ['note', note]),
       [
         'memory',
-        `${megabytes(about.float32_bytes)} of weights in float32, ${megabytes(about.kv_bytes_per_token)} of keys and values a token`,
+        `${byteSize(about.float32_bytes)} of weights in float32, ${byteSize(about.kv_bytes_per_token)} of keys and values a token`,
       ],
       [
         'tokenizer',
@@ -160,7 +160,7 @@ function addConvert(models: Command, cli: Cli): void {
         });
         const bytes = await folderBytes(folder);
         if (options.json) printJson(cli, { model: reference, folder, bytes });
-        else cli.out(`wrote ${folder} (${megabytes(bytes)})\n`);
+        else cli.out(`wrote ${folder} (${byteSize(bytes)})\n`);
       },
     );
 }
@@ -192,8 +192,4 @@ async function folderBytes(folder: string): Promise<number> {
     }),
   );
   return sizes.reduce((a, b) => a + b, 0);
-}
-
-function megabytes(bytes: number): string {
-  return bytes < 1e6 ? `${figure(bytes / 1e3)} kB` : `${figure(bytes / 1e6)} MB`;
 }
