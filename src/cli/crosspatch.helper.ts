@@ -9,10 +9,14 @@ export interface Said {
   readonly err: string;
 }
 
-/** Run a command line. `stopOn`: Ctrl-C as soon as standard error holds this; `stdin`: what is piped into it. */
+/** Run a command line. `stopOn`: Ctrl-C as soon as standard error holds this; `stdin`: what is piped into it; `confirm`: a person's answers. */
 export async function crosspatch(
   argv: readonly string[],
-  { stopOn, stdin = '' }: { stopOn?: string; stdin?: string } = {},
+  {
+    stopOn,
+    stdin = '',
+    confirm,
+  }: { stopOn?: string; stdin?: string; confirm?: (question: string) => Promise<boolean> } = {},
 ): Promise<Said> {
   const text = { out: '', err: '' };
   const stop = new AbortController();
@@ -26,6 +30,7 @@ export async function crosspatch(
     tty: false,
     columns: () => 100,
     stdin: async () => stdin,
+    confirm,
     signal: stop.signal,
     expand: expandExperiment,
     exitCode: 0 as const,

@@ -33,8 +33,10 @@ export async function givenPrompts(
     ...(data === undefined ? [] : ['--data']),
     ...(lines ? ['--lines'] : []),
   ];
-  if (named.length > 1) throw new InputError(`${named.join(' and ')}: wanted one of them`, { id: 'option-conflict' });
-  if (field !== undefined && data === undefined) throw new InputError('--field: belongs to --data', { id: 'option-conflict' });
+  if (named.length > 1)
+    throw new InputError(`${named.join(' and ')}: wanted one of them`, { id: 'option-conflict' });
+  if (field !== undefined && data === undefined)
+    throw new InputError('--field: belongs to --data', { id: 'option-conflict' });
   if (data !== undefined) {
     const { texts, leftOut } = await readTexts(data, { field, limit });
     return { prompts: texts, leftOut };

@@ -135,7 +135,7 @@ describe('generate', () => {
     ]);
     expect(await crosspatch([...argv, '--data', file, '--prompt', 'x'])).toMatchObject({
       code: 2,
-      err: 'error: --prompt and --data: wanted one of them\n',
+      err: 'error: --prompt and --data: wanted one of them [option-conflict]\n',
     });
   });
 
@@ -236,7 +236,7 @@ describe('chat templates', () => {
     ] as const)
       expect(await crosspatch(['generate', '--model', chat, '--prompt', 'one', flag, value])).toMatchObject({
         code: 2,
-        err: `error: ${flag}: is for --template chat, got --template none\n`,
+        err: `error: ${flag}: is for --template chat, got --template none [option-conflict]\n`,
       });
     expect((await crosspatch(['generate', '--model', chat, '--template-var', 'x'])).err).toContain(
       '--template-var x: wanted key=value',

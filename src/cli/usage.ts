@@ -25,14 +25,14 @@ export function addCompletion(program: Command, cli: Cli): void {
     .argument(`<${SHELLS.join('|')}>`, 'the shell', (word): Shell => {
       const shell = SHELLS.find((s) => s === word);
       if (shell === undefined)
-        throw new InputError(`completion ${word}: wanted ${SHELLS.join(', ')}; got another shell`);
+        throw new InputError(`completion ${word}: wanted ${SHELLS.join(', ')}`, { id: 'usage' });
       return shell;
     })
     .description('Print a script that completes commands, options and files in your shell.')
     .addHelpText(
       'after',
       '\nExample:\n  $ crosspatch completion bash > ~/.local/share/bash-completion/completions/crosspatch\n\n' +
-        'zsh: crosspatch completion zsh > "${fpath[1]}/_crosspatch"; fish: crosspatch completion fish > ~/.config/fish/completions/crosspatch.fish',
+        'zsh: crosspatch completion zsh > _crosspatch, in a folder of $fpath; fish: crosspatch completion fish > ~/.config/fish/completions/crosspatch.fish',
     )
     .action((shell: Shell) => cli.out(completionScript(program, shell)));
 }

@@ -60,7 +60,9 @@ async function list(options: ListOptions, cli: Cli): Promise<void> {
 async function prune(options: PruneOptions, cli: Cli): Promise<void> {
   const { name, olderThan, all, dryRun, yes } = options;
   if (name === undefined && olderThan === undefined && options.kind === undefined && !all)
-    throw new InputError('cache prune: wanted --name, --older-than, --kind or --all, got none');
+    throw new InputError('cache prune: wanted --name, --older-than, --kind or --all, got none', {
+      id: 'option-missing',
+    });
   const before = Date.now() - (olderThan ?? 0);
   const chosen = (await entriesOf(options)).filter(
     (entry) =>
@@ -72,8 +74,10 @@ async function prune(options: PruneOptions, cli: Cli): Promise<void> {
   const said = `${doomed.length} of ${chosen.length}, ${byteSize(bytes)}`;
   if (!options.json && chosen.length > 0) cli.out(`${table(chosen)}\n`);
   if (!dryRun && doomed.length > 0) {
-    if (!yes && !(await confirmed(cli, `Delete ${said}?`)))
-      throw new InputError('cache prune: nothing was deleted');
+    if (!yes && !(await confirmed(cli, `Delete ${said}?`))) {
+      cli.err('nothing was deleted\n');
+      return;
+    }
     for (const entry of doomed) await deleteCacheEntry(entry);
   }
   if (options.json)
@@ -84,7 +88,9 @@ async function prune(options: PruneOptions, cli: Cli): Promise<void> {
 
 function confirmed(cli: Cli, question: string): Promise<boolean> {
   if (cli.confirm === undefined)
-    throw new InputError('cache prune: wanted --yes, since there is no terminal to ask on; or --dry-run');
+    throw new InputError('cache prune: wanted --yes, since there is no terminal to ask on; or --dry-run', {
+      id: 'option-missing',
+    });
   return cli.confirm(question);
 }
 
@@ -117,6 +123,8 @@ function age(text: string): number {
   const [, count, unit] = /^(\d+)([hdw])$/.exec(text) ?? [];
   const hours = { h: 1, d: 24, w: 168 }[unit ?? ''];
   if (hours === undefined)
-    throw new InputError(`--older-than ${text}: wanted hours, days or weeks, e.g. 12h, 30d, 2w`);
+    throw new InputError(`--older-than ${text}: wanted hours, days or weeks, e.g. 12h, 30d, 2w`, {
+      id: 'option-invalid',
+    });
   return Number(count) * hours * 3_600_000;
 }
