@@ -114,7 +114,7 @@ it('control characters never reach the terminal', async () => {
   const name = 'x\u001b]0;owned\u0007\u009b31m\u202e\r';
   const { err } = await crosspatch('show', name);
   expect(err).toContain('x\\u001b]0;owned\\u0007\\u009b31m\\u202e\\u000d: no results.json');
-  await writeFile(file, `models: { source: a, target: b }\ndescription: "\\e[2J"\n`);
+  await writeFile(file, `models: { source: tiny-llama-s, target: tiny-llama-m }\ndescription: "\\e[2J"\n`);
   const { out } = await crosspatch('validate', file, '--json');
   expect(out).not.toMatch(/\p{Cc}(?<!\n)/u);
   expect(JSON.parse(out).resolved.description).toBe('\u001b[2J');
@@ -191,7 +191,8 @@ describe('run', () => {
     });
     expect(await crosspatch('run', file, '--out', out, '--only', 'nothing')).toMatchObject({ code: 2 });
 
-    expect((await crosspatch('status', out)).out).toMatch(/^toy: done\n\nstage .*\ntoy\.draw +cached/);
+    const status = await crosspatch('status', out);
+    expect(status.out).toMatch(/^toy: done\nnext: crosspatch show .*\n\nstage .*\ntoy\.draw +cached/);
     expect((await crosspatch('list', join(root, 'runs'))).out).toMatch(/toy +done/);
     expect((await crosspatch('show', out, 'strip')).out).toMatch(/^figure .*\ntoy\.strip_trigger +\d+ +2 /);
     expect(await crosspatch('show', out, '--require', 'toy.strip_trigger>=1e9')).toMatchObject({ code: 100 });
@@ -210,6 +211,26 @@ describe('run', () => {
     expect((await crosspatch('report', out)).out).toContain('report.html');
     expect(await readdir(out)).toContain('figures');
   });
+});
+
+it('status says why a run stopped and how to go on', async () => {
+  const out = join(root, 'my runs/toy');
+  await crosspatch('run', file, '--out', out, '--quiet', '--seed', '4', '--set', 'sweep.prompts=9');
+  const path = join(out, 'manifest.json');
+  const { sha256: _, ...manifest } = JSON.parse(await readFile(path, 'utf8'));
+  const said = async (changes: object) => {
+    await writeFile(path, JSON.stringify({ ...manifest, ...changes }));
+    return (await crosspatch('status', out)).out.split('\n').slice(0, 3).join('\n');
+  };
+  const again = `crosspatch run ${file} --set sweep.prompts=9 --seed 4 --out '${out}'`;
+  expect(await said({ status: 'failed', error: 'toy.draw: no numbers' })).toBe(
+    `toy: failed\nwhy: toy.draw: no numbers\nnext: mend the cause, then ${again}; finished stages are kept`,
+  );
+  expect(await said({ status: 'cancelled' })).toBe(
+    `toy: cancelled\nwhy: it was stopped on request\nnext: ${again} goes on from here`,
+  );
+  expect(await said({ status: 'running' })).toMatch(/^toy: interrupted\nwhy: its process is gone.*\nnext: /);
+  expect(await said({})).toBe(`toy: done\nnext: crosspatch show '${out}'\n`);
 });
 
 describe('progress', () => {

@@ -76,7 +76,7 @@ export async function runFile(file: string, options: RunOptions, cli: RunCli): P
     jobs: options.jobs ?? 2,
     signal: cli.signal,
     onEvent: progress.onEvent,
-    command: ['crosspatch', 'run', file, ...(options.set ?? []).flatMap((s) => ['--set', s])],
+    command: commandOf(file, options),
     store: options.store,
     only: options.only,
   }).finally(() => progress.close());
@@ -97,6 +97,13 @@ export async function runFile(file: string, options: RunOptions, cli: RunCli): P
   if (report) cli.out(`\n${verdictText(report.verdict)}\n`);
   cli.out(`\n${report ? `report: ${report.path}` : `run folder: ${out}`} (${duration(seconds)})\n`);
   sayRequired(cli, requirements);
+}
+
+/** What is typed to get the same experiment again. */
+function commandOf(file: string, { set = [], seed, limit, only }: RunOptions): string[] {
+  const given = Object.entries({ '--seed': seed, '--limit': limit, '--only': only });
+  const options = given.flatMap(([flag, value]) => (value === undefined ? [] : [flag, String(value)]));
+  return ['crosspatch', 'run', file, ...set.flatMap((s) => ['--set', s]), ...options];
 }
 
 function printPlan(cli: Cli, options: RunOptions, stages: readonly PlannedStage[]): void {
