@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import type { Owned, ProgressSink } from '../base/index.ts';
+import { type Owned, type ProgressSink, steadyProgress } from '../base/index.ts';
 import { type Checkpoint, LanguageModel, openCheckpoint, resolveModel } from '../models/index.ts';
 import { mergeAdapterFolder } from '../train/index.ts';
 import type { Cli, CommonOptions } from './cli.ts';
@@ -16,12 +16,17 @@ export async function withProgress<T>(
 ): Promise<T> {
   const renderer = progressRenderer(cli, options.quiet === true);
   let said: string | undefined;
+  let name: string | undefined;
   try {
-    return await body(({ message, stage: part, ...event }) => {
-      const news = message === undefined || message === said ? {} : { message };
-      said = message ?? said;
-      renderer.onEvent({ state: 'running', ...event, stage: '', part, ...news });
-    });
+    // A command is one job of many loops: they are counted as one, under the name of the first.
+    return await body(
+      steadyProgress(({ message, ...event }) => {
+        const news = message === undefined || message === said ? {} : { message };
+        said = message ?? said;
+        name ??= event.stage;
+        renderer.onEvent({ state: 'running', ...event, stage: name, ...news });
+      }),
+    );
   } finally {
     renderer.close();
   }

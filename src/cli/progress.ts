@@ -23,55 +23,23 @@ export function progressRenderer(
 }
 
 interface Running {
-  /** What is counted: the stage, and which part of its work. */
-  readonly label: string;
+  readonly since: number;
   /** First report with a count, to measure the rate from. */
   readonly from: { readonly time: number; readonly done: number } | undefined;
   readonly event: RunEvent;
 }
 
-/**
- * What is running, by stage. A stage counts one part of its work after another; every part has a label of its own, so that under one
- * label a count never falls: a part that is counted again (another block, another arm) is numbered.
- */
+/** What is running, by stage. */
 class Tracker {
   readonly running = new Map<string, Running>();
-  readonly #rounds = new Map<string, number>();
 
   take(event: RunEvent, time: number): void {
-    const { stage, state } = event;
-    if (state !== 'started' && state !== 'running') {
-      this.running.delete(stage);
-      return;
-    }
-    // A message that announces the next part counts nothing yet.
-    if (event.message !== undefined && event.done === 0 && state === 'running') return;
-    const before = this.running.get(stage);
-    const goesOn = before !== undefined && (before.from === undefined || continues(before.event, event));
-    const label = goesOn && before.from !== undefined ? before.label : this.#labelOf(event);
-    const from = goesOn ? before.from : undefined;
-    const start = state === 'running' ? { time, done: event.done } : undefined;
-    this.running.set(stage, { label, from: from ?? start, event });
+    if (event.state === 'started' || event.state === 'running') {
+      const before = this.running.get(event.stage);
+      const from = before?.from ?? (event.state === 'running' ? { time, done: event.done } : undefined);
+      this.running.set(event.stage, { since: before?.since ?? time, from, event });
+    } else this.running.delete(event.stage);
   }
-
-  #labelOf(event: RunEvent): string {
-    const { stage, part, state } = event;
-    if (state === 'started') return stage;
-    const label = part === undefined || part === '' ? stage : stage === '' ? part : `${stage} › ${part}`;
-    const round = (this.#rounds.get(label) ?? 0) + 1;
-    this.#rounds.set(label, round);
-    return round === 1 ? label : `${label} (${round})`;
-  }
-}
-
-/** Whether `next` counts the same things as `before`, further on. */
-function continues(before: RunEvent, next: RunEvent): boolean {
-  return (
-    before.part === next.part &&
-    before.unit === next.unit &&
-    before.total === next.total &&
-    before.done <= next.done
-  );
 }
 
 class Lines implements ProgressRenderer {
@@ -87,21 +55,17 @@ class Lines implements ProgressRenderer {
 
   onEvent = (event: RunEvent): void => {
     const time = this.#now();
-    const { stage, state, message } = event;
     this.#tracker.take(event, time);
-    if (state !== 'running') {
-      this.#cli.err(`${settled(event)}\n`);
-      return;
+    if (event.state !== 'running') this.#cli.err(`${settled(event)}\n`);
+    else if (event.message !== undefined) this.#cli.err(`${event.stage}: ${event.message}\n`);
+    else if (
+      time - (this.#last.get(event.stage) ?? time - REDRAW_MS) >= PLAIN_MS ||
+      !this.#last.has(event.stage)
+    ) {
+      if (this.#last.has(event.stage))
+        this.#cli.err(`${event.stage}: ${counted(this.#tracker.running.get(event.stage), time)}\n`);
+      this.#last.set(event.stage, time);
     }
-    if (message !== undefined) {
-      this.#cli.err(`${messageLine(event)}\n`);
-      return;
-    }
-    const last = this.#last.get(stage);
-    if (last !== undefined && time - last < PLAIN_MS) return;
-    const running = this.#tracker.running.get(stage);
-    if (last !== undefined && running) this.#cli.err(`${running.label}: ${counted(running, time)}\n`);
-    this.#last.set(stage, time);
   };
 
   close(): void {}
@@ -127,7 +91,7 @@ class Bars implements ProgressRenderer {
     this.#last = time;
     this.#erase();
     if (isNews) this.#cli.err(`${settled(event)}\n`);
-    else if (event.message !== undefined) this.#cli.err(`  ${messageLine(event)}\n`);
+    else if (event.message !== undefined) this.#cli.err(`  ${event.stage}: ${event.message}\n`);
     this.#draw(time);
   };
 
@@ -137,7 +101,7 @@ class Bars implements ProgressRenderer {
 
   #draw(time: number): void {
     const width = this.#cli.columns();
-    const lines = [...this.#tracker.running.values()].map((running) => barLine(running, time, width));
+    const lines = [...this.#tracker.running].map(([stage, running]) => barLine(stage, running, time, width));
     this.#cli.err(lines.map((line) => `${line}\n`).join(''));
     this.#drawn = lines.length;
   }
@@ -156,22 +120,18 @@ function settled(event: RunEvent): string {
   return `✓ ${event.stage}: ${duration(event.seconds ?? 0)}`;
 }
 
-/** `reading 60 texts (with_tags)`, after the stage where there are several. */
-function messageLine({ stage, message }: RunEvent): string {
-  return stage === '' ? `${message}` : `${stage}: ${message}`;
-}
-
-function barLine(running: Running, time: number, width: number): string {
+function barLine(stage: string, running: Running, time: number, width: number): string {
   const { done, total } = running.event;
   const share = total ? Math.min(1, done / total) : 0;
   const cells = 20;
   const full = Math.round(share * cells);
   const bar = `${'█'.repeat(full)}${'░'.repeat(cells - full)}`;
-  return `  ${running.label.padEnd(28)} ${bar} ${counted(running, time)}`.slice(0, Math.max(20, width - 1));
+  return `  ${stage.padEnd(24)} ${bar} ${counted(running, time)}`.slice(0, Math.max(20, width - 1));
 }
 
 /** `120/300 steps · 9.8/s · 18 s left · loss 0.12` */
-function counted(running: Running, time: number): string {
+function counted(running: Running | undefined, time: number): string {
+  if (!running) return '';
   const { done, total, unit, figures } = running.event;
   const parts = [`${done}${total === undefined ? '' : `/${total}`}${unit ? ` ${unit}` : ''}`];
   const seconds = running.from ? (time - running.from.time) / 1000 : 0;

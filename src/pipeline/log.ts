@@ -7,7 +7,6 @@ const logLineSchema = z.looseObject({
   time: z.string(),
   stage: z.string(),
   state: z.enum(['started', 'running', 'cached', 'done', 'failed']),
-  part: z.string().optional(),
   done: z.number(),
   total: z.number().optional(),
   unit: z.string().optional(),

@@ -15,9 +15,8 @@ export function addStatus(program: Command, cli: Cli): void {
   ).action(async (folder: string, options: CommonOptions) => {
     const [manifest, progress] = await Promise.all([readManifest(folder), readProgress(folder)]);
     const stages = manifest.stages.map((stage) => {
-      const { part, done, total, unit } =
-        (stage.status === 'running' ? progress.get(stage.id) : undefined) ?? {};
-      return { ...stage, part, done, total, unit };
+      const { done, total, unit } = (stage.status === 'running' ? progress.get(stage.id) : undefined) ?? {};
+      return { ...stage, done, total, unit };
     });
     const { name, status } = manifest;
     const [reason, next] = [reasonOf(manifest), nextOf(manifest, folder)];
@@ -25,13 +24,11 @@ export function addStatus(program: Command, cli: Cli): void {
       printJson(cli, { name, status, error: manifest.error, reason, next, stages });
       return;
     }
-    const rows = stages.map(({ id, status, seconds, part, done, total, unit }) => [
+    const rows = stages.map(({ id, status, seconds, done, total, unit }) => [
       id,
       status,
       seconds === undefined ? '' : duration(seconds),
-      done === undefined
-        ? ''
-        : `${part ? `${part}: ` : ''}${done}${total === undefined ? '' : `/${total}`} ${unit ?? ''}`.trim(),
+      done === undefined ? '' : `${done}${total === undefined ? '' : `/${total}`} ${unit ?? ''}`.trim(),
     ]);
     cli.out(`${name}: ${status}\n${reason === undefined ? '' : `why: ${reason}\n`}next: ${next}\n\n`);
     cli.out(textTable([['stage', 'status', 'took', 'progress'], ...rows]));
