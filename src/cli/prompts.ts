@@ -7,6 +7,7 @@ import {
   type BackdoorRow,
   type BehaviourName,
   behaviourNames,
+  type ChatRenderer,
   type Placement,
   placements,
   readTexts,
@@ -14,10 +15,11 @@ import {
   templateNames,
 } from '../behaviours/index.ts';
 import type { BehaviourParams } from '../contracts/index.ts';
+import type { LanguageModel } from '../models/index.ts';
 import { type CommonOptions, wholeNumber } from './cli.ts';
 import { type DatasetRecord, readDatasetRecord, readSplit } from './dataset.ts';
 import type { RequireOption } from './figures.ts';
-import { addChatOptions, type ChatSettings, checkChatSettings } from './template.ts';
+import { addChatOptions, type ChatSettings, chatRenderer, checkChatSettings } from './template.ts';
 
 /** What {@link addPromptOptions} gives. */
 export interface PromptOptions extends CommonOptions, RequireOption, ChatSettings {
@@ -111,6 +113,11 @@ export async function readPrompts(options: PromptOptions): Promise<Prompts> {
     training: await texts('train'),
     exact: options.exact ?? record.bundled ?? false,
   };
+}
+
+/** The chat renderer of a model's own template. */
+export function chatOf(model: LanguageModel, settings: ChatSettings = {}): ChatRenderer {
+  return chatRenderer(model.tokenizer, settings);
 }
 
 /** What experiments must know of a data set. */

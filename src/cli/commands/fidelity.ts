@@ -9,9 +9,8 @@ import { addRequire, printFigures } from '../figures.ts';
 import { choiceList } from '../lists.ts';
 import { withProgress } from '../model.ts';
 import { addPairOptions, openMap, openPair, type PairOptions } from '../pair.ts';
-import { addPromptOptions, type PromptOptions, readPrompts } from '../prompts.ts';
+import { addPromptOptions, chatOf, type PromptOptions, readPrompts } from '../prompts.ts';
 import { intervalCell, jsonLines, rateCell, textTable } from '../table.ts';
-import { chatRenderer } from '../template.ts';
 
 interface FidelityCommand extends PairOptions, PromptOptions, ControlOption {
   readonly map: string;
@@ -52,14 +51,14 @@ async function run(options: FidelityCommand, cli: Cli): Promise<void> {
   const { seed = 17, after, maxTokens, bootstrap, judges, replace } = options;
   if (judges.length === 0)
     throw new InputError('--judges none: wanted at least one judge', { id: 'option-invalid' });
-  const { behaviour, test, chat } = await readPrompts(options);
+  const { behaviour, test } = await readPrompts(options);
   await using pair = await openPair(options, cli);
   const { source, target } = pair;
   const map = await openMap(options.map, pair, options);
   const controls = await openControls(options, map, pair);
   const tokenizers = { source: source.tokenizer, target: target.tokenizer };
   const texts = test.slice(0, options.prompts);
-  const prompts = fidelityPrompts(behaviour, texts, tokenizers, after, chatRenderer(target.tokenizer, chat));
+  const prompts = fidelityPrompts(behaviour, texts, tokenizers, after, chatOf(target));
   const found = await withProgress(cli, options, (onProgress) => {
     const env = experimentEnv('fidelity', { seed, progress: onProgress, signal: cli.signal });
     return fidelity({

@@ -9,9 +9,8 @@ import { addRequire, printFigures } from '../figures.ts';
 import { blockList, choiceList } from '../lists.ts';
 import { openAdapted, withProgress } from '../model.ts';
 import { blockOf } from '../pair.ts';
-import { addPromptOptions, type PromptOptions, readPrompts } from '../prompts.ts';
+import { addPromptOptions, chatOf, type PromptOptions, readPrompts } from '../prompts.ts';
 import { intervalCell, jsonLines, rateCell, textTable } from '../table.ts';
-import { chatRenderer } from '../template.ts';
 
 interface SweepCommand extends PromptOptions {
   readonly model: string;
@@ -71,13 +70,13 @@ export function addSweep(program: Command, cli: Cli): void {
 
 async function run(options: SweepCommand, cli: Cli): Promise<void> {
   const { after, maxTokens: max_tokens, batch, bootstrap, seed = 17 } = options;
-  const { behaviour, validation, exact, chat } = await readPrompts(options);
+  const { behaviour, validation, exact } = await readPrompts(options);
   await using opened = await openAdapted(options.model, options.adapter, cli, options);
   const { model } = opened;
   for (const block of options.blocks ?? []) blockOf(model, block, '--blocks');
   const document = await withProgress(cli, options, async (progress) => {
     const given = { seed, progress, signal: cli.signal };
-    const prompts = { behaviour, after, max_tokens, batch, exact, chat: chatRenderer(model.tokenizer, chat) };
+    const prompts = { behaviour, after, max_tokens, batch, exact, chat: chatOf(model) };
     const texts = validation.slice(0, options.prompts);
     const { subject, backdoor } = await liveSubject(model, texts, prompts, experimentEnv('runs', given));
     const shared = { maxNewTokens: max_tokens, progress, signal: cli.signal };

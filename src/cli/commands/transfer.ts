@@ -17,9 +17,8 @@ import { addRequire, printFigures } from '../figures.ts';
 import { choiceList, numberList } from '../lists.ts';
 import { withProgress } from '../model.ts';
 import { addPairOptions, openMap, openPair, type PairOptions } from '../pair.ts';
-import { addPromptOptions, type PromptOptions, readPrompts } from '../prompts.ts';
+import { addPromptOptions, chatOf, type PromptOptions, readPrompts } from '../prompts.ts';
 import { intervalCell, jsonLines, rateCell, textTable } from '../table.ts';
-import { chatRenderer } from '../template.ts';
 
 interface TransferCommand extends PairOptions, PromptOptions, ControlOption {
   readonly map: string;
@@ -96,7 +95,7 @@ async function run(options: TransferCommand, cli: Cli): Promise<void> {
   if (mode === 'set' && options.alpha !== undefined)
     throw new InputError('--alpha: belongs to --mode add or both', { id: 'option-conflict' });
   const prompts = await readPrompts(options);
-  const { behaviour, exact, chat } = prompts;
+  const { behaviour, exact } = prompts;
   await using pair = await openPair(options, cli);
   const { source, target } = pair;
   const map = await openMap(options.map, pair, options);
@@ -115,7 +114,7 @@ async function run(options: TransferCommand, cli: Cli): Promise<void> {
         validation: prompts.ofFile ? undefined : prompts.validation.slice(0, options.validation),
         training: prompts.training,
       },
-      { behaviour, after, max_tokens, batch, exact, chat: chatRenderer(target.tokenizer, chat) },
+      { behaviour, after, max_tokens, batch, exact, chat: chatOf(target) },
       {
         modes: MODES[mode],
         alphas: options.alpha ?? [0.5, 1, 1.5, 2],
