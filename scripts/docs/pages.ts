@@ -29,6 +29,7 @@ function cliPage(): string {
     {
       out: () => {},
       err: () => {},
+      control: () => {},
       tty: false,
       columns: () => 100,
       stdin: async () => '',
