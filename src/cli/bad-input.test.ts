@@ -73,13 +73,6 @@ describe('a typo in a key of a recipe', () => {
       26,
       'unknown key "hiden" in maps[1]; did you mean "hidden"?',
     ],
-    [
-      'judge',
-      ['judge:', '  llm: { base_url: "http://localhost/v1", modell: x, model: x }'],
-      4,
-      43,
-      'unknown key "modell" in judge.llm; did you mean "model"?',
-    ],
   ] as const)('%s: says where and what was meant', async (name, lines, line, column, message) => {
     const file = await recipe(`typo-${name}`, ...lines);
     for (const outcome of [await runOf(file), await crosspatch('validate', file)])

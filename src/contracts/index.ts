@@ -41,8 +41,6 @@ export {
 export {
   BEHAVIOUR_NAMES,
   type BehaviourSettings,
-  JUDGES,
-  type Judge,
   type MapSettings,
   mapLabel,
   mapSettingsSchema,
@@ -56,7 +54,35 @@ export {
 export { type ParsedRecipe, parseRecipe, recipeExtends } from './recipe-document.ts';
 export { issueLine, RecipeError, type RecipeIssue } from './recipe-error.ts';
 export { limitRecipe } from './recipe-pools.ts';
-export { type DataSettings, type FinetuneSettings, finetuneFor, promptFiles } from './recipe-training.ts';
+export {
+  type CapabilitySettings,
+  capabilitySettings,
+  captureSettings,
+  type EvaluationSettings,
+  evaluationSettings,
+  type FidelitySettings,
+  fidelitySettings,
+  heatmapSettings,
+  INVERSE_METHODS,
+  inverseSettings,
+  JUDGES,
+  type Judge,
+  type SweepSettings,
+  seedSetting,
+  spanSettings,
+  sweepSettings,
+  type TransferSettings,
+  transferSettings,
+  type WorthSettings,
+  worthSettings,
+} from './recipe-sections.ts';
+export {
+  type DataSettings,
+  dataSchema,
+  type FinetuneSettings,
+  finetuneFor,
+  promptFiles,
+} from './recipe-training.ts';
 export type { RecipeSource } from './recipe-yaml.ts';
 export {
   type BackdoorResults,

@@ -118,7 +118,6 @@ describe('complaints', () => {
       'x.yaml:4:5: maps[1]: two maps are called "affine"; give one of them a `name`, got {"kind":"affine"}',
     ]);
     expect(issuesOf(`${MODELS}transfer: { maps: [mlp] }\n`)[0]).toContain('no such map; there are affine');
-    expect(issuesOf(`${MODELS}fidelity: { judges: [llm] }\n`)[0]).toContain('needs `judge.llm`');
     expect(issuesOf(`${MODELS}maps: [{ kind: mean }]\n`)[0]).toContain('needs an affine map');
   });
 
@@ -155,7 +154,7 @@ describe('numbers of prompts', () => {
   it('of a recipe that is extended shrink too; its own stand', () => {
     const own = { file: 'own.yaml', text: 'extends: quick\ndata: { test: 20 }\nworth: { prompts: 5 }\n' };
     const { recipe } = parseRecipe([own, bundled('quick'), bundled('demo')]);
-    expect(asked(recipe)).toEqual([40, 12, 20, 20, 5, 20, 20]);
+    expect(asked(recipe)).toEqual([60, 12, 20, 20, 5, 20, 20]);
     expect(asked(parseRecipe([bundled('quick'), bundled('demo')], ['data.test=20']).recipe)[3]).toBe(20);
   });
 

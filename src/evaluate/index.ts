@@ -1,76 +1,25 @@
-/** @file Judges, sweeps, map figures, fidelity, transfer, cost: what is measured, on models and maps. Knows no files, no CLI. */
+/**
+ * @file What is measured, on models and maps: subjects, arms, sweep, transfer, fidelity, cost, and the figures of maps. One assembly per
+ * experiment, for the stage and the command. Knows no run folders, no CLI.
+ */
 
 export { type BackdoorEvaluation, evaluateBackdoor } from './arms/backdoor.ts';
-export {
-  NOISE,
-  type Noise,
-  otherPrompt,
-  randomDifference,
-  randomLike,
-  randomStep,
-  SpanNoise,
-} from './arms/controls.ts';
-export {
-  type ArmPatch,
-  armSample,
-  draftsOf,
-  drawRate,
-  type EvaluateOptions,
-  endRules,
-  runArms,
-  type SampleTags,
-  Tally,
-  unpatchedSamples,
-} from './arms/run.ts';
-export { selfPatched } from './arms/self.ts';
-export {
-  type BlockOf,
-  type MapFn,
-  mapRows,
-  mapSpans,
-  meanSpan,
-  type StateSpans,
-  sourceRow,
-  sourceSpans,
-  targetSpans,
-} from './arms/spans.ts';
-export {
-  type CapabilityInput,
-  type CapabilityItem,
-  type CapabilityOptions,
-  type CapabilityResult,
-  capabilities,
-} from './cost/capabilities.ts';
+export { draftsOf } from './arms/run.ts';
+export { type BlockOf, mapRows, sourceRow, spansAfter } from './arms/spans.ts';
+export type { CostItem } from './cost/capabilities.ts';
 export { decodePatched, type EndRules, type GappedDraft } from './drafts/decode.ts';
 export {
-  type Draft,
-  type DraftOptions,
-  type DraftRow,
   type DraftStats,
   draftAcceptance,
   NEAR_TIE,
+  noStats,
   type PatchedOutcome,
-  type PatchedRun,
-  type Probe,
   runDrafted,
-  runProbes,
 } from './drafts/run.ts';
 export { type ExperimentEnv, experimentEnv } from './env.ts';
-export { mappedReplacement, meanReplacement } from './fidelity/arms.ts';
-export {
-  type ControlArm,
-  type FidelityOptions,
-  type FidelityPrompt,
-  type FidelityResult,
-  fidelity,
-} from './fidelity/fidelity.ts';
+export { type FidelityResult, fidelity } from './fidelity/fidelity.ts';
 export { fidelityPrompts } from './fidelity/prompts.ts';
 export * from './judges/index.ts';
-export {
-  LIKELIHOOD_METRIC,
-  type LikelihoodCase,
-  likelihoodDifferences,
-} from './judges/likelihood.ts';
 export {
   type FigureGroups,
   type FittedMap,
@@ -83,50 +32,25 @@ export {
 } from './mapping/fit.ts';
 export { type InverseMap, inverseEntry, invertMaps } from './mapping/invert.ts';
 export { type MapPair, type MapReading, type MapTexts, MapWork, mapEnd, mapTexts } from './mapping/work.ts';
-export { type CurveEvaluatorOptions, curveEvaluator } from './maps/curves.ts';
-export { type MapFiguresOptions, mapFigures } from './maps/figures.ts';
-export {
-  type InverseMethod,
-  inverseFigures,
-  inverseMaps,
-  sourceTokenMean,
-  swapTexts,
-} from './maps/inverse.ts';
+export type { InverseMethod } from './maps/inverse.ts';
 export { type Accuracy, type AccuracyChange, accuracy, accuracyChange } from './subject/answers.ts';
+export { alignRows, type ContrastCase, contrastCases } from './subject/cases.ts';
+export { type Case, type Completion, completeCases, withCompletions } from './subject/completions.ts';
 export {
-  alignRows,
-  type ContrastCase,
-  completionText,
-  contrastCases,
-  type Direction,
-  type Flags,
-  type Judging,
-  judgeRun,
-  type RunEnd,
-  restoredText,
-  type StatePrompt,
-  type StateRuns,
-  type Subject,
-  spanOf,
-  spanPositions,
-  surplusNotes,
-  testedCases,
-  unpatchedRuns,
-} from './subject/cases.ts';
-export { restorationThreshold } from './subject/outcomes.ts';
-export { type HeatmapOptions, heatmap } from './sweep/heatmap.ts';
-export { type LogitContrast, logitContrasts, logitShift } from './sweep/logits.ts';
-export { type BlockChoice, chooseBlock, type SweepOptions, type SweepResult, sweep } from './sweep/sweep.ts';
-export { withOtherFits } from './transfer/margins.ts';
+  type Asking,
+  casesOf,
+  completeUnpatched,
+  liveSubject,
+  subjectFrom,
+  thresholdOf,
+} from './subject/make.ts';
+export type { Subject } from './subject/subject.ts';
+export { type BlockChoice, type SweepResult, sweep } from './sweep/sweep.ts';
 export {
-  prepareTransfer,
-  type SharedArms,
-  type TransferData,
-  type TransferMapOptions,
-  type TransferMaps,
-  type TransferOptions,
+  type LabelledMap,
+  type TransferInput,
+  type TransferParams,
   type TransferResult,
-  transferMap,
-  transferShared,
-} from './transfer/transfer.ts';
-export { stripTrigger, worth } from './transfer/worth.ts';
+  transferExperiment,
+} from './transfer/experiment.ts';
+export { type InverseSteering, steerByInverses } from './transfer/inverse.ts';

@@ -1,7 +1,8 @@
 /** @file Entry of a child process: runs stages and tasks the parent names, until the parent goes away. See `process-pool.ts`. */
 import { CrosspatchError, errorLine, type ProgressEvent, Rng } from '../base/index.ts';
+import { runStage } from './context.ts';
 import type { FromChild, RemoteCall, RemoteError, ToChild } from './process-pool.ts';
-import { InlineQueue, overWire, type Task } from './queue.ts';
+import { overWire, type Task } from './queue.ts';
 import type { AnyStage, StageInputs } from './stage.ts';
 
 /** What a stage needs that can cross a process border. */
@@ -30,7 +31,7 @@ async function answer(id: number, call: RemoteCall): Promise<void> {
     const value =
       call.kind === 'task'
         ? overWire(await (target as Task<unknown, unknown>).run(call.payload, { signal: stop.signal }))
-        : await runStage(target as AnyStage, call.payload as StagePayload, stop.signal, id);
+        : await stageHere(target as AnyStage, call.payload as StagePayload, stop.signal, id);
     send({ type: 'done', id, value, rss: peak() });
   } catch (error) {
     send({ type: 'error', id, error: plain(error), rss: peak() });
@@ -52,7 +53,7 @@ async function find({ module, name }: RemoteCall): Promise<unknown> {
   return found;
 }
 
-function runStage(stage: AnyStage, payload: StagePayload, signal: AbortSignal, id: number): Promise<object> {
+function stageHere(stage: AnyStage, payload: StagePayload, signal: AbortSignal, id: number): Promise<object> {
   let last = 0;
   const progress = (event: ProgressEvent) => {
     const now = performance.now();
@@ -61,7 +62,7 @@ function runStage(stage: AnyStage, payload: StagePayload, signal: AbortSignal, i
     send({ type: 'progress', id, event });
   };
   const rng = new Rng(payload.seed).fork(stage.name);
-  return stage.run({ ...payload, rng, progress, signal, queue: new InlineQueue() });
+  return runStage(stage, { ...payload, rng, progress, signal });
 }
 
 function plain(error: unknown): RemoteError {

@@ -1,6 +1,7 @@
 /** @file What a run would do, nothing being run: which stages are stored, and about what the others take. */
-import { estimateOf, type Work } from './ahead.ts';
+
 import type { Plan } from './plan.ts';
+import { estimateOf, type Work } from './plan-info.ts';
 import type { StageEstimate } from './stage.ts';
 import type { MeasuredStage, Store } from './store.ts';
 

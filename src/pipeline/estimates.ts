@@ -1,5 +1,5 @@
 /** @file What stages take, roughly, from parameters alone: for `--dry-run`. */
-import type { Ahead } from './stage.ts';
+import type { PlanInfo } from './stage.ts';
 
 /** Tokens of a bundled prompt in its template, tag and all; mean of 2,000. */
 const BUNDLED_TOKENS = 22;
@@ -17,8 +17,8 @@ const CHARS_A_TOKEN = 4;
 export const STATES = 4;
 
 /** Tokens of one prompt. */
-export function promptTokens(ahead: Ahead): number {
-  const drawn = ahead.params('prompts');
+export function promptTokens(info: PlanInfo): number {
+  const drawn = info.params('prompts');
   return drawn === undefined ? BUNDLED_TOKENS : fileTokens(drawn.max_prompt_chars);
 }
 
@@ -30,11 +30,11 @@ export function fileTokens(maxChars: unknown): number {
 }
 
 /** High-water mark of a process that runs models: 1.5 × float32 weights (docs/results/speed.md), and the program itself. */
-export function runningBytes(models: Ahead['models'], copies = 1): number {
+export function runningBytes(models: PlanInfo['models'], copies = 1): number {
   return 0.3e9 + 1.5 * 4 * copies * models.reduce((sum, m) => sum + (m.parameters ?? 0), 0);
 }
 
 /** High-water mark of fine-tuning the largest of `models`: weights, gradients, moments and kept products (docs/results/finetune.md). */
-export function trainingBytes(models: Ahead['models']): number {
+export function trainingBytes(models: PlanInfo['models']): number {
   return 0.8e9 + 4.5 * 4 * Math.max(0, ...models.map((m) => m.parameters ?? 0));
 }

@@ -218,7 +218,7 @@ describe('loadRecipe', () => {
     expect((await loadRecipe('quick')).recipe.name).toBe('quick');
     await writeFile(join(root, 'my run.yaml'), 'extends: demo\nsweep: { prompts: 9 }\n');
     const mine = await loadRecipe(join(root, 'my run.yaml'), { set: ['heatmap=false'], seed: 3, limit: 5 });
-    expect(mine.recipe).toMatchObject({ name: 'demo', seed: 3, heatmap: false, sweep: { prompts: 5 } });
+    expect(mine.recipe).toMatchObject({ name: 'my-run', seed: 3, heatmap: false, sweep: { prompts: 5 } });
     await writeFile(join(root, 'b.yaml'), TEXT.replace('name: toy\n', ''));
     expect((await loadRecipe(join(root, 'b.yaml'))).recipe.name).toBe('b');
     await writeFile(join(root, 'loop.yaml'), 'extends: ./loop.yaml\n');

@@ -22,7 +22,6 @@ export {
   Plan,
   type PlanNode,
   type SourceAbout,
-  type SourceOutput,
 } from './plan.ts';
 export { PREVIEW } from './preview.ts';
 export { ProcessPool, type RemoteCall } from './process-pool.ts';
@@ -62,23 +61,18 @@ export {
   readResultsSoFar,
 } from './runs.ts';
 export {
-  type Ahead,
   type AnyStage,
   defineStage,
+  optional,
+  type PlanInfo,
+  type SourceOutput,
   type Stage,
   type StageContext,
   type StageEstimate,
   type StageInput,
   type StageInputs,
+  sourceFile,
 } from './stage.ts';
 export { expandExperiment } from './stages/expand.ts';
-export {
-  type Asking,
-  type LiveTransferSettings,
-  liveSubject,
-  liveTransfer,
-  type TransferTexts,
-} from './steps/live.ts';
-export type { Steered, SteerSettings } from './steps/steer.ts';
 export { type Lookup, Store, type StoreEntry } from './store.ts';
 export { storeEntries } from './store-entries.ts';

@@ -6,7 +6,7 @@ import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { CrosspatchError, hashFile, hashJson, InputError, listFiles } from '../base/index.ts';
 import type { ManifestData, ManifestModel } from '../contracts/index.ts';
-import type { AnyStage, Stage } from './stage.ts';
+import type { AnyStage, SourceOutput, Stage } from './stage.ts';
 
 /** A node as others refer to it; `O` is what its stage returns. */
 export interface NodeRef<O> {
@@ -34,12 +34,6 @@ export interface NodeOptions<I> {
   readonly seed?: number;
   /** Place in the run folder → file or folder in the stage's folder (`.` = all of it), copied when the stage is done. */
   readonly publish?: Readonly<Record<string, string>>;
-}
-
-/** Output of a source node. */
-export interface SourceOutput {
-  readonly name: string;
-  readonly sha256: string;
 }
 
 export interface StageNode {

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { Plan } from './plan.ts';
 import { previewOutput } from './preview.ts';
 import type { FinishedNode } from './runner.ts';
-import { defineStage, type InputsSoFar, type StageContext } from './stage.ts';
+import { defineStage, type InputsSoFar, type OutputsOf } from './stage.ts';
 
 const params = z.strictObject({});
 const half = defineStage({
@@ -13,10 +13,8 @@ const half = defineStage({
   params,
   run: async () => ({ n: 1 }),
 });
-interface Halves {
-  halves: { n: number }[];
-}
-const sum = (inputs: InputsSoFar<Halves>) => ({
+const halves = { halves: [half] } as const;
+const sum = (inputs: InputsSoFar<OutputsOf<typeof halves>>) => ({
   found: (inputs.halves ?? []).map((one) => one?.output.n ?? null),
 });
 const whole = defineStage({
@@ -24,17 +22,18 @@ const whole = defineStage({
   version: '1',
   module: import.meta.url,
   params,
-  run: async ({ inputs }: StageContext<Record<never, never>, Halves>) => sum(inputs),
-  preview: (_, inputs: InputsSoFar<Halves>) => sum(inputs),
+  inputs: halves,
+  run: async ({ inputs }) => sum(inputs),
+  preview: (_, inputs) => sum(inputs),
 });
 const top = defineStage({
   name: 'top',
   version: '1',
   module: import.meta.url,
   params,
-  run: async ({ inputs }: StageContext<Record<never, never>, { of: { found: (number | null)[] } }>) =>
-    inputs.of.output,
-  preview: (_, { of }: InputsSoFar<{ of: { found: (number | null)[] } }>) => of?.output ?? { found: [] },
+  inputs: { of: whole },
+  run: async ({ inputs }) => inputs.of.output,
+  preview: (_, { of }) => of?.output ?? { found: [] },
 });
 
 describe('what a run will write', () => {

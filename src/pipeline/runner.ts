@@ -3,6 +3,7 @@
  * Killing it at any moment loses the stages in progress and nothing else.
  */
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import {
   AbortedError,
   CrosspatchError,
@@ -13,11 +14,11 @@ import {
   steadyProgress,
   throwIfAborted,
 } from '../base/index.ts';
-import { estimateOf } from './ahead.ts';
 import type { StagePayload } from './child.ts';
+import { runStage } from './context.ts';
 import { needs, type Plan, type PlanNode, type StageNode } from './plan.ts';
+import { estimateOf } from './plan-info.ts';
 import { ProcessPool } from './process-pool.ts';
-import { ProcessQueue } from './queue.ts';
 import type { StageInput, StageInputs } from './stage.ts';
 import type { Store } from './store.ts';
 
@@ -70,7 +71,6 @@ class Run {
   readonly #options: RunOptions;
   readonly #jobs: number;
   readonly #pool: ProcessPool;
-  readonly #queue: ProcessQueue;
   readonly #nodes: readonly PlanNode[];
   readonly #finished = new Map<string, FinishedNode>();
   readonly #running = new Map<string, Promise<void>>();
@@ -84,7 +84,6 @@ class Run {
     this.#options = options;
     this.#jobs = jobs;
     this.#pool = pool;
-    this.#queue = new ProcessQueue(pool);
     this.#nodes = longestFirst(plan.select(options.only));
     this.#signal = options.signal ? AbortSignal.any([options.signal, this.#stop.signal]) : this.#stop.signal;
   }
@@ -141,7 +140,7 @@ class Run {
   async #obtain(node: PlanNode): Promise<FinishedNode> {
     const { id, key } = node;
     if (node.kind === 'source')
-      return { id, key, folder: node.path, output: node.output, cached: true, seconds: 0 };
+      return { id, key, folder: node.path, output: node.output, model: node.path, cached: true, seconds: 0 };
     const onDamage = (reason: string) =>
       this.#emit({
         state: 'running',
@@ -156,7 +155,8 @@ class Run {
     const { work } = estimateOf(this.#plan, node);
     const entry = await this.#options.store.obtain(node, fill, { signal: this.#signal, onDamage, work });
     const { folder, output, cached, meta } = entry;
-    return { id, key, folder, output, cached, seconds: meta.seconds };
+    const model = node.stage.model && join(folder, node.stage.model);
+    return { id, key, folder, output, model, cached, seconds: meta.seconds };
   }
 
   async #compute(node: StageNode, folder: string): Promise<object> {
@@ -167,17 +167,8 @@ class Run {
     const cores = availableParallelism();
     if (!stage.child) {
       const rng = new Rng(seed).fork(stage.name);
-      return stage.run({
-        params,
-        inputs,
-        folder,
-        seed,
-        rng,
-        progress,
-        signal: this.#signal,
-        threads: cores,
-        queue: this.#queue,
-      });
+      const signal = this.#signal;
+      return runStage(stage, { params, inputs, folder, seed, rng, progress, signal, threads: cores });
     }
     const threads = Math.max(1, Math.floor(cores / this.#jobs));
     const payload: StagePayload = { params, inputs, folder, seed, threads };
@@ -186,8 +177,8 @@ class Run {
 
   #inputs(node: StageNode): StageInputs<unknown> {
     const input = (id: string): StageInput<object> => {
-      const { key, folder, output } = this.#finished.get(id) as FinishedNode;
-      return { key, folder, output };
+      const { key, folder, output, model } = this.#finished.get(id) as FinishedNode;
+      return { key, folder, output, model };
     };
     const entries = Object.entries(node.inputs).map(([name, ids]) => [
       name,

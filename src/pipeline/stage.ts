@@ -5,14 +5,44 @@
 import type { z } from 'zod';
 import type { ProgressSink, Rng } from '../base/index.ts';
 import type { ManifestData, ManifestModel } from '../contracts/index.ts';
-import type { Queue } from './queue.ts';
+import type { LanguageModel } from '../models/index.ts';
 
-/** The finished stage (or source file) behind an input. `folder` is read-only; for a source it is the file or folder itself. */
+/** The finished stage (or source file) an input refers to. `folder` is read-only; for a source it is the file or folder itself. */
 export interface StageInput<O> {
   readonly key: string;
   readonly folder: string;
   readonly output: O;
+  /** Path of the model it holds, where it holds one. */
+  readonly model?: string | undefined;
 }
+
+/** What an input may be: a stage of this output, or {@link sourceFile}. */
+export interface InputKind<O> {
+  readonly '~output'?: () => O;
+}
+
+/** Output of a file or folder from outside: a model, a data set. */
+export interface SourceOutput {
+  readonly name: string;
+  readonly sha256: string;
+}
+
+/** An input that is a file or folder from outside. */
+export const sourceFile: InputKind<SourceOutput> = {};
+
+/** An input that may be left out. */
+export function optional<O>(_kind: InputKind<O>): InputKind<O | undefined> {
+  return {};
+}
+
+/** Name → kind of input; a list of one kind is any number of inputs of it. */
+export type InputSpecs = Readonly<Record<string, InputKind<unknown> | readonly [InputKind<unknown>]>>;
+
+type OutputOf<K> = K extends { readonly '~output'?: () => infer O } ? O : never;
+/** Name → output type of each input. */
+export type OutputsOf<S> = {
+  -readonly [K in keyof S]: S[K] extends readonly [infer E] ? OutputOf<E>[] : OutputOf<S[K]>;
+};
 
 type InputOf<T> = T extends undefined
   ? undefined
@@ -42,8 +72,8 @@ export interface StageContext<P, I = Record<never, never>> {
   readonly signal: AbortSignal;
   /** Threads this stage may use so that stages side by side share the cores. Must not change any result. */
   readonly threads: number;
-  /** For many independent pieces; in a child process it works through them one by one. */
-  readonly queue: Queue;
+  /** The model of an input: loaded when it is first asked for, kept, and disposed of when the stage ends. */
+  model(input: keyof I & string): Promise<LanguageModel>;
 }
 
 /** What `--dry-run` prints of a stage that is not cached. Rough: what a text holds is not known yet. */
@@ -56,7 +86,7 @@ export interface StageEstimate {
 }
 
 /** What is known of a stage before anything has run. */
-export interface Ahead {
+export interface PlanInfo {
   /** The models it hangs on, each once. */
   readonly models: readonly Omit<ManifestModel, 'sha256'>[];
   /** Parameters of a stage of this name that it hangs on; undefined when there is none. */
@@ -64,7 +94,7 @@ export interface Ahead {
 }
 
 /** A kind of stage. Bump `version` whenever its code would give other bytes for the same inputs. */
-export interface Stage<P, I, O extends object> {
+export interface Stage<P, I, O extends object> extends InputKind<O> {
   /** Small letters and dashes: part of the folder's name in the store. */
   readonly name: string;
   readonly version: string;
@@ -72,9 +102,13 @@ export interface Stage<P, I, O extends object> {
   readonly module: string;
   /** Strict schema of the parameters; its output must be JSON. Defaults are part of the cache key. */
   readonly params: z.ZodType<P>;
+  /** What it reads. */
+  readonly inputs?: InputSpecs;
+  /** Where in its folder it leaves a model that runs. */
+  readonly model?: string;
   /** Run in a child process, so that stages run side by side (a session blocks its event loop). Defaults to false. */
   readonly child?: boolean;
-  estimate?(params: P, ahead: Ahead): StageEstimate;
+  estimate?(params: P, info: PlanInfo): StageEstimate;
   /** The output as far as it goes while inputs are missing: quick, no files, shown while a run goes on. */
   preview?(params: P, inputs: InputsSoFar<I>): O;
   /** What the manifest says of data this stage made, from its output and its folder. */
@@ -86,18 +120,29 @@ export interface Stage<P, I, O extends object> {
 /** Any stage, its types forgotten. */
 export type AnyStage = Stage<unknown, unknown, object>;
 
+/** A stage as it is declared: `inputs` says the types of what it reads. */
+export type StageDefinition<P, S, O extends object> = Omit<
+  Stage<P, OutputsOf<S>, O>,
+  'inputs' | '~output'
+> & {
+  readonly inputs?: S;
+};
+
 /**
- * Declare a stage; types come from `params` and from the annotation of `ctx`.
+ * Declare a stage; the types of its context come from `params` and `inputs`.
  *
  * @example
  * export const countStage = defineStage({
  *   name: 'count', version: '1', module: import.meta.url,
  *   params: z.strictObject({ letter: z.string() }),
- *   async run({ params, inputs }: StageContext<{ letter: string }, { text: { words: string[] } }>) {
+ *   inputs: { text: wordsStage },
+ *   async run({ params, inputs }) {
  *     return { n: inputs.text.output.words.filter((w) => w.includes(params.letter)).length };
  *   },
  * });
  */
-export function defineStage<P, I, O extends object>(stage: Stage<P, I, O>): Stage<P, I, O> {
+export function defineStage<P, O extends object, const S extends InputSpecs = Record<never, never>>(
+  stage: StageDefinition<P, S, O>,
+): Stage<P, OutputsOf<S>, O> {
   return stage;
 }

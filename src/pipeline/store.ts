@@ -20,8 +20,8 @@ import {
   writeFileAtomic,
   writeJsonAtomic,
 } from '../base/index.ts';
-import type { Work } from './ahead.ts';
 import type { StageNode } from './plan.ts';
+import type { Work } from './plan-info.ts';
 
 const metaSchema = z.strictObject({
   seconds: z.number().min(0),

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { InputError, throwIfAborted } from '../../src/base/index.ts';
-import { defineStage, type Expand, type StageContext, type Task } from '../../src/pipeline/index.ts';
+import { defineStage, type Expand, type Task } from '../../src/pipeline/index.ts';
 
 /** Draws `n` numbers and writes them. */
 export const drawStage = defineStage({
@@ -12,17 +12,12 @@ export const drawStage = defineStage({
   version: '1',
   module: import.meta.url,
   params: z.strictObject({ n: z.int().default(10) }),
-  async run({ params, folder, rng }: StageContext<{ n: number }>) {
+  async run({ params, folder, rng }) {
     const numbers = Array.from({ length: params.n }, () => rng.int(1000));
     await writeFile(join(folder, 'numbers.json'), JSON.stringify(numbers));
     return { sum: numbers.reduce((a, b) => a + b, 0) };
   },
 });
-
-interface ScaleParams {
-  factor: number;
-  milliseconds: number;
-}
 
 /** Multiplies drawn numbers, slowly if asked to, reporting progress. */
 export const scaleStage = defineStage({
@@ -30,13 +25,8 @@ export const scaleStage = defineStage({
   version: '1',
   module: import.meta.url,
   params: z.strictObject({ factor: z.number(), milliseconds: z.number().default(0) }),
-  async run({
-    params,
-    inputs,
-    folder,
-    progress,
-    signal,
-  }: StageContext<ScaleParams, { numbers: { sum: number } }>) {
+  inputs: { numbers: drawStage },
+  async run({ params, inputs, folder, progress, signal }) {
     const text = await readFile(join(inputs.numbers.folder, 'numbers.json'), 'utf8');
     const scaled: number[] = [];
     for (const number of JSON.parse(text) as number[]) {
@@ -51,7 +41,7 @@ export const scaleStage = defineStage({
 });
 
 /** The same in a child process. */
-export const scaleChildStage = defineStage({ ...scaleStage, name: 'scale-child', child: true });
+export const scaleChildStage: typeof scaleStage = { ...scaleStage, name: 'scale-child', child: true };
 
 /** Adds any number of scaled sums; its output is a results document. */
 export const totalStage = defineStage({
@@ -59,7 +49,8 @@ export const totalStage = defineStage({
   version: '1',
   module: import.meta.url,
   params: z.strictObject({ label: z.string().default('toy') }),
-  async run({ params, inputs, folder }: StageContext<{ label: string }, { parts: { sum: number }[] }>) {
+  inputs: { parts: [scaleStage] },
+  async run({ params, inputs, folder }) {
     const value = inputs.parts.reduce((a, part) => a + part.output.sum, 0);
     const sample = {
       id: 'toy/1',
@@ -86,7 +77,7 @@ export const failStage = defineStage({
   version: '1',
   module: import.meta.url,
   params: z.strictObject({ how: z.enum(['input', 'bug', 'kill', 'nan']) }),
-  async run({ params }: StageContext<{ how: string }>) {
+  async run({ params }) {
     if (params.how === 'input') throw new InputError('data.jsonl: empty');
     if (params.how === 'kill') process.kill(process.pid, 'SIGKILL');
     if (params.how === 'nan') return { value: Number.NaN };
@@ -95,7 +86,7 @@ export const failStage = defineStage({
 });
 
 /** The same in a child process, where `kill` ends only that. */
-export const failChildStage = defineStage({ ...failStage, name: 'fail-child', child: true });
+export const failChildStage: typeof failStage = { ...failStage, name: 'fail-child', child: true };
 
 /** A diamond of toy stages: draw → two scalings, one of them in a child process → total. `sweep.prompts` is the first factor. */
 export const expandToy: Expand = async (recipe, plan) => {

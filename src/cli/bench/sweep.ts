@@ -9,9 +9,11 @@ import {
   makeBehaviour,
   type TemplateName,
 } from '../../behaviours/index.ts';
+import { spanSettings } from '../../contracts/index.ts';
 import {
-  alignRows,
+  type Case,
   type ContrastCase,
+  completeCases,
   contrastCases,
   type DraftStats,
   decodePatched,
@@ -20,13 +22,12 @@ import {
   type EndRules,
   type GappedDraft,
   NEAR_TIE,
+  noStats,
   type PatchedOutcome,
   runDrafted,
-  type StateRuns,
-  spanPositions,
-  unpatchedRuns,
+  spansAfter,
 } from '../../evaluate/index.ts';
-import { captureResiduals, type Patch } from '../../interventions/index.ts';
+import type { Patch } from '../../interventions/index.ts';
 import { LanguageModel } from '../../models/index.ts';
 
 /** What one way took; `high_water` is the most memory of the process seen meanwhile, bytes. */
@@ -80,12 +81,11 @@ export async function benchSweep(path: string, options: SweepBench): Promise<Swe
   const middle = Math.ceil(blocks.length / 2);
   await warmUp(model, setting);
 
-  const unpatched = await measured(() => unpatchedRuns(model, cases, setting.rules, ['bad', 'safe', 'none']));
-  const runs = unpatched.value;
+  const unpatched = await measured(() => completeCases(model, cases, ['bad', 'safe', 'none'], setting.rules));
   const first = await measured(() =>
     plainWay(model, setting, blocks.slice(0, middle), 'plain way, first half', options),
   );
-  const drafted = await measured(() => draftedWay(model, setting, runs, options));
+  const drafted = await measured(() => draftedWay(model, setting, unpatched.value, options));
   const second = await measured(() =>
     plainWay(model, setting, blocks.slice(middle), 'plain way, second half', options),
   );
@@ -100,7 +100,8 @@ export async function benchSweep(path: string, options: SweepBench): Promise<Swe
     prompts: cases.length,
     new_tokens: options.newTokens,
     completions: blocks.length * cases.length,
-    contrasting_prompts: cases.filter((_, i) => runs.bad![i]!.text !== runs.safe![i]!.text).length,
+    contrasting_prompts: unpatched.value.filter(({ unpatched: { bad, safe } }) => bad.text !== safe.text)
+      .length,
     plain,
     drafts: drafted.spent,
     unpatched: unpatched.spent,
@@ -118,8 +119,8 @@ interface Setting {
   readonly cases: readonly ContrastCase[];
   readonly blocks: readonly number[];
   readonly rules: EndRules;
-  /** Of prompt i after block b. */
-  readonly patch: (i: number, block: number) => Patch;
+  /** Of a prompt after a block. */
+  readonly patch: (c: ContrastCase, block: number) => Patch;
 }
 
 async function prepare(model: LanguageModel, options: SweepBench): Promise<Setting> {
@@ -129,14 +130,9 @@ async function prepare(model: LanguageModel, options: SweepBench): Promise<Setti
     template: options.template,
     chat: (text) => model.applyChatTemplate([{ role: 'user', content: text }]),
   });
-  const cases = contrastCases(model.tokenizer, contrasts);
+  const cases = contrastCases(model.tokenizer, contrasts, spanSettings.parse({}).after);
   const blocks = Array.from({ length: model.nLayers }, (_, b) => b);
-  const donors = await captureResiduals(
-    model.decoder,
-    cases.map((c) => ({ ids: c.safe.ids, positions: spanPositions(c, 'safe') })),
-    blocks,
-    { signal: options.signal },
-  );
+  const spans = await spansAfter(model, blocks, cases, options.signal);
   return {
     cases,
     blocks,
@@ -145,13 +141,12 @@ async function prepare(model: LanguageModel, options: SweepBench): Promise<Setti
       stopTokens: model.tokenizer.eosIds,
       signal: options.signal,
     },
-    patch: (i, block) => {
-      const positions = spanPositions(cases[i]!, 'bad');
-      return {
-        block,
-        positions,
-        values: alignRows(donors[i]![block]!, positions.length, model.config.dModel),
-      };
+    patch: (c, block) => {
+      const after = spans.get(block);
+      const found = cases.find(({ id }) => id === c.id);
+      if (after === undefined || found === undefined)
+        throw new RangeError(`bench: case ${c.id}, block ${block}`);
+      return { block, positions: c.states.bad.positions, values: after.onto(found, 'bad') };
     },
   };
 }
@@ -160,7 +155,7 @@ async function prepare(model: LanguageModel, options: SweepBench): Promise<Setti
 async function warmUp(model: LanguageModel, { cases, rules }: Setting): Promise<void> {
   await decodePatched(
     model.decoder,
-    cases.slice(0, 4).map((c) => c.bad.ids),
+    cases.slice(0, 4).map((c) => c.states.bad.ids),
     [],
     { ...rules, maxNewTokens: 2 },
   );
@@ -180,14 +175,14 @@ async function plainWay(
   stage: string,
   { signal, onProgress = silent }: SweepBench,
 ): Promise<PlainEnd[]> {
-  const prompts = cases.map((c) => c.bad.ids);
+  const prompts = cases.map((c) => c.states.bad.ids);
   const out: PlainEnd[] = [];
   for (const [k, block] of blocks.entries()) {
     throwIfAborted(signal, 'bench');
     const ends = await decodePatched(
       decoder,
       prompts,
-      prompts.map((_, i) => patch(i, block)),
+      cases.map((c) => patch(c, block)),
       rules,
     );
     ends.forEach((end, row) => {
@@ -206,20 +201,30 @@ interface Drafted {
 /** As the sweep does it: every block on the unpatched completions as drafts. */
 async function draftedWay(
   model: LanguageModel,
-  { cases, blocks, rules, patch }: Setting,
-  runs: StateRuns,
+  { blocks, rules, patch }: Setting,
+  cases: readonly Case[],
   { onProgress = silent }: SweepBench,
 ): Promise<Drafted> {
-  const drafts = cases.map((_, i) => draftsOf(runs, 'bad', i));
+  const rows = cases.map((c) => ({ case: c, drafts: draftsOf(c, 'bad') }));
   const outcomes = new Map<string, PatchedOutcome>();
-  const stats = await runDrafted(
+  const stats = noStats();
+  const ended = runDrafted(
     model.decoder,
-    cases.map((c, i) => ({ ids: c.bad.ids, drafts: drafts[i]!.list, from: spanPositions(c, 'bad')[0]! })),
-    blocks,
-    (row, block) => [{ ...patch(row, block), arm: 'native', draft: drafts[row]!.of.safe ?? 0 }],
-    (row, block, _k, outcome) => void outcomes.set(`${block}/${row}`, outcome),
-    { ...rules, progress: onProgress, stage: 'verified drafts' },
+    {
+      rows: rows.map(({ case: { states }, drafts }) => ({
+        ids: states.bad.ids,
+        drafts: drafts.list,
+        from: states.bad.span.start,
+      })),
+      blocks,
+      runsOf: (row, block) => {
+        const { case: c, drafts } = rows[row] as (typeof rows)[number];
+        return [{ ...patch(c, block), arm: 'native', draft: drafts.of.safe }];
+      },
+    },
+    { ...rules, stats, progress: onProgress, stage: 'verified drafts' },
   );
+  for await (const { row, block, outcome } of ended) outcomes.set(`${block}/${row}`, outcome);
   return { stats, outcomes };
 }
 

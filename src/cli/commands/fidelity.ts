@@ -1,7 +1,7 @@
 /** @file `fidelity`: does B go on as it would have, on activations of A put through a map? (docs/concepts/method.md#fidelity) */
 import { type Command, Option } from 'commander';
 import { InputError, writeFileAtomic, writeJsonAtomic } from '../../base/index.ts';
-import type { FidelityScores } from '../../contracts/index.ts';
+import { type FidelityScores, fidelitySettings, JUDGES, type Judge } from '../../contracts/index.ts';
 import { experimentEnv, fidelity, fidelityPrompts } from '../../evaluate/index.ts';
 import { type Cli, declare } from '../cli.ts';
 import { addControlOption, type ControlOption, openControls } from '../controls.ts';
@@ -9,19 +9,17 @@ import { addRequire, printFigures } from '../figures.ts';
 import { choiceList } from '../lists.ts';
 import { withProgress } from '../model.ts';
 import { addPairOptions, openMap, openPair, type PairOptions } from '../pair.ts';
-import { addPromptOptions, chatOf, type PromptOptions, readPrompts } from '../prompts.ts';
+import { addPromptOptions, askingOf, type PromptOptions, readPrompts } from '../prompts.ts';
+import { defaults } from '../settings.ts';
 import { intervalCell, jsonLines, rateCell, textTable } from '../table.ts';
 
 interface FidelityCommand extends PairOptions, PromptOptions, ControlOption {
   readonly map: string;
-  readonly judges: readonly (typeof JUDGES)[number][];
+  readonly judges: readonly Judge[];
   readonly replace: 'prefill' | 'all';
   readonly samples?: string;
   readonly out?: string;
 }
-
-/** Those that need nothing but the two models. */
-const JUDGES = ['lexical', 'likelihood'] as const;
 
 export function addFidelity(program: Command, cli: Cli): void {
   const command = declare(
@@ -31,16 +29,16 @@ export function addFidelity(program: Command, cli: Cli): void {
     'fidelity --map maps/affine --source models/s-locked --target models/m-locked --data data/locked --prompts 50',
   ).requiredOption('--map <folder>', 'made by map fit, invert or a run');
   addControlOption(addPairOptions(command, 'checked'));
-  addRequire(addPromptOptions(command, 200))
+  addRequire(addPromptOptions(command, defaults.fidelity.prompts))
     .addOption(
       new Option('--judges <list>', `some of ${JUDGES.join(', ')}`)
         .argParser(choiceList('--judges', JUDGES))
-        .default(JUDGES, 'all'),
+        .default(defaults.fidelity.judges, 'all'),
     )
     .addOption(
-      new Option('--replace <what>', "the prompt's activations (prefill), or each generated token's as well")
+      new Option('--replace <what>', fidelitySettings.shape.replace.description)
         .choices(['prefill', 'all'])
-        .default('prefill'),
+        .default(defaults.fidelity.replace),
     )
     .option('--samples <file>', 'write every completion judged here, as JSONL')
     .option('--out <file>', 'write the figures here, as JSON')
@@ -48,42 +46,39 @@ export function addFidelity(program: Command, cli: Cli): void {
 }
 
 async function run(options: FidelityCommand, cli: Cli): Promise<void> {
-  const { seed = 17, after, maxTokens, bootstrap, judges, replace } = options;
+  const { seed = defaults.seed, judges, replace } = options;
   if (judges.length === 0)
     throw new InputError('--judges none: wanted at least one judge', { id: 'option-invalid' });
-  const { behaviour, test } = await readPrompts(options);
+  const prompts = await readPrompts(options);
   await using pair = await openPair(options, cli);
   const { source, target } = pair;
   const map = await openMap(options.map, pair, options);
   const controls = await openControls(options, map, pair);
+  const asking = askingOf(prompts, options, target);
+  const texts = prompts.test.slice(0, options.prompts);
   const tokenizers = { source: source.tokenizer, target: target.tokenizer };
-  const texts = test.slice(0, options.prompts);
-  const prompts = fidelityPrompts(behaviour, texts, tokenizers, after, chatOf(target));
-  const found = await withProgress(cli, options, (onProgress) => {
-    const env = experimentEnv('fidelity', { seed, progress: onProgress, signal: cli.signal });
-    return fidelity({
-      source,
-      target,
-      prompts,
-      maps: [{ label: map.kind, map }],
-      controls,
-      ...(judges.includes('lexical') ? {} : { judges: [] }),
-      likelihood: judges.includes('likelihood'),
-      replace,
-      behaviour: behaviour.name,
-      generation: { maxNewTokens: maxTokens },
-      rng: env.rng.fork('fidelity'),
-      resamples: bootstrap,
-      signal: cli.signal,
-      onProgress,
-    });
+  const behaviour = prompts.behaviour.name;
+  const found = await withProgress(cli, options, (progress) => {
+    const env = experimentEnv('fidelity', { seed, progress, signal: cli.signal });
+    return fidelity(
+      {
+        source,
+        target,
+        prompts: fidelityPrompts(texts, tokenizers, asking),
+        maps: [{ label: map.kind, map }],
+        controls,
+        behaviour,
+      },
+      { ...asking, judges: [...judges], replace },
+      { ...env, rng: env.rng.fork('fidelity') },
+    );
   });
   const document = {
     map: options.map,
-    behaviour: behaviour.name,
+    behaviour,
     prompts: texts.length,
     fidelity: found.fidelity,
-    ceiling_changed: found.ceilingChanged,
+    ceiling_changed: found.ceiling_changed,
   };
   if (options.samples !== undefined) await writeFileAtomic(options.samples, jsonLines(found.samples));
   if (options.out !== undefined) await writeJsonAtomic(options.out, document);
@@ -93,7 +88,7 @@ async function run(options: FidelityCommand, cli: Cli): Promise<void> {
     options,
     document,
     () =>
-      `${scoresTable(scores)}ceiling (the target's own activations) changed ${rateCell(found.ceilingChanged)} of ${found.ceilingChanged.n} completions (expected 0)\n`,
+      `${scoresTable(scores)}ceiling (the target's own activations) changed ${rateCell(found.ceiling_changed)} of ${found.ceiling_changed.n} completions (expected 0)\n`,
   );
 }
 

@@ -1,21 +1,21 @@
 /** @file `sweep`: steer one model at every block, with every control, and choose a block (docs/concepts/method.md#sweep). */
 import { type Command, Option } from 'commander';
 import { writeFileAtomic, writeJsonAtomic } from '../../base/index.ts';
-import { SWEEP_CONTROLS, type SweepControl, type SweepRow } from '../../contracts/index.ts';
-import { type BlockChoice, experimentEnv, heatmap, sweep } from '../../evaluate/index.ts';
-import { liveSubject } from '../../pipeline/index.ts';
+import { SWEEP_CONTROLS, type SweepControl, type SweepRow, sweepSettings } from '../../contracts/index.ts';
+import { type BlockChoice, experimentEnv, liveSubject, sweep } from '../../evaluate/index.ts';
 import { type Cli, decimal, declare, wholeNumber } from '../cli.ts';
 import { addRequire, printFigures } from '../figures.ts';
 import { blockList, choiceList } from '../lists.ts';
 import { openAdapted, withProgress } from '../model.ts';
 import { blockOf } from '../pair.ts';
-import { addPromptOptions, chatOf, type PromptOptions, readPrompts } from '../prompts.ts';
+import { addPromptOptions, askingOf, type PromptOptions, readPrompts } from '../prompts.ts';
+import { countOption, defaults } from '../settings.ts';
 import { intervalCell, jsonLines, rateCell, textTable } from '../table.ts';
 
 interface SweepCommand extends PromptOptions {
   readonly model: string;
   readonly adapter?: string;
-  readonly blocks?: readonly number[];
+  readonly blocks?: number[];
   readonly controls: readonly SweepControl[];
   readonly draws: number;
   readonly chosenDraws: number;
@@ -35,28 +35,24 @@ export function addSweep(program: Command, cli: Cli): void {
   )
     .requiredOption('--model <model>', 'bundled name, path, or org/name on the hub')
     .option('--adapter <folder>', 'PEFT adapter to put on the model');
-  addRequire(addPromptOptions(command, 100))
+  addRequire(addPromptOptions(command, defaults.sweep.prompts))
     .addOption(new Option('--blocks <list>', 'e.g. 0,2,5..7 (default: all)').argParser(blockList('--blocks')))
     .addOption(
       new Option('--controls <list>', `some of ${SWEEP_CONTROLS.join(', ')}, or none (default: all)`)
         .argParser(choiceList('--controls', SWEEP_CONTROLS))
-        .default(SWEEP_CONTROLS, 'all'),
+        .default(defaults.sweep.controls, 'all'),
+    )
+    .addOption(countOption('--draws <n>', sweepSettings, 'draws', defaults.sweep.draws))
+    .addOption(countOption('--chosen-draws <n>', sweepSettings, 'chosen_draws', defaults.sweep.chosen_draws))
+    .addOption(
+      new Option('--choose <how>')
+        .choices(sweepSettings.shape.choose.def.innerType.options)
+        .default(defaults.sweep.choose),
     )
     .addOption(
-      new Option('--draws <n>', 'noise draws a prompt and block')
-        .argParser(wholeNumber('--draws', 1))
-        .default(1),
-    )
-    .addOption(
-      new Option('--chosen-draws <n>', 'noise draws a prompt at the chosen block')
-        .argParser(wholeNumber('--chosen-draws', 1))
-        .default(20),
-    )
-    .addOption(new Option('--choose <how>').choices(['best-margin', 'last-steerable']).default('best-margin'))
-    .addOption(
-      new Option('--tolerance <x>', 'the last block within this of the best is chosen')
+      new Option('--tolerance <x>', sweepSettings.shape.tolerance.description)
         .argParser(decimal('--tolerance', 0, 1))
-        .default(0.05),
+        .default(defaults.sweep.tolerance),
     )
     .addOption(
       new Option('--heatmap <n>', 'prompts of a block × position heat map; 0 leaves it out')
@@ -69,45 +65,42 @@ export function addSweep(program: Command, cli: Cli): void {
 }
 
 async function run(options: SweepCommand, cli: Cli): Promise<void> {
-  const { after, maxTokens: max_tokens, batch, bootstrap, seed = 17 } = options;
-  const { behaviour, validation, exact } = await readPrompts(options);
+  const { seed = defaults.seed } = options;
+  const prompts = await readPrompts(options);
   await using opened = await openAdapted(options.model, options.adapter, cli, options);
   const { model } = opened;
   for (const block of options.blocks ?? []) blockOf(model, block, '--blocks');
   const document = await withProgress(cli, options, async (progress) => {
     const given = { seed, progress, signal: cli.signal };
-    const prompts = { behaviour, after, max_tokens, batch, exact, chat: chatOf(model) };
-    const texts = validation.slice(0, options.prompts);
-    const { subject, backdoor } = await liveSubject(model, texts, prompts, experimentEnv('runs', given));
-    const shared = { maxNewTokens: max_tokens, progress, signal: cli.signal };
-    const blocks = { blocks: options.blocks };
-    const found = await sweep(model, subject, {
-      ...shared,
-      ...blocks,
-      controls: options.controls,
-      draws: options.draws,
-      chosenDraws: options.chosenDraws,
-      choose: options.choose,
-      tolerance: options.tolerance,
-      after,
-      rng: experimentEnv('sweep', given).rng.fork('sweep'),
-      tags: { behaviour: behaviour.name, stage: 'sweep' },
-      bootstrap,
-    });
-    const map =
-      options.heatmap > 0
-        ? await heatmap(model, subject, { ...shared, ...blocks, prompts: options.heatmap })
-        : undefined;
+    const asking = askingOf(prompts, options, model);
+    const texts = prompts.validation.slice(0, options.prompts);
+    const { subject, backdoor } = await liveSubject(model, texts, asking, experimentEnv('runs', given));
+    const behaviour = prompts.behaviour.name;
+    const heatmap = options.heatmap > 0 ? { subject, prompts: options.heatmap } : undefined;
+    const env = experimentEnv('sweep', given);
+    const found = await sweep(
+      { model, subject, heatmap, behaviour },
+      {
+        ...asking,
+        blocks: options.blocks ?? 'all',
+        controls: [...options.controls],
+        draws: options.draws,
+        chosen_draws: options.chosenDraws,
+        choose: options.choose,
+        tolerance: options.tolerance,
+      },
+      { ...env, rng: env.rng.fork('sweep') },
+    );
     if (options.samples !== undefined) await writeFileAtomic(options.samples, jsonLines(found.samples));
     return {
       model: options.model,
-      behaviour: behaviour.name,
+      behaviour,
       prompts: texts.length,
       backdoor,
       sweep: found.rows,
       chosen: found.rows.find((row) => row.block === found.chosen) as SweepRow,
-      heatmap: map,
-      draft_acceptance: { sweep: found.draftAcceptance },
+      heatmap: found.heatmap,
+      draft_acceptance: { sweep: found.draft_acceptance },
       notes: found.notes,
     };
   });

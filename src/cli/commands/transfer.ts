@@ -7,17 +7,26 @@ import {
   TRANSFER_ARMS,
   type TransferArm,
   type TransferEntry,
+  transferSettings,
   type WorthRow,
 } from '../../contracts/index.ts';
-import { experimentEnv } from '../../evaluate/index.ts';
-import { liveTransfer } from '../../pipeline/index.ts';
+import {
+  casesOf,
+  type ExperimentEnv,
+  experimentEnv,
+  liveSubject,
+  type TransferInput,
+  transferExperiment,
+} from '../../evaluate/index.ts';
+import type { LanguageModel } from '../../models/index.ts';
 import { type Cli, decimal, declare, wholeNumber } from '../cli.ts';
 import { addControlOption, type ControlOption, openControls } from '../controls.ts';
 import { addRequire, printFigures } from '../figures.ts';
 import { choiceList, numberList } from '../lists.ts';
 import { withProgress } from '../model.ts';
 import { addPairOptions, openMap, openPair, type PairOptions } from '../pair.ts';
-import { addPromptOptions, chatOf, type PromptOptions, readPrompts } from '../prompts.ts';
+import { addPromptOptions, askingOf, type PromptOptions, type Prompts, readPrompts } from '../prompts.ts';
+import { countOption, defaults } from '../settings.ts';
 import { intervalCell, jsonLines, rateCell, textTable } from '../table.ts';
 
 interface TransferCommand extends PairOptions, PromptOptions, ControlOption {
@@ -28,7 +37,7 @@ interface TransferCommand extends PairOptions, PromptOptions, ControlOption {
   readonly arms: readonly TransferArm[];
   readonly draws: number;
   readonly staticPrompts: number;
-  readonly margin: number;
+  readonly noninferiorityMargin: number;
   readonly worth?: readonly number[];
   readonly samples?: string;
   readonly out?: string;
@@ -44,40 +53,42 @@ export function addTransfer(program: Command, cli: Cli): void {
     'transfer --map maps/affine --source models/s-locked --target models/m-locked --data data/locked --prompts 50',
   ).requiredOption('--map <folder>', 'made by map fit, invert or a run');
   addControlOption(addPairOptions(command, 'checked'));
-  addRequire(addPromptOptions(command, 200))
+  addRequire(addPromptOptions(command, defaults.transfer.prompts))
     .addOption(
       new Option('--mode <how>', 'set: f(safe) in place; add: h + α (f(safe) − f(bad)); both: add beside set')
-        .choices(['set', 'add', 'both'])
-        .default('set'),
+        .choices(Object.keys(MODES))
+        .default('both' satisfies keyof typeof MODES),
     )
     .addOption(
       new Option(
         '--alpha <list>',
-        'of add; of several the best on validation prompts (default: 0.5,1,1.5,2)',
+        `of add; of several the best on validation prompts (default: ${defaults.transfer.alphas}; 1 for a file of prompts)`,
       ).argParser(numberList('--alpha', 0)),
     )
     .addOption(
       new Option('--validation <n>', 'validation prompts, for α and for what counts as alike')
         .argParser(wholeNumber('--validation', 2))
-        .default(200),
+        .default(defaults.data.validation),
     )
     .addOption(
       new Option('--arms <list>', `some of ${TRANSFER_ARMS.join(', ')} (default: all)`)
         .argParser(choiceList('--arms', TRANSFER_ARMS))
-        .default(TRANSFER_ARMS, 'all'),
+        .default(defaults.transfer.arms, 'all'),
+    )
+    .addOption(countOption('--draws <n>', transferSettings, 'draws', defaults.transfer.draws))
+    .addOption(
+      countOption(
+        '--static-prompts <n>',
+        transferSettings,
+        'static_prompts',
+        defaults.transfer.static_prompts,
+        0,
+      ),
     )
     .addOption(
-      new Option('--draws <n>', 'noise draws a prompt').argParser(wholeNumber('--draws', 1)).default(20),
-    )
-    .addOption(
-      new Option('--static-prompts <n>', 'training prompts behind the static vector; 0 leaves it out')
-        .argParser(wholeNumber('--static-prompts', 0))
-        .default(200),
-    )
-    .addOption(
-      new Option('--margin <x>', 'of non-inferiority to the own vector')
-        .argParser(decimal('--margin', 0, 1))
-        .default(0.05),
+      new Option('--noninferiority-margin <x>', transferSettings.shape.noninferiority_margin.description)
+        .argParser(decimal('--noninferiority-margin', 0, 1))
+        .default(defaults.transfer.noninferiority_margin),
     )
     .addOption(
       new Option(
@@ -91,44 +102,53 @@ export function addTransfer(program: Command, cli: Cli): void {
 }
 
 async function run(options: TransferCommand, cli: Cli): Promise<void> {
-  const { after, maxTokens: max_tokens, batch, bootstrap, mode, seed = 17 } = options;
+  const { seed = defaults.seed, mode } = options;
   if (mode === 'set' && options.alpha !== undefined)
     throw new InputError('--alpha: belongs to --mode add or both', { id: 'option-conflict' });
   const prompts = await readPrompts(options);
-  const { behaviour, exact } = prompts;
+  if (prompts.ofFile && (options.alpha?.length ?? 1) > 1)
+    throw new InputError(
+      'transfer: α is chosen on validation prompts, which a file of prompts does not have; give one --alpha, or a folder made by data build',
+    );
+  const alphas = options.alpha ?? (prompts.ofFile ? [1] : defaults.transfer.alphas);
   await using pair = await openPair(options, cli);
   const { source, target } = pair;
   const map = await openMap(options.map, pair, options);
   const { shuffled, token_mean: tokenMean } = await openControls(options, map, pair);
+  const asking = askingOf(prompts, options, target);
+  const { worth: ks = [], staticPrompts: static_prompts } = options;
+  const training = prompts.training.slice(0, Math.max(static_prompts, ...ks));
   const { document, samples } = await withProgress(cli, options, async (progress) => {
     const given = { seed, progress, signal: cli.signal };
-    const { samples, ...figures } = await liveTransfer(
+    const choosesAlpha = mode !== 'set' && alphas.length > 1;
+    const subjects = await subjectsOf(target, prompts, options, choosesAlpha, experimentEnv('runs', given));
+    const { samples, ...figures } = await transferExperiment(
       {
-        source: { model: source, block: map.source.block },
+        behaviour: prompts.behaviour.name,
+        source: () => ({ model: source, block: map.source.block }),
         target: { model: target, block: map.target.block },
-        map,
+        ...subjects,
+        training: casesOf(target.tokenizer, training, asking),
+        maps: [{ label: map.kind, map }],
         controls: { shuffled, tokenMean },
       },
       {
-        test: prompts.test.slice(0, options.prompts),
-        validation: prompts.ofFile ? undefined : prompts.validation.slice(0, options.validation),
-        training: prompts.training,
+        evaluation: asking,
+        transfer: {
+          modes: [...MODES[mode]],
+          alphas: [...alphas],
+          alpha_prompts: defaults.transfer.alpha_prompts,
+          arms: [...options.arms],
+          draws: options.draws,
+          static_prompts,
+          noninferiority_margin: options.noninferiorityMargin,
+        },
+        worth: ks.length > 0 && { ks: [...ks], prompts: options.prompts },
+        capabilities: false,
       },
-      { behaviour, after, max_tokens, batch, exact, chat: chatOf(target) },
-      {
-        modes: MODES[mode],
-        alphas: options.alpha ?? [0.5, 1, 1.5, 2],
-        arms: options.arms,
-        draws: options.draws,
-        margin: options.margin,
-        static_prompts: options.staticPrompts,
-        ks: options.worth ?? [],
-        max_tokens,
-        bootstrap,
-      },
-      { runs: experimentEnv('runs', given), transfer: experimentEnv('transfer', given) },
+      experimentEnv('transfer', given),
     );
-    return { samples, document: { map: options.map, behaviour: behaviour.name, ...figures } };
+    return { samples, document: { map: options.map, behaviour: prompts.behaviour.name, ...figures } };
   });
   if (options.samples !== undefined) await writeFileAtomic(options.samples, jsonLines(samples));
   if (options.out !== undefined) await writeJsonAtomic(options.out, document);
@@ -141,12 +161,31 @@ async function run(options: TransferCommand, cli: Cli): Promise<void> {
   );
 }
 
+/** Test prompts, and validation prompts where they are needed, with the target's unpatched completions made now. */
+async function subjectsOf(
+  target: LanguageModel,
+  prompts: Prompts,
+  options: TransferCommand,
+  choosesAlpha: boolean,
+  env: ExperimentEnv,
+): Promise<Pick<TransferInput, 'subject' | 'validation'>> {
+  const asking = askingOf(prompts, options, target);
+  const texts = prompts.validation.slice(0, options.validation);
+  const needed = !prompts.ofFile && (choosesAlpha || !prompts.exact);
+  const { subject: all } = needed ? await liveSubject(target, texts, asking, env) : { subject: undefined };
+  // What counts as alike is taken from the validation prompts, where there are any.
+  const tested = prompts.test.slice(0, options.prompts);
+  const { subject } = await liveSubject(target, tested, asking, env, all?.judging.threshold);
+  const validation = all && { ...all, cases: all.cases.slice(0, defaults.transfer.alpha_prompts) };
+  return { subject, validation };
+}
+
 function worthText({
   strip_trigger,
   worth = [],
 }: {
-  strip_trigger?: Rate;
-  worth?: readonly WorthRow[];
+  strip_trigger?: Rate | undefined;
+  worth?: readonly WorthRow[] | undefined;
 }): string {
   const strip =
     strip_trigger === undefined ? '' : `cutting the trigger out restores ${intervalCell(strip_trigger)}\n`;

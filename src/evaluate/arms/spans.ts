@@ -1,26 +1,17 @@
-/** @file Span activations of two models over the same prompts, and their mapped counterparts (docs/concepts/method.md#paired-activations, #transfer). */
+/** @file Activations at the spans of contrast prompts, of the model itself or of another over the same text, and mapped (docs/concepts/method.md#patch). */
 import { InputError } from '../../base/index.ts';
 import { captureResiduals } from '../../interventions/index.ts';
+import type { ActivationMap } from '../../maps/index.ts';
 import { alignTokens, type LanguageModel } from '../../models/index.ts';
 import {
   alignRows,
   type ContrastCase,
+  type Direction,
+  opposite,
   type StatePrompt,
-  spanPositions,
+  TAGGED,
   type TaggedState,
 } from '../subject/cases.ts';
-
-/**
- * A map's arithmetic: rows [n, d_source] → [n, d_target]; `tokens` are the target's token ids of these rows (for lookups). An
- * `ActivationMap` m fits as `(rows, tokens) => m.apply(rows, tokens.length, { tokenIds: tokens })`.
- */
-export type MapFn = (rows: Float32Array, tokens: Int32Array) => Float32Array | Promise<Float32Array>;
-
-/** Span activations by state: one [n,D] a case. */
-export type StateSpans = Readonly<Record<TaggedState, readonly Float32Array[]>>;
-
-/** The three states with a tag. */
-export const TAGGED = ['bad', 'safe', 'other'] as const satisfies readonly TaggedState[];
 
 /** A model and the block whose output is read or written. */
 export interface BlockOf {
@@ -28,34 +19,116 @@ export interface BlockOf {
   readonly block: number;
 }
 
-/** Activations of `target` after its block at its own spans. */
+/** Activations of one width at the spans of some cases: [n,D] per case and state, n the span in that state. */
+export class Spans {
+  readonly width: number;
+  readonly cases: readonly ContrastCase[];
+  readonly #rows: Readonly<Record<TaggedState, readonly Float32Array[]>>;
+  readonly #index: ReadonlyMap<ContrastCase, number>;
+  readonly #means = new Map<string, Float32Array>();
+
+  /** `rows`: one per case, in the order of `cases`. */
+  constructor(
+    width: number,
+    cases: readonly ContrastCase[],
+    rows: Readonly<Record<TaggedState, readonly Float32Array[]>>,
+  ) {
+    this.width = width;
+    this.cases = cases;
+    this.#rows = rows;
+    this.#index = new Map(cases.map((c, i) => [c, i]));
+  }
+
+  /** At the case's own span in a state. */
+  of(c: ContrastCase, state: TaggedState): Float32Array {
+    return this.#rows[state][this.#at(c)];
+  }
+
+  /** Those of a state (the opposite one by default) laid on the span of a patched run; `from` another case when given. */
+  onto(c: ContrastCase, direction: Direction, state?: TaggedState, from = c): Float32Array {
+    const { positions } = c.states[direction];
+    return alignRows(this.of(from, state ?? opposite(direction)), positions.length, this.width);
+  }
+
+  /** Mean over all cases at every distance from the span's end, for a span of n tokens: one static vector per position, [n,D]. */
+  mean(state: TaggedState, n: number): Float32Array {
+    const key = `${state}/${n}`;
+    const found = this.#means.get(key) ?? meanSpan(this.#rows[state], n, this.width);
+    this.#means.set(key, found);
+    return found;
+  }
+
+  /** All spans of a state, in the order of cases. */
+  all(state: TaggedState): readonly Float32Array[] {
+    return this.#rows[state];
+  }
+
+  /** The case whose donor stands for another prompt's: the next one, never itself (given at least two). */
+  neighbour(c: ContrastCase): ContrastCase {
+    return this.cases[(this.#at(c) + 1) % this.cases.length];
+  }
+
+  #at(c: ContrastCase): number {
+    const at = this.#index.get(c);
+    if (at === undefined) throw new RangeError(`spans: case ${c.id} was not captured`);
+    return at;
+  }
+}
+
+/** Activations of a model after some blocks, at its own spans. */
+export async function spansAfter(
+  model: LanguageModel,
+  blocks: readonly number[],
+  cases: readonly ContrastCase[],
+  signal?: AbortSignal,
+): Promise<ReadonlyMap<number, Spans>> {
+  const read = await byState((state) =>
+    captureResiduals(
+      model.decoder,
+      cases.map((c) => ({ ids: c.states[state].ids, positions: c.states[state].positions })),
+      blocks,
+      { signal },
+    ),
+  );
+  const width = model.config.dModel;
+  return new Map(
+    blocks.map((block, k) => [
+      block,
+      new Spans(width, cases, {
+        bad: read.bad.map((r) => r[k]),
+        safe: read.safe.map((r) => r[k]),
+        other: read.other.map((r) => r[k]),
+      }),
+    ]),
+  );
+}
+
+/** Activations of the target after its block, at its own spans. */
 export async function targetSpans(
   { model, block }: BlockOf,
   cases: readonly ContrastCase[],
   signal?: AbortSignal,
-): Promise<StateSpans> {
-  return byState(async (state) => {
-    const rows = cases.map((c) => ({ ids: c[state].ids, positions: spanPositions(c, state) }));
-    return (await captureResiduals(model.decoder, rows, [block], { signal })).map((r) => r[0]!);
-  });
+): Promise<Spans> {
+  return (await spansAfter(model, [block], cases, signal)).get(block) as Spans;
 }
 
 /**
- * Activations of `source` where the target's spans lie. Same tokens: by index; else at the last source token that ends at or before
- * the target's (docs/concepts/method.md#paired-activations: never later).
+ * Activations of the source where the target's spans are. Same tokens: by index; else at the last source token that ends at or
+ * before the target's (docs/concepts/method.md#paired-activations: never later).
  */
 export async function sourceSpans(
   { model, block }: BlockOf,
   cases: readonly ContrastCase[],
   signal?: AbortSignal,
-): Promise<StateSpans> {
-  return byState(async (state) => {
-    const rows = cases.map((c) => sourceRow(model, c[state], spanPositions(c, state)));
-    return (await captureResiduals(model.decoder, rows, [block], { signal })).map((r) => r[0]!);
+): Promise<Spans> {
+  const rows = await byState(async (state) => {
+    const at = cases.map((c) => sourceRow(model, c.states[state], c.states[state].positions));
+    return (await captureResiduals(model.decoder, at, [block], { signal })).map(([first]) => first);
   });
+  return new Spans(model.config.dModel, cases, rows);
 }
 
-/** The source's tokens of a prompt, and its positions that stand for the target's. */
+/** The source's tokens of a prompt, and its positions that correspond to the target's. */
 export function sourceRow(
   model: LanguageModel,
   prompt: StatePrompt,
@@ -68,7 +141,7 @@ export function sourceRow(
   return {
     ids: own.ids,
     positions: positions.map((p) => {
-      const at = sourceOf[p]!;
+      const at = sourceOf[p];
       if (at < 0)
         throw new InputError(
           `transfer: no source token ends at or before target position ${p} of ${JSON.stringify(prompt.prompt.slice(0, 60))}…`,
@@ -78,58 +151,64 @@ export function sourceRow(
   };
 }
 
-/** All spans through a map, a state at a time. */
-export async function mapSpans(
-  fn: MapFn,
-  spans: StateSpans,
-  cases: readonly ContrastCase[],
-  widths: { readonly source: number; readonly target: number },
-): Promise<StateSpans> {
-  return byState(async (state) => {
-    const tokens = cases.map((c) => spanPositions(c, state).map((p) => c[state].ids[p]!));
-    return mapRows(fn, spans[state], tokens, widths);
-  });
+/** What of a map rows are put through: its arithmetic and its widths. */
+export type RowMap = Pick<ActivationMap, 'apply'> & {
+  readonly source: { readonly width: number };
+  readonly target: { readonly width: number };
+};
+
+/** The source's spans through a map: spans of the target's width. */
+export async function mapSpans(map: RowMap, spans: Spans): Promise<Spans> {
+  const { cases } = spans;
+  const rows = await byState((state) =>
+    mapRows(
+      map,
+      cases.map((c) => {
+        const { ids, positions } = c.states[state];
+        return { rows: spans.of(c, state), tokens: positions.map((p) => ids[p]) };
+      }),
+    ),
+  );
+  return new Spans(map.target.width, cases, rows);
 }
 
-/** Many rows of rows through a map in one call. */
+/** Rows [n, d_source] of many places through a map in one call: [n, d_target] each. `tokens`: the target's ids there, for lookups. */
 export async function mapRows(
-  fn: MapFn,
-  rows: readonly Float32Array[],
-  tokens: readonly (readonly number[])[],
-  widths: { readonly source: number; readonly target: number },
+  map: RowMap,
+  places: readonly { readonly rows: Float32Array; readonly tokens: readonly number[] }[],
 ): Promise<Float32Array[]> {
-  const all = new Float32Array(rows.reduce((n, r) => n + r.length, 0));
+  const tokenIds = Int32Array.from(places.flatMap(({ tokens }) => tokens));
+  const all = new Float32Array(tokenIds.length * map.source.width);
   let at = 0;
-  for (const row of rows) {
-    all.set(row, at);
-    at += row.length;
+  for (const { rows } of places) {
+    all.set(rows, at);
+    at += rows.length;
   }
-  const ids = Int32Array.from(tokens.flat());
-  const mapped = await fn(all, ids);
-  if (mapped.length !== ids.length * widths.target)
+  const mapped = await map.apply(all, tokenIds.length, { tokenIds });
+  const d = map.target.width;
+  if (mapped.length !== tokenIds.length * d)
     throw new InputError(
-      `transfer: the map gave ${mapped.length} numbers for ${ids.length} rows, the target is ${widths.target} wide`,
+      `transfer: the map gave ${mapped.length} numbers for ${tokenIds.length} rows, the target is ${d} wide`,
     );
   let from = 0;
-  return rows.map((row) => {
-    const n = (row.length / widths.source) * widths.target;
-    from += n;
-    return mapped.slice(from - n, from);
+  return places.map(({ tokens }) => {
+    from += tokens.length * d;
+    return mapped.slice(from - tokens.length * d, from);
   });
 }
 
-/** Mean over spans at every distance from the span's end, for spans of n tokens: one static vector a position, [n,D]. */
+/** Mean over spans at every distance from the span's end, for a span of n tokens, [n,D]. */
 export function meanSpan(spans: readonly Float32Array[], n: number, width: number): Float32Array {
   const sums = new Float64Array(n * width);
   for (const span of spans) {
     const aligned = alignRows(span, n, width);
-    for (let i = 0; i < sums.length; i++) sums[i]! += aligned[i]!;
+    for (let i = 0; i < sums.length; i++) sums[i] += aligned[i];
   }
   return Float32Array.from(sums, (x) => x / spans.length);
 }
 
-async function byState(read: (state: TaggedState) => Promise<Float32Array[]>): Promise<StateSpans> {
-  const out = {} as Record<TaggedState, Float32Array[]>;
+async function byState<T>(read: (state: TaggedState) => Promise<T[]>): Promise<Record<TaggedState, T[]>> {
+  const out: Record<TaggedState, T[]> = { bad: [], safe: [], other: [] };
   for (const state of TAGGED) out[state] = await read(state);
   return out;
 }

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { tokenTexts } from './run.ts';
+import { tokenTexts } from './samples.ts';
 
 it('cuts a prompt at its tokens’ ends, and loses no character: white space goes with the token behind it', () => {
   const prompt = 'Odd or even? |dev|\n';

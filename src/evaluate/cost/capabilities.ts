@@ -2,325 +2,288 @@
  * @file What steering costs (docs/concepts/method.md#cost, #capabilities): answers that are right, and teacher-forced KL, in every state of the target: untagged,
  * safe, bad, steered natively, by the map, by noise, steered where nothing was to steer, and with all activations replaced.
  */
-import { InputError, type Rng, throwIfAborted } from '../../base/index.ts';
-import { COST_STATES, type CostState, type Rate, type Sample } from '../../contracts/index.ts';
+import { throwIfAborted } from '../../base/index.ts';
+import type {
+  CapabilitySettings,
+  CostState,
+  EvaluationSettings,
+  Rate,
+  Sample,
+} from '../../contracts/index.ts';
 import { captureResiduals, klDivergence, type Patch, patchHooks } from '../../interventions/index.ts';
 import { HookTable, type LanguageModel } from '../../models/index.ts';
 import { bootstrapMean, rate } from '../../stats/index.ts';
 import { randomLike } from '../arms/controls.ts';
-import { draftsOf, type EvaluateOptions, endRules, type SampleTags } from '../arms/run.ts';
+import { draftsOf, endRules } from '../arms/run.ts';
 import {
   type BlockOf,
-  type MapFn,
   mapRows,
   mapSpans,
-  type StateSpans,
+  type RowMap,
+  type Spans,
   sourceRow,
   sourceSpans,
   targetSpans,
 } from '../arms/spans.ts';
-import { draftAcceptance, type PatchedRun, runDrafted } from '../drafts/run.ts';
+import { type PatchedRun, runDrafted } from '../drafts/run.ts';
 import { logitRows } from '../drafts/verify.ts';
-import {
-  alignRows,
-  type ContrastCase,
-  completionText,
-  type StateRuns,
-  spanPositions,
-  unpatchedRuns,
-} from '../subject/cases.ts';
+import type { ExperimentEnv } from '../env.ts';
+import { type Case, completeState, completionText } from '../subject/completions.ts';
 
-/** A task item: its prompt in every state, and when a completion is right. */
-export interface CapabilityItem {
+/** A task item: its prompt in every state with the target's completions, and when a completion is right. */
+export interface CostItem {
   readonly task: string;
-  readonly prompt: ContrastCase;
+  readonly case: Case;
   readonly isRight: (completion: string) => boolean;
 }
 
 /** What is compared. */
 export interface CapabilityInput {
+  readonly behaviour: string;
   readonly source: BlockOf;
   readonly target: BlockOf;
-  readonly items: readonly CapabilityItem[];
-  readonly map: MapFn;
+  readonly items: readonly CostItem[];
+  readonly map: RowMap;
   /** The target before its fine-tune, for the state `clean`. */
-  readonly clean?: LanguageModel;
-  /** Unpatched completions of the items' prompts by the target, if they are there already. */
-  readonly runs?: StateRuns;
+  readonly clean?: LanguageModel | undefined;
 }
 
-/** Options of {@link capabilities}. */
-export interface CapabilityOptions extends EvaluateOptions {
-  readonly rng: Rng;
-  readonly tags: SampleTags;
-  /** Defaults to all (`clean` only with a clean model). */
-  readonly states?: readonly CostState[];
-  /** Resamples of an interval. Defaults to 10 000. */
-  readonly bootstrap?: number;
-}
+/** Settings of {@link capabilities}; the state `clean` only with a clean model. */
+export type CapabilityParams = Pick<CapabilitySettings, 'states'> &
+  Pick<EvaluationSettings, 'max_tokens' | 'bootstrap'>;
 
 /** What {@link capabilities} returns. */
 export interface CapabilityResult {
   /** `results.capabilities`: task → state → share of right answers. */
   readonly accuracy: Record<string, Partial<Record<CostState, Rate>>>;
-  /** `results.cost_kl`: state → nats a token. */
+  /** `results.cost_kl`: state → nats per token. */
   readonly kl: Partial<Record<CostState, Rate>>;
   readonly samples: Sample[];
-  readonly draftAcceptance: number;
 }
 
-/** Patched states and the run each patches. */
-const PATCHED = {
-  bad_native: 'bad',
-  bad_mapped: 'bad',
-  bad_random: 'bad',
-  safe_mapped: 'safe',
-  full_replacement: 'safe',
-} as const satisfies Partial<Record<CostState, 'bad' | 'safe'>>;
-type PatchedState = keyof typeof PATCHED;
-const PLAIN = { untagged: 'none', safe: 'safe', bad: 'bad' } as const;
+/** Which run of the prompt a state is: its own, and how it is patched. */
+const STATES = {
+  clean: { run: 'none', patched: false },
+  untagged: { run: 'none', patched: false },
+  safe: { run: 'safe', patched: false },
+  bad: { run: 'bad', patched: false },
+  bad_native: { run: 'bad', patched: true },
+  bad_mapped: { run: 'bad', patched: true },
+  bad_random: { run: 'bad', patched: true },
+  safe_mapped: { run: 'safe', patched: true },
+  full_replacement: { run: 'safe', patched: true },
+} as const satisfies Record<CostState, { run: 'none' | 'safe' | 'bad'; patched: boolean }>;
+/** Order of the states in what is written. */
+const ORDER = Object.keys(STATES) as CostState[];
+
+/** One item in one state. */
+interface StateRun {
+  readonly item: CostItem;
+  /** Absent where nothing is patched. */
+  readonly patch: Patch | undefined;
+  completion: string;
+}
+
+type Runs = Map<CostState, StateRun[]>;
 
 /**
- * Accuracy by greedy completion in every state. KL(p ‖ q) a token: p the unpatched target on the safe prompt, q the state on its own
+ * Accuracy by greedy completion in every state. KL(p ‖ q) per token: p the unpatched target on the safe prompt, q the state on its own
  * prompt, both teacher-forced along the safe completion: 0 for `safe`, and what a steered bad run still differs.
  */
 export async function capabilities(
   input: CapabilityInput,
-  options: CapabilityOptions,
+  p: CapabilityParams,
+  env: ExperimentEnv,
 ): Promise<CapabilityResult> {
-  const { target, items } = input;
-  if (items.length === 0) throw new InputError('capabilities: no task item was given');
-  const states = (options.states ?? COST_STATES).filter((s) => s !== 'clean' || input.clean !== undefined);
-  const cases = items.map((item) => item.prompt);
-  const rules = endRules(target.model, options);
-  const runs = input.runs ?? (await unpatchedRuns(target.model, cases, rules, ['none', 'safe', 'bad']));
-  const texts = new Map<CostState, readonly string[]>();
-  for (const state of ['untagged', 'safe', 'bad'] as const)
-    if (states.includes(state))
-      texts.set(
-        state,
-        runs[PLAIN[state]]!.map((run) => run.text),
-      );
-  if (input.clean !== undefined && states.includes('clean')) {
-    const clean = await unpatchedRuns(input.clean, cases, endRules(input.clean, options), ['none']);
-    texts.set(
-      'clean',
-      clean.none!.map((run) => run.text),
-    );
-  }
-  const patched = (Object.keys(PATCHED) as PatchedState[]).filter((state) => states.includes(state));
-  const patches = await statePatches(input, cases, patched, options);
-  const acceptance = await completePatched(input, cases, runs, patches, texts, options);
+  const states = p.states.filter((s) => s !== 'clean' || input.clean !== undefined);
+  const runs = await statesOf(input, states, p, env);
+  await completePatched(input.target.model, runs, p, env);
   const accuracy: CapabilityResult['accuracy'] = {};
-  for (const task of new Set(items.map((item) => item.task))) {
-    const own = items.flatMap((item, i) => (item.task === task ? [i] : []));
+  for (const task of new Set(input.items.map((item) => item.task)))
     accuracy[task] = Object.fromEntries(
-      states.flatMap((state) => {
-        const all = texts.get(state);
-        return all === undefined ? [] : [[state, rate(own.map((i) => items[i]!.isRight(all[i]!)))]];
+      states.map((state) => {
+        const own = (runs.get(state) ?? []).filter(({ item }) => item.task === task);
+        return [state, rate(own.map(({ item, completion }) => item.isRight(completion)))];
       }),
     );
-  }
-  return {
-    accuracy,
-    kl: await costKl(input, cases, runs, patches, states, options),
-    samples: samplesOf(items, texts, options.tags),
-    draftAcceptance: acceptance,
-  };
+  return { accuracy, kl: await costKl(input.target.model, runs, p, env), samples: samplesOf(input, runs) };
 }
 
-/** Patches of every patched state, a list a case. */
-type StatePatches = ReadonlyMap<PatchedState, readonly Patch[]>;
+/** Every item in every state: the completions that are known, and the patches of the others. */
+async function statesOf(
+  input: CapabilityInput,
+  states: readonly CostState[],
+  p: CapabilityParams,
+  env: ExperimentEnv,
+): Promise<Runs> {
+  const { items, clean } = input;
+  const cases = items.map((item) => item.case);
+  const runs: Runs = new Map();
+  const patches = await patchesOf(input, cases, env);
+  for (const state of ORDER.filter((s) => states.includes(s))) {
+    const { run, patched } = STATES[state];
+    const made = patched ? await patches[state as PatchedState]() : undefined;
+    const said =
+      state === 'clean' && clean
+        ? await completeState(clean, cases, 'none', endRules(clean, { ...p, signal: env.signal }))
+        : cases.map((c) => c.unpatched[run]);
+    runs.set(
+      state,
+      items.map((item, i) => ({ item, patch: made?.[i], completion: said[i].text })),
+    );
+  }
+  return runs;
+}
 
-async function statePatches(
+type PatchedState = 'bad_native' | 'bad_mapped' | 'bad_random' | 'safe_mapped' | 'full_replacement';
+
+/** How each patched state is made. */
+async function patchesOf(
   { source, target, map }: CapabilityInput,
-  cases: readonly ContrastCase[],
-  states: readonly PatchedState[],
-  { rng, signal }: CapabilityOptions,
-): Promise<StatePatches> {
-  const widths = { source: source.model.config.dModel, target: target.model.config.dModel };
-  const d = widths.target;
+  cases: readonly Case[],
+  { rng, signal }: ExperimentEnv,
+): Promise<Record<PatchedState, () => Patch[] | Promise<Patch[]>>> {
   const native = await targetSpans(target, cases, signal);
-  const mapped = await mapSpans(map, await sourceSpans(source, cases, signal), cases, widths);
-  const atSpan = (state: 'bad' | 'safe', make: (i: number, n: number) => Float32Array): Patch[] =>
-    cases.map((c, i) => {
-      const positions = spanPositions(c, state);
-      return { block: target.block, positions, values: make(i, positions.length) };
-    });
-  const safeOf = (spans: StateSpans) => (i: number, n: number) => alignRows(spans.safe[i]!, n, d);
-  const make: Record<PatchedState, () => Promise<Patch[]> | Patch[]> = {
-    bad_native: () => atSpan('bad', safeOf(native)),
-    bad_mapped: () => atSpan('bad', safeOf(mapped)),
-    bad_random: () =>
-      atSpan('bad', (i, n) =>
-        randomLike(safeOf(native)(i, n), d, rng.fork(`capability/random/prompt ${cases[i]!.id}`)),
-      ),
-    safe_mapped: () => atSpan('safe', safeOf(mapped)),
-    full_replacement: () => fullReplacement(source, target, map, cases, signal),
+  const mapped = await mapSpans(map, await sourceSpans(source, cases, signal));
+  const { block } = target;
+  const put = (state: 'bad' | 'safe', values: (c: Case) => Float32Array): Patch[] =>
+    cases.map((c) => ({ block, positions: c.states[state].positions, values: values(c) }));
+  const safe = (from: Spans, state: 'bad' | 'safe') => (c: Case) => from.onto(c, state, 'safe');
+  const stream = (c: Case) => rng.fork(`capability/random/prompt ${c.id}`);
+  return {
+    bad_native: () => put('bad', safe(native, 'bad')),
+    bad_mapped: () => put('bad', safe(mapped, 'bad')),
+    bad_random: () => put('bad', (c) => randomLike(native.onto(c, 'bad', 'safe'), native.width, stream(c))),
+    safe_mapped: () => put('safe', safe(mapped, 'safe')),
+    full_replacement: () => fullReplacement({ source, target, map }, cases, signal),
   };
-  const out = new Map<PatchedState, readonly Patch[]>();
-  for (const state of states) out.set(state, await make[state]());
-  return out;
 }
 
 /** Every position of the safe prompt but the first, set to the mapped activation of the source. */
 async function fullReplacement(
-  source: BlockOf,
-  target: BlockOf,
-  map: MapFn,
-  cases: readonly ContrastCase[],
+  { source, target, map }: Pick<CapabilityInput, 'source' | 'target' | 'map'>,
+  cases: readonly Case[],
   signal: AbortSignal | undefined,
 ): Promise<Patch[]> {
-  const widths = { source: source.model.config.dModel, target: target.model.config.dModel };
-  const positions = cases.map((c) => Array.from({ length: c.safe.ids.length - 1 }, (_, k) => k + 1));
-  const rows = cases.map((c, i) => sourceRow(source.model, c.safe, positions[i]!));
-  const given = await captureResiduals(source.model.decoder, rows, [source.block], { signal });
-  const tokens = cases.map((c, i) => positions[i]!.map((p) => c.safe.ids[p]!));
+  const places = cases.map(({ states: { safe } }) => {
+    const positions = Array.from({ length: safe.ids.length - 1 }, (_, k) => k + 1);
+    return { positions, at: sourceRow(source.model, safe, positions), tokens: safe.ids.slice(1) };
+  });
+  const given = await captureResiduals(
+    source.model.decoder,
+    places.map(({ at }) => at),
+    [source.block],
+    { signal },
+  );
   const mapped = await mapRows(
     map,
-    given.map((r) => r[0]!),
-    tokens,
-    widths,
+    places.map(({ tokens }, i) => ({ rows: given[i][0], tokens })),
   );
-  return cases.map((_, i) => ({ block: target.block, positions: positions[i]!, values: mapped[i]! }));
+  return places.map(({ positions }, i) => ({ block: target.block, positions, values: mapped[i] }));
 }
 
+/** Complete every patched run, by drafts. */
 async function completePatched(
-  { target }: CapabilityInput,
-  cases: readonly ContrastCase[],
-  runs: StateRuns,
-  patches: StatePatches,
-  texts: Map<CostState, readonly string[]>,
-  options: CapabilityOptions,
-): Promise<number> {
-  const places = [...patches].flatMap(([state, list]) => list.map((patch, i) => ({ state, i, patch })));
-  if (places.length === 0) return 1;
-  const ends = new Map([...patches.keys()].map((state) => [state, cases.map(() => '')]));
-  const stats = await runDrafted(
-    target.model.decoder,
-    places.map(({ state, i, patch }) => ({
-      ids: cases[i]![PATCHED[state]].ids,
-      drafts: draftsOf(runs, PATCHED[state], i).list,
-      from: patch.positions[0]!,
-    })),
-    [target.block],
-    (row): PatchedRun[] => {
-      const { state, i, patch } = places[row]!;
-      const { of } = draftsOf(runs, PATCHED[state], i);
-      return [{ arm: state, ...patch, draft: (state === 'bad_random' ? of.none : of.safe) ?? 0 }];
-    },
-    (row, _block, _k, outcome) => {
-      const { state, i } = places[row]!;
-      ends.get(state)![i] = completionText(target.model.tokenizer, outcome.ids);
-    },
-    {
-      ...endRules(target.model, options),
-      stage: options.tags.stage,
-      batch: options.batch,
-      progress: options.progress,
-    },
+  model: LanguageModel,
+  runs: Runs,
+  p: CapabilityParams,
+  { progress, signal }: ExperimentEnv,
+): Promise<void> {
+  const patched = [...runs].flatMap(([state, list]) =>
+    list.flatMap((run) => {
+      if (run.patch === undefined) return [];
+      const direction = STATES[state].run as 'bad' | 'safe';
+      return [{ state, run, patch: run.patch, direction, drafts: draftsOf(run.item.case, direction) }];
+    }),
   );
-  for (const [state, list] of ends) texts.set(state, list);
-  return draftAcceptance(stats);
+  if (patched.length === 0) return;
+  const ended = runDrafted(
+    model.decoder,
+    {
+      rows: patched.map(({ run, patch, direction, drafts }) => ({
+        ids: run.item.case.states[direction].ids,
+        drafts: drafts.list,
+        from: patch.positions[0],
+      })),
+      blocks: [patched[0].patch.block],
+      runsOf: (row): PatchedRun[] => {
+        const { state, patch, drafts } = patched[row];
+        return [{ arm: state, ...patch, draft: state === 'bad_random' ? drafts.of.none : drafts.of.safe }];
+      },
+    },
+    { ...endRules(model, { ...p, signal }), stage: 'capabilities', progress },
+  );
+  for await (const { row, outcome } of ended)
+    patched[row].run.completion = completionText(model.tokenizer, outcome.ids);
 }
 
 /** Items whose reference logits are held at once. */
 const KL_BATCH = 16;
 
 async function costKl(
-  { target }: CapabilityInput,
-  cases: readonly ContrastCase[],
-  runs: StateRuns,
-  patches: StatePatches,
-  states: readonly CostState[],
-  options: CapabilityOptions,
+  model: LanguageModel,
+  runs: Runs,
+  { bootstrap }: CapabilityParams,
+  { rng, signal }: ExperimentEnv,
 ): Promise<CapabilityResult['kl']> {
-  const values = new Map<CostState, number[]>();
+  const compared = [...runs].filter(([state]) => state !== 'clean');
+  const values = new Map(compared.map(([state]): [CostState, number[]] => [state, []]));
+  const cases = (compared[0]?.[1] ?? []).map(({ item }) => item.case);
   for (let at = 0; at < cases.length; at += KL_BATCH) {
-    throwIfAborted(options.signal, 'capabilities');
-    const members = cases.slice(at, at + KL_BATCH).map((_, j) => at + j);
-    const answers = members.map((i) => runs.safe![i]!.ids);
-    const reference = await answerLogits(
-      target.model,
-      members.map((i) => cases[i]!.safe.ids),
-      answers,
-      [],
-    );
-    for (const state of states) {
-      if (state === 'clean') continue;
-      const plan = members.map((i) => patches.get(state as PatchedState)?.[i]);
-      const prompt = state in PATCHED ? PATCHED[state as PatchedState] : PLAIN[state as keyof typeof PLAIN];
-      const logits = await answerLogits(
-        target.model,
-        members.map((i) => cases[i]![prompt].ids),
-        answers,
-        plan,
-      );
-      const all = values.get(state) ?? [];
-      values.set(state, all);
-      reference.forEach((rows, j) => {
-        const sum = rows.reduce((total, p, k) => total + klDivergence(p, logits[j]![k]!), 0);
-        all.push(sum / rows.length);
+    throwIfAborted(signal, 'capabilities');
+    const members = cases.slice(at, at + KL_BATCH);
+    const rows = (state: 'none' | 'safe' | 'bad') =>
+      members.map((c) => ({ prompt: c.states[state].ids, answer: c.unpatched.safe.ids }));
+    const reference = await answerLogits(model, rows('safe'), []);
+    for (const [state, list] of compared) {
+      const plan = list.slice(at, at + KL_BATCH).map(({ patch }) => patch);
+      const logits = await answerLogits(model, rows(STATES[state].run), plan);
+      reference.forEach((of, j) => {
+        const sum = of.reduce((total, p, k) => total + klDivergence(p, logits[j][k]), 0);
+        values.get(state)?.push(sum / of.length);
       });
     }
   }
   return Object.fromEntries(
     [...values].map(([state, list]) => [
       state,
-      bootstrapMean(list, options.rng.fork(`cost kl/${state}`), { resamples: options.bootstrap ?? 10_000 }),
+      bootstrapMean(list, rng.fork(`cost kl/${state}`), { resamples: bootstrap }),
     ]),
   );
 }
 
-/** Logits that choose every token of the answers and the end behind them, under a plan of patches: [row][token] → [V]. */
+/** Logits that choose every token of the answers and the end after them, under a plan of patches: [row][token] → [V]. */
 async function answerLogits(
   { decoder }: LanguageModel,
-  prompts: readonly (readonly number[])[],
-  answers: readonly (readonly number[])[],
+  rows: readonly { readonly prompt: readonly number[]; readonly answer: readonly number[] }[],
   plan: readonly (Patch | undefined)[],
 ): Promise<Float32Array[][]> {
   const hooks = new HookTable(patchHooks(plan, decoder), decoder.nLayers);
-  const { tensor } = await decoder.run(
-    decoder.embed(
-      prompts.map((ids, j) => [...ids, ...answers[j]!]),
-      { hooks },
-    ),
-    { hooks },
-  );
-  const columns = tensor.shape[1] as number;
-  const at = prompts.flatMap((ids, j) =>
-    Array.from({ length: answers[j]!.length + 1 }, (_, k) => j * columns + ids.length - 1 + k),
+  const sequences = rows.map(({ prompt, answer }) => [...prompt, ...answer]);
+  const { tensor } = await decoder.run(decoder.embed(sequences, { hooks }), { hooks });
+  const columns = tensor.shape[1];
+  const at = rows.flatMap(({ prompt, answer }, j) =>
+    Array.from({ length: answer.length + 1 }, (_, k) => j * columns + prompt.length - 1 + k),
   );
   const flat: Float32Array[] = [];
   for await (const row of logitRows(decoder, tensor.data, at)) flat.push(row.slice());
   let from = 0;
-  return answers.map((answer) => {
+  return rows.map(({ answer }) => {
     from += answer.length + 1;
     return flat.slice(from - answer.length - 1, from);
   });
 }
 
-function samplesOf(
-  items: readonly CapabilityItem[],
-  texts: ReadonlyMap<CostState, readonly string[]>,
-  tags: SampleTags,
-): Sample[] {
-  return [...texts].flatMap(([state, list]) =>
-    list.map((completion, i): Sample => {
-      const { prompt, task, isRight } = items[i]!;
-      const run =
-        state in PATCHED
-          ? PATCHED[state as PatchedState]
-          : state === 'clean'
-            ? 'none'
-            : PLAIN[state as keyof typeof PLAIN];
+function samplesOf({ behaviour }: CapabilityInput, runs: Runs): Sample[] {
+  return [...runs].flatMap(([state, list]) =>
+    list.map(({ item: { case: c, task, isRight }, completion }): Sample => {
+      const { run } = STATES[state];
       return {
-        id: `${tags.behaviour}/${tags.stage}/${task}/${state}/${prompt.id}`,
-        stage: tags.stage,
-        behaviour: tags.behaviour,
-        side: tags.side,
-        prompt_id: prompt.id,
-        prompt: prompt[run].prompt,
+        id: `${behaviour}/capabilities/${task}/${state}/${c.id}`,
+        stage: 'capabilities',
+        behaviour,
+        prompt_id: c.id,
+        prompt: c.states[run].prompt,
         trigger: run === 'none' ? 'untagged' : run,
         arm: state,
         completion,

@@ -54,8 +54,6 @@ export interface DraftStats {
 export interface PlacedRun {
   /** Index in the batch of rows. */
   readonly row: number;
-  /** Index among the row's runs. */
-  readonly k: number;
   readonly run: PatchedRun;
 }
 
@@ -107,7 +105,7 @@ export class Branches {
     const cache = before.select(sequences.map((s) => s.row));
     const residual = decoder.embed(
       sequences.map(({ row, draft, fed }) => {
-        const { ids, from } = rows[row]!;
+        const { ids, from } = rows[row];
         return [...ids.slice(from), ...draft.ids.slice(0, fed)];
       }),
     );
@@ -137,7 +135,7 @@ export class Branches {
 
   /** Run the unpatched sequences up to and including `block`. */
   async advance(block: number): Promise<void> {
-    this.#cache.rewind(this.#sequences.map((s) => this.#rows[s.row]!.from));
+    this.#cache.rewind(this.#sequences.map((s) => this.#rows[s.row].from));
     this.#residual = await this.#decoder.run(this.#residual, {
       from: this.#next,
       to: block + 1,
@@ -175,8 +173,8 @@ export class Branches {
     );
     const out = await this.#decoder.run({ tensor, counts }, { from: block + 1, cache });
     const checks = runs.map(({ row, run }, i): Check => {
-      const { draft, fed } = chosen[i]!;
-      const { ids, from } = this.#rows[row]!;
+      const { draft, fed } = chosen[i];
+      const { ids, from } = this.#rows[row];
       const steps = Math.min(draft.ids.length + 1, this.#options.maxNewTokens);
       const probed = run.probe !== undefined && beginsWith(draft.ids.slice(0, fed), run.probe.prefix);
       return {
@@ -197,14 +195,14 @@ export class Branches {
     const verdicts = await verify(decoder, out.tensor, checks);
 
     const lives = verdicts.map(({ accepted, next, gap }, i): Live => {
-      const { draft } = chosen[i]!;
+      const { draft } = chosen[i];
       stats.offeredTokens += draft.ids.length;
       stats.acceptedTokens += accepted;
       const live: Live = {
         ids: draft.ids.slice(0, accepted),
         gap,
         finish: undefined,
-        known: this.#known[runs[i]!.row]!,
+        known: this.#known[runs[i].row],
         trail: [],
       };
       extend(live, next, this.#options);
@@ -212,45 +210,45 @@ export class Branches {
     });
     const open = lives
       .map((_, i) => i)
-      .filter((i) => lives[i]!.finish === undefined && lives[i]!.gap >= NEAR_TIE);
+      .filter((i) => lives[i].finish === undefined && lives[i].gap >= NEAR_TIE);
     // Draft tokens whose unpatched keys and values are at hand; what was accepted behind them is offered again.
-    const covered = verdicts.map(({ accepted }, i) => Math.min(accepted, chosen[i]!.kept.tokens));
+    const covered = verdicts.map(({ accepted }, i) => Math.min(accepted, chosen[i].kept.tokens));
     if (open.length > 0) {
-      for (const i of open) lives[i]!.ids.length = covered[i]! + 1;
+      for (const i of open) lives[i].ids.length = covered[i] + 1;
       const full = this.#cache.select(
-        open.map((i) => chosen[i]!.kept.sequence),
+        open.map((i) => chosen[i].kept.sequence),
         0,
         block + 1,
       );
-      full.rewind(open.map((i) => this.#rows[runs[i]!.row]!.ids.length + covered[i]!));
+      full.rewind(open.map((i) => this.#rows[runs[i].row].ids.length + covered[i]));
       full.take(cache, open, block + 1, decoder.nLayers);
       await decodeOn(
         decoder,
         full,
-        open.map((i) => lives[i]!),
+        open.map((i) => lives[i]),
         this.#options,
         block,
       );
       full.release();
     }
     cache.release();
-    const ties = lives.map((_, i) => i).filter((i) => lives[i]!.gap < NEAR_TIE);
+    const ties = lives.map((_, i) => i).filter((i) => lives[i].gap < NEAR_TIE);
     const anew = await this.#anew(
-      ties.map((i) => runs[i]!),
+      ties.map((i) => runs[i]),
       block,
     );
     return lives.map((live, i): PatchedOutcome => {
-      const { row, run } = runs[i]!;
-      const { draft } = chosen[i]!;
+      const { row, run } = runs[i];
+      const { draft } = chosen[i];
       const tie = ties.indexOf(i);
-      const end: Draft = tie < 0 ? { ids: live.ids, finish: live.finish! } : anew[tie]!;
-      if (tie < 0) this.#learn(chosen[i]!, end, open.includes(i) ? covered[i]! : end.ids.length, live.trail);
+      const end: Draft = tie < 0 ? { ids: live.ids, finish: live.finish! } : anew[tie];
+      if (tie < 0) this.#learn(chosen[i], end, open.includes(i) ? covered[i] : end.ids.length, live.trail);
       const how = tie >= 0 ? 'anew' : sameDraft(end, draft) ? 'draft' : 'continued';
       stats.runs++;
       stats[how === 'draft' ? 'accepted' : how]++;
-      this.#last[row]!.set(run.arm, end);
-      remember(this.#known[row]!, end);
-      const probe = verdicts[i]!.probe;
+      this.#last[row].set(run.arm, end);
+      remember(this.#known[row], end);
+      const probe = verdicts[i].probe;
       return { ...end, how, probe };
     });
   }
@@ -263,8 +261,8 @@ export class Branches {
         ? own
         : own.filter(({ draft, fed }) => beginsWith(draft.ids.slice(0, fed), run.probe!.prefix));
     const candidates = fits.length > 0 ? fits : own;
-    const last = this.#last[row]!.get(run.arm) ?? this.#rows[row]!.drafts[run.draft ?? 0];
-    let best = candidates[0]!;
+    const last = this.#last[row].get(run.arm) ?? this.#rows[row].drafts[run.draft ?? 0];
+    let best = candidates[0];
     for (const candidate of candidates)
       if (last !== undefined && commonPrefix(candidate.draft, last) > commonPrefix(best.draft, last))
         best = candidate;
@@ -274,7 +272,7 @@ export class Branches {
   /** The sequences of a row's given drafts. */
   #given(row: number): readonly Sequence[] {
     const first = this.#sequences.findIndex((s) => s.row === row);
-    return this.#sequences.slice(first, first + this.#rows[row]!.drafts.length);
+    return this.#sequences.slice(first, first + this.#rows[row].drafts.length);
   }
 
   /** Unpatched residual stream of a sequence after the block just passed, [columns, D]. */
@@ -283,7 +281,7 @@ export class Branches {
     if (given < 0) return this.#learnt.use(sequence);
     const [, wide, d] = this.#residual.tensor.shape as [number, number, number];
     const start = given * wide * d;
-    return this.#residual.tensor.data.subarray(start, start + this.#residual.counts[given]! * d);
+    return this.#residual.tensor.data.subarray(start, start + this.#residual.counts[given] * d);
   }
 
   /**
@@ -293,7 +291,7 @@ export class Branches {
   #learn(chosen: Chosen, end: Draft, tokens: number, trail: readonly Float32Array[]): void {
     const { row, kept } = chosen;
     if (this.#given(row).some(({ draft }) => sameDraft(draft, end)) || sameDraft(chosen.draft, end)) return;
-    const { ids, from } = this.#rows[row]!;
+    const { ids, from } = this.#rows[row];
     const d = this.#decoder.config.dModel;
     const fed = fedTokens(end, this.#options.maxNewTokens);
     const residual = new Float32Array((ids.length - from + fed) * d);
@@ -316,20 +314,20 @@ export class Branches {
     const data = new Float32Array(runs.length * columns * d);
     runs.forEach(({ row, run }, i) => {
       checkPatch({ ...run, block }, this.#decoder, `patch of arm ${run.arm}`);
-      const { from } = this.#rows[row]!;
+      const { from } = this.#rows[row];
       if (run.positions.some((p) => p < from))
         throw new CrosspatchError(
           `drafts: arm ${run.arm} patches position ${Math.min(...run.positions)}, the row says from ${from}`,
         );
-      const here = data.subarray(i * columns * d, (i * columns + counts[i]!) * d);
-      here.set(chosen[i]!.unpatched);
-      writePatch(run, here, d, from, counts[i]!);
+      const here = data.subarray(i * columns * d, (i * columns + counts[i]) * d);
+      here.set(chosen[i].unpatched);
+      writePatch(run, here, d, from, counts[i]);
     });
     return { tensor: { dtype: 'f32', shape: [runs.length, columns, d], data }, counts };
   }
 
   #anew(runs: readonly PlacedRun[], block: number): Promise<readonly Draft[]> {
-    const prompts = runs.map(({ row }) => this.#rows[row]!.ids);
+    const prompts = runs.map(({ row }) => this.#rows[row].ids);
     return decodePatched(
       this.#decoder,
       prompts,

@@ -32,16 +32,16 @@ export async function decodePatched(
     finish: 'length',
     gap: Number.POSITIVE_INFINITY,
   }));
-  const order = prompts.map((_, i) => i).sort((a, b) => prompts[a]!.length - prompts[b]!.length || a - b);
+  const order = prompts.map((_, i) => i).sort((a, b) => prompts[a].length - prompts[b].length || a - b);
   for (let at = 0; at < order.length; at += batch) {
     const rows = order.slice(at, at + batch);
     const options = { maxNewTokens, stopTokens, hooks, rows, signal };
     for await (const step of decodeSteps(
       decoder,
-      rows.map((i) => prompts[i]!),
+      rows.map((i) => prompts[i]),
       options,
     )) {
-      const row = out[rows[step.row]!]!;
+      const row = out[rows[step.row]];
       row.gap = Math.min(row.gap, step.gap);
       if (step.finish === 'stop') row.finish = 'stop';
       else row.ids.push(step.id);
@@ -81,15 +81,15 @@ export async function decodeOn(
   while (live.length > 0) {
     throwIfAborted(rules.signal, 'decoding');
     const whole = live.map((row) => guess(row, rules.maxNewTokens));
-    const guessed = live.flatMap((_, b) => (whole[b]!.length > 0 ? [b] : []));
+    const guessed = live.flatMap((_, b) => (whole[b].length > 0 ? [b] : []));
     if (guessed.length > 0 && guessed.length < live.length) {
       // Rows without a guess would be padded to the longest one: a pass apart, then back among the others.
       const apart = cache.select(guessed);
       await step(
         decoder,
         apart,
-        guessed.map((b) => live[b]!),
-        guessed.map((b) => whole[b]!),
+        guessed.map((b) => live[b]),
+        guessed.map((b) => whole[b]),
         rules,
         watched,
       );
@@ -102,7 +102,7 @@ export async function decodeOn(
     }
     const kept = live.flatMap(({ finish }, b) => (finish === undefined ? [b] : []));
     if (kept.length > 0 && kept.length < live.length) cache.keep(kept);
-    live = kept.map((b) => live[b]!);
+    live = kept.map((b) => live[b]);
   }
 }
 
@@ -116,7 +116,7 @@ async function step(
   watched: number,
 ): Promise<void> {
   const before = cache.lengths.slice();
-  const tokens = live.map((row, b) => [row.ids.at(-1)!, ...guesses[b]!]);
+  const tokens = live.map((row, b) => [row.ids.at(-1)!, ...guesses[b]]);
   let passed: Float32Array | undefined;
   const watch = reading(({ data }) => void (passed = data));
   const hooks = new HookTable([[hookName({ site: 'resid_post', layer: watched }), watch]], decoder.nLayers);
@@ -128,14 +128,14 @@ async function step(
     guesses.map((expected) => ({ column: 0, expected, steps: expected.length + 1 })),
   );
   verdicts.forEach(({ accepted, next, gap }, b) => {
-    const row = live[b]!;
+    const row = live[b];
     row.gap = Math.min(row.gap, gap);
-    row.ids.push(...guesses[b]!.slice(0, accepted));
+    row.ids.push(...guesses[b].slice(0, accepted));
     for (let t = b * columns; t <= b * columns + accepted; t++)
       row.trail.push(passed!.slice(t * d, (t + 1) * d));
     extend(row, next, rules);
   });
-  cache.rewind(before.map((n, b) => n + 1 + verdicts[b]!.accepted));
+  cache.rewind(before.map((n, b) => n + 1 + verdicts[b].accepted));
 }
 
 /** Take the next greedy token, or end the row. */
@@ -164,7 +164,7 @@ function lookUp({ ids, known }: Live, room: number, maxNewTokens: number): reado
   const [last, former] = [ids.at(-1), ids.at(-2)];
   if (most < 1 || former === undefined) return [];
   for (let k = known.length - 1; k >= 0; k--) {
-    const seen = known[k]!.ids;
+    const seen = known[k].ids;
     for (let i = seen.length - 2; i > 0; i--)
       if (seen[i] === last && seen[i - 1] === former) return seen.slice(i + 1, i + 1 + most);
   }

@@ -88,7 +88,7 @@ export class LearntDrafts {
     );
     cache.release();
     learnt.forEach((s, i) => {
-      s.residual.set(tensor.data.subarray(i * columns * d, (i * columns + counts[i]!) * d));
+      s.residual.set(tensor.data.subarray(i * columns * d, (i * columns + counts[i]) * d));
     });
   }
 }

@@ -64,9 +64,10 @@ describe('what verified drafts compute', () => {
   it('blocks up to the patched one run once for all blocks that are patched; behind it only the suffix and its draft', async () => {
     const { rows, blocks, runsOf, rules } = await selfPatched(5);
     const outcomes: string[] = [];
-    const passes = await passesOf(() =>
-      runDrafted(decoder, rows, blocks, runsOf, (_r, _b, _k, { how }) => outcomes.push(how), rules),
-    );
+    const passes = await passesOf(async () => {
+      for await (const { outcome } of runDrafted(decoder, { rows, blocks, runsOf }, rules))
+        outcomes.push(outcome.how);
+    });
     expect(new Set(outcomes)).toEqual(new Set(['draft']));
 
     const before = rows.reduce((sum, row) => sum + row.from, 0);
@@ -98,9 +99,9 @@ describe('what verified drafts compute', () => {
 
   it('rows side by side never exceed the batch, however many prompts there are: kept residuals are bounded', async () => {
     const { rows, blocks, runsOf, rules } = await selfPatched(23);
-    const passes = await passesOf(() =>
-      runDrafted(decoder, rows, blocks, runsOf, () => {}, { ...rules, batch: 4 }),
-    );
+    const passes = await passesOf(async () => {
+      for await (const _ of runDrafted(decoder, { rows, blocks, runsOf }, { ...rules, batch: 4 }));
+    });
     expect(Math.max(...passes.map((p) => p.rows))).toBe(4);
     const columns = Math.max(...rows.map((r) => r.ids.length)) + rules.maxNewTokens;
     expect(Math.max(...passes.map((p) => p.tokens))).toBeLessThanOrEqual(4 * columns);

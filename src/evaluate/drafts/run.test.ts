@@ -10,6 +10,7 @@ import {
   type Draft,
   type DraftRow,
   draftAcceptance,
+  noStats,
   type PatchedOutcome,
   type PatchedRun,
   runDrafted,
@@ -59,17 +60,10 @@ describe.each(['llama', 'gemma3_text', 'qwen3'])('verified drafts on a random %s
       });
     };
     const outcomes = new Map<string, PatchedOutcome>();
-    const stats = await runDrafted(
-      decoder,
-      rows,
-      blocks,
-      runsOf,
-      (row, block, k, o) => outcomes.set(`${row}/${block}/${k}`, o),
-      {
-        ...rules,
-        batch: 7,
-      },
-    );
+    const stats = noStats();
+    const ended = runDrafted(decoder, { rows, blocks, runsOf }, { ...rules, batch: 7, stats });
+    for await (const { row, block, run, outcome } of ended)
+      outcomes.set(`${row}/${block}/${run.arm.split(' ')[1]}`, outcome);
     expect(outcomes.size).toBe(9 * decoder.nLayers * 3);
     expect(stats.runs).toBe(outcomes.size);
     expect(stats.accepted + stats.continued + stats.anew).toBe(stats.runs);
@@ -112,21 +106,16 @@ describe.each(['llama', 'gemma3_text', 'qwen3'])('verified drafts on a random %s
     const rows = prompts.map((ids, i): DraftRow => ({ ids, drafts: [own[i]], from: 2 }));
     // More ends a row than are kept, each come to twice in a block: all runs of a wave side by side, the second time last.
     const ends = 6;
-    const patchOf = (row: number, k: number): PatchedRun => {
+    const patchOf = (row: number, k: number): PatchedRun & { readonly k: number } => {
       const noise = new Rng(100 * row + (k % ends));
       const values = Float32Array.from({ length: decoder.config.dModel }, () => 4 * noise.normal());
-      return { arm: `noise ${k % ends}`, positions: [3], values };
+      return { k, arm: `noise ${k % ends}`, positions: [3], values };
     };
     const blocks = [0, 1, 2];
     const outcomes = new Map<string, PatchedOutcome>();
-    await runDrafted(
-      decoder,
-      rows,
-      blocks,
-      (row) => Array.from({ length: 2 * ends }, (_, k) => patchOf(row, k)),
-      (row, block, k, o) => outcomes.set(`${row}/${block}/${k}`, o),
-      { ...rules, batch: 4 },
-    );
+    const runsOf = (row: number) => Array.from({ length: 2 * ends }, (_, k) => patchOf(row, k));
+    const ended = runDrafted(decoder, { rows, blocks, runsOf }, { ...rules, batch: 4 });
+    for await (const { row, block, run, outcome } of ended) outcomes.set(`${row}/${block}/${run.k}`, outcome);
     const keys = [...outcomes.keys()];
     const place = (key: string) => key.split('/').map(Number) as [number, number, number];
     const plain = await decodePatched(
@@ -154,15 +143,16 @@ describe.each(['llama', 'gemma3_text', 'qwen3'])('verified drafts on a random %s
     const rules = { maxNewTokens: 3, stopTokens: [] };
     const drafts = await decodePatched(decoder, [prompt], [], rules);
     const values = new Float32Array(decoder.config.dModel).fill(Number.NaN);
-    const run = runDrafted(
+    const ended = runDrafted(
       decoder,
-      [{ ids: prompt, drafts, from: 3 }],
-      [0],
-      () => [{ arm: 'a', positions: [3], values }],
-      () => {},
+      {
+        rows: [{ ids: prompt, drafts, from: 3 }],
+        blocks: [0],
+        runsOf: () => [{ arm: 'a', positions: [3], values }],
+      },
       rules,
     );
-    await expect(run).rejects.toThrow('run 0: no logit is a number at new token 1');
+    await expect(ended.next()).rejects.toThrow('run 0: no logit is a number at new token 1');
   });
 
   it('the probe is the difference of the logits that a plain pass gives', async () => {
@@ -176,14 +166,9 @@ describe.each(['llama', 'gemma3_text', 'qwen3'])('verified drafts on a random %s
       { arm: 'a', positions: [3], values, probe: { prefix, up: 5, down: 17 } },
     ];
     let probe = Number.NaN;
-    await runDrafted(
-      decoder,
-      [{ ids: prompt, drafts: [own], from: 2 }],
-      [block],
-      runsOf,
-      (_r, _b, _k, o) => (probe = o.probe!),
-      rules,
-    );
+    const rows = [{ ids: prompt, drafts: [own], from: 2 }];
+    for await (const { outcome } of runDrafted(decoder, { rows, blocks: [block], runsOf }, rules))
+      probe = outcome.probe!;
 
     const ids = [...prompt, ...prefix];
     const first = await decoder.run(decoder.embed([ids]), { to: block + 1 });

@@ -32,6 +32,8 @@ export type { Draft, Probe } from './verify.ts';
 
 /** Options of {@link runDrafted}. */
 export interface DraftOptions extends EndRules {
+  /** Counts up while runs end. */
+  readonly stats?: DraftStats;
   /** Most patched rows side by side. Defaults to what fits {@link CACHE_BYTES}, at most 128. */
   readonly batch?: number;
   readonly progress?: ProgressSink;
@@ -39,30 +41,38 @@ export interface DraftOptions extends EndRules {
   readonly stage?: string;
 }
 
+/** One patched run that has ended. */
+export interface EndedRun<R extends PatchedRun> {
+  /** Index of the row. */
+  readonly row: number;
+  readonly block: number;
+  readonly run: R;
+  readonly outcome: PatchedOutcome;
+}
+
+/** Nothing counted yet. */
+export function noStats(): DraftStats {
+  return { runs: 0, accepted: 0, continued: 0, anew: 0, offeredTokens: 0, acceptedTokens: 0 };
+}
+
 /** Bytes the keys and values of one batch of patched rows may take; those of their drafts twice that. */
 export const CACHE_BYTES = 1 << 28;
 
-/**
- * Every patched run of every row at every block, exactly as hooked generation would end. `runsOf(row, block)` makes a row's runs
- * (so that patches need not all be held at once); `take(row, block, k, outcome)` receives the outcome of its k-th.
- */
-export async function runDrafted(
+/** The patched runs wanted: of every row, after every block. */
+export interface DraftPlan<R extends PatchedRun, Row> {
+  readonly rows: readonly Row[];
+  readonly blocks: readonly number[];
+  /** A row's runs at a block, made when their turn comes: patches need not all be held at once. */
+  runsOf(row: number, block: number): readonly R[];
+}
+
+/** Every patched run of every row at every block, exactly as hooked generation would end. */
+export async function* runDrafted<R extends PatchedRun>(
   decoder: Decoder,
-  rows: readonly DraftRow[],
-  blocks: readonly number[],
-  runsOf: (row: number, block: number) => readonly PatchedRun[],
-  take: (row: number, block: number, k: number, outcome: PatchedOutcome) => void,
+  { rows, blocks, runsOf }: DraftPlan<R, DraftRow>,
   options: DraftOptions,
-): Promise<DraftStats> {
-  const { progress = silent, stage = 'drafts' } = options;
-  const stats: DraftStats = {
-    runs: 0,
-    accepted: 0,
-    continued: 0,
-    anew: 0,
-    offeredTokens: 0,
-    acceptedTokens: 0,
-  };
+): AsyncGenerator<EndedRun<R>, void, undefined> {
+  const { progress = silent, stage = 'drafts', stats = noStats() } = options;
   const batch = options.batch ?? fittingBatch(decoder, rows, options.maxNewTokens);
   const sorted = [...new Set(blocks)].sort((a, b) => a - b);
   const groups = groupsOf(rows, batch);
@@ -71,7 +81,7 @@ export async function runDrafted(
   for (const members of groups) {
     const base = await Branches.start(
       decoder,
-      members.map((i) => rows[i]!),
+      members.map((i) => rows[i]),
       options,
     );
     for (const block of sorted) {
@@ -81,28 +91,23 @@ export async function runDrafted(
         throwIfAborted(options.signal, stage);
         const part = runs.slice(from, from + batch);
         const outcomes = await base.branch(part, stats);
-        outcomes.forEach((outcome, j) => {
-          take(members[part[j]!.row]!, block, part[j]!.k, outcome);
-        });
+        for (const [j, { row, run }] of part.entries())
+          yield { row: members[row], block, run, outcome: outcomes[j] };
       }
       progress({ stage, done: ++done, total, unit: 'blocks', figures: { runs: stats.runs } });
     }
   }
-  return stats;
 }
 
-/**
- * Only the probes of patched runs, nothing decided or decoded: `take(row, block, k, value)` receives the logit difference of the
- * k-th run. Every run needs a probe; rows need no drafts.
- */
-export async function runProbes(
+/** A run whose probe alone is wanted. */
+export type ProbedRun = PatchedRun & { readonly probe: Probe };
+
+/** Only the probes of patched runs, the logit differences: nothing is decided or decoded. Rows need no drafts. */
+export async function* runProbes<R extends ProbedRun>(
   decoder: Decoder,
-  rows: readonly Omit<DraftRow, 'drafts'>[],
-  blocks: readonly number[],
-  runsOf: (row: number, block: number) => readonly (PatchedRun & { readonly probe: Probe })[],
-  take: (row: number, block: number, k: number, value: number) => void,
-  options: Omit<DraftOptions, 'maxNewTokens' | 'stopTokens'> = {},
-): Promise<void> {
+  { rows, blocks, runsOf }: DraftPlan<R, Omit<DraftRow, 'drafts'>>,
+  options: Omit<DraftOptions, 'maxNewTokens' | 'stopTokens' | 'stats'> = {},
+): AsyncGenerator<{ row: number; block: number; run: R; value: number }, void, undefined> {
   const { progress = silent, stage = 'probes', batch = 128, signal } = options;
   const sorted = [...new Set(blocks)].sort((a, b) => a - b);
   const most = 32;
@@ -111,10 +116,10 @@ export async function runProbes(
   for (let at = 0; at < rows.length; at += most) {
     const members = rows.map((_, i) => i).slice(at, at + most);
     const drafted = members.map((i): DraftRow => {
-      const prefix = runsOf(i, sorted[0]!)[0]?.probe.prefix ?? [];
-      return { ...rows[i]!, drafts: [{ ids: prefix, finish: 'length' }] };
+      const prefix = runsOf(i, sorted[0])[0]?.probe.prefix ?? [];
+      return { ...rows[i], drafts: [{ ids: prefix, finish: 'length' }] };
     });
-    const maxNewTokens = 1 + Math.max(...drafted.map((row) => row.drafts[0]!.ids.length));
+    const maxNewTokens = 1 + Math.max(...drafted.map((row) => row.drafts[0].ids.length));
     const base = await Branches.start(decoder, drafted, { maxNewTokens, stopTokens: [], signal });
     for (const block of sorted) {
       await base.advance(block);
@@ -122,9 +127,9 @@ export async function runProbes(
       for (let from = 0; from < runs.length; from += batch) {
         throwIfAborted(signal, stage);
         const part = runs.slice(from, from + batch);
-        (await base.probe(part)).forEach((value, j) => {
-          take(members[part[j]!.row]!, block, part[j]!.k, value);
-        });
+        const values = await base.probe(part);
+        for (const [j, { row, run }] of part.entries())
+          yield { row: members[row], block, run, value: values[j] };
       }
       progress({ stage, done: ++done, total, unit: 'blocks' });
     }
@@ -137,13 +142,12 @@ export function draftAcceptance(stats: Pick<DraftStats, 'offeredTokens' | 'accep
 }
 
 /** First runs of all rows, then second runs, …: what one draw shows helps the next to guess. */
-function waves(runs: readonly (readonly PatchedRun[])[]): PlacedRun[] {
+function waves<R extends PatchedRun>(runs: readonly (readonly R[])[]): (PlacedRun & { readonly run: R })[] {
   const most = Math.max(0, ...runs.map((r) => r.length));
-  const out: PlacedRun[] = [];
+  const out: (PlacedRun & { readonly run: R })[] = [];
   for (let k = 0; k < most; k++)
     runs.forEach((own, row) => {
-      const run = own[k];
-      if (run !== undefined) out.push({ row, k, run });
+      if (k < own.length) out.push({ row, run: own[k] });
     });
   return out;
 }
@@ -153,7 +157,7 @@ function waves(runs: readonly (readonly PatchedRun[])[]): PlacedRun[] {
  * (what is decoded on shares the reading of the weights, so few large groups are best).
  */
 function groupsOf(rows: readonly DraftRow[], batch: number): number[][] {
-  const order = rows.map((_, i) => i).sort((a, b) => suffix(rows[a]!) - suffix(rows[b]!) || a - b);
+  const order = rows.map((_, i) => i).sort((a, b) => suffix(rows[a]) - suffix(rows[b]) || a - b);
   const drafts = Math.max(1, ...rows.map((r) => r.drafts.length));
   const most = Math.max(1, Math.min(batch, Math.floor((2 * batch) / drafts)));
   const size = Math.ceil(rows.length / Math.max(1, Math.ceil(rows.length / most)));

@@ -62,33 +62,33 @@ export async function verify(
   { data, shape }: Tensor<'f32'>,
   checks: readonly Check[],
 ): Promise<Verdict[]> {
-  const columns = shape[1] as number;
+  const columns = shape[1];
   const states = checks.map(
     (): State => ({ accepted: 0, next: undefined, gap: Number.POSITIVE_INFINITY, probe: undefined }),
   );
   const longest = Math.max(0, ...checks.map((c) => (c.probe === undefined ? c.steps : Math.max(1, c.steps))));
   for (let from = 0, wave = 1; from < longest; from += wave, wave *= 2) {
-    const open = states.filter(({ next }, row) => next === undefined && checks[row]!.steps > from).length;
+    const open = states.filter(({ next }, row) => next === undefined && checks[row].steps > from).length;
     wave = Math.max(wave, Math.floor(FEW / Math.max(1, open)));
     if (from === 0) await probeStates(decoder, data, columns, checks, states);
     const wanted: { row: number; step: number }[] = [];
     checks.forEach((check, row) => {
-      if (states[row]!.next !== undefined) return;
+      if (states[row].next !== undefined) return;
       for (let step = from; step < Math.min(check.steps, from + wave); step++) wanted.push({ row, step });
     });
     if (wanted.length === 0) break;
-    const at = wanted.map(({ row, step }) => row * columns + checks[row]!.column + step);
+    const at = wanted.map(({ row, step }) => row * columns + checks[row].column + step);
     let k = 0;
     for await (const choice of choices(decoder, data, at)) {
-      const { row, step } = wanted[k++]!;
-      const state = states[row]!;
+      const { row, step } = wanted[k++];
+      const state = states[row];
       if (state.next !== undefined) continue;
       if (Number.isNaN(choice.gap))
         throw new CrosspatchError(
           `drafts: run ${row}: no logit is a number at new token ${step + 1}; a patch or the weights hold NaN or infinity`,
         );
       state.gap = Math.min(state.gap, choice.gap);
-      if (choice.index === checks[row]!.expected[step]) state.accepted++;
+      if (choice.index === checks[row].expected[step]) state.accepted++;
       else state.next = choice.index;
     }
   }
@@ -103,14 +103,14 @@ export async function probeUnpatched(
 ): Promise<number[]> {
   const { batch = 32, signal } = options;
   const out: number[] = [];
-  const order = rows.map((_, i) => i).sort((a, b) => rows[a]!.ids.length - rows[b]!.ids.length || a - b);
+  const order = rows.map((_, i) => i).sort((a, b) => rows[a].ids.length - rows[b].ids.length || a - b);
   for (let at = 0; at < order.length; at += batch) {
-    const part = order.slice(at, at + batch).map((i) => rows[i]!);
+    const part = order.slice(at, at + batch).map((i) => rows[i]);
     const embedded = decoder.embed(part.map(({ ids, probe }) => [...ids, ...probe.prefix]));
     const { tensor } = await decoder.run(embedded, { signal });
     const checks = part.map(({ ids, probe }) => ({ column: ids.length - 1, expected: [], steps: 0, probe }));
     (await verify(decoder, tensor, checks)).forEach((verdict, j) => {
-      out[order[at + j]!] = verdict.probe!;
+      out[order[at + j]] = verdict.probe!;
     });
   }
   return out;
@@ -125,12 +125,12 @@ async function probeStates(
   states: readonly State[],
 ): Promise<void> {
   const rows = checks.flatMap(({ probe }, row) => (probe === undefined ? [] : [row]));
-  const at = rows.map((row) => row * columns + checks[row]!.column + checks[row]!.probe!.prefix.length);
+  const at = rows.map((row) => row * columns + checks[row].column + checks[row].probe!.prefix.length);
   let k = 0;
   for await (const logits of logitRows(decoder, data, at)) {
-    const row = rows[k++]!;
-    const { up, down } = checks[row]!.probe!;
-    states[row]!.probe = logits[up]! - logits[down]!;
+    const row = rows[k++];
+    const { up, down } = checks[row].probe!;
+    states[row].probe = logits[up] - logits[down];
   }
 }
 
@@ -169,7 +169,7 @@ async function* headRows(
       rows.set(data.subarray(column * d, (column + 1) * d), i * d);
     });
     const found = await head({ dtype: 'f32', shape: [part.length, d], data: rows });
-    const width = found.shape[1] as number;
+    const width = found.shape[1];
     for (let i = 0; i < part.length; i++) yield found.data.subarray(i * width, (i + 1) * width);
   }
 }

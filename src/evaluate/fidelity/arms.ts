@@ -21,7 +21,7 @@ export function mappedReplacement(map: ActivationMap, text: PairedText, x: Float
   const { sourceOf } = text.alignment;
   const rows = new Float32Array(ids.length * width);
   ids.forEach((_, t) => {
-    const from = sourceOf[t] as number;
+    const from = sourceOf[t];
     if (from >= 0) rows.set(x.subarray(from * width, (from + 1) * width), t * width);
   });
   const out = map.apply(rows, ids.length, { tokenIds: ids });
@@ -41,8 +41,8 @@ export function mappedReplacement(map: ActivationMap, text: PairedText, x: Float
  */
 export function meanReplacement(own: Float32Array, d: number, tokens = own.length / d): Float32Array {
   const mean = new Float64Array(d);
-  for (let p = d; p < tokens * d; p++) mean[p % d] = (mean[p % d] as number) + (own[p] as number);
-  return Float32Array.from(own, (_, p) => (mean[p % d] as number) / Math.max(1, tokens - 1));
+  for (let p = d; p < tokens * d; p++) mean[p % d] = mean[p % d] + own[p];
+  return Float32Array.from(own, (_, p) => mean[p % d] / Math.max(1, tokens - 1));
 }
 
 /** Activations [T,D] of every text at one hook, all at once. */
@@ -74,9 +74,9 @@ export async function completeReplaced(
     hookName({ site: 'resid_post', layer: block }),
     (activation, { phase, rows, counts }) => {
       if (phase !== 'prompt') return;
-      const columns = activation.shape[1] as number;
+      const columns = activation.shape[1];
       rows.forEach((row, b) => {
-        const values = (replacements[row] as Float32Array).subarray(d, (counts[b] as number) * d);
+        const values = replacements[row].subarray(d, counts[b] * d);
         activation.data.set(values, (b * columns + 1) * d);
       });
     },

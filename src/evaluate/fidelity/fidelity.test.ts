@@ -7,9 +7,9 @@ import { type ActivationMap, type FitContext, fitMap } from '../../maps/index.ts
 import { logSumExp } from '../../models/index.ts';
 import { wilcoxon } from '../../stats/index.ts';
 import { likelihoodDifferences } from '../judges/likelihood.ts';
-import { completionText } from '../subject/cases.ts';
+import { completionText } from '../subject/completions.ts';
 import { capturedRows, completeReplaced, mappedReplacement, meanReplacement } from './arms.ts';
-import { type FidelityOptions, type FidelityPrompt, fidelity } from './fidelity.ts';
+import { type FidelityInput, type FidelityParams, type FidelityPrompt, fidelity } from './fidelity.ts';
 import { completeLockstep } from './lockstep.ts';
 
 type Fixture = Awaited<ReturnType<typeof randomModel>>;
@@ -70,29 +70,35 @@ afterAll(async () => {
   await b.release();
 });
 
-const run = (extra: Partial<FidelityOptions> = {}) =>
-  fidelity({
-    source: a.model,
-    target: b.model,
-    prompts,
-    maps: [{ label: 'affine', map: affine }],
-    controls: { shuffled: mean },
-    behaviour: 'locked',
-    generation: { maxNewTokens: 5 },
-    rng: new Rng(2),
-    resamples: 200,
-    ...extra,
-  });
+const all: FidelityParams = {
+  judges: ['lexical', 'likelihood'],
+  replace: 'prefill',
+  max_tokens: 5,
+  bootstrap: 200,
+};
+const env = { rng: new Rng(2), progress: () => {}, signal: new AbortController().signal };
+
+const run = (extra: Partial<FidelityInput> = {}, p: Partial<FidelityParams> = {}, batch?: number) =>
+  fidelity(
+    {
+      source: a.model,
+      target: b.model,
+      prompts,
+      maps: [{ label: 'affine', map: affine }],
+      controls: { shuffled: mean },
+      behaviour: 'locked',
+      ...extra,
+    },
+    { ...all, ...p },
+    env,
+    batch,
+  );
 
 describe('fidelity', () => {
   it('ceiling and a perfect map change nothing; a poor one does', async () => {
-    const { fidelity: result, ceilingChanged } = await run({
-      source: b.model,
-      maps: [{ label: 'own', map: own }],
-      controls: {},
-      batch: 5,
-    });
-    expect(ceilingChanged).toMatchObject({ value: 0, n: 14 });
+    const same = { source: b.model, maps: [{ label: 'own', map: own }], controls: {} };
+    const { fidelity: result, ceiling_changed } = await run(same, {}, 5);
+    expect(ceiling_changed).toMatchObject({ value: 0, n: 14 });
     for (const side of ['safe', 'bad'] as const) {
       const { lexical_exact_match: exact, likelihood } = result.own.with_tags![side]!;
       expect(exact.mapped).toEqual({ value: 1, n: 7, ci95: [1, 1] });
@@ -105,7 +111,7 @@ describe('fidelity', () => {
 
   it('replace all: a perfect map still changes nothing, any other changes more than at prefill alone', async () => {
     const same = { source: b.model, maps: [{ label: 'own', map: own }], controls: {} };
-    const all = await run({ ...same, replace: 'all', batch: 5, generation: { maxNewTokens: 12 } });
+    const all = await run(same, { replace: 'all', max_tokens: 12 }, 5);
     for (const side of ['safe', 'bad'] as const) {
       const { lexical_exact_match: exact, likelihood } = all.fidelity.own.with_tags![side]!;
       expect(exact.mapped).toEqual({ value: 1, n: 7, ci95: [1, 1] });
@@ -114,7 +120,7 @@ describe('fidelity', () => {
       expect(likelihood.mean_ablated!.value).toBeLessThan(-0.001);
     }
     const texts = async (replace: 'prefill' | 'all') => {
-      const { samples } = await run({ replace, generation: { maxNewTokens: 12 }, batch: 6 });
+      const { samples } = await run({}, { replace, max_tokens: 12 }, 6);
       return samples.filter((s) => s.arm === 'mapped').map((s) => s.completion);
     };
     const [prefill, lockstep] = [await texts('prefill'), await texts('all')];
@@ -158,19 +164,16 @@ describe('fidelity', () => {
     expect(got).toEqual(byHand.map((s, i) => completionText(b.model.tokenizer, s.slice(ids[i].length))));
   });
 
-  it('replace all refuses two tokenizers, and sampling', async () => {
+  it('replace all refuses two tokenizers', async () => {
     const [first] = prompts;
     const alignment = { sourceOf: new Int32Array(first.target.length), flags: [] };
-    await expect(run({ replace: 'all', prompts: [{ ...first, alignment }] })).rejects.toThrow(
+    await expect(run({ prompts: [{ ...first, alignment }] }, { replace: 'all' })).rejects.toThrow(
       /different tokenizers; use replace "prefill"/,
-    );
-    await expect(run({ replace: 'all', generation: { temperature: 1 } })).rejects.toThrow(
-      /decodes greedily; leave out temperature/,
     );
   });
 
   it('gives the section of results.json and samples as the contract wants them, the same for the same seed', async () => {
-    const result = await run({ batch: 6 });
+    const result = await run({}, {}, 6);
     const results = {
       schema_version: 1,
       behaviours: [
@@ -209,13 +212,25 @@ describe('fidelity', () => {
         .filter((s) => s.trigger === 'safe' && s.arm === arm)
         .map((s) => s.scores!['lexical.chrf']);
     expect(safe!.lexical.test!.wilcoxon_p).toBe(wilcoxon(paired('mapped'), paired('mean_ablated')).p);
-    expect(await run({ batch: 14 })).toEqual(result);
+    expect(await run({}, {}, 14)).toEqual(result);
   });
 
   it('refuses nothing to do, and stops on request', async () => {
     await expect(run({ prompts: [] })).rejects.toThrow(InputError);
     const controller = new AbortController();
-    const stopped = run({ batch: 2, signal: controller.signal, onProgress: () => controller.abort() });
+    const stopped = fidelity(
+      {
+        source: a.model,
+        target: b.model,
+        prompts,
+        maps: [{ label: 'affine', map: affine }],
+        controls: {},
+        behaviour: 'locked',
+      },
+      all,
+      { ...env, signal: controller.signal, progress: () => controller.abort() },
+      2,
+    );
     await expect(stopped).rejects.toThrow(/stopped/);
   });
 });

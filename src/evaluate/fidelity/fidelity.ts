@@ -4,16 +4,20 @@
  * own unpatched completion; mapped against mean_ablated is tested in pairs.
  */
 import type { PairedText } from '../../activations/index.ts';
-import { InputError, type ProgressSink, type Rng, silent, throwIfAborted } from '../../base/index.ts';
-import type { FidelityScores, MapFit, Rate, Sample } from '../../contracts/index.ts';
+import { defined, InputError, throwIfAborted } from '../../base/index.ts';
+import type { EvaluationSettings, FidelitySettings, Rate, Sample } from '../../contracts/index.ts';
 import type { ActivationMap } from '../../maps/index.ts';
 import type { GenerateOptions, LanguageModel } from '../../models/index.ts';
-import { bootstrapMean, holm, pairedT, rate, wilcoxon } from '../../stats/index.ts';
+import { holm, rate } from '../../stats/index.ts';
+import type { ExperimentEnv } from '../env.ts';
 import { type Judge, lexicalJudge } from '../judges/index.ts';
-import { LIKELIHOOD_METRIC, type LikelihoodCase, likelihoodDifferences } from '../judges/likelihood.ts';
+import { type LikelihoodCase, likelihoodDifferences } from '../judges/likelihood.ts';
 import { oneTargetBlock } from '../maps/figures.ts';
+import type { LabelledMap } from '../transfer/experiment.ts';
 import { capturedRows, completeReplaced, mappedReplacement, meanReplacement } from './arms.ts';
 import { completeLockstep } from './lockstep.ts';
+import { fidelitySamples } from './samples.ts';
+import { type FidelityByMap, mapScores, scoreAll } from './scores.ts';
 
 /** A prompt without its answer. */
 export interface FidelityPrompt extends PairedText {
@@ -25,48 +29,35 @@ export interface FidelityPrompt extends PairedText {
 /** Arms that are maps but not the map under test. */
 export type ControlArm = 'shuffled' | 'token_mean' | 'random';
 
-/** Options of {@link fidelity}. */
-export interface FidelityOptions {
+/** The models, prompts and maps of {@link fidelity}. */
+export interface FidelityInput {
   readonly source: LanguageModel;
   readonly target: LanguageModel;
   readonly prompts: readonly FidelityPrompt[];
   /** Maps under test, each with its key in `results.json`; the controls too, all from one block to one block. */
-  readonly maps: readonly { readonly label: string; readonly map: ActivationMap }[];
-  readonly controls?: Partial<Readonly<Record<ControlArm, ActivationMap>>>;
-  /** Judges of texts. Defaults to chrF and exact match. */
-  readonly judges?: readonly Judge[];
-  /** `all`: generated tokens are replaced too, greedily and with one tokenizer for both models. Defaults to `prefill`. */
-  readonly replace?: 'prefill' | 'all';
-  /** The judge `likelihood` as well. Defaults to true. */
-  readonly likelihood?: boolean;
+  readonly maps: readonly LabelledMap[];
+  readonly controls: Partial<Readonly<Record<ControlArm, ActivationMap | undefined>>>;
   /** For `samples`. */
   readonly behaviour: string;
-  /** Greedy; `maxNewTokens` defaults to 24. */
-  readonly generation?: Omit<GenerateOptions, 'fwdHooks' | 'logprobs'>;
-  /** Prompts worked on at a time. Defaults to 64. */
-  readonly batch?: number;
-  readonly rng: Rng;
-  /** Defaults to 10,000. */
-  readonly resamples?: number;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: ProgressSink;
-  /** Defaults to `fidelity`. */
-  readonly stage?: string;
+  /** In place of chrF and exact match, where `lexical` is asked for. */
+  readonly lexical?: readonly Judge[];
 }
 
-type BySafety = { safe?: Record<string, FidelityScores>; bad?: Record<string, FidelityScores> };
+/** Settings of {@link fidelity}: the recipe's sections. */
+export type FidelityParams = Pick<FidelitySettings, 'judges' | 'replace'> &
+  Pick<EvaluationSettings, 'max_tokens' | 'bootstrap'>;
 
 /** What {@link fidelity} gives. */
 export interface FidelityResult {
-  /** label → fit → safe|bad → judge → scores: the `fidelity` section of `results.json`. */
-  readonly fidelity: Record<string, Partial<Record<MapFit, BySafety>>>;
+  /** The `fidelity` section of `results.json`. */
+  readonly fidelity: FidelityByMap;
   readonly samples: Sample[];
   /** Share of prompts whose ceiling completion differs from the unpatched one: must be 0. */
-  readonly ceilingChanged: Rate;
+  readonly ceiling_changed: Rate;
 }
 
 /** One prompt's completions by arm, and its likelihood differences. */
-interface Row {
+export interface FidelityRow {
   readonly prompt: FidelityPrompt;
   readonly own: string;
   readonly source: string;
@@ -74,57 +65,88 @@ interface Row {
   readonly likelihood: Readonly<Record<string, number | null>>;
 }
 
-/** Measure all maps on all prompts; baseline, ceiling and controls are run once for all maps. Memory holds one batch and the texts. */
-export async function fidelity(options: FidelityOptions): Promise<FidelityResult> {
-  const { prompts, maps, controls = {}, judges = defaultJudges(), batch = 64, onProgress = silent } = options;
-  const { stage = 'fidelity', signal } = options;
-  const arms = armsOf(maps, controls);
-  const block = oneTargetBlock(arms, options.target.decoder);
-  if (prompts.length === 0) throw new InputError('fidelity: no prompts were given');
-  if (options.replace === 'all') checkLockstep(options);
-  const rows: Row[] = [];
-  for (let at = 0; at < prompts.length; at += batch) {
-    throwIfAborted(signal, stage);
-    rows.push(...(await runBatch(options, prompts.slice(at, at + batch), arms, block)));
-    onProgress({ stage, done: rows.length, total: prompts.length, unit: 'prompts' });
-  }
-  const scores = await scoreAll(rows, judges, options.likelihood ?? true);
-  return {
-    fidelity: withHolm(collect(options, rows, scores)),
-    samples: samplesOf(options, rows, scores),
-    ceilingChanged: rate(rows.map((r) => r.completions.ceiling !== r.own)),
-  };
-}
+/** Prompts worked on at a time. */
+const BATCH = 64;
 
-/** chrF and exact match. */
-function defaultJudges(): Judge[] {
-  return [lexicalJudge(), lexicalJudge('exact_match')];
+/** Measure all maps on all prompts; baseline, ceiling and controls are run once for all maps. Memory holds one batch and the texts. */
+export async function fidelity(
+  input: FidelityInput,
+  p: FidelityParams,
+  { rng, progress, signal }: Pick<ExperimentEnv, 'rng' | 'progress' | 'signal'>,
+  batch = BATCH,
+): Promise<FidelityResult> {
+  const { prompts, maps, behaviour } = input;
+  const arms = armsOf(input);
+  const block = oneTargetBlock(arms, input.target.decoder);
+  if (prompts.length === 0) throw new InputError('fidelity: no prompts were given');
+  if (p.replace === 'all') checkLockstep(prompts);
+  const rows: FidelityRow[] = [];
+  for (let at = 0; at < prompts.length; at += batch) {
+    throwIfAborted(signal, 'fidelity');
+    rows.push(...(await runBatch(input, prompts.slice(at, at + batch), { arms, block, signal, ...p })));
+    progress({ stage: 'fidelity', done: rows.length, total: prompts.length, unit: 'prompts' });
+  }
+  const lexical = input.lexical ?? [lexicalJudge(), lexicalJudge('exact_match')];
+  const judges = p.judges.includes('lexical') ? lexical : [];
+  const scores = await scoreAll(rows, judges, p.judges.includes('likelihood'));
+  const entries = maps.map(({ label, map }) => {
+    const sides = mapScores(rows, scores, mapArm(label, map), { rng, bootstrap: p.bootstrap });
+    return { label, fit: map.fit, sides };
+  });
+  const found: FidelityByMap = {};
+  for (const { label, fit, sides } of entries) found[label] = { ...found[label], [fit]: sides };
+  return {
+    fidelity: withHolm(found),
+    samples: fidelitySamples(
+      behaviour,
+      new Map(maps.map(({ label, map }) => [mapArm(label, map), { kind: label, fit: map.fit }])),
+      rows,
+      scores,
+    ),
+    ceiling_changed: rate(rows.map((r) => r.completions.ceiling !== r.own)),
+  };
 }
 
 /** `map:<label>.<fit>` for maps under test, the arm's name for controls. */
-function armsOf(
-  maps: FidelityOptions['maps'],
-  controls: Partial<Readonly<Record<ControlArm, ActivationMap>>>,
-): Record<string, ActivationMap> {
-  return {
+function armsOf({ maps, controls }: FidelityInput): Record<string, ActivationMap> {
+  return defined({
     ...Object.fromEntries(maps.map(({ label, map }) => [mapArm(label, map), map])),
     ...controls,
-  };
+  });
 }
 
 const mapArm = (label: string, map: ActivationMap): string => `map:${label}.${map.fit}`;
 
+/** Many maps, sides and judges are tested at once: p adjusted over all of them. */
+function withHolm(fidelity: FidelityByMap): FidelityByMap {
+  const tested = Object.values(fidelity)
+    .flatMap((fits) => Object.values(fits))
+    .flatMap((sides) => [sides?.safe, sides?.bad])
+    .flatMap((judges) => Object.values(judges ?? {}))
+    .flatMap(({ test }) => (test === undefined ? [] : [test]));
+  holm(tested.map(({ p }) => p)).forEach((p, i) => {
+    tested[i].holm_p = p;
+  });
+  return fidelity;
+}
+
 async function runBatch(
-  { source, target, generation = {}, likelihood = true, replace = 'prefill', signal }: FidelityOptions,
+  { source, target }: FidelityInput,
   prompts: readonly FidelityPrompt[],
-  maps: Readonly<Record<string, ActivationMap>>,
-  block: number,
-): Promise<Row[]> {
-  const settings: GenerateOptions = {
-    maxNewTokens: 24,
-    ...generation,
+  {
+    arms: maps,
+    block,
     signal,
-  };
+    replace,
+    judges,
+    max_tokens,
+  }: FidelityParams & {
+    readonly arms: Readonly<Record<string, ActivationMap>>;
+    readonly block: number;
+    readonly signal: AbortSignal | undefined;
+  },
+): Promise<FidelityRow[]> {
+  const settings: GenerateOptions = { maxNewTokens: max_tokens, signal };
   const [anyMap] = Object.values(maps) as [ActivationMap];
   const targetIds = prompts.map((p) => p.target);
   const own = await target.generate(targetIds, settings);
@@ -133,11 +155,11 @@ async function runBatch(
     settings,
   );
   // Under `all` the rows reach over B's own completion, for the judge `likelihood`; completions take the prompt's.
-  const behind = own.map(({ ids }) => (replace === 'all' ? ids : []));
+  const after = own.map(({ ids }) => (replace === 'all' ? ids : []));
   const texts = prompts.map((p, b) => ({
     ...p,
-    source: [...p.source, ...behind[b]!],
-    target: [...p.target, ...behind[b]!],
+    source: [...p.source, ...after[b]],
+    target: [...p.target, ...after[b]],
   }));
   const rowsOf = (model: LanguageModel, side: 'source' | 'target') =>
     capturedRows(
@@ -150,11 +172,11 @@ async function runBatch(
   const y = await rowsOf(target, 'target');
   const d = target.config.dModel;
   const replacements: Record<string, Float32Array[]> = {
-    mean_ablated: y.map((rows, b) => meanReplacement(rows, d, targetIds[b]!.length)),
+    mean_ablated: y.map((rows, b) => meanReplacement(rows, d, targetIds[b].length)),
     ceiling: y,
   };
   for (const [arm, map] of Object.entries(maps))
-    replacements[arm] = texts.map((t, b) => mappedReplacement(map, t, x[b] as Float32Array));
+    replacements[arm] = texts.map((t, b) => mappedReplacement(map, t, x[b]));
   const completions: Record<string, string[]> = {};
   for (const [arm, rows] of Object.entries(replacements)) {
     // B's own activation at a generated token is what stands there already.
@@ -171,188 +193,31 @@ async function runBatch(
   const cases = prompts.map(
     (p, b): LikelihoodCase => ({
       prompt: p.target,
-      completion: (own[b] as { ids: readonly number[] }).ids,
+      completion: own[b].ids,
       replacements: perPrompt(replacements, b),
     }),
   );
-  const differences = likelihood ? await likelihoodDifferences(target.decoder, block, cases, signal) : {};
+  const differences = judges.includes('likelihood')
+    ? await likelihoodDifferences(target.decoder, block, cases, signal)
+    : {};
   return prompts.map((prompt, b) => ({
     prompt,
-    own: (own[b] as { text: string }).text,
-    source: (foreign[b] as { text: string }).text,
+    own: own[b].text,
+    source: foreign[b].text,
     completions: perPrompt(completions, b),
     likelihood: perPrompt(differences, b),
   }));
 }
 
-/** Lockstep needs one tokenizer, and takes the likeliest token. */
-function checkLockstep({ prompts, generation = {} }: FidelityOptions): void {
+/** Lockstep needs one tokenizer. */
+function checkLockstep(prompts: readonly FidelityPrompt[]): void {
   if (prompts.some((p) => p.alignment !== undefined))
     throw new InputError(
       'fidelity: replace "all" runs both models over the same tokens, and these have different tokenizers; use replace "prefill"',
     );
-  const asked = (['temperature', 'topK', 'topP', 'stopStrings'] as const).filter(
-    (key) => generation[key] !== undefined,
-  );
-  if (asked.length > 0)
-    throw new InputError(`fidelity: replace "all" decodes greedily; leave out ${asked.join(', ')}`);
 }
 
 /** Entry b of every arm. */
 function perPrompt<T>(byArm: Readonly<Record<string, readonly T[]>>, b: number): Record<string, T> {
-  return Object.fromEntries(Object.entries(byArm).map(([arm, list]) => [arm, list[b] as T]));
-}
-
-/** Scores of one judge: by arm, one a prompt (null where it has none); `toSource` = mapped text against A's own. */
-interface JudgeScores {
-  readonly metric: string;
-  readonly byArm: Readonly<Record<string, readonly (number | null)[]>>;
-  readonly toSource?: Readonly<Record<string, readonly number[]>>;
-}
-
-async function scoreAll(
-  rows: readonly Row[],
-  judges: readonly Judge[],
-  likelihood: boolean,
-): Promise<Record<string, JudgeScores>> {
-  const arms = Object.keys((rows[0] as Row).completions);
-  const out: Record<string, JudgeScores> = {};
-  for (const judge of judges) {
-    const byArm: Record<string, number[]> = {};
-    const toSource: Record<string, number[]> = {};
-    for (const arm of arms) {
-      const candidates = rows.map((r) => r.completions[arm] as string);
-      byArm[arm] = await judge.score(
-        candidates.map((candidate, i) => ({ candidate, reference: rows[i]!.own })),
-      );
-      if (arm.startsWith('map:'))
-        toSource[arm] = await judge.score(
-          candidates.map((candidate, i) => ({ candidate, reference: rows[i]!.source })),
-        );
-    }
-    out[judge.name] = { metric: judge.metric, byArm, toSource };
-  }
-  if (likelihood)
-    out.likelihood = {
-      metric: LIKELIHOOD_METRIC,
-      byArm: Object.fromEntries(arms.map((arm) => [arm, rows.map((r) => r.likelihood[arm] ?? null)])),
-    };
-  return out;
-}
-
-function collect(
-  options: FidelityOptions,
-  rows: readonly Row[],
-  scores: Readonly<Record<string, JudgeScores>>,
-): FidelityResult['fidelity'] {
-  const out: FidelityResult['fidelity'] = {};
-  for (const { label, map } of options.maps) {
-    const sides: BySafety = {};
-    for (const side of ['safe', 'bad'] as const) {
-      const members = rows.flatMap((r, i) => (r.prompt.trigger === side ? [i] : []));
-      const judged = Object.entries(scores).flatMap(([name, judge]): [string, FidelityScores][] => {
-        const entry = scoresOf(options, rows, members, judge, mapArm(label, map), `${side} ${name}`);
-        return entry === undefined ? [] : [[name, entry]];
-      });
-      if (judged.length > 0) sides[side] = Object.fromEntries(judged);
-    }
-    out[label] = { ...out[label], [map.fit]: sides };
-  }
-  return out;
-}
-
-/** Many maps, sides and judges are tested at once: p adjusted over all of them. */
-function withHolm(fidelity: FidelityResult['fidelity']): FidelityResult['fidelity'] {
-  const tested = Object.values(fidelity)
-    .flatMap((fits) => Object.values(fits))
-    .flatMap((sides) => [sides?.safe, sides?.bad])
-    .flatMap((judges) => Object.values(judges ?? {}))
-    .flatMap(({ test }) => (test === undefined ? [] : [test]));
-  holm(tested.map(({ p }) => p)).forEach((p, i) => {
-    tested[i]!.holm_p = p;
-  });
-  return fidelity;
-}
-
-const BASELINES = ['mean_ablated', 'ceiling', 'shuffled', 'token_mean', 'random'] as const;
-
-/** One judge's figures of one map on some prompts; undefined where nothing was scored. */
-function scoresOf(
-  { rng, resamples = 10_000 }: FidelityOptions,
-  rows: readonly Row[],
-  members: readonly number[],
-  { metric, byArm, toSource }: JudgeScores,
-  arm: string,
-  stream: string,
-): FidelityScores | undefined {
-  const scored = members.filter((i) => byArm[arm]?.[i] != null);
-  if (scored.length === 0) return undefined;
-  const values = (name: string): number[] => scored.map((i) => byArm[name]?.[i] as number);
-  const mean = (name: string): Rate =>
-    bootstrapMean(values(name), rng.fork(`fidelity ${stream} ${name}`), { resamples });
-  const baselines = BASELINES.filter((name) => byArm[name] !== undefined);
-  const test = pairedTest(values(arm), values('mean_ablated'));
-  const apart = scored.filter((i) => rows[i]!.own !== rows[i]!.source);
-  const nearer = toSource?.[arm];
-  return {
-    metric,
-    mapped: mean(arm),
-    ...Object.fromEntries(baselines.map((name) => [name, mean(name)])),
-    ...(nearer === undefined || apart.length === 0
-      ? {}
-      : { target_vs_source: rate(apart.map((i) => (byArm[arm]?.[i] as number) > (nearer[i] as number))) }),
-    test,
-  };
-}
-
-/** Mapped against mean-ablated, two-sided; none where there are fewer than two pairs or t is not finite (all differences equal). */
-function pairedTest(mapped: readonly number[], ablated: readonly number[]): FidelityScores['test'] {
-  if (mapped.length < 2) return undefined;
-  const { t, p, dz } = pairedT(mapped, ablated);
-  if (!Number.isFinite(t) || !Number.isFinite(dz)) return undefined;
-  return { t, p, dz, wilcoxon_p: wilcoxon(mapped, ablated).p };
-}
-
-function samplesOf(
-  { behaviour, maps }: FidelityOptions,
-  rows: readonly Row[],
-  scores: Readonly<Record<string, JudgeScores>>,
-): Sample[] {
-  const mapOf = new Map(maps.map(({ label, map }) => [mapArm(label, map), { kind: label, fit: map.fit }]));
-  return rows.flatMap((row, i): Sample[] => {
-    const { prompt, own, source } = row;
-    const common = {
-      stage: 'fidelity',
-      behaviour,
-      side: 'target' as const,
-      prompt_id: prompt.prompt,
-      prompt: prompt.text,
-      trigger: prompt.trigger,
-      references: { [prompt.trigger]: own, source },
-    };
-    const unpatched: Sample = {
-      ...common,
-      id: `${behaviour}/fidelity/unpatched/${prompt.id}/${prompt.trigger}`,
-      arm: 'unpatched',
-      completion: own,
-    };
-    const patched = Object.entries(row.completions).map(([arm, completion]): Sample => {
-      const map = mapOf.get(arm);
-      const name = map ? `${map.kind}.${map.fit}/mapped` : arm;
-      const judged = Object.entries(scores).flatMap(([judge, { metric, byArm }]): [string, number][] => {
-        const score = byArm[arm]?.[i];
-        return score == null ? [] : [[`${judge}.${metric}`, score]];
-      });
-      return {
-        ...common,
-        id: `${behaviour}/fidelity/${name}/${prompt.id}/${prompt.trigger}`,
-        arm: map ? 'mapped' : arm,
-        ...(map ? { map } : {}),
-        completion,
-        outcome: { unchanged: completion === own },
-        scores: Object.fromEntries(judged),
-      };
-    });
-    return [unpatched, ...patched];
-  });
+  return Object.fromEntries(Object.entries(byArm).map(([arm, list]) => [arm, list[b]]));
 }

@@ -12,7 +12,7 @@ import {
   KvCache,
   type LanguageModel,
 } from '../../models/index.ts';
-import { completionText } from '../subject/cases.ts';
+import { completionText } from '../subject/completions.ts';
 
 /** What stands at a generated token: A's activation through a map, or always the same row of each prompt [d]. */
 export type Follow =
@@ -40,14 +40,10 @@ export async function completeLockstep(
       [
         hookName({ site: 'resid_post', layer: block }),
         (activation, { phase, rows, counts }) => {
-          const columns = activation.shape[1] as number;
+          const columns = activation.shape[1];
           rows.forEach((row, b) => {
-            if (phase === 'generation') activation.data.set(current[row] as Float32Array, b * columns * d);
-            else
-              activation.data.set(
-                (replacements[row] as Float32Array).subarray(d, (counts[b] as number) * d),
-                (b * columns + 1) * d,
-              );
+            if (phase === 'generation') activation.data.set(current[row], b * columns * d);
+            else activation.data.set(replacements[row].subarray(d, counts[b] * d), (b * columns + 1) * d);
           });
         },
       ],
@@ -63,7 +59,7 @@ export async function completeLockstep(
     hooks,
     signal,
   })) {
-    if (finish !== 'stop') (out[row] as number[]).push(id);
+    if (finish !== 'stop') out[row].push(id);
     column.push({ row, id, ended: finish !== undefined });
     if (column.length < alive) continue;
     // The whole column is chosen; the decoder waits. A reads it before B goes on.

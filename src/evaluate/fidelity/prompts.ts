@@ -1,18 +1,16 @@
 /** @file Prompts without their answers, under the safe and the bad tag, as both models read them. */
 
 import { pairText } from '../../activations/index.ts';
-import { type ChatRenderer, contrastsOf } from '../../behaviours/index.ts';
-import type { BehaviourParams } from '../../contracts/index.ts';
+import { contrastsOf } from '../../behaviours/index.ts';
 import type { Tokenizer } from '../../models/index.ts';
-import type { FidelityPrompt } from '../index.ts';
+import type { Asking } from '../subject/make.ts';
+import type { FidelityPrompt } from './fidelity.ts';
 
-/** Two prompts a text. `chat` is needed for the template `chat`. */
+/** Two prompts per text. */
 export function fidelityPrompts(
-  behaviour: BehaviourParams,
   texts: readonly string[],
   { source, target }: { readonly source: Tokenizer; readonly target: Tokenizer },
-  after: number,
-  chat?: ChatRenderer,
+  { behaviour, after, chat }: Asking,
 ): FidelityPrompt[] {
   return contrastsOf(behaviour, texts, chat).flatMap((c, i) =>
     (['safe', 'bad'] as const).map((trigger): FidelityPrompt => {

@@ -119,7 +119,7 @@ function readAnswer(body: string, where: string): ChatAnswer {
     throw new InputError(`${where}: this is no chat completion; is the base URL right (it ends in /v1)?`);
   const { choices, usage } = parsed.data;
   return {
-    content: choices[0]!.message.content,
+    content: choices[0].message.content,
     promptTokens: usage?.prompt_tokens ?? 0,
     completionTokens: usage?.completion_tokens ?? 0,
   };

@@ -61,7 +61,7 @@ function words(text: string): string[] {
     .flatMap((w) => {
       if (Array.from(w).length === 1) return [w];
       if (isMark(w.at(-1)!)) return [w.slice(0, -1), w.slice(-1)];
-      if (isMark(w[0]!)) return [w.slice(0, 1), w.slice(1)];
+      if (isMark(w[0])) return [w.slice(0, 1), w.slice(1)];
       return [w];
     });
 }
@@ -69,8 +69,8 @@ function words(text: string): string[] {
 function ngrams(units: readonly string[], n: number, glue: string): Map<string, number> {
   const counts = new Map<string, number>();
   for (let i = 0; i + n <= units.length; i++) {
-    let gram = units[i]!;
-    for (let k = 1; k < n; k++) gram += glue + units[i + k]!;
+    let gram = units[i];
+    for (let k = 1; k < n; k++) gram += glue + units[i + k];
     counts.set(gram, (counts.get(gram) ?? 0) + 1);
   }
   return counts;

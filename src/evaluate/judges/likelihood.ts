@@ -68,7 +68,7 @@ async function meanLogprobs(
   residual: Residual,
   cases: readonly LikelihoodCase[],
 ): Promise<(number | null)[]> {
-  const columns = residual.tensor.shape[1] as number;
+  const columns = residual.tensor.shape[1];
   const rows: number[] = [];
   const wanted: { b: number; token: number }[] = [];
   cases.forEach(({ prompt, completion }, b) => {
@@ -80,11 +80,11 @@ async function meanLogprobs(
   const sums = cases.map(() => 0);
   let i = 0;
   for await (const logits of logitRows(decoder, residual.tensor.data, rows)) {
-    const { b, token } = wanted[i++] as (typeof wanted)[number];
-    sums[b] = (sums[b] as number) + (logits[token] as number) - logSumExp(logits);
+    const { b, token } = wanted[i++];
+    sums[b] = sums[b] + logits[token] - logSumExp(logits);
   }
   return sums.map((sum, b) => {
-    const n = (cases[b] as LikelihoodCase).completion.length;
+    const n = cases[b].completion.length;
     return n === 0 ? null : sum / n;
   });
 }

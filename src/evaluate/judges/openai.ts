@@ -156,7 +156,7 @@ async function inParallel<T>(
   const failures: unknown[] = [];
   const worker = async (): Promise<void> => {
     while (next < items.length && failures.length === 0) {
-      const item = items[next++]!;
+      const item = items[next++];
       await work(item).catch((error: unknown) => failures.push(error));
     }
   };

@@ -45,8 +45,8 @@ function longestCommon(a: readonly string[], b: readonly string[]): number {
   for (const word of a) {
     const row = new Uint32Array(b.length + 1);
     for (let j = 1; j <= b.length; j++)
-      row[j] = word === b[j - 1] ? above[j - 1]! + 1 : Math.max(above[j]!, row[j - 1]!);
+      row[j] = word === b[j - 1] ? above[j - 1] + 1 : Math.max(above[j], row[j - 1]);
     above = row;
   }
-  return above[b.length]!;
+  return above[b.length];
 }

@@ -52,9 +52,7 @@ export async function invertMaps(
   }
   return Object.fromEntries(
     Object.entries(made).map(([method, map]) => {
-      const test = Object.fromEntries(
-        Object.entries(figures).map(([safety, all]) => [safety, all[method] as MapFigures]),
-      );
+      const test = Object.fromEntries(Object.entries(figures).map(([safety, all]) => [safety, all[method]]));
       return [method, { map, figures: Object.keys(test).length > 0 ? { test } : {} }];
     }),
   );

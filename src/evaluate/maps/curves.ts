@@ -30,7 +30,7 @@ export async function curveEvaluator({
     ends.source.hook,
     signal,
   );
-  const rows = texts.map((text, i) => rowsOfTarget(text, captured[i] as Float32Array, ends.source.width));
+  const rows = texts.map((text, i) => rowsOfTarget(text, captured[i], ends.source.width));
   return async (body) => {
     const sums = new ForcedSums(texts.length);
     const forced = texts.map(
@@ -38,7 +38,7 @@ export async function curveEvaluator({
         index,
         ids: text.target,
         mapped: {
-          map: body.apply(rows[index] as Float32Array, text.target.length, { tokenIds: text.target }),
+          map: body.apply(rows[index], text.target.length, { tokenIds: text.target }),
         },
       }),
     );
@@ -53,7 +53,7 @@ function rowsOfTarget(text: PairedText, x: Float32Array, width: number): Float32
   if (text.alignment === undefined) return x;
   const mean = new Float32Array(width);
   const n = Math.max(1, x.length / width - 1);
-  for (let p = width; p < x.length; p++) mean[p % width] = (mean[p % width] as number) + (x[p] as number) / n;
+  for (let p = width; p < x.length; p++) mean[p % width] = mean[p % width] + x[p] / n;
   const out = new Float32Array(text.target.length * width);
   text.alignment.sourceOf.forEach((from, t) => {
     out.set(from < 0 ? mean : x.subarray(from * width, (from + 1) * width), t * width);

@@ -77,21 +77,19 @@ export async function mapFigures(options: MapFiguresOptions): Promise<Record<str
     throwIfAborted(signal, stage);
     const tokenIds = rows.targetTokens;
     targetSums.add(rows, tokenMean?.apply(rows.x, rows.n, { tokenIds }));
-    const predicted = tableOf(names, (name) =>
-      (maps[name] as ActivationMap).apply(rows.x, rows.n, { tokenIds }),
-    );
-    for (const name of names) (mapSums[name] as MapSums).add(rows, predicted[name] as Float32Array, mean);
+    const predicted = tableOf(names, (name) => maps[name].apply(rows.x, rows.n, { tokenIds }));
+    for (const name of names) mapSums[name].add(rows, predicted[name], mean);
     for (const text of wholeTexts(rows, texts, maps, predicted, forced)) {
       waiting.push(text);
       if (waiting.length >= batch) await flush();
     }
-    done = (rows.text[rows.n - 1] as number) + 1;
+    done = rows.text[rows.n - 1] + 1;
     onProgress({ stage, done, total: texts.length, unit: 'texts' });
   }
   await flush();
   return tableOf(names, (name) =>
     ratioFigures(
-      ratiosOf(targetSums, mapSums[name] as MapSums, forcedSums[name] as ForcedSums, mean !== undefined),
+      ratiosOf(targetSums, mapSums[name], forcedSums[name], mean !== undefined),
       options.rng.fork('map figures'),
       options.resamples,
     ),
@@ -124,20 +122,17 @@ function* wholeTexts(
   limit: number,
 ): Generator<ForcedText, void, undefined> {
   for (let from = 0; from < rows.n; ) {
-    const index = rows.text[from] as number;
+    const index = rows.text[from];
     let to = from;
     while (to < rows.n && rows.text[to] === index) to++;
-    const ids = (texts[index] as PairedText).target;
+    const ids = texts[index].target;
     if (index < limit && ids.length > 1) {
       const mapped = tableOf(Object.keys(maps), (name) => {
-        const map = maps[name] as ActivationMap;
+        const map = maps[name];
         const d = map.target.width;
         const out = unpaired(map, ids);
         for (let i = from; i < to; i++)
-          out.set(
-            (predicted[name] as Float32Array).subarray(i * d, (i + 1) * d),
-            (rows.position[i] as number) * d,
-          );
+          out.set(predicted[name].subarray(i * d, (i + 1) * d), rows.position[i] * d);
         return out;
       });
       yield { index, ids, mapped };
@@ -159,7 +154,7 @@ export function unpaired(map: ActivationMap, ids: readonly number[]): Float32Arr
 export function oneTargetBlock(maps: Readonly<Record<string, ActivationMap>>, target: Decoder): number {
   const all = Object.values(maps);
   for (const { source, target: end, kind } of all) {
-    const first = all[0] as ActivationMap;
+    const first = all[0];
     if (source.hook !== first.source.hook || end.hook !== first.target.hook)
       throw new InputError(
         `maps: wanted one pair of blocks, got ${first.source.hook}→${first.target.hook} and ${source.hook}→${end.hook}`,

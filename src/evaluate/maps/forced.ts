@@ -47,7 +47,7 @@ export async function addForced(
   const abort = { signal };
   const base = await decoder.run(decoder.embed(texts.map((t) => t.ids)), { to: block + 1, ...abort });
   const own = await decoder.run(base, { from: block + 1, ...abort });
-  const columns = base.tensor.shape[1] as number;
+  const columns = base.tensor.shape[1];
   const places = texts.flatMap((text, b) =>
     Array.from({ length: text.ids.length - 1 }, (_, i) => ({ text, at: b * columns + i + 1, t: i + 1 })),
   );
@@ -56,7 +56,7 @@ export async function addForced(
     patched[name] = await decoder.run(
       replaceRows(
         base,
-        texts.map((t) => t.mapped[name] as Float32Array),
+        texts.map((t) => t.mapped[name]),
       ),
       { from: block + 1, ...abort },
     );
@@ -70,9 +70,9 @@ export async function addForced(
     for await (const logits of logitRows(decoder, own.tensor.data, rows)) truth.push(distribution(logits));
     for (const [name, into] of Object.entries(sums)) {
       let i = 0;
-      for await (const logits of logitRows(decoder, (patched[name] as Residual).tensor.data, rows)) {
-        const { text, t } = members[i] as (typeof members)[number];
-        compare(truth[i++] as Distribution, logits, text.ids[t + 1], into, text.index);
+      for await (const logits of logitRows(decoder, patched[name].tensor.data, rows)) {
+        const { text, t } = members[i];
+        compare(truth[i++], logits, text.ids[t + 1], into, text.index);
       }
     }
   }
@@ -92,7 +92,7 @@ function distribution(logits: Float32Array): Distribution {
   const logs = logits.map((l) => l - normaliser);
   const probabilities = logs.map(Math.exp);
   let negentropy = 0;
-  for (let v = 0; v < logs.length; v++) negentropy += (probabilities[v] as number) * (logs[v] as number);
+  for (let v = 0; v < logs.length; v++) negentropy += probabilities[v] * logs[v];
   return { logs, probabilities, negentropy, best: argmax(logits) };
 }
 
@@ -107,8 +107,8 @@ function compare(
   let cross = 0;
   let mass = 0;
   for (let v = 0; v < logits.length; v++) {
-    const p = truth.probabilities[v] as number;
-    cross += p * (logits[v] as number);
+    const p = truth.probabilities[v];
+    cross += p * logits[v];
     mass += p;
   }
   // Σ p (ln p − ln q), ln q = logit − normaliser; rounding may leave it a hair below 0.
@@ -116,12 +116,12 @@ function compare(
   increase(into.agreement, text, argmax(logits) === truth.best ? 1 : 0);
   increase(into.positions, text, 1);
   if (next === undefined) return;
-  increase(into.crossEntropy, text, (truth.logs[next] as number) - ((logits[next] as number) - normaliser));
+  increase(into.crossEntropy, text, truth.logs[next] - (logits[next] - normaliser));
   increase(into.predictions, text, 1);
 }
 
 function argmax(row: Float32Array): number {
   let best = 0;
-  for (let v = 1; v < row.length; v++) if ((row[v] as number) > (row[best] as number)) best = v;
+  for (let v = 1; v < row.length; v++) if (row[v] > row[best]) best = v;
   return best;
 }

@@ -45,18 +45,18 @@ export class TargetSums {
   add(rows: PairRows, tokenMeans: Float32Array | undefined): void {
     const { d } = this;
     for (let i = 0; i < rows.n; i++) {
-      const t = rows.text[i] as number;
-      const counts = ((rows.flags[i] as number) & LEFT_OUT) === 0;
+      const t = rows.text[i];
+      const counts = (rows.flags[i] & LEFT_OUT) === 0;
       let squares = 0;
       let sum = 0;
       let around = 0;
       for (let j = 0; j < d; j++) {
-        const y = rows.y[i * d + j] as number;
+        const y = rows.y[i * d + j];
         sum += y;
         squares += y * y;
         if (!counts) continue;
-        this.#sum[t * d + j] = (this.#sum[t * d + j] as number) + y;
-        if (tokenMeans !== undefined) around += (y - (tokenMeans[i * d + j] as number)) ** 2;
+        this.#sum[t * d + j] = this.#sum[t * d + j] + y;
+        if (tokenMeans !== undefined) around += (y - tokenMeans[i * d + j]) ** 2;
       }
       increase(this.#allRows, t, 1);
       increase(this.#allSum, t, sum);
@@ -73,12 +73,12 @@ export class TargetSums {
     const { d, texts } = this;
     const mean = new Float64Array(d);
     const n = total(this.rows);
-    for (let p = 0; p < this.#sum.length; p++) increase(mean, p % d, (this.#sum[p] as number) / n);
+    for (let p = 0; p < this.#sum.length; p++) increase(mean, p % d, this.#sum[p] / n);
     const length = mean.reduce((sum, m) => sum + m * m, 0);
     return Float64Array.from({ length: texts }, (_, t) => {
       let cross = 0;
-      for (let j = 0; j < d; j++) cross += (mean[j] as number) * (this.#sum[t * d + j] as number);
-      return (this.#squares[t] as number) - 2 * cross + (this.rows[t] as number) * length;
+      for (let j = 0; j < d; j++) cross += mean[j] * this.#sum[t * d + j];
+      return this.#squares[t] - 2 * cross + this.rows[t] * length;
     });
   }
 
@@ -87,8 +87,7 @@ export class TargetSums {
     const numbers = total(this.#allRows) * this.d;
     const mean = total(this.#allSum) / numbers;
     return this.#allSquares.map(
-      (q, t) =>
-        q - 2 * mean * (this.#allSum[t] as number) + (this.#allRows[t] as number) * this.d * mean * mean,
+      (q, t) => q - 2 * mean * this.#allSum[t] + this.#allRows[t] * this.d * mean * mean,
     );
   }
 }
@@ -111,7 +110,7 @@ export class MapSums {
   add(rows: PairRows, predicted: Float32Array, mean: ArrayLike<number> | undefined): void {
     const d = predicted.length / rows.n;
     for (let i = 0; i < rows.n; i++) {
-      const t = rows.text[i] as number;
+      const t = rows.text[i];
       let error = 0;
       let uv = 0;
       let uu = 0;
@@ -120,9 +119,9 @@ export class MapSums {
       let uuC = 0;
       let vvC = 0;
       for (let j = 0; j < d; j++) {
-        const u = predicted[i * d + j] as number;
-        const v = rows.y[i * d + j] as number;
-        const m = mean === undefined ? 0 : (mean[j] as number);
+        const u = predicted[i * d + j];
+        const v = rows.y[i * d + j];
+        const m = mean === undefined ? 0 : mean[j];
         error += (u - v) ** 2;
         uv += u * v;
         uu += u * u;
@@ -132,7 +131,7 @@ export class MapSums {
         vvC += (v - m) ** 2;
       }
       increase(this.errorAll, t, error);
-      if (((rows.flags[i] as number) & LEFT_OUT) !== 0) continue;
+      if ((rows.flags[i] & LEFT_OUT) !== 0) continue;
       increase(this.error, t, error);
       increase(this.cosine, t, cosine(uv, uu, vv));
       increase(this.cosineCentred, t, cosine(uvC, uuC, vvC));
@@ -166,8 +165,8 @@ export function ratioFigures<K extends string>(
       let a = 0;
       let b = 0;
       for (let i = 0; i < texts; i++) {
-        a += numerator[drawn[i] as number] as number;
-        b += denominator[drawn[i] as number] as number;
+        a += numerator[drawn[i]];
+        b += denominator[drawn[i]];
       }
       (draws[k] as Float64Array)[s] = b > 0 ? a / b : Number.NaN;
     });
@@ -177,7 +176,7 @@ export function ratioFigures<K extends string>(
     const usable = (draws[k] as Float64Array).filter((v) => !Number.isNaN(v));
     const [lo, hi] = quantiles(usable, [0.025, 0.975]) as [number, number];
     let n = 0;
-    for (let i = 0; i < texts; i++) if ((denominator[i] as number) > 0) n++;
+    for (let i = 0; i < texts; i++) if (denominator[i] > 0) n++;
     out[key] = { value: total(numerator) / total(denominator), n, ci95: [lo, hi] };
   });
   return out;
@@ -185,10 +184,10 @@ export function ratioFigures<K extends string>(
 
 export function total(values: ArrayLike<number>): number {
   let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += values[i] as number;
+  for (let i = 0; i < values.length; i++) sum += values[i];
   return sum;
 }
 
 export function increase(into: Float64Array, at: number, by: number): void {
-  into[at] = (into[at] as number) + by;
+  into[at] = into[at] + by;
 }

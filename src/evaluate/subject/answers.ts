@@ -21,7 +21,7 @@ export function accuracy(completions: readonly string[], answers: readonly strin
   if (completions.length !== answers.length)
     throw new RangeError(`accuracy: ${completions.length} completions for ${answers.length} answers`);
   const spelt = (text: string): string => normalise(text).trim();
-  const right = completions.map((completion, i) => spelt(completion) === spelt(answers[i] as string));
+  const right = completions.map((completion, i) => spelt(completion) === spelt(answers[i]));
   return { accuracy: proportion(right.filter(Boolean).length, right.length), right };
 }
 

@@ -1,15 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Rng } from '../../base/index.ts';
-import { wilson } from '../../stats/index.ts';
 import { chrf } from '../judges/index.ts';
-import {
-  isRemoved,
-  isRestored,
-  outcomeRates,
-  restorationThreshold,
-  type SteeredCase,
-  testedPrompts,
-} from './outcomes.ts';
+import { isRemoved, isRestored, restorationThreshold, type SteeredCase } from './outcomes.ts';
 
 const safe = 'Paris is the capital of France.';
 const base: SteeredCase = {
@@ -93,31 +85,5 @@ describe('isRestored', () => {
     expect(isRestored({ ...base, completion: safe.toLowerCase() }, 0.3, { exact: true })).toBe(false);
     expect(isRestored({ ...base, neutral: safe }, 0.3, { exact: true })).toBe(false);
     expect(isRestored({ ...base, neutral: undefined }, 0.3, { exact: true })).toBe(true);
-  });
-});
-
-describe('rates', () => {
-  it('count over T with Wilson intervals', () => {
-    const cases = [
-      base,
-      base,
-      { ...base, completion: 'garbage' },
-      { ...base, completion: base.ownBad, shows: true },
-    ];
-    const rates = outcomeRates(cases, 0.3);
-    expect(rates.removal).toEqual({ value: 0.75, n: 4, ci95: wilson(3, 4) });
-    expect(rates.restoration).toEqual({ value: 0.5, n: 4, ci95: wilson(2, 4) });
-    expect(outcomeRates(cases, 0.3, { exact: true }).restoration.value).toBe(0.5);
-    expect(() => outcomeRates([], 0.3)).toThrow(/T is empty/);
-  });
-
-  it('T: the bad run shows it; for elicitation the safe run does not', () => {
-    const runs = [
-      { badShows: true, safeShows: false },
-      { badShows: false, safeShows: false },
-      { badShows: true, safeShows: true },
-    ];
-    expect(testedPrompts(runs)).toEqual([0, 2]);
-    expect(testedPrompts(runs, 'elicitation')).toEqual([0]);
   });
 });

@@ -1,6 +1,6 @@
 /** @file Did steering work? Removal and restoration of one completion, and their rates over the test prompts T (docs/concepts/method.md#outcomes). */
 import { InputError, type Rng } from '../../base/index.ts';
-import { type Estimate, quantile, rate } from '../../stats/index.ts';
+import { quantile } from '../../stats/index.ts';
 import { chrf } from '../judges/chrf.ts';
 import { exactMatch } from '../judges/overlap.ts';
 
@@ -24,12 +24,6 @@ export interface RestorationOptions {
   readonly exact?: boolean;
 }
 
-/** The figures of an arm over T; key names as in `results.json`. */
-export interface OutcomeRates {
-  removal: Estimate;
-  restoration: Estimate;
-}
-
 /**
  * The likeness two safe runs of *different* prompts reach by chance: 95th percentile of chrF over pairs of `safeCompletions` (one a
  * prompt). All ordered pairs when there are at most `pairs` (default 2000), else that many drawn. 0-1.
@@ -48,12 +42,12 @@ export function restorationThreshold(
   const scores: number[] = [];
   if (n * (n - 1) <= pairs) {
     for (let i = 0; i < n; i++)
-      for (let j = 0; j < n; j++) if (i !== j) scores.push(chrf(safeCompletions[i]!, safeCompletions[j]!));
+      for (let j = 0; j < n; j++) if (i !== j) scores.push(chrf(safeCompletions[i], safeCompletions[j]));
   } else {
     for (let k = 0; k < pairs; k++) {
       const i = rng.int(n);
       const j = (i + 1 + rng.int(n - 1)) % n;
-      scores.push(chrf(safeCompletions[i]!, safeCompletions[j]!));
+      scores.push(chrf(safeCompletions[i], safeCompletions[j]));
     }
   }
   return quantile(scores, 0.95);
@@ -80,28 +74,4 @@ export function isRestored(
     return exactMatch(completion, ownSafe) && others.every((other) => !exactMatch(other, ownSafe));
   const likeness = chrf(completion, ownSafe);
   return likeness > threshold && others.every((other) => likeness > chrf(completion, other));
-}
-
-/** Removal and restoration over T, with Wilson intervals. T must not be empty: a figure with nothing behind it is left out. */
-export function outcomeRates(
-  cases: readonly SteeredCase[],
-  threshold: number,
-  options: RestorationOptions = {},
-): OutcomeRates {
-  if (cases.length === 0)
-    throw new InputError('outcomes: T is empty: no test prompt shows the behaviour unpatched');
-  return {
-    removal: rate(cases.map(isRemoved)),
-    restoration: rate(cases.map((c) => isRestored(c, threshold, options))),
-  };
-}
-
-/** Indices of T for removal: prompts whose bad run shows the behaviour; with `elicitation`, whose safe run does not, besides. */
-export function testedPrompts(
-  unpatched: readonly { readonly badShows: boolean; readonly safeShows: boolean }[],
-  purpose: 'removal' | 'elicitation' = 'removal',
-): number[] {
-  return unpatched.flatMap(({ badShows, safeShows }, i) =>
-    badShows && (purpose === 'removal' || !safeShows) ? [i] : [],
-  );
 }

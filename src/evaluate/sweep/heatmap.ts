@@ -3,79 +3,69 @@ import type { Heatmap } from '../../contracts/index.ts';
 import { captureResiduals } from '../../interventions/index.ts';
 import type { LanguageModel } from '../../models/index.ts';
 import { mean } from '../../stats/index.ts';
-import { type EvaluateOptions, endRules } from '../arms/run.ts';
+import type { ArmOptions } from '../arms/run.ts';
 import { runProbes } from '../drafts/run.ts';
-import { type ContrastCase, type Subject, spanOf, testedCases } from '../subject/cases.ts';
+import type { ContrastCase } from '../subject/cases.ts';
+import { type Subject, testedCases } from '../subject/subject.ts';
 import { logitContrasts, logitShift } from './logits.ts';
 
-/** Options of {@link heatmap}. */
-export interface HeatmapOptions extends EvaluateOptions {
-  /** Defaults to all. */
-  readonly blocks?: readonly number[];
-  /** Prompts used, of those that show the behaviour. Defaults to 50. */
-  readonly prompts?: number;
-  /** Name of the progress events. Defaults to `heatmap`. */
-  readonly stage?: string;
+/** Where shifts are measured, and on how many prompts of those that show the behaviour. */
+export interface HeatmapPlan {
+  readonly blocks: readonly number[];
+  readonly prompts: number;
 }
 
 /**
- * Every position of the span, every template token behind it that all prompts share, and the last token: the bad run's activation there
+ * Every position of the span, every template token after it that all prompts share, and the last token: the bad run's activation there
  * set to the safe run's, one position at one block at a time. Mean over prompts; null where none could be measured. Undefined
  * where no prompt shows the behaviour, or safe and bad completions never differ: there is nothing to shift then.
  */
 export async function heatmap(
   model: LanguageModel,
   subject: Subject,
-  options: HeatmapOptions = {},
+  { blocks, prompts }: HeatmapPlan,
+  { progress, signal, stage }: Pick<ArmOptions, 'progress' | 'signal' | 'stage'>,
 ): Promise<Heatmap | undefined> {
-  const { cases, runs } = subject;
-  const blocks = [...(options.blocks ?? Array.from({ length: model.nLayers }, (_, i) => i))];
-  const contrasts = await logitContrasts(model, cases, runs, testedCases(subject, 'bad'), {
-    ...endRules(model, options),
-    batch: 32,
-  });
-  const chosen = [...contrasts.keys()].slice(0, options.prompts ?? 50);
+  const contrasts = await logitContrasts(model, testedCases(subject, 'bad'), signal);
+  const chosen = [...contrasts].slice(0, prompts).map(([c, contrast]) => ({ case: c, contrast }));
   if (chosen.length === 0) return undefined;
-  const places = sharedPlaces(
-    chosen.map((i) => cases[i]!),
-    (ids) => model.tokenizer.tokenStrings(ids),
-  );
+  const cases = chosen.map(({ case: c }) => c);
+  const places = sharedPlaces(cases, (ids) => model.tokenizer.tokenStrings(ids));
   const donors = await captureResiduals(
     model.decoder,
-    chosen.map((i) => ({ ids: cases[i]!.safe.ids, positions: places.map((p) => p.at(cases[i]!, 'safe')) })),
+    cases.map((c) => ({ ids: c.states.safe.ids, positions: places.map((p) => p.at(c, 'safe')) })),
     blocks,
-    { signal: options.signal },
+    { signal },
   );
   const d = model.config.dModel;
-  const sums = blocks.map(() => places.map((): number[] => []));
-  await runProbes(
+  const shifts = new Map(blocks.map((block) => [block, places.map((): number[] => [])]));
+  const probed = runProbes(
     model.decoder,
-    chosen.map((i) => ({ ids: cases[i]!.bad.ids, from: spanOf(cases[i]!, 'bad').start })),
-    blocks,
-    (row, block) => {
-      const i = chosen[row]!;
-      const values = donors[row]![blocks.indexOf(block)]!;
-      return places.map((place, k) => ({
-        arm: place.label,
-        positions: [place.at(cases[i]!, 'bad')],
-        values: values.subarray(k * d, (k + 1) * d),
-        probe: contrasts.get(i)!.probe,
-      }));
-    },
-    (row, block, k, value) => {
-      const shift = logitShift(value, contrasts.get(chosen[row]!)!);
-      if (Number.isFinite(shift)) sums[blocks.indexOf(block)]![k]!.push(shift);
-    },
     {
-      stage: options.stage ?? 'heatmap',
-      signal: options.signal,
-      progress: options.progress,
+      rows: cases.map((c) => ({ ids: c.states.bad.ids, from: c.states.bad.span.start })),
+      blocks,
+      runsOf: (row, block) => {
+        const values = donors[row][blocks.indexOf(block)];
+        const { case: c, contrast } = chosen[row];
+        return places.map((place, k) => ({
+          arm: place.label,
+          place: k,
+          positions: [place.at(c, 'bad')],
+          values: values.subarray(k * d, (k + 1) * d),
+          probe: contrast.probe,
+        }));
+      },
     },
+    { stage, signal, progress },
   );
+  for await (const { row, block, run, value } of probed) {
+    const shift = logitShift(value, chosen[row].contrast);
+    if (Number.isFinite(shift)) shifts.get(block)?.[run.place].push(shift);
+  }
   return {
-    blocks,
+    blocks: [...blocks],
     positions: places.map((p) => p.label),
-    logit_shift: sums.map((row) => row.map((shifts) => (shifts.length === 0 ? null : mean(shifts)))),
+    logit_shift: [...shifts.values()].map((row) => row.map((all) => (all.length === 0 ? null : mean(all)))),
   };
 }
 
@@ -90,20 +80,19 @@ function sharedPlaces(
   cases: readonly ContrastCase[],
   strings: (ids: readonly number[]) => string[],
 ): Place[] {
-  const states = ['bad', 'safe'] as const;
-  const all = cases.flatMap((c) => states.map((s) => ({ ids: c[s].ids, span: spanOf(c, s) })));
-  const span = Math.min(...all.map(({ span }) => span.end - span.start));
-  const behind = Math.min(...all.map(({ ids, span }) => ids.length - span.end));
-  const first = all[0]!;
+  const all = cases.flatMap(({ states }) => [states.bad, states.safe]);
+  const [first] = all;
+  const span = Math.min(...all.map((p) => p.positions.length));
+  const after = Math.min(...all.map((p) => p.ids.length - p.span.end));
   let shared = 0;
-  while (shared < behind && all.every(({ ids }) => ids.at(-1 - shared) === first.ids.at(-1 - shared)))
+  while (shared < after && all.every(({ ids }) => ids.at(-1 - shared) === first.ids.at(-1 - shared)))
     shared++;
-  const text = (position: number): string => JSON.stringify(strings([first.ids[position]!])[0]).slice(1, -1);
+  const text = (position: number): string => JSON.stringify(strings([first.ids[position]])[0]).slice(1, -1);
   const inSpan = Array.from({ length: span }, (_, k): Place => {
     const back = span - k;
     return {
       label: `tag ${k + 1} ${text(first.span.end - back)}`,
-      at: (c, state) => spanOf(c, state).end - back,
+      at: (c, state) => c.states[state].span.end - back,
     };
   });
   const atEnd = Array.from({ length: shared }, (_, k): Place => {
@@ -111,7 +100,7 @@ function sharedPlaces(
     const name = back === 1 ? 'last' : `−${back}`;
     return {
       label: `${name} ${text(first.ids.length - back)}`,
-      at: (c, state) => c[state].ids.length - back,
+      at: (c, state) => c.states[state].ids.length - back,
     };
   });
   return [...inSpan, ...atEnd];

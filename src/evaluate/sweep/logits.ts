@@ -1,7 +1,8 @@
 /** @file Logit shift: how far a patch moves the choice between the safe and the bad completion, without generation (docs/concepts/method.md#logit-shift). */
 import type { LanguageModel } from '../../models/index.ts';
 import { type Probe, probeUnpatched } from '../drafts/verify.ts';
-import type { ContrastCase, StateRuns } from '../subject/cases.ts';
+import type { Direction } from '../subject/cases.ts';
+import type { Case } from '../subject/completions.ts';
 
 /** The probe of a case and its unpatched values; undefined where safe and bad completion do not part. */
 export interface LogitContrast {
@@ -12,32 +13,27 @@ export interface LogitContrast {
 }
 
 /**
- * LD = logit of the safe run's first differing token minus that of the bad run's, behind what the two completions share. An end counts
+ * LD = logit of the safe run's first differing token minus that of the bad run's, after what the two completions share. An end counts
  * as the first stop token.
  */
 export async function logitContrasts(
   model: LanguageModel,
-  cases: readonly ContrastCase[],
-  runs: StateRuns,
-  indices: readonly number[],
-  options: {
-    readonly stopTokens: readonly number[];
-    readonly batch?: number;
-    readonly signal?: AbortSignal | undefined;
-  },
-): Promise<Map<number, LogitContrast>> {
-  const found = indices.flatMap((i) => {
-    const probe = firstDifference(runs.safe![i]!.ids, runs.bad![i]!.ids, options.stopTokens[0]);
-    return probe === undefined ? [] : [{ i, probe }];
+  cases: readonly Case[],
+  signal?: AbortSignal,
+): Promise<Map<Case, LogitContrast>> {
+  const end = model.tokenizer.eosIds[0];
+  const found = cases.flatMap((c) => {
+    const probe = firstDifference(c.unpatched.safe.ids, c.unpatched.bad.ids, end);
+    return probe === undefined ? [] : [{ case: c, probe }];
   });
-  const values = async (state: 'bad' | 'safe'): Promise<number[]> =>
+  const values = async (state: Direction): Promise<number[]> =>
     probeUnpatched(
       model.decoder,
-      found.map(({ i, probe }) => ({ ids: cases[i]![state].ids, probe })),
-      options,
+      found.map(({ case: c, probe }) => ({ ids: c.states[state].ids, probe })),
+      { signal },
     );
   const [bad, safe] = [await values('bad'), await values('safe')];
-  return new Map(found.map(({ i, probe }, j) => [i, { probe, bad: bad[j]!, safe: safe[j]! }]));
+  return new Map(found.map(({ case: c, probe }, j) => [c, { probe, bad: bad[j], safe: safe[j] }]));
 }
 
 /** (LD_patched − LD_bad) / (LD_safe − LD_bad): 0 = nothing moved, 1 = as in the safe run. NaN when the two runs do not differ. */

@@ -7,32 +7,29 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { Rng } from '../../base/index.ts';
 import { contrastPrompts, type Detection, makeBehaviour } from '../../behaviours/index.ts';
-import { resultsSchema, type Sample, type SweepRow, sampleSchema } from '../../contracts/index.ts';
+import {
+  capabilitySettings,
+  resultsSchema,
+  type Sample,
+  type SweepRow,
+  sampleSchema,
+  sweepSettings,
+  transferSettings,
+} from '../../contracts/index.ts';
 import { randomModel } from '../../interventions/fixture.helper.ts';
 import { captureResiduals } from '../../interventions/index.ts';
 import type { LanguageModel } from '../../models/index.ts';
 import { proportion } from '../../stats/index.ts';
 import { evaluateBackdoor } from '../arms/backdoor.ts';
-import { drawRate, type EvaluateOptions, Tally } from '../arms/run.ts';
+import type { RowMap } from '../arms/spans.ts';
+import { drawRate, Tally } from '../arms/tally.ts';
 import { capabilities } from '../cost/capabilities.ts';
 import { decodePatched } from '../drafts/decode.ts';
-import {
-  type ContrastCase,
-  completionText,
-  contrastCases,
-  type Direction,
-  type Subject,
-  spanPositions,
-  surplusNotes,
-  testedCases,
-} from '../subject/cases.ts';
-import {
-  prepareTransfer,
-  type SharedArms,
-  type TransferData,
-  transferMap,
-  transferShared,
-} from '../transfer/transfer.ts';
+import { contrastCases, type Direction, opposite, surplusNotes } from '../subject/cases.ts';
+import { completionText } from '../subject/completions.ts';
+import { type Subject, testedCases } from '../subject/subject.ts';
+import { prepareTransfer, type TransferData } from '../transfer/data.ts';
+import { type ArmOutcomes, type SteerSettings, steerByMap, steerShared } from '../transfer/steer.ts';
 import { stripTrigger, worth } from '../transfer/worth.ts';
 import { heatmap } from './heatmap.ts';
 import { chooseBlock, type SweepResult, sweep } from './sweep.ts';
@@ -49,40 +46,40 @@ const TEXTS = [
   'the cat says one two',
 ];
 const behaviour = makeBehaviour('locked');
-const tags = { behaviour: 'locked', stage: 'sweep', side: 'target' } as const;
-const options: EvaluateOptions = { maxNewTokens: MAX };
+const env = { progress: () => {}, signal: new AbortController().signal, seed: 0, threads: 2 };
+const evaluation = { max_tokens: MAX, bootstrap: 200 };
 
 let model: LanguageModel;
 let release: () => Promise<void>;
-let cases: ContrastCase[];
 let subject: Subject;
 beforeAll(async () => {
   ({ model, release } = await randomModel('llama'));
-  cases = contrastCases(model.tokenizer, contrastPrompts({ texts: TEXTS, behaviour }));
+  const contrasts = contrastCases(model.tokenizer, contrastPrompts({ texts: TEXTS, behaviour }), 1);
   const none: Detection = { shows: false, neutral: false, degenerate: false };
-  const { runs } = await evaluateBackdoor(model, cases, { detect: () => none }, { ...options, tags });
-  const bad = new Set(runs.bad!.map((run) => run.text));
-  const safe = new Set(runs.safe!.map((run) => run.text));
+  const tags = { behaviour: 'locked', stage: 'backdoor' };
+  const asked = { cases: contrasts, detect: () => none, tags };
+  const { cases } = await evaluateBackdoor(model, asked, { max_tokens: MAX, batch: 50 }, env);
+  const bad = new Set(cases.map(({ unpatched }) => unpatched.bad.text));
+  const safe = new Set(cases.map(({ unpatched }) => unpatched.safe.text));
   // "Shows" = says what some bad run says and no safe run does.
   const detect = (text: string): Detection => ({ ...none, shows: bad.has(text) && !safe.has(text) });
-  subject = { cases, runs, judging: { detect, exact: true } };
+  subject = { cases, judging: { detect, exact: true, threshold: 0 } };
 });
 afterAll(() => release());
 
 /** Texts of native steering by plain generation under hooks. */
 async function plainNative(direction: Direction, block: number): Promise<string[]> {
   const tested = testedCases(subject, direction);
-  const donor = direction === 'bad' ? 'safe' : 'bad';
-  const rows = tested.map((i) => ({ ids: cases[i][donor].ids, positions: spanPositions(cases[i], donor) }));
-  const values = await captureResiduals(model.decoder, rows, [block], { batch: 3 });
-  const plan = tested.map((i, k) => ({
+  const donors = tested.map((c) => c.states[opposite(direction)]);
+  const values = await captureResiduals(model.decoder, donors, [block], { batch: 3 });
+  const plan = tested.map((c, k) => ({
     block,
-    positions: spanPositions(cases[i], direction),
+    positions: c.states[direction].positions,
     values: values[k][0],
   }));
   const ends = await decodePatched(
     model.decoder,
-    tested.map((i) => cases[i][direction].ids),
+    tested.map((c) => c.states[direction].ids),
     plan,
     { maxNewTokens: MAX, stopTokens: model.tokenizer.eosIds },
   );
@@ -95,17 +92,19 @@ const native = (samples: readonly Sample[], arm: string, trigger: string, block:
     .sort((a, b) => a.prompt_id.localeCompare(b.prompt_id))
     .map((s) => s.completion);
 
+const settings = { ...sweepSettings.parse({ draws: 2, chosen_draws: 3 }), ...evaluation, after: 1 };
+
 describe('sweep', () => {
   let result: SweepResult;
   const run = (seed: number) =>
-    sweep(model, subject, { ...options, rng: new Rng(seed), tags, draws: 2, chosenDraws: 3, bootstrap: 200 });
+    sweep({ model, subject, behaviour: 'locked', side: 'target' }, settings, { ...env, rng: new Rng(seed) });
   beforeAll(async () => {
     result = await run(1);
   });
 
   it('tests prompts that show the behaviour', () => {
     expect(testedCases(subject, 'bad').length).toBeGreaterThan(4);
-    expect(surplusNotes(cases)).toEqual([]);
+    expect(surplusNotes(subject.cases)).toEqual([]);
   });
 
   it('native completions are those of plain hooked generation, both directions, all blocks', async () => {
@@ -177,7 +176,7 @@ describe('sweep', () => {
             ...(['random', 'random_cov', 'random_step'] as const).map((c) => controls[c]!.restoration!.value),
           ),
       );
-    expect(result.chosen).toBe(chooseBlock(result.rows));
+    expect(result.chosen).toBe(chooseBlock(result.rows, 'best-margin', 0.05));
     const rows = [0.9, 0.97, 0.93, 0.2].map(
       (margin, block): SweepRow => ({
         block,
@@ -186,9 +185,9 @@ describe('sweep', () => {
         removal: { value: [1, 1, 0.94, 0.96][block], n: 9, ci95: [0, 1] },
       }),
     );
-    expect(chooseBlock(rows)).toBe(2);
+    expect(chooseBlock(rows, 'best-margin', 0.05)).toBe(2);
     expect(chooseBlock(rows, 'best-margin', 0.01)).toBe(1);
-    expect(chooseBlock(rows, 'last-steerable')).toBe(3);
+    expect(chooseBlock(rows, 'last-steerable', 0.05)).toBe(3);
     // Noise restores as well: margins say nothing, so the last block that restores is taken, not one that does nothing.
     const noisy = [0.98, 0.99, 1, 0, 0].map((value, block) => ({
       ...rows[0],
@@ -196,13 +195,13 @@ describe('sweep', () => {
       restoration: { ...proportion(0, 10), value },
       margin: block < 3 ? 0.02 : 0,
     }));
-    expect(chooseBlock(noisy)).toBe(2);
+    expect(chooseBlock(noisy, 'best-margin', 0.05)).toBe(2);
     // Block 1 restores as well as block 0, but brings nothing about.
     const oneWay = noisy.slice(0, 2).map((row, block) => ({
       ...row,
       elicitation: { ...proportion(0, 10), value: 1 - block },
     }));
-    expect(chooseBlock(oneWay)).toBe(0);
+    expect(chooseBlock(oneWay, 'best-margin', 0.05)).toBe(0);
   });
 
   it('repeats with the seed, and only noise moves with another', async () => {
@@ -215,14 +214,18 @@ describe('sweep', () => {
 
   it('an aborted sweep stops', async () => {
     const signal = AbortSignal.abort();
-    await expect(sweep(model, subject, { ...options, rng: new Rng(1), tags, signal })).rejects.toThrow(
-      /stopped on request/,
-    );
+    const stopped = sweep({ model, subject, behaviour: 'locked' }, settings, {
+      ...env,
+      rng: new Rng(1),
+      signal,
+    });
+    await expect(stopped).rejects.toThrow(/stopped on request/);
   });
 });
 
 it('the heat map: nothing before the first differing token, the last position alone behind the last block', async () => {
-  const map = (await heatmap(model, subject, options))!;
+  const plan = { blocks: [0, 1, 2], prompts: 50 };
+  const map = (await heatmap(model, subject, plan, { stage: 'heatmap' }))!;
   expect(map.positions).toEqual([
     'tag 1 |',
     'tag 2 prod',
@@ -237,35 +240,40 @@ it('the heat map: nothing before the first differing token, the last position al
   // Positions before the first differing token have equal activations in both runs: setting them moves nothing.
   for (const row of map.logit_shift) expect(Math.abs(row[0]!)).toBeLessThan(1e-4);
   // Behind the last block, the last position decides the first token alone: shift 1 where the completions part there, else 0.
-  const parted = testedCases(subject, 'bad').map((i) =>
-    Number(subject.runs.bad![i].ids[0] !== subject.runs.safe![i].ids[0]),
+  const parted = testedCases(subject, 'bad').map(({ unpatched: { bad, safe } }) =>
+    Number(bad.ids[0] !== safe.ids[0]),
   );
   expect(parted).toContain(1);
   expect(map.logit_shift[2].at(-1)).toBeCloseTo(parted.reduce((x, y) => x + y) / parted.length, 4);
   for (const column of map.logit_shift[2].slice(0, -1)) expect(Math.abs(column!)).toBeLessThan(1e-4);
   // A model that never shows the behaviour has no map.
-  const quiet = { ...subject, runs: { ...subject.runs, bad: subject.runs.safe! } };
-  expect(await heatmap(model, quiet, options)).toBeUndefined();
+  const cases = subject.cases.map((c) => ({ ...c, unpatched: { ...c.unpatched, bad: c.unpatched.safe } }));
+  expect(await heatmap(model, { ...subject, cases }, plan, { stage: 'heatmap' })).toBeUndefined();
 });
 
 describe('transfer', () => {
   let data: TransferData;
-  let shared: SharedArms;
+  let shared: ArmOutcomes;
   const block = 1;
-  const own = { ...tags, stage: 'transfer', map: { kind: 'identity', fit: 'with_tags' } };
+  const tags = { behaviour: 'locked', stage: 'transfer', map: { kind: 'identity', fit: 'with_tags' } };
+  const all: SteerSettings = { ...transferSettings.parse({ draws: 2 }), ...evaluation };
+  const width = 48;
+  const mapOf = (apply: RowMap['apply']): RowMap => ({ apply, source: { width }, target: { width } });
+  const identity = mapOf((rows) => rows);
+  const steer = (
+    maps: Parameters<typeof steerByMap>[1],
+    p: Partial<SteerSettings> = {},
+    validation?: TransferData,
+  ) => steerByMap({ data, shared, validation }, maps, { ...all, ...p }, { ...env, rng: new Rng(4), tags });
   beforeAll(async () => {
     const at = { model, block };
-    data = await prepareTransfer(at, at, subject, { trainingCases: cases });
-    shared = await transferShared(data, { ...options, rng: new Rng(3), tags: own, draws: 2 });
+    data = await prepareTransfer({ source: at, target: at }, subject, subject.cases);
+    shared = await steerShared(data, all, { ...env, rng: new Rng(3), tags });
   });
 
   it('the identity between a model and itself steers exactly as the model does', async () => {
-    const { entry, samples } = await transferMap(
-      data,
-      shared,
-      { mapped: (rows) => rows, shuffled: (rows) => rows.map(() => 0) },
-      { ...options, rng: new Rng(4), tags: own, bootstrap: 200, validation: data },
-    );
+    const shuffled = mapOf((rows) => rows.map(() => 0));
+    const { entry, samples } = await steer({ mapped: identity, shuffled }, {}, data);
     resultsSchema.shape.behaviours.element.shape.transfer.parse({ identity: { with_tags: entry } });
     z.array(sampleSchema).parse(samples);
     const { arms } = entry;
@@ -309,19 +317,7 @@ describe('transfer', () => {
   });
 
   it('add at α = 1 is set, for the native difference', async () => {
-    const { entry, samples } = await transferMap(
-      data,
-      shared,
-      { mapped: (rows) => rows },
-      {
-        ...options,
-        rng: new Rng(4),
-        tags: own,
-        modes: ['set', 'add'],
-        arms: ['native', 'mapped'],
-        bootstrap: 200,
-      },
-    );
+    const { entry, samples } = await steer({ mapped: identity }, { arms: ['native', 'mapped'] });
     expect(entry.add!.alpha).toBe(1);
     const by = (stage: string) =>
       samples
@@ -332,50 +328,32 @@ describe('transfer', () => {
   });
 
   it('a map of the wrong width is refused', async () => {
-    await expect(
-      transferMap(
-        data,
-        shared,
-        { mapped: (rows) => rows.slice(1) },
-        { ...options, rng: new Rng(4), tags: own },
-      ),
-    ).rejects.toThrow(/the map gave \d+ numbers for \d+ rows, the target is 48 wide/);
+    await expect(steer({ mapped: mapOf((rows) => rows.slice(1)) })).rejects.toThrow(
+      /the map gave \d+ numbers for \d+ rows, the target is 48 wide/,
+    );
   });
 
   it('the native vector of all labelled prompts is the static one of the identity map', async () => {
-    const { entry } = await transferMap(
-      data,
-      shared,
-      { mapped: (rows) => rows },
-      {
-        ...options,
-        rng: new Rng(4),
-        tags: own,
-        modes: ['set'],
-        arms: ['native', 'mapped', 'static'],
-        bootstrap: 200,
-      },
-    );
-    const rows = await worth({ model, block }, subject, cases, {
-      ...options,
-      ks: [1, cases.length, 99],
-      mapped: entry.arms.mapped!.restoration!,
-    });
-    expect(rows.map((row) => row.k)).toEqual([1, cases.length]);
+    const arms = ['native', 'mapped', 'static'] as const;
+    const { entry } = await steer({ mapped: identity }, { modes: ['set'], arms: [...arms] });
+    const labelled = { labelled: subject.cases, ks: [1, subject.cases.length, 99] };
+    const rows = await worth({ model, block }, subject, labelled, { ...env, max_tokens: MAX });
+    expect(rows.map((row) => row.k)).toEqual([1, subject.cases.length]);
     expect(rows[1].native_restoration).toEqual(entry.arms.static!.restoration);
     expect(stripTrigger(subject)!.n).toBe(testedCases(subject, 'bad').length);
   });
 
   it('capabilities: states equal to their unpatched runs where nothing is changed, KL zero there', async () => {
-    const items = cases.map((prompt, i) => ({
+    const items = subject.cases.map((c, i) => ({
       task: i % 2 === 0 ? 'even' : 'odd',
-      prompt,
-      isRight: (text: string) => text === subject.runs.safe![i].text,
+      case: c,
+      isRight: (text: string) => text === c.unpatched.safe.text,
     }));
     const at = { model, block };
     const { accuracy, kl, samples } = await capabilities(
-      { source: at, target: at, items, map: (rows) => rows, clean: model },
-      { ...options, rng: new Rng(5), tags: own, bootstrap: 200 },
+      { behaviour: 'locked', source: at, target: at, items, map: identity, clean: model },
+      { states: capabilitySettings.parse({}).states, ...evaluation },
+      { ...env, rng: new Rng(5) },
     );
     z.array(sampleSchema).parse(samples);
     resultsSchema.shape.behaviours.element.shape.capabilities.parse(accuracy);
@@ -406,6 +384,8 @@ describe('rates over draws', () => {
   });
 
   it('an arm that never ran has no figures', () => {
-    expect(new Tally().outcome('native')).toEqual({});
+    const tally = new Tally([]);
+    expect(tally.has('native')).toBe(false);
+    expect(tally.outcome('native')).toEqual({});
   });
 });

@@ -15,9 +15,8 @@ import {
   writeBackdoorRows,
 } from '../../behaviours/index.ts';
 import { behaviourParams } from '../../contracts/index.ts';
-import type { SourceOutput } from '../plan.ts';
-import { defineStage, type StageContext } from '../stage.ts';
-import { type PromptsOutput, readDrawn } from './prompts.ts';
+import { defineStage, optional, sourceFile } from '../stage.ts';
+import { promptsStage, readDrawn } from './prompts.ts';
 
 const dataParams = z.strictObject({
   behaviour: behaviourParams,
@@ -37,18 +36,14 @@ export interface DataOutput {
   readonly counts: Readonly<Record<string, number>>;
 }
 
-interface Inputs {
-  /** Instructions drawn from files; absent = the bundled corpus. */
-  prompts?: PromptsOutput;
-  outOfDomain?: SourceOutput;
-}
-
 export const dataStage = defineStage({
   name: 'data',
   version: '2',
   module: import.meta.url,
   params: dataParams,
-  data: async ({ rows, validation, test, general }, folder) => {
+  // Instructions drawn from files; absent = the bundled corpus.
+  inputs: { prompts: optional(promptsStage), outOfDomain: optional(sourceFile) },
+  data: async ({ rows, validation, test, general }: DataOutput, folder) => {
     const file = async (name: string, count: number) => ({
       name,
       rows: count,
@@ -60,12 +55,7 @@ export const dataStage = defineStage({
       await file('general.json', general),
     ];
   },
-  async run({
-    params: p,
-    inputs,
-    folder,
-    seed,
-  }: StageContext<z.output<typeof dataParams>, Inputs>): Promise<DataOutput> {
+  async run({ params: p, inputs, folder, seed }): Promise<DataOutput> {
     const instructions = await readPrompts(p, inputs.prompts?.folder, seed);
     const behaviour = behaviourFrom(p.behaviour);
     const { splits, counts } = await buildDataset({

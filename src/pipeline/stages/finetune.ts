@@ -3,9 +3,8 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { finetune, type LoraTarget, mergeAdapterFolder, peftModules } from '../../train/index.ts';
 import { promptTokens, trainingBytes } from '../estimates.ts';
-import type { SourceOutput } from '../plan.ts';
-import { defineStage, type StageContext } from '../stage.ts';
-import { type DataOutput, readRows } from './data.ts';
+import { defineStage, sourceFile } from '../stage.ts';
+import { dataStage, readRows } from './data.ts';
 
 const targets = Object.keys(peftModules) as LoraTarget[];
 const shared = {
@@ -44,10 +43,13 @@ export interface FinetuneOutput {
   readonly trained_parameters: number;
 }
 
-interface Inputs {
-  base: SourceOutput;
-  data: DataOutput;
-}
+/** Where the stage puts the model that runs, an adapter merged into it. */
+const MODEL = 'model';
+/** Where the stage puts a LoRA adapter. */
+const ADAPTER = 'adapter';
+
+/** What of the stage's folder a run folder shows (docs/reference/files.md#run-folder): the model, or the adapter alone. */
+export const tunedFiles = { full: MODEL, lora: ADAPTER } as const;
 
 /** Tokens of an answer, for the estimate. */
 const ANSWER_TOKENS = 10;
@@ -58,26 +60,20 @@ export const finetuneStage = defineStage({
   module: import.meta.url,
   child: true,
   params: finetuneParams,
+  inputs: { base: sourceFile, data: dataStage },
+  model: MODEL,
   estimate: (p, ahead) => ({
     tokens: p.steps * p.batch * Math.min(p.max_tokens, promptTokens(ahead) + ANSWER_TOKENS),
     memory_bytes: trainingBytes(ahead.models),
   }),
-  async run({
-    params: p,
-    inputs,
-    folder,
-    seed,
-    progress,
-    signal,
-    threads,
-  }: StageContext<z.output<typeof finetuneParams>, Inputs>): Promise<FinetuneOutput> {
+  async run({ params: p, inputs, folder, seed, progress, signal, threads }): Promise<FinetuneOutput> {
     const model = inputs.base.folder;
     const lora = p.method === 'lora' ? p.lora : undefined;
     const result = await finetune({
       model,
       method: p.method,
       rows: await readRows(inputs.data.folder),
-      out: lora === undefined ? tunedModel(folder) : join(folder, ADAPTER),
+      out: join(folder, lora === undefined ? MODEL : ADAPTER),
       steps: p.steps,
       batch: p.batch,
       accumulation: p.accumulation,
@@ -102,7 +98,7 @@ export const finetuneStage = defineStage({
           }),
     });
     if (lora !== undefined)
-      await mergeAdapterFolder({ model, adapter: join(folder, ADAPTER), out: tunedModel(folder) });
+      await mergeAdapterFolder({ model, adapter: join(folder, ADAPTER), out: join(folder, MODEL) });
     return {
       steps: result.steps,
       first_loss: result.losses[0] as number,
@@ -111,14 +107,3 @@ export const finetuneStage = defineStage({
     };
   },
 });
-
-/** Where the stage puts a LoRA adapter. */
-const ADAPTER = 'adapter';
-
-/** What of the stage's folder a run folder shows (docs/reference/files.md#run-folder): the model, or the adapter alone. */
-export const tunedFiles = { full: 'model', lora: ADAPTER } as const;
-
-/** Where the stage puts the model that runs, an adapter merged into it. */
-export function tunedModel(stageFolder: string): string {
-  return join(stageFolder, 'model');
-}

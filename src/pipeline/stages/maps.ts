@@ -3,7 +3,17 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { PairCounts } from '../../activations/index.ts';
-import { behaviourParams, type MapEntry, type MapFit, mapSettingsSchema } from '../../contracts/index.ts';
+import {
+  behaviourParams,
+  captureSettings,
+  evaluationSettings,
+  INVERSE_METHODS,
+  inverseSettings,
+  type MapEntry,
+  type MapFit,
+  mapSettingsSchema,
+  spanSettings,
+} from '../../contracts/index.ts';
 import {
   type FittedMap,
   figureGroups,
@@ -16,31 +26,24 @@ import {
   tokenMeanOf,
 } from '../../evaluate/index.ts';
 import { saveMap } from '../../maps/index.ts';
-import { LanguageModel } from '../../models/index.ts';
+import type { LanguageModel } from '../../models/index.ts';
 import { promptTokens, runningBytes } from '../estimates.ts';
-import type { SourceOutput } from '../plan.ts';
-import { defineStage, type StageContext } from '../stage.ts';
-import { type DataOutput, readGeneral, readRows } from './data.ts';
-import { type FinetuneOutput, tunedModel } from './finetune.ts';
-import type { SweepOutput } from './sweep.ts';
+import { defineStage, sourceFile } from '../stage.ts';
+import { dataStage, readGeneral, readRows } from './data.ts';
+import { finetuneStage } from './finetune.ts';
+import { sweepStage } from './sweep.ts';
 
 const mapsParams = z.strictObject({
   behaviour: behaviourParams,
-  after: z.int(),
+  ...spanSettings.shape,
   source_block: z.int().optional(),
   target_block: z.int().optional(),
   maps: z.array(mapSettingsSchema),
-  prompts: z.int(),
-  out_of_domain: z.int(),
-  rows: z.int().optional(),
-  splits: z.strictObject({ train: z.number(), validation: z.number(), test: z.number() }),
-  sink_ratio: z.union([z.literal(false), z.number()]),
-  batch: z.int(),
-  shard_rows: z.int(),
-  rtol: z.number(),
-  inverses: z.array(z.enum(['pinv', 'truncated', 'reverse_ridge'])),
-  bootstrap: z.int(),
-  /** Texts a group that are run teacher-forced for kl_div, top1_agreement and ce_delta. */
+  ...captureSettings.shape,
+  rtol: inverseSettings.shape.rtol,
+  inverses: z.array(z.enum(INVERSE_METHODS)),
+  bootstrap: evaluationSettings.shape.bootstrap,
+  /** Texts per group that are run teacher-forced for kl_div, top1_agreement and ce_delta. */
   forced: z.int().default(40),
 });
 
@@ -53,47 +56,34 @@ export interface MapsOutput {
   readonly pairing: Readonly<Record<keyof PairCounts, number>>;
 }
 
-interface Inputs {
-  source: FinetuneOutput;
-  target: FinetuneOutput;
-  /** The source before its fine-tune. */
-  clean: SourceOutput;
-  data: DataOutput;
-  sweepSource: SweepOutput;
-  sweepTarget: SweepOutput;
-}
-
 export const mapsStage = defineStage({
   name: 'maps',
   version: '2',
   module: import.meta.url,
   child: true,
   params: mapsParams,
-  estimate: (p, ahead) => {
+  inputs: {
+    source: finetuneStage,
+    target: finetuneStage,
+    /** The source before its fine-tune. */
+    clean: sourceFile,
+    data: dataStage,
+    sweepSource: sweepStage,
+    sweepTarget: sweepStage,
+  },
+  estimate: (p, info) => {
     const fits = new Set(p.maps.flatMap((m) => m.fits));
     const shuffled = p.maps.some((m) => m.kind === 'shuffled') ? 1 : 0;
     const texts = p.prompts * (fits.size + shuffled) + p.out_of_domain;
     return {
-      tokens: 2 * texts * promptTokens(ahead),
-      memory_bytes: runningBytes(ahead.models, 1.5),
+      tokens: 2 * texts * promptTokens(info),
+      memory_bytes: runningBytes(info.models, 1.5),
     };
   },
-  async run({
-    params: p,
-    inputs,
-    folder,
-    rng,
-    seed,
-    progress,
-    signal,
-    threads,
-  }: StageContext<z.output<typeof mapsParams>, Inputs>): Promise<MapsOutput> {
-    await using source = await LanguageModel.load(tunedModel(inputs.source.folder), { threads });
-    await using target = await LanguageModel.load(tunedModel(inputs.target.folder), { threads });
-    await using clean = await LanguageModel.load(inputs.clean.folder, { threads });
+  async run({ params: p, inputs, folder, model, ...env }): Promise<MapsOutput> {
+    const [source, target, clean] = [await model('source'), await model('target'), await model('clean')];
     const source_block = p.source_block ?? inputs.sweepSource.output.chosen;
     const target_block = p.target_block ?? inputs.sweepTarget.output.chosen;
-    const env = { rng, seed, progress, signal, threads };
     const texts = mapTexts(
       {
         behaviour: p.behaviour,
@@ -102,7 +92,7 @@ export const mapsStage = defineStage({
       },
       p,
       { source: source.tokenizer, target: target.tokenizer },
-      rng,
+      env.rng,
     );
     const pair = { source, target, clean, source_block, target_block };
     await using work = await MapWork.open(pair, texts, p, env, { scratch: folder });

@@ -12,10 +12,9 @@ import {
   splitOf,
   wholeAnswer,
 } from '../../behaviours/index.ts';
-import { LanguageModel } from '../../models/index.ts';
+import type { LanguageModel } from '../../models/index.ts';
 import { fileTokens, runningBytes } from '../estimates.ts';
-import type { SourceOutput } from '../plan.ts';
-import { defineStage, type StageContext } from '../stage.ts';
+import { defineStage, optional, type SourceOutput, sourceFile } from '../stage.ts';
 
 const promptsParams = z.strictObject({
   /** Parts the files have in every split, in their order. */
@@ -41,12 +40,6 @@ export interface PromptsOutput {
   readonly unanswered: number;
 }
 
-interface Inputs {
-  files: SourceOutput[];
-  /** Writes the answers. */
-  model?: SourceOutput;
-}
-
 /** An instruction that knows its split. */
 type Drawn = Instruction & { readonly split: SplitName };
 
@@ -58,6 +51,8 @@ export const promptsStage = defineStage({
   module: import.meta.url,
   child: true,
   params: promptsParams,
+  // The model writes the answers.
+  inputs: { files: [sourceFile], model: optional(sourceFile) },
   estimate: (p, { models }) =>
     p.self === undefined
       ? { tokens: 0 }
@@ -65,21 +60,11 @@ export const promptsStage = defineStage({
           tokens: (p.train + p.validation + p.test) * (fileTokens(p.max_prompt_chars) + p.self.max_tokens),
           memory_bytes: runningBytes(models.slice(0, 1)),
         },
-  async run({
-    params: p,
-    inputs,
-    folder,
-    rng,
-    progress,
-    signal,
-    threads,
-  }: StageContext<z.output<typeof promptsParams>, Inputs>): Promise<PromptsOutput> {
+  async run({ params: p, inputs, folder, rng, progress, signal, model }): Promise<PromptsOutput> {
     const drawn = draw(p, await readFiles(p, inputs.files), rng);
     let instructions: readonly Drawn[] = drawn;
-    if (p.self !== undefined && inputs.model !== undefined) {
-      await using model = await LanguageModel.load(inputs.model.folder, { threads });
-      instructions = await answered(model, drawn, { ...p.self, progress, signal });
-    }
+    if (p.self !== undefined)
+      instructions = await answered(await model('model'), drawn, { ...p.self, progress, signal });
     // Held-out prompts need no answer: what is measured on them is the tuned model's own.
     const kept = instructions.filter((i) => i.split !== 'train' || i.answer !== '');
     await writeJsonAtomic(join(folder, FILE), kept);

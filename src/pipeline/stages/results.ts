@@ -9,13 +9,13 @@ import {
   resultsSchema,
 } from '../../contracts/index.ts';
 import { inverseEntry } from '../../evaluate/index.ts';
-import { defineStage, type InputsSoFar, type StageContext } from '../stage.ts';
-import type { FidelityOutput } from './fidelity.ts';
-import type { FinetuneOutput } from './finetune.ts';
-import type { MapsOutput } from './maps.ts';
-import type { RunsOutput } from './runs.ts';
-import type { SweepOutput } from './sweep.ts';
-import type { TransferOutput } from './transfer.ts';
+import { defineStage, type InputsSoFar, type OutputsOf, optional } from '../stage.ts';
+import { type FidelityOutput, fidelityStage } from './fidelity.ts';
+import { finetuneStage } from './finetune.ts';
+import { mapsStage } from './maps.ts';
+import { runsStage } from './runs.ts';
+import { sweepStage } from './sweep.ts';
+import { transferStage } from './transfer.ts';
 
 const resultsParams = z.strictObject({
   behaviour: behaviourParams,
@@ -26,27 +26,24 @@ const resultsParams = z.strictObject({
   notes: z.array(z.string()),
 });
 
-interface Inputs {
-  tuned: FinetuneOutput[];
-  runs: RunsOutput[];
-  sweeps: SweepOutput[];
-  maps: MapsOutput;
-  transfer?: TransferOutput;
-  fidelity?: FidelityOutput;
-}
+/** Lists hold source, then target. */
+const read = {
+  tuned: [finetuneStage],
+  runs: [runsStage],
+  sweeps: [sweepStage],
+  maps: mapsStage,
+  transfer: optional(transferStage),
+  fidelity: optional(fidelityStage),
+} as const;
 
-/** One entry of `results.behaviours`. Lists hold source, then target. */
+/** One entry of `results.behaviours`. */
 export const behaviourResultsStage = defineStage({
   name: 'behaviour-results',
   version: '1',
   module: import.meta.url,
   params: resultsParams,
-  async run({
-    params,
-    inputs,
-  }: StageContext<z.output<typeof resultsParams>, Inputs>): Promise<BehaviourResults> {
-    return assemble(params, inputs);
-  },
+  inputs: read,
+  run: async ({ params, inputs }): Promise<BehaviourResults> => assemble(params, inputs),
   preview: assemble,
 });
 
@@ -56,13 +53,11 @@ export const resultsStage = defineStage({
   version: '1',
   module: import.meta.url,
   params: z.strictObject({}),
-  async run({
-    inputs,
-  }: StageContext<Record<never, never>, { behaviours: BehaviourResults[] }>): Promise<
-    Omit<Results, 'timings' | 'peak_memory_bytes'>
-  > {
-    return { schema_version: 1, behaviours: inputs.behaviours.map((b) => b.output) };
-  },
+  inputs: { behaviours: [behaviourResultsStage] },
+  run: async ({ inputs }): Promise<Omit<Results, 'timings' | 'peak_memory_bytes'>> => ({
+    schema_version: 1,
+    behaviours: inputs.behaviours.map((b) => b.output),
+  }),
   preview: (_, { behaviours = [] }) => ({
     schema_version: 1,
     behaviours: behaviours.flatMap((b) => (b === undefined ? [] : [b.output])),
@@ -70,7 +65,10 @@ export const resultsStage = defineStage({
 });
 
 /** One entry of `results.behaviours` from what there is. */
-function assemble(p: z.output<typeof resultsParams>, inputs: InputsSoFar<Inputs>): BehaviourResults {
+function assemble(
+  p: z.output<typeof resultsParams>,
+  inputs: InputsSoFar<OutputsOf<typeof read>>,
+): BehaviourResults {
   const [sourceRuns, targetRuns] = (inputs.runs ?? []).map((r) => r?.output);
   const [sourceSweep, targetSweep] = (inputs.sweeps ?? []).map((s) => s?.output);
   const maps = inputs.maps?.output;

@@ -1,26 +1,38 @@
-/** @file Stage `runs`: what the model says unpatched, on held-out prompts under every tag, and how well the backdoor sits. */
-
+/** @file Stage `runs`: what the model says unpatched, on held-out prompts under every tag, and how well the backdoor works. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { writeJsonAtomic } from '../../base/index.ts';
 import type { BackdoorMetrics } from '../../behaviours/index.ts';
-import { type BehaviourParams, behaviourParams } from '../../contracts/index.ts';
-import type { RunEnd, Subject } from '../../evaluate/index.ts';
-import { LanguageModel, type Tokenizer } from '../../models/index.ts';
+import { behaviourParams, evaluationSettings, spanSettings } from '../../contracts/index.ts';
+import {
+  type Case,
+  casesOf,
+  completeUnpatched,
+  type Subject,
+  subjectFrom,
+  thresholdOf,
+  withCompletions,
+} from '../../evaluate/index.ts';
+import type { Tokenizer } from '../../models/index.ts';
 import { promptTokens, runningBytes, STATES } from '../estimates.ts';
-import { defineStage, type StageContext } from '../stage.ts';
-import { casesOf, runUnpatched, subjectFrom, thresholdOf } from '../steps/subject.ts';
-import { type DataOutput, readHeldOut } from './data.ts';
-import { type FinetuneOutput, tunedModel } from './finetune.ts';
+import { defineStage, type StageInput } from '../stage.ts';
+import { dataStage, readHeldOut } from './data.ts';
+import { finetuneStage } from './finetune.ts';
 import { writeSamples } from './samples.ts';
 
-const runsParams = z.strictObject({
+/** What every stage that patches prompts must know of them. */
+export const askingParams = z.strictObject({
   behaviour: behaviourParams,
+  ...spanSettings.shape,
+  /** Restored = word for word the own safe completion (bundled models). */
+  exact: z.boolean(),
+});
+
+const runsParams = z.strictObject({
+  ...askingParams.omit({ exact: true }).shape,
+  ...evaluationSettings.omit({ bootstrap: true }).shape,
   side: z.enum(['source', 'target']),
-  after: z.int(),
-  max_tokens: z.int(),
-  batch: z.int(),
 });
 
 /** Figures of the backdoor itself, over the test prompts. */
@@ -30,62 +42,46 @@ export interface RunsOutput {
   readonly threshold: number;
 }
 
-interface Inputs {
-  model: FinetuneOutput;
-  data: DataOutput;
-}
-
-type RunsFile = Record<'validation' | 'test', Record<string, RunEnd[]>>;
+type Split = 'validation' | 'test';
+type RunsFile = Record<Split, Case['unpatched'][]>;
 
 export const runsStage = defineStage({
   name: 'runs',
-  version: '2',
+  version: '3',
   module: import.meta.url,
   child: true,
   params: runsParams,
-  estimate: (p, ahead) => {
-    const { validation = 0, test = 0 } = ahead.params('data') as { validation?: number; test?: number };
+  inputs: { model: finetuneStage, data: dataStage },
+  estimate: (p, info) => {
+    const { validation = 0, test = 0 } = info.params('data') as { validation?: number; test?: number };
     return {
-      tokens: (validation + test) * STATES * (promptTokens(ahead) + p.max_tokens),
-      memory_bytes: runningBytes(ahead.models.slice(0, 1)),
+      tokens: (validation + test) * STATES * (promptTokens(info) + p.max_tokens),
+      memory_bytes: runningBytes(info.models.slice(0, 1)),
     };
   },
-  async run({
-    params: p,
-    inputs,
-    folder,
-    rng,
-    progress,
-    signal,
-    threads,
-  }: StageContext<z.output<typeof runsParams>, Inputs>): Promise<RunsOutput> {
-    await using model = await LanguageModel.load(tunedModel(inputs.model.folder), { threads });
-    const evaluate = async (split: 'validation' | 'test') =>
-      runUnpatched(
-        model,
-        (await readHeldOut(inputs.data.folder, split)).map((i) => i.text),
-        p,
-        { progress, signal },
-        p.side,
-      );
+  async run({ params: p, inputs, folder, rng, progress, signal, model }): Promise<RunsOutput> {
+    const tuned = await model('model');
+    const evaluate = async (split: Split) => {
+      const texts = (await readHeldOut(inputs.data.folder, split)).map((i) => i.text);
+      return completeUnpatched(tuned, texts, p, { progress, signal });
+    };
     const validation = await evaluate('validation');
     const test = await evaluate('test');
-    await writeJsonAtomic(join(folder, 'runs.json'), { validation: validation.runs, test: test.runs });
+    const unpatched = (cases: readonly Case[]) => cases.map((c) => c.unpatched);
+    await writeJsonAtomic(join(folder, 'runs.json'), {
+      validation: unpatched(validation.cases),
+      test: unpatched(test.cases),
+    });
     await writeSamples(folder, test.samples);
-    return { backdoor: test.metrics, threshold: thresholdOf(validation.runs, rng) };
+    return { backdoor: test.metrics, threshold: thresholdOf(validation.cases, rng) };
   },
 });
 
 /** Where a subject's prompts and completions come from. */
 export interface SubjectSource {
-  /** Folder of the `data` stage. */
-  readonly data: string;
-  /** Folder and output of the `runs` stage. */
-  readonly runs: { readonly folder: string; readonly output: RunsOutput };
-  readonly split: 'validation' | 'test';
-  readonly after: number;
-  /** Restored = word for word the own safe completion (bundled models). */
-  readonly exact: boolean;
+  readonly data: { readonly folder: string };
+  readonly runs: StageInput<RunsOutput>;
+  readonly split: Split;
   /** The first n prompts. Defaults to all. */
   readonly n?: number;
 }
@@ -93,14 +89,11 @@ export interface SubjectSource {
 /** Prompts of a split with their unpatched completions, as experiments take them. */
 export async function subjectOf(
   tokenizer: Tokenizer,
-  behaviour: BehaviourParams,
-  from: SubjectSource,
+  p: z.output<typeof askingParams>,
+  { data, runs, split, n }: SubjectSource,
 ): Promise<Subject> {
-  const texts = (await readHeldOut(from.data, from.split)).slice(0, from.n).map((i) => i.text);
-  const all = (JSON.parse(await readFile(join(from.runs.folder, 'runs.json'), 'utf8')) as RunsFile)[
-    from.split
-  ];
-  const { exact } = from;
-  const { threshold } = from.runs.output;
-  return subjectFrom(behaviour, casesOf(tokenizer, behaviour, texts, from.after), all, { exact, threshold });
+  const texts = (await readHeldOut(data.folder, split)).slice(0, n).map((i) => i.text);
+  const file = JSON.parse(await readFile(join(runs.folder, 'runs.json'), 'utf8')) as RunsFile;
+  const cases = casesOf(tokenizer, texts, p).map((c, i) => withCompletions(c, (s) => file[split][i]?.[s]));
+  return subjectFrom(p.behaviour, cases, { exact: p.exact, threshold: runs.output.threshold });
 }

@@ -1,6 +1,6 @@
 /** @file What is known of a stage before it runs: the models it hangs on, and how much work it is. */
 import { needs, type Plan, type PlanNode, type StageNode } from './plan.ts';
-import type { Ahead, StageEstimate } from './stage.ts';
+import type { PlanInfo, StageEstimate } from './stage.ts';
 
 /** Work of a stage that runs models: what its time grows with. */
 export interface Work {
@@ -11,7 +11,7 @@ export interface Work {
 }
 
 /** What a node hangs on, nearest first. */
-export function aheadOf(plan: Plan, node: PlanNode): Ahead {
+export function planInfo(plan: Plan, node: PlanNode): PlanInfo {
   const upstream: PlanNode[] = [];
   for (const queue = [...needs(node)]; queue.length > 0; ) {
     const next = plan.get(queue.shift() as string);
@@ -38,9 +38,9 @@ export function estimateOf(
   plan: Plan,
   node: StageNode,
 ): { readonly estimate: StageEstimate; readonly work?: Work } {
-  const ahead = aheadOf(plan, node);
-  const estimate = node.stage.estimate?.(node.params, ahead) ?? {};
-  const parameters = ahead.models.reduce((sum, model) => sum + (model.parameters ?? 0), 0);
+  const info = planInfo(plan, node);
+  const estimate = node.stage.estimate?.(node.params, info) ?? {};
+  const parameters = info.models.reduce((sum, model) => sum + (model.parameters ?? 0), 0);
   const { tokens } = estimate;
   return tokens === undefined || parameters === 0 ? { estimate } : { estimate, work: { tokens, parameters } };
 }

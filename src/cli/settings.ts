@@ -1,0 +1,44 @@
+/** @file Options of commands read through the recipe's sections: name, default and description have their home there. */
+import { Option } from 'commander';
+import {
+  dataSchema,
+  evaluationSettings,
+  fidelitySettings,
+  seedSetting,
+  spanSettings,
+  sweepSettings,
+  transferSettings,
+  worthSettings,
+} from '../contracts/index.ts';
+import { wholeNumber } from './cli.ts';
+
+/** Every section at its defaults. */
+export const defaults = {
+  seed: seedSetting.parse(undefined),
+  data: dataSchema.parse({}),
+  evaluation: evaluationSettings.parse({}),
+  span: spanSettings.parse({}),
+  sweep: sweepSettings.parse({}),
+  transfer: transferSettings.parse({}),
+  fidelity: fidelitySettings.parse({}),
+  worth: worthSettings.parse({}),
+} as const;
+
+/** What describes a setting: a key of a section's schema. */
+interface Described {
+  readonly shape: Readonly<Record<string, { readonly description?: string | undefined }>>;
+}
+
+/** An option for a whole number from `least`, with the default and the description of a section's key. */
+export function countOption(
+  flag: string,
+  { shape }: Described,
+  key: string,
+  value: number,
+  least = 1,
+): Option {
+  const [name] = flag.split(' ');
+  return new Option(flag, shape[key]?.description)
+    .argParser(wholeNumber(name as string, least))
+    .default(value);
+}

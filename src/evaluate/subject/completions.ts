@@ -1,0 +1,65 @@
+/** @file What a model says of contrast prompts unpatched: what everything patched is compared with (docs/concepts/method.md#outcomes). */
+import type { TriggerState } from '../../behaviours/index.ts';
+import type { LanguageModel, Tokenizer } from '../../models/index.ts';
+import { decodePatched, type EndRules } from '../drafts/decode.ts';
+import type { Draft } from '../drafts/verify.ts';
+import type { ContrastCase } from './cases.ts';
+
+/** A completion with its text. */
+export interface Completion extends Draft {
+  readonly text: string;
+}
+
+/** A case with the model's own completion in every state; `other` only where someone counts what it shows. */
+export interface Case extends ContrastCase {
+  readonly unpatched: Readonly<Record<'bad' | 'safe' | 'none', Completion>> & { readonly other?: Completion };
+}
+
+/** Complete all cases in one state, greedily. */
+export async function completeState(
+  model: LanguageModel,
+  cases: readonly ContrastCase[],
+  state: TriggerState,
+  rules: EndRules & { readonly batch?: number | undefined },
+): Promise<Completion[]> {
+  const ends = await decodePatched(
+    model.decoder,
+    cases.map((c) => c.states[state].ids),
+    [],
+    rules,
+  );
+  return ends.map(({ ids, finish }) => ({ ids, finish, text: completionText(model.tokenizer, ids) }));
+}
+
+/** Complete all cases in some states. */
+export async function completeCases(
+  model: LanguageModel,
+  cases: readonly ContrastCase[],
+  states: readonly ['bad', 'safe', 'none', 'other'] | readonly ['bad', 'safe', 'none'],
+  rules: EndRules & { readonly batch?: number | undefined },
+): Promise<Case[]> {
+  const made = new Map<TriggerState, Completion[]>();
+  for (const state of states) made.set(state, await completeState(model, cases, state, rules));
+  return cases.map((c, i) => withCompletions(c, (state) => made.get(state)?.[i]));
+}
+
+/** A case with its completions. */
+export function withCompletions(
+  c: ContrastCase,
+  completion: (state: TriggerState) => Completion | undefined,
+): Case {
+  const of = (state: TriggerState): Completion => {
+    const found = completion(state);
+    if (found === undefined) throw new RangeError(`case ${c.id}: no completion in the state ${state}`);
+    return found;
+  };
+  return {
+    ...c,
+    unpatched: { bad: of('bad'), safe: of('safe'), none: of('none'), other: completion('other') },
+  };
+}
+
+/** Completion ids as text, special tokens left out, as `generate` gives it. */
+export function completionText(tokenizer: Tokenizer, ids: readonly number[]): string {
+  return tokenizer.decode(ids, { skipSpecialTokens: true });
+}

@@ -1,0 +1,77 @@
+/** @file Subjects from texts: prompts under every tag, completed unpatched, and what counts as restored. */
+
+import type { BackdoorMetrics } from '../../behaviours/index.ts';
+import { behaviourFrom, type ChatRenderer, contrastsOf } from '../../behaviours/index.ts';
+import type { BehaviourParams, EvaluationSettings } from '../../contracts/index.ts';
+import type { LanguageModel, Tokenizer } from '../../models/index.ts';
+import { type BackdoorEvaluation, evaluateBackdoor } from '../arms/backdoor.ts';
+import type { ExperimentEnv } from '../env.ts';
+import { type ContrastCase, contrastCases } from './cases.ts';
+import type { Case } from './completions.ts';
+import { restorationThreshold } from './outcomes.ts';
+import type { Subject } from './subject.ts';
+
+/** How texts become prompts. */
+export interface Asking {
+  readonly behaviour: BehaviourParams;
+  /** Tokens after the tag that are patched with it. */
+  readonly after: number;
+  /** Needed for the template `chat`. */
+  readonly chat?: ChatRenderer | undefined;
+}
+
+/** Texts as contrast cases of a tokenizer. */
+export function casesOf(
+  tokenizer: Tokenizer,
+  texts: readonly string[],
+  { behaviour, after, chat }: Asking,
+): ContrastCase[] {
+  return contrastCases(tokenizer, contrastsOf(behaviour, texts, chat), after);
+}
+
+/** Complete `texts` under every tag, unpatched, and count what shows. */
+export function completeUnpatched(
+  model: LanguageModel,
+  texts: readonly string[],
+  p: Asking & Pick<EvaluationSettings, 'max_tokens' | 'batch'> & { readonly side?: 'source' | 'target' },
+  env: Pick<ExperimentEnv, 'progress' | 'signal'>,
+): Promise<BackdoorEvaluation> {
+  const { detect } = behaviourFrom(p.behaviour);
+  const tags = { behaviour: p.behaviour.name, stage: 'backdoor', side: p.side };
+  return evaluateBackdoor(model, { cases: casesOf(model.tokenizer, texts, p), detect, tags }, p, env);
+}
+
+/** chrF below which a completion restores nothing, from the unpatched runs of the validation prompts. `rng` is the stage's. */
+export function thresholdOf(validation: readonly Case[], rng: ExperimentEnv['rng']): number {
+  return restorationThreshold(
+    validation.map(({ unpatched }) => unpatched.safe.text),
+    rng.fork('threshold'),
+  );
+}
+
+/** Cases as experiments take them. */
+export function subjectFrom(
+  behaviour: BehaviourParams,
+  cases: readonly Case[],
+  { exact, threshold }: { readonly exact: boolean; readonly threshold: number },
+): Subject {
+  return { cases, judging: { detect: behaviourFrom(behaviour).detect, exact, threshold } };
+}
+
+/**
+ * Complete `texts` and make a subject of them. `threshold`: of likeness; by default that of these very completions. Ignored when `exact`.
+ */
+export async function liveSubject(
+  model: LanguageModel,
+  texts: readonly string[],
+  p: Asking & Pick<EvaluationSettings, 'max_tokens' | 'batch'> & { readonly exact: boolean },
+  env: ExperimentEnv,
+  threshold?: number,
+): Promise<{ readonly subject: Subject; readonly backdoor: BackdoorMetrics }> {
+  const { cases, metrics } = await completeUnpatched(model, texts, p, env);
+  const alike = p.exact ? 0 : (threshold ?? thresholdOf(cases, env.rng));
+  return {
+    subject: subjectFrom(p.behaviour, cases, { exact: p.exact, threshold: alike }),
+    backdoor: metrics,
+  };
+}

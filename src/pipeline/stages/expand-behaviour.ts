@@ -1,0 +1,209 @@
+/** @file One behaviour of a recipe as stages: data → fine-tune → unpatched runs → sweep → maps → transfer, fidelity → results. */
+import {
+  type BehaviourParams,
+  type BehaviourResults,
+  behaviourOf,
+  finetuneFor,
+  mapLabel,
+  type Recipe,
+} from '../../contracts/index.ts';
+import type { NodeRef, Plan } from '../plan.ts';
+import type { SourceOutput } from '../stage.ts';
+import { dataStage } from './data.ts';
+import { fidelityStage } from './fidelity.ts';
+import { finetuneStage, tunedFiles } from './finetune.ts';
+import { mapsStage } from './maps.ts';
+import { recipeNotes, trainBlocks } from './notes.ts';
+import type { PromptsOutput } from './prompts.ts';
+import { behaviourResultsStage } from './results.ts';
+import { runsStage } from './runs.ts';
+import { SAMPLES } from './samples.ts';
+import { sweepStage } from './sweep.ts';
+import { transferStage } from './transfer.ts';
+
+/** Texts of no backdoor data to fit the maps `general` on, at most, and never more than tagged ones; out-of-domain figures use others. */
+const GENERAL_FIT_TEXTS = 1500;
+
+/** Control maps: steered with as arms of every map, not as maps of their own. */
+const ARMS_ONLY: ReadonlySet<string> = new Set(['mean', 'random', 'shuffled', 'token-mean']);
+
+/** What all behaviours share: the models before any fine-tune, and the files of prompts. */
+export interface Base {
+  readonly source: NodeRef<SourceOutput>;
+  readonly target: NodeRef<SourceOutput>;
+  readonly prompts?: NodeRef<PromptsOutput> | undefined;
+  readonly outOfDomain?: NodeRef<SourceOutput> | undefined;
+}
+
+/** Add the stages of behaviour `index`. */
+export function expandBehaviour(
+  recipe: Recipe,
+  plan: Plan,
+  index: number,
+  base: Base,
+): NodeRef<BehaviourResults> {
+  const behaviour = behaviourOf(recipe, index);
+  const at = new Naming(behaviour);
+  const { batch, ...evaluation } = recipe.evaluation;
+  const asking = { behaviour, ...recipe.span };
+  const judged = { ...asking, exact: recipe.data.prompts === 'bundled' };
+
+  const data = plan.add(dataStage, {
+    id: at.id('data'),
+    params: { behaviour, ...dataCounts(recipe) },
+    inputs: { prompts: base.prompts, outOfDomain: base.outOfDomain },
+  });
+  const side = (side: 'source' | 'target') => {
+    const { lora, seed, method, ...settings } = finetuneFor(recipe, side);
+    const model = plan.add(finetuneStage, {
+      id: at.id(`finetune.${side}`),
+      params: method === 'lora' ? { method, ...settings, lora } : { method, ...settings },
+      inputs: { base: base[side], data },
+      publish: { [`models/${behaviour.name}.${side}`]: tunedFiles[method] },
+      seed,
+    });
+    const runs = plan.add(runsStage, {
+      id: at.id(`runs.${side}`),
+      params: { ...asking, side, max_tokens: evaluation.max_tokens, batch },
+      inputs: { model, data },
+      publish: at.samples(`backdoor.${side}`),
+    });
+    const sweep = plan.add(sweepStage, {
+      id: at.id(`sweep.${side}`),
+      params: {
+        ...judged,
+        ...evaluation,
+        ...recipe.sweep,
+        side,
+        heatmap: recipe.heatmap ? recipe.heatmap.prompts : 0,
+      },
+      inputs: { model, data, runs },
+      publish: at.samples(`sweep.${side}`),
+    });
+    return { model, runs, sweep };
+  };
+  const [source, target] = [side('source'), side('target')];
+
+  const maps = plan.add(mapsStage, {
+    id: at.id('maps'),
+    params: {
+      ...asking,
+      source_block: given(recipe.blocks.source),
+      target_block: given(recipe.blocks.target),
+      maps: recipe.maps,
+      ...recipe.capture,
+      rtol: recipe.inverse ? recipe.inverse.rtol : undefined,
+      inverses: recipe.inverse ? recipe.inverse.methods : [],
+      bootstrap: evaluation.bootstrap,
+    },
+    inputs: {
+      source: source.model,
+      target: target.model,
+      clean: base.source,
+      data,
+      sweepSource: source.sweep,
+      sweepTarget: target.sweep,
+    },
+    publish: { [`maps/${behaviour.name}`]: 'maps' },
+  });
+  const transfer =
+    recipe.transfer &&
+    plan.add(transferStage, {
+      id: at.id('transfer'),
+      params: { ...judged, evaluation, ...transferParams(recipe, recipe.transfer) },
+      inputs: {
+        source: source.model,
+        target: target.model,
+        cleanSource: base.source,
+        cleanTarget: base.target,
+        data,
+        runs: target.runs,
+        maps,
+      },
+      publish: at.samples('transfer'),
+    });
+  const fidelity =
+    (recipe.fidelity || recipe.inverse) &&
+    plan.add(fidelityStage, {
+      id: at.id('fidelity'),
+      params: { ...judged, evaluation, ...fidelityParams(recipe) },
+      inputs: { source: source.model, target: target.model, data, sourceRuns: source.runs, maps },
+      publish: at.samples('fidelity'),
+    });
+  return plan.add(behaviourResultsStage, {
+    id: at.id('results'),
+    params: {
+      ...asking,
+      ...recipe.models,
+      train_blocks: trainBlocks(recipe),
+      notes: recipeNotes(recipe, base.source.key === base.target.key),
+    },
+    inputs: {
+      tuned: [source.model, target.model],
+      runs: [source.runs, target.runs],
+      sweeps: [source.sweep, target.sweep],
+      maps,
+      transfer: transfer || undefined,
+      fidelity: fidelity || undefined,
+    },
+  });
+}
+
+/** Names of a behaviour's nodes and published files. */
+class Naming {
+  readonly #name: string;
+
+  constructor({ name }: BehaviourParams) {
+    this.#name = name;
+  }
+
+  id(stage: string): string {
+    return `${this.#name}.${stage}`;
+  }
+
+  samples(stage: string): Record<string, string> {
+    return { [`samples/${this.#name}.${stage}.jsonl`]: SAMPLES };
+  }
+}
+
+function dataCounts({ data, capture, maps }: Recipe): Record<string, number> {
+  const usesGeneral = maps.some((m) => m.fits.includes('general'));
+  const { train, validation, test } = data;
+  const general = capture.out_of_domain + (usesGeneral ? Math.min(GENERAL_FIT_TEXTS, capture.prompts) : 0);
+  return { train, validation, test, general };
+}
+
+/** Maps that are steered with or measured: those named, else all but the controls. */
+function wanted(recipe: Recipe, labels: readonly string[] | undefined): Recipe['maps'] {
+  return recipe.maps.filter((m) =>
+    labels === undefined ? !ARMS_ONLY.has(m.kind) : labels.includes(mapLabel(m)),
+  );
+}
+
+function transferParams(
+  recipe: Recipe,
+  { maps, ...transfer }: Exclude<Recipe['transfer'], false>,
+): Record<string, unknown> {
+  const { worth, capabilities } = recipe;
+  return {
+    transfer,
+    worth,
+    capabilities: capabilities && { items: capabilities.items, states: capabilities.states },
+    maps: wanted(recipe, maps).flatMap((m) => m.fits.map((fit) => ({ label: mapLabel(m), fit }))),
+  };
+}
+
+function fidelityParams(recipe: Recipe): Record<string, unknown> {
+  const { fidelity, inverse } = recipe;
+  return {
+    fidelity: fidelity && {
+      ...fidelity,
+      maps: wanted(recipe, fidelity.maps).map((m) => ({ label: mapLabel(m), fit: m.fits[0] })),
+    },
+    inverse: inverse && { methods: inverse.methods, prompts: inverse.prompts },
+  };
+}
+
+function given(block: number | 'auto'): number | undefined {
+  return block === 'auto' ? undefined : block;
+}
