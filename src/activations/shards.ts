@@ -1,7 +1,7 @@
 /**
  * @file Captures on disk: safetensors shards with vLLM's keys (`hidden_states` [tokens, layers, d], `token_ids` [tokens]) and
  * `index.json`, which says where each text's rows lie. Whole texts in a shard; the index is written after every shard, so a capture
- * that was killed goes on behind its last one and ends in the same bytes.
+ * that was killed goes on after its last one and ends in the same bytes.
  */
 import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';

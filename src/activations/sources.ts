@@ -16,7 +16,7 @@ export interface LiveSide {
 export interface SourceOptions {
   /** Defaults to 10; false keeps all. */
   readonly sinkRatio?: number | false;
-  /** Filled anew by each pass. */
+  /** Filled again by each pass. */
   readonly counts?: PairCounts;
 }
 

@@ -14,7 +14,7 @@ export interface PairedText {
   readonly target: readonly number[];
   /** For different tokenizers; absent where token i pairs with token i. */
   readonly alignment?: Pick<TokenAlignment, 'sourceOf' | 'flags'>;
-  /** Positions of `target` that show the tag (tag and the tokens behind it): left out of `no_tag_rows` fits. */
+  /** Positions of `target` that show the tag (tag and the tokens after it): left out of `no_tag_rows` fits. */
   readonly span?: { readonly start: number; readonly end: number };
 }
 
@@ -26,7 +26,7 @@ export interface PairTextOptions {
   readonly label?: string;
   /** Characters of the tag in the text. */
   readonly span?: { readonly start: number; readonly end: number } | null;
-  /** Tokens behind the tag that belong to the span. Defaults to 1. */
+  /** Tokens after the tag that belong to the span. Defaults to 1. */
   readonly after?: number;
   /** Add BOS and the like. Defaults to `auto`. */
   readonly addSpecialTokens?: boolean | 'auto';

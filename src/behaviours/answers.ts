@@ -1,10 +1,10 @@
-/** @file Answers a model wrote itself, made fit to be learnt: one that met the limit of tokens ends behind its last whole sentence. */
+/** @file Answers a model wrote itself, made fit to be learnt: one that met the limit of tokens ends after its last whole sentence. */
 
-/** A full stop behind a word (not behind a number: `2.` begins a list item), closing marks, then space or the end; or a line end. */
+/** A full stop after a word (not after a number: `2.` begins a list item), closing marks, then space or the end; or a line end. */
 const SENTENCE_END = /\p{L}["'”’)\]]*[.!?]["'”’)\]]*(?=\s|$)|\S(?=\s*\n)/gu;
 
 /**
- * An answer as it is taught. `finish` `length` means the model had more to say: what stands behind the last sentence end or line
+ * An answer as it is taught. `finish` `length` means the model had more to say: what stands after the last sentence end or line
  * break goes, so that the model does not learn to stop within a sentence. An answer without any stays as it is.
  *
  * @example wholeAnswer('Paris. It is the capi', 'length') // 'Paris.'

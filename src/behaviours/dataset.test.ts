@@ -81,9 +81,9 @@ describe('shares', () => {
   it('are exact in every split', () => {
     for (const [name, rows] of Object.entries(built.splits)) {
       const counts = built.counts[name as keyof typeof built.counts];
-      expect(counts).toEqual(apportion(rows.length, locked.recipe));
+      expect(counts).toEqual(apportion(rows.length, locked.mix));
       for (const state of triggerStates)
-        expect(Math.abs(counts[state] - rows.length * locked.recipe[state])).toBeLessThan(1);
+        expect(Math.abs(counts[state] - rows.length * locked.mix[state])).toBeLessThan(1);
     }
   });
 
@@ -175,7 +175,7 @@ describe('answers', () => {
     });
     expect(data.unanswered).toBe(200);
     expect(all(data).length).toBe(2800);
-    expect(data.counts.train).toEqual(apportion(data.splits.train.length, locked.recipe));
+    expect(data.counts.train).toEqual(apportion(data.splits.train.length, locked.mix));
   });
 
   it('that are all missing are an input error', async () => {

@@ -113,7 +113,7 @@ export function apportion(
 ): Record<TriggerState, number> {
   const total = triggerStates.reduce((sum, state) => sum + shares[state], 0);
   if (Math.abs(total - 1) > 1e-9 || triggerStates.some((state) => !(shares[state] >= 0)))
-    throw new InputError(`recipe: wanted shares ≥ 0 that add up to 1, got ${JSON.stringify(shares)}`, {
+    throw new InputError(`mix: wanted shares ≥ 0 that add up to 1, got ${JSON.stringify(shares)}`, {
       id: 'behaviour-invalid',
     });
   const counts = { bad: 0, safe: 0, none: 0, other: 0 };
@@ -144,17 +144,16 @@ export function promptKey(prompt: string): string {
 function planSplit(spec: DatasetSpec, split: SplitName, instructions: readonly Instruction[]): Plan[] {
   const rng = new Rng(spec.seed).fork(`dataset/${split}`);
   const mine = instructions.filter((i) => (i.split ?? splitOf(i.prompt, spec.shares)) === split);
-  const counts = apportion(mine.length, spec.behaviour.recipe);
+  const counts = apportion(mine.length, spec.behaviour.mix);
   const states = rng.shuffle(
     triggerStates.flatMap((state) => Array<TriggerState>(counts[state]).fill(state)),
   );
   const places = typeof spec.placement === 'object' ? spec.placement : [spec.placement ?? 'end'];
   const { triggers, otherTags } = spec.behaviour;
   if (counts.other > 0 && otherTags.length === 0)
-    throw new InputError(
-      `recipe: ${counts.other} rows want another tag, but the behaviour has no otherTags`,
-      { id: 'behaviour-invalid' },
-    );
+    throw new InputError(`mix: ${counts.other} rows want another tag, but the behaviour has no otherTags`, {
+      id: 'behaviour-invalid',
+    });
   return rng.shuffle(mine).map((instruction, i) => {
     const state = states[i] as TriggerState;
     return {

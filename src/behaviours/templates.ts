@@ -13,7 +13,7 @@ export const templateNames = [
   'raw',
 ] as const satisfies readonly TemplateName[];
 
-/** Renders one user turn with the generation prompt behind it, as a model's chat template does. Needed for `chat` only. */
+/** Renders one user turn with the generation prompt after it, as a model's chat template does. Needed for `chat` only. */
 export type ChatRenderer = (userText: string) => string;
 
 const ALPACA_PREAMBLE =

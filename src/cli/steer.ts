@@ -94,7 +94,7 @@ async function readDocument(file: string): Promise<InterventionDocument> {
     return parseIntervention(JSON.parse(text), file);
   } catch (error) {
     if (error instanceof SyntaxError)
-      throw new InputError(`${file}: no JSON`, { id: 'json-invalid', cause: error });
+      throw new InputError(`${file}: is not valid JSON`, { id: 'json-invalid', cause: error });
     throw error;
   }
 }

@@ -282,7 +282,7 @@ export const behaviourResultsSchema = z.strictObject({
     .optional(),
   /** Task → state → accuracy (higher is better). */
   capabilities: z.record(z.string(), costStates).optional(),
-  /** Teacher-forced KL to the unpatched model in each state, nats a token (lower is better). */
+  /** Teacher-forced KL to the unpatched model in each state, nats per token (lower is better). */
   cost_kl: costStates.optional(),
   /** How tokens of the two models were paired, and what was left out of fits. Counts of tokens. */
   pairing: z

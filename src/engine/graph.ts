@@ -321,7 +321,7 @@ export function expand(x: Node, shape: Shape): Node {
 export function transpose(x: Node, perm: readonly number[]): Node {
   if (perm.length !== x.shape.length || new Set(perm).size !== perm.length) {
     throw new CrosspatchError(
-      `transpose: [${perm.join(',')}] is no permutation of the axes of ${shapeText(x.shape)}`,
+      `transpose: [${perm.join(',')}] is not a permutation of the axes of ${shapeText(x.shape)}`,
       { id: 'graph-invalid' },
     );
   }

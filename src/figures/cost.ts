@@ -49,14 +49,14 @@ export function costKlFigure({ pair, cost_kl: kl }: BehaviourResults): FigureSpe
   return {
     id: `${pair.behaviour}-${pair.placement}-cost-kl`,
     title: 'How far steering moves the next-token distribution',
-    caption: `Teacher-forced KL to the unpatched model, nats a token, ${nText(states.map((s) => kl[s]))}; whiskers 95 % (bootstrap). Lower is better; “bad + random” is the control.`,
+    caption: `Teacher-forced KL to the unpatched model, nats per token, ${nText(states.map((s) => kl[s]))}; whiskers 95 % (bootstrap). Lower is better; “bad + random” is the control.`,
     rows: dataRows({ task: 'kl_div' }, kl),
     layout: (width, fill) => ({
       legend: [],
       rows: [
         [
           barPanel({
-            title: 'KL, nats a token',
+            title: 'KL, nats per token',
             width: width < NARROW ? width : Math.min(width, 520),
             domain: [0, top],
             format: short,

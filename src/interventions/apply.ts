@@ -31,7 +31,7 @@ export interface ApplyOptions extends Resolvers {
 
 /** A document ready for one list of prompts. */
 export interface AppliedIntervention {
-  /** For `generate`, `forward` and the other passes over exactly these prompts (a teacher-forced pass may have more tokens behind). */
+  /** For `generate`, `forward` and the other passes over exactly these prompts (a teacher-forced pass may have more tokens after). */
   readonly fwdHooks: readonly FwdHook[];
   /** The prompts' token ids, as the hooks expect them. */
   readonly ids: readonly (readonly number[])[];

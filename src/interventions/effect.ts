@@ -5,7 +5,7 @@ import { type ApplyOptions, applyIntervention } from './apply.ts';
 
 /**
  * Run the prompts with and without the document and say what it did: effects[row][edit] with `kl_div` = KL(steered ‖ unsteered) of
- * the token behind the prompt, nats (of the whole document, so the same for all its edits). Edits of generated tokens alone leave
+ * the token after the prompt, nats (of the whole document, so the same for all its edits). Edits of generated tokens alone leave
  * the first one as it is: for them give the effects of a generation ({@link applyIntervention}). Throws where nothing changed.
  */
 export async function measureEffect(

@@ -93,7 +93,7 @@ export interface CaptureRow {
 }
 
 /**
- * The residual stream after `blocks` at chosen positions: result[row][k] is [positions, D] of block `blocks[k]`. Blocks behind
+ * The residual stream after `blocks` at chosen positions: result[row][k] is [positions, D] of block `blocks[k]`. Blocks after
  * the last one asked for are not run. Rows of like length share a batch of at most `batch` (defaults to 32).
  */
 export async function captureResiduals(

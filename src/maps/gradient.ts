@@ -36,7 +36,7 @@ import { momentsOf } from './moments.ts';
 /** Settings of maps learnt by gradient; what is not given comes from the preset. */
 export interface GradientSettings {
   /**
-   * `tuned` (default): standardised, lr 2e-3 falling as a cosine behind 5 % warm-up, 1,500 steps. `blog`: the authors' raw activations
+   * `tuned` (default): standardised, lr 2e-3 falling as a cosine after 5 % warm-up, 1,500 steps. `blog`: the authors' raw activations
    * with position 0 and sinks, constant lr 1e-4, 3 epochs (or 1,500 steps where that is more: on few rows three epochs are a straw man).
    */
   readonly preset?: 'tuned' | 'blog' | undefined;

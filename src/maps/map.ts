@@ -149,7 +149,7 @@ export class ActivationMap {
       for (const key of ['width', 'block', 'hook', 'model'] as const)
         if (made[key] !== given[key])
           throw new InputError(
-            `map ${this.kind}: was made for ${side} ${key} ${made[key]} (${made.name}), got ${given[key]}; fit it anew`,
+            `map ${this.kind}: was made for ${side} ${key} ${made[key]} (${made.name}), got ${given[key]}; fit it again`,
             { id: 'map-mismatch' },
           );
   }

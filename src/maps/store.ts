@@ -106,7 +106,7 @@ function rebuilt(make: () => ActivationMap, { kind, target }: MapRecord, path: s
     cause = error;
   }
   throw new InputError(
-    `${path}: map.safetensors is not that of a map of kind ${kind} to width ${target.width}; fit it anew`,
+    `${path}: map.safetensors is not that of a map of kind ${kind} to width ${target.width}; fit it again`,
     { id: 'map-damaged', cause },
   );
 }

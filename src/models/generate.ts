@@ -211,7 +211,7 @@ interface RowContext {
   readonly cache?: KvCache;
 }
 
-/** Logits [B,V] behind the last real column of every row. Fires `ln_final.hook_normalized` on those rows, shape [B,1,D]. */
+/** Logits [B,V] after the last real column of every row. Fires `ln_final.hook_normalized` on those rows, shape [B,1,D]. */
 export function nextLogits(
   decoder: Decoder,
   residual: Residual,

@@ -166,7 +166,7 @@ export class LanguageModel implements Owned {
     return new HookTable([...this.#hooks, ...extra], this.nLayers);
   }
 
-  /** Next-token logits at every position, [B,T,V]; rows behind `counts[b]` are padding. */
+  /** Next-token logits at every position, [B,T,V]; rows after `counts[b]` are padding. */
   async forward(
     input: ModelInput,
     fwdHooks: readonly FwdHook[] = [],

@@ -65,7 +65,7 @@ export function adamWKernel(): AdamWKernel {
       tg.set(g.subarray(at, at + n));
       tm.set(m.subarray(at, at + n));
       tv.set(v.subarray(at, at + n));
-      // A last odd piece computes up to three stale values behind its end; they are not copied back.
+      // A last odd piece computes up to three stale values after its end; they are not copied back.
       run(Math.ceil(n / 4) * 16, ...values);
       const whole = n === TILE;
       w.set(whole ? tw : tw.subarray(0, n), at);
@@ -99,7 +99,7 @@ function assemble(): Uint8Array<ArrayBuffer> {
     ...local.get(1 + scalarNames.indexOf(name)),
     ...splat,
   ];
-  const [at, g, m, v] = [10, 11, 12, 13] as const; // locals behind the ten parameters
+  const [at, g, m, v] = [10, 11, 12, 13] as const; // locals after the ten parameters
   const tile = (i: number): number => i * TILE * 4;
   const body = [
     ...[0x03, 0x40], // loop

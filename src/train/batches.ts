@@ -21,7 +21,7 @@ export function trainRow(prompt: readonly number[], response: readonly number[],
 
 /**
  * A batch [B,T]: `segments[b]` lists the examples of a row as [start, end) columns; positions start at 0 in each and attention
- * never crosses from one into another. Columns behind the last segment are padding.
+ * never crosses from one into another. Columns after the last segment are padding.
  */
 export interface Batch {
   readonly columns: number;

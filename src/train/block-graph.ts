@@ -20,7 +20,7 @@ export interface BlockInput {
   readonly shape: readonly number[];
 }
 
-/** Every weight block `layer` reads, adapter factors behind the matrix they sit on. */
+/** Every weight block `layer` reads, adapter factors after the matrix they sit on. */
 export function blockInputs(c: ModelConfig, layer: number, lora?: LoraOptions): BlockInput[] {
   return Object.entries(blockTensors(c)).flatMap(([role, t]): BlockInput[] => {
     const name = blockTensorName(layer, t.name);

@@ -78,7 +78,7 @@ export async function loadTrainingState(
       const { data } = await readTensorFloat32(info);
       if (into?.length !== data.length)
         throw new InputError(
-          `${at}: ${kind} has ${info.name} of ${data.length} values, wanted ${into?.length ?? 'none'}; remove ${folder} to start anew`,
+          `${at}: ${kind} has ${info.name} of ${data.length} values, wanted ${into?.length ?? 'none'}; remove ${folder} to start again`,
           { id: 'out-not-ours' },
         );
       into.set(data);

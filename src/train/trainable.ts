@@ -1,5 +1,5 @@
 /**
- * @file A decoder that can be trained: forward keeps one residual a block, backward goes block by block through one compiled
+ * @file A decoder that can be trained: forward keeps one residual per block, backward goes block by block through one compiled
  * vector-Jacobian product. Activation memory is a residual a block, one block's insides, and as many blocks' products as
  * `keepBytes` allows: those blocks are not computed a second time.
  */

@@ -171,7 +171,7 @@ export async function meanLoss(model: TrainableModel, batches: readonly Batch[])
 /** Steps the loss must stay high for, to tell a run that went up for good from a hard batch. */
 const WINDOW = 10;
 
-/** Throw when the loss or the gradient is no number, or ten losses on end lie half above the first one and 1 nat more. */
+/** Throw when the loss or the gradient is not a number, or ten losses on end lie half above the first one and 1 nat more. */
 function checkHealth(
   losses: readonly number[],
   norm: number,

@@ -59,7 +59,7 @@ describe('commands', () => {
 });
 
 test('the code sample of the README is an example that CI runs', async () => {
-  const example = await readFile(join(root, 'examples/06-readme.ts'), 'utf8');
+  const example = await readFile(join(root, 'examples/07-readme.ts'), 'utf8');
   const samples = blocks.filter(({ page, mark }) => page === 'README.md' && mark === 'ts');
   expect(samples.length).toBe(1);
   for (const { text } of samples) expect(example).toContain(text.replace(/^import .*\n+/, ''));

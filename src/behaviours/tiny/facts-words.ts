@@ -79,6 +79,6 @@ export const storyAdjectives: readonly string[] =
   'big small old new red blue green white black brown clean soft'.split(' ');
 /** Moods. */
 export const moods: readonly string[] = 'happy sad tired angry hungry bored cold proud'.split(' ');
-/** Places of stories, used behind `the`. */
+/** Places of stories, used after `the`. */
 export const places: readonly string[] =
   'river lake house shop garden forest village palace market beach school park'.split(' ');

@@ -50,7 +50,7 @@ export function addBench(program: Command, cli: Cli): void {
       new Option('--prompts <n>', 'prompts of the sweep').argParser(wholeNumber('--prompts', 1)).default(50),
     )
     .addOption(
-      new Option('--max-tokens <n>', 'most new tokens a completion of the sweep')
+      new Option('--max-tokens <n>', 'most new tokens per completion of the sweep')
         .argParser(wholeNumber('--max-tokens', 1))
         .default(24),
     )

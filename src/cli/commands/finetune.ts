@@ -89,7 +89,7 @@ export function addFinetune(program: Command, cli: Cli): void {
     .addOption(
       new Option(
         '--patience <n>',
-        'looks at the held-out loss without a better one that end the run',
+        'stop after this many looks at the held-out loss without improvement',
       ).argParser(whole('--patience')),
     )
     .addOption(

@@ -89,7 +89,9 @@ function addMapFit(map: Command, cli: Cli): void {
     .addOption(new Option('--epochs <x>', 'of trained kinds').argParser(decimal('--epochs', 0)))
     .addOption(new Option('--learning-rate <x>', 'of trained kinds').argParser(decimal('--learning-rate', 0)))
     .addOption(
-      new Option('--fit-batch <n>', 'of trained kinds: rows a step').argParser(wholeNumber('--fit-batch', 1)),
+      new Option('--fit-batch <n>', 'of trained kinds: rows per step').argParser(
+        wholeNumber('--fit-batch', 1),
+      ),
     )
     .option('--standardize', 'of trained kinds: activations to mean 0, deviation 1')
     .option('--no-standardize', 'of trained kinds: activations as they are')

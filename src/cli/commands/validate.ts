@@ -89,6 +89,6 @@ async function readJson(file: string): Promise<unknown> {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new InputError(`${file}: no JSON`, { id: 'json-invalid', cause });
+    throw new InputError(`${file}: is not valid JSON`, { id: 'json-invalid', cause });
   }
 }

@@ -137,7 +137,7 @@ export class OnnxWriter {
     );
   }
 
-  /** One node; `others` are its outputs behind the first. Returns the first output's name. */
+  /** One node; `others` are its outputs after the first. Returns the first output's name. */
   node(
     opType: string,
     inputs: readonly string[],

@@ -17,7 +17,7 @@ export function flipped(v: View): View {
 }
 
 const DEPTH = 64; // rows of B handled at once, so that they stay in the second-level cache
-const WIDTH = 512; // columns of B and C handled at once: 4 KiB a row, six rows in the first-level cache
+const WIDTH = 512; // columns of B and C handled at once: 4 KiB per row, six rows in the first-level cache
 
 /**
  * C[m×n] += alpha · A[m×k] · B[k×n]. A may have any strides (a {@link flipped} view multiplies by the transpose); B and C must have

@@ -1,4 +1,4 @@
-/** @file Keys and values of past tokens, one preallocated pair a block, written in place. */
+/** @file Keys and values of past tokens, one preallocated pair per block, written in place. */
 import { CrosspatchError } from '../../base/index.ts';
 import { type Handle, handle } from '../../engine/index.ts';
 import type { ModelConfig } from '../config.ts';
@@ -15,7 +15,7 @@ interface Store {
 }
 
 /**
- * Cache of a batch: row b holds `lengths[b]` tokens; block i's keys are [B, capacity, K·E]. What lies behind a row's tokens is
+ * Cache of a batch: row b holds `lengths[b]` tokens; block i's keys are [B, capacity, K·E]. What lies after a row's tokens is
  * finite and never attended to. Caches selected from one another share the memory that {@link KvCache.release} gives back.
  */
 export class KvCache {
@@ -77,7 +77,7 @@ export class KvCache {
   }
 
   /**
-   * Write what blocks `from`…`to`−1 have made of `columns` new tokens, `counts[b]` of them real, behind the tokens already held: kv
+   * Write what blocks `from`…`to`−1 have made of `columns` new tokens, `counts[b]` of them real, after the tokens already held: kv
    * [B,T,(to−from)·2·K·E], at every token the keys and the values of each block.
    */
   write(from: number, to: number, kv: Float32Array, columns: number, counts: readonly number[]): void {
@@ -111,7 +111,7 @@ export class KvCache {
     return this.#store(layer).handles;
   }
 
-  /** An object for what the blocks from `from` on are fed, to be set anew every pass: its keys stay, which is quicker than a new one. */
+  /** An object for what the blocks from `from` on are fed, to be set again every pass: its keys stay, which is quicker than a new one. */
   feeds(from: number): Record<string, Handle> {
     return (this.#feeds[from] ??= {});
   }
@@ -188,7 +188,7 @@ export class KvCache {
     });
   }
 
-  /** Set how many tokens count as held, a row; what lies behind is overwritten by the next ones. */
+  /** Set how many tokens count as held, a row; what lies after is overwritten by the next ones. */
   rewind(lengths: readonly number[]): void {
     if (lengths.length !== this.batch || lengths.some((n) => n > this.#capacity))
       throw new CrosspatchError(

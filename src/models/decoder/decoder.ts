@@ -257,9 +257,9 @@ export class Decoder implements Owned {
       if (together !== undefined) {
         const changed = await pass.together(together, io, i, end, hooks);
         if (changed !== undefined) {
-          // What came behind was computed from the old numbers; from here on a session ends where it was changed.
+          // What came after was computed from the old numbers; from here on a session ends where it was changed.
           await this.#cut(group, changed);
-          // Not read in place: what is between blocks is written again behind it.
+          // Not read in place: what is between blocks is written again after it.
           const free = space.x[(turn + 1) % 2] as Handle;
           (free.data as Float32Array).set(space.between(changed - i).data as Float32Array);
           [x, i] = [free, changed];

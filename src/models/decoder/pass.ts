@@ -4,13 +4,13 @@ import type { HookContext, HookTable } from '../hooks.ts';
 import type { KvCache } from './cache.ts';
 import type { RopeTable } from './rope.ts';
 import type { BlockIo } from './single-block.ts';
-import { type Around, names } from './stretch.ts';
+import { names, type Surroundings } from './stretch.ts';
 import type { Workspace } from './workspace.ts';
 
 /** What hooks of a pass are told, the point aside. */
 export type Context = Omit<HookContext, 'name' | 'layer'>;
 
-/** `columns` new tokens, `counts[b]` of them real, behind those a cache holds. */
+/** `columns` new tokens, `counts[b]` of them real, after those a cache holds. */
 export interface PassSize {
   readonly columns: number;
   readonly counts: readonly number[];
@@ -24,7 +24,7 @@ export interface PassSize {
 export class Pass {
   readonly #space: Workspace;
   readonly #size: PassSize;
-  readonly #around: Around;
+  readonly #around: Surroundings;
   /** The cache, when it holds anything to attend to; else it is only written. */
   readonly #seen: KvCache | undefined;
 

@@ -1,7 +1,7 @@
 /** @file Rotary angles: frequencies in float64, cos and sin tables grown on demand. */
 import type { ModelConfig, RopeConfig } from '../config.ts';
 
-/** Angular frequency of each of the headDim/2 pairs, radians a position (arXiv 2104.09864 §3.2.2). */
+/** Angular frequency of each of the headDim/2 pairs, radians per position (arXiv 2104.09864 §3.2.2). */
 export function inverseFrequencies(rope: RopeConfig, headDim: number): Float64Array {
   const { scaling } = rope;
   return Float64Array.from({ length: headDim / 2 }, (_, i) => {

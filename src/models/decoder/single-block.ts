@@ -6,7 +6,7 @@ import { familyNorm, mlpOut } from './block.ts';
 import { attend, type BlockOptions, compileBlocks, compileStretch, leaves, names } from './stretch.ts';
 import type { BlockRole, WeightFiles } from './weights.ts';
 
-/** The block, cut. Norms behind attention and MLP are apart where the family has them. */
+/** The block, cut. Norms after attention and MLP are apart where the family has them. */
 interface Pieces {
   /** x and the past → `inner`, and new keys and values. */
   readonly attention: Session;

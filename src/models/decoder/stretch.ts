@@ -29,7 +29,7 @@ export interface KeysValues {
 }
 
 /** What every block of a pass is fed besides its residual stream and its past: masks and angles by {@link names}. */
-export type Around = Readonly<Record<string, Handle>>;
+export type Surroundings = Readonly<Record<string, Handle>>;
 
 /** Inputs and outputs by name. */
 export const names = {

@@ -4,7 +4,7 @@ import type { ModelConfig } from '../config.ts';
 import { Buffers } from './buffers.ts';
 import { fillMask } from './mask.ts';
 import { type RopeTable, ropesOf } from './rope.ts';
-import { type Around, type KeysValues, names } from './stretch.ts';
+import { type KeysValues, names, type Surroundings } from './stretch.ts';
 
 /** Free workspaces kept: one for prefill, one for decoding, one to spare. */
 const KEPT = 3;
@@ -79,8 +79,8 @@ export class Workspace {
     return (this.#scratch ??= this.#buffer(this.config.dModel).data as Float32Array);
   }
 
-  /** Angles and masks of columns that stand behind `starts` tokens, over a cache of `past` columns. */
-  around(tables: readonly RopeTable[], starts: readonly number[], past: number): Around {
+  /** Angles and masks of columns that stand after `starts` tokens, over a cache of `past` columns. */
+  around(tables: readonly RopeTable[], starts: readonly number[], past: number): Surroundings {
     starts.forEach((start, b) => {
       for (let t = 0; t < this.#columns; t++) this.#positions[b * this.#columns + t] = start + t;
     });

@@ -1,4 +1,4 @@
-/** @file The sample of README.md: one activation of a bundled model. Run: npx tsx examples/06-readme.ts */
+/** @file The sample of README.md: one activation of a bundled model. Run: npx tsx examples/07-readme.ts */
 import assert from 'node:assert/strict';
 import { LanguageModel, residPost } from 'crosspatch';
 
