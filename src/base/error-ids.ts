@@ -45,10 +45,6 @@ export const ERRORS = {
     meaning: 'There is no bundled recipe of this name and no such file.',
     next: 'Give a path that ends in .yaml, or one of the names in the message.',
   },
-  'recipe-unsupported': {
-    meaning: 'The recipe asks for something that recipes do not run.',
-    next: 'The message says what to take instead.',
-  },
   'stage-unknown': {
     meaning: '`--only` names a stage that the recipe does not have.',
     next: 'Take one of those in the message.',
