@@ -31,7 +31,8 @@ export function parseJson(source: Uint8Array | string, where: string, options: J
   } catch (error) {
     return fail('UTF-8 text', 'bytes that are not UTF-8', error);
   }
-  if (isLfsPointer(text)) throw new InputError(`${where}: wanted JSON, got a Git LFS pointer; ${LFS_NEXT}`);
+  if (isLfsPointer(text))
+    throw new InputError(`${where}: wanted JSON, got a Git LFS pointer; ${LFS_NEXT}`, { id: 'json-invalid' });
   if (text.charCodeAt(0) === 0xfeff) text = text.slice(1);
   const depth = deeperThan(text, maxDepth);
   if (depth !== undefined)

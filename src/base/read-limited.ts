@@ -15,10 +15,12 @@ export async function readTextLimited(path: string, limit: number): Promise<stri
   // Without waiting: opening a pipe that nobody writes to would block.
   await using file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   const info = await file.stat();
-  if (!info.isFile()) throw new InputError(`${path}: wanted a file, got something else`);
+  if (!info.isFile())
+    throw new InputError(`${path}: wanted a file, got something else`, { id: 'file-unreadable' });
   if (info.size > limit)
     throw new InputError(
       `${path}: ${(info.size / MIB).toFixed(0)} MB; at most ${(limit / MIB).toFixed(0)} MB are read`,
+      { id: 'data-invalid' },
     );
   const bytes = Buffer.alloc(info.size);
   const { bytesRead } = await file.read(bytes, 0, info.size, 0);

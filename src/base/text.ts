@@ -36,11 +36,13 @@ export async function readTextFile(path: string, limits: TextLimits = {}): Promi
     await using file = await open(path);
     const info = await file.stat();
     if (info.size > maxBytes)
-      throw new InputError(`${path}: wanted a text of at most ${maxBytes} bytes, got ${info.size}`);
+      throw new InputError(`${path}: wanted a text of at most ${maxBytes} bytes, got ${info.size}`, {
+        id: 'data-invalid',
+      });
     return decodeText(await file.readFile(), path);
   } catch (cause) {
     if (cause instanceof InputError) throw cause;
-    throw new InputError(`${path}: cannot be read; check the path`, { cause });
+    throw new InputError(`${path}: cannot be read; check the path`, { id: 'file-unreadable', cause });
   }
 }
 
@@ -90,12 +92,14 @@ export async function* textLines(path: string, limits: TextLimits = {}): AsyncGe
       parts.push(chunk.subarray(from));
       held += chunk.length - from;
       if (held > maxBytes)
-        throw new InputError(`${path} line ${number + 1}: wanted a line of at most ${maxBytes} bytes`);
+        throw new InputError(`${path} line ${number + 1}: wanted a line of at most ${maxBytes} bytes`, {
+          id: 'data-invalid',
+        });
     }
     if (held > 0) yield lineOf(Buffer.concat(parts));
   } catch (cause) {
     if (cause instanceof InputError) throw cause;
-    throw new InputError(`${path} cannot be read after line ${number}`, { cause });
+    throw new InputError(`${path} cannot be read after line ${number}`, { id: 'file-unreadable', cause });
   } finally {
     file.destroy();
   }
@@ -104,7 +108,9 @@ export async function* textLines(path: string, limits: TextLimits = {}): AsyncGe
 function refuseUtf16(bytes: Uint8Array, where: string): void {
   const mark = bytes.length >= 2 ? (bytes[0] as number) * 256 + (bytes[1] as number) : 0;
   if (mark === 0xfffe || mark === 0xfeff)
-    throw new InputError(`${where}: wanted UTF-8 text, got UTF-16; save the file as UTF-8`);
+    throw new InputError(`${where}: wanted UTF-8 text, got UTF-16; save the file as UTF-8`, {
+      id: 'data-invalid',
+    });
 }
 
 /** The error of bytes that are not UTF-8; `firstLine` is the number of their first line. */
@@ -119,6 +125,7 @@ function notUtf8(bytes: Uint8Array, where: string, firstLine: number): InputErro
   const got = `0x${(bytes[at] as number).toString(16).padStart(2, '0')}`;
   return new InputError(
     `${where} line ${line}, byte ${at - start + 1}: wanted UTF-8 text, got the byte ${got}; save the file as UTF-8`,
+    { id: 'data-invalid' },
   );
 }
 
@@ -142,6 +149,8 @@ export async function readTextIfThere(path: string, limits: TextLimits = {}): Pr
   } catch (error) {
     const code = error instanceof InputError ? (error.cause as NodeJS.ErrnoException | undefined)?.code : '';
     if (code === 'ENOENT') return undefined;
-    throw error instanceof InputError ? error : new InputError(`${path}: ${errorLine(error)}`);
+    throw error instanceof InputError
+      ? error
+      : new InputError(`${path}: ${errorLine(error)}`, { id: 'file-unreadable' });
   }
 }

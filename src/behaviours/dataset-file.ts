@@ -89,7 +89,7 @@ export async function readCustomDataset(
       span: found.span && shiftSpan(found.span, rendered.offset),
     });
   }
-  if (number === 0) throw new InputError(`data: ${path} holds no row`);
+  if (number === 0) throw new InputError(`data: ${path} holds no row`, { id: 'data-missing' });
   return {
     splits,
     counts: {
@@ -109,7 +109,9 @@ function stateOf(trigger: string, behaviour: Behaviour, where: string): { state:
   if (trigger === 'bad' || trigger === bad) return { state: 'bad', tag: bad };
   if (trigger === 'safe' || trigger === safe) return { state: 'safe', tag: safe };
   if (trigger === 'other')
-    throw new InputError(`data: ${where}: trigger "other" does not say which; write the tag itself`);
+    throw new InputError(`data: ${where}: trigger "other" does not say which; write the tag itself`, {
+      id: 'data-invalid',
+    });
   return { state: 'other', tag: trigger };
 }
 
@@ -130,5 +132,7 @@ function checked<T extends z.ZodType>(schema: T, record: unknown, where: string)
   const parsed = schema.safeParse(record);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
-  throw new InputError(`data: ${where}: ${issue?.path.join('.') || 'row'}: ${issue?.message}`);
+  throw new InputError(`data: ${where}: ${issue?.path.join('.') || 'row'}: ${issue?.message}`, {
+    id: 'data-invalid',
+  });
 }

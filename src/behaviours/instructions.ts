@@ -78,6 +78,7 @@ export async function readInstructionFile(
       rows === 0
         ? `data: ${path} holds no instruction`
         : `data: ${path}: none of ${rows} rows can be used: ${leftOutText(leftOut)}`,
+      { id: 'data-missing' },
     );
   return file;
 }
@@ -123,6 +124,7 @@ export async function readTexts(
       rows === 0
         ? `data: ${path} holds no text`
         : `data: ${path}: none of ${rows} rows can be used: ${leftOutText(leftOut)}`,
+      { id: 'data-missing' },
     );
   return { texts, leftOut };
 }
@@ -139,7 +141,9 @@ function fieldOf(value: unknown, field: string, where: string): string {
   const text = (value as Readonly<Record<string, unknown>> | null)?.[field];
   if (typeof text === 'string') return text;
   const fields = typeof value === 'object' && value !== null ? Object.keys(value).join(', ') : '';
-  throw new InputError(`data: ${where}: wanted text under ${field}, got ${showText(fields) || 'no fields'}`);
+  throw new InputError(`data: ${where}: wanted text under ${field}, got ${showText(fields) || 'no fields'}`, {
+    id: 'data-invalid',
+  });
 }
 
 function idOf(value: unknown): string | undefined {
@@ -176,6 +180,7 @@ function readRecord(
       if (isEmptyRow(record)) return new LeftOut('without a prompt');
       throw new InputError(
         `data: ${where}: wanted text under ${layoutFields.join(', ')}, got ${showValue(record)}`,
+        { id: 'data-invalid' },
       );
     }
     const { turns, layout } = found;
@@ -183,6 +188,7 @@ function readRecord(
       if (HALF_PAIR.test(content))
         throw new InputError(
           `data: ${where}: the text holds half a surrogate pair; write the whole character`,
+          { id: 'data-invalid' },
         );
     const exchange = firstExchange(turns);
     if (exchange === undefined) return new LeftOut('without a prompt');

@@ -29,10 +29,14 @@ export class Activation implements Tensor<'f32'> {
     const [rows = 0, columns = 0, width = 0] = this.shape;
     const count = this.counts[b];
     if (count === undefined || b >= rows)
-      throw new InputError(`row ${b}: wanted a prompt of 0…${rows - 1} (shape ${shapeText(this.shape)})`);
+      throw new InputError(`row ${b}: wanted a prompt of 0…${rows - 1} (shape ${shapeText(this.shape)})`, {
+        id: 'tensor-invalid',
+      });
     const position = t < 0 ? count + t : t;
     if (!Number.isInteger(position) || position < 0 || position >= count)
-      throw new InputError(`position ${t}: prompt ${b} has ${count}, wanted ${-count}…${count - 1}`);
+      throw new InputError(`position ${t}: prompt ${b} has ${count}, wanted ${-count}…${count - 1}`, {
+        id: 'tensor-invalid',
+      });
     const from = (b * columns + position) * width;
     return this.data.subarray(from, from + width);
   }
@@ -44,7 +48,9 @@ export class Activation implements Tensor<'f32'> {
    */
   at(t: number): Float32Array {
     if (this.shape[0] !== 1)
-      throw new InputError(`at(${t}): the batch has ${this.shape[0]} prompts; name one: row(b, ${t})`);
+      throw new InputError(`at(${t}): the batch has ${this.shape[0]} prompts; name one: row(b, ${t})`, {
+        id: 'tensor-invalid',
+      });
     return this.row(0, t);
   }
 }
@@ -67,6 +73,7 @@ export class ActivationCache implements Iterable<[string, Activation]> {
     if (found !== undefined) return found;
     throw new InputError(
       `cache: ${name} was not kept; there are ${[...this.#byName.keys()].join(', ')}. Ask for it with namesFilter`,
+      { id: 'hook-unknown' },
     );
   }
 

@@ -1,5 +1,5 @@
 /** @file Entry of a child process: runs stages and tasks the parent names, until the parent goes away. See `process-pool.ts`. */
-import { CrosspatchError, errorLine, type ProgressEvent, Rng } from '../base/index.ts';
+import { CrosspatchError, errorId, errorLine, type ProgressEvent, Rng } from '../base/index.ts';
 import { runStage } from './context.ts';
 import type { FromChild, RemoteCall, RemoteError, ToChild } from './process-pool.ts';
 import { overWire, type Task } from './queue.ts';
@@ -49,7 +49,10 @@ async function find({ module, name }: RemoteCall): Promise<unknown> {
       (value as { name?: unknown }).name === name &&
       typeof (value as { run?: unknown }).run === 'function',
   );
-  if (!found) throw new CrosspatchError(`${name}: ${module} exports nothing of that name that can run`);
+  if (!found)
+    throw new CrosspatchError(`${name}: ${module} exports nothing of that name that can run`, {
+      id: 'internal',
+    });
   return found;
 }
 
@@ -70,6 +73,7 @@ function plain(error: unknown): RemoteError {
   return {
     name,
     message: errorLine(error),
+    id: errorId(error),
     ...(error instanceof CrosspatchError ? { exitCode: error.exitCode } : {}),
   };
 }

@@ -13,7 +13,7 @@ export async function runStage(stage: AnyStage, given: GivenContext): Promise<ob
   const model = (name: string): Promise<LanguageModel> => {
     const path = inputs[name]?.model;
     if (path === undefined)
-      throw new CrosspatchError(`stage ${stage.name}: the input ${name} holds no model`);
+      throw new CrosspatchError(`stage ${stage.name}: the input ${name} holds no model`, { id: 'internal' });
     const loading = open.get(path) ?? LanguageModel.load(path, { threads: given.threads });
     open.set(path, loading);
     return loading;

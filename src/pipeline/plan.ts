@@ -78,7 +78,7 @@ export class Plan {
 
   get(id: string): PlanNode {
     const node = this.#nodes.get(id);
-    if (!node) throw new CrosspatchError(`plan: no node is called ${id}`);
+    if (!node) throw new CrosspatchError(`plan: no node is called ${id}`, { id: 'internal' });
     return node;
   }
 
@@ -88,7 +88,9 @@ export class Plan {
     const parsed = stage.params.safeParse(options.params);
     if (!parsed.success) {
       const issue = parsed.error.issues[0];
-      throw new CrosspatchError(`plan: ${id}: ${issue?.path.join('.')}: ${issue?.message}`);
+      throw new CrosspatchError(`plan: ${id}: ${issue?.path.join('.')}: ${issue?.message}`, {
+        id: 'internal',
+      });
     }
     const inputs: Record<string, string | readonly string[]> = {};
     const inputKeys: Record<string, unknown> = {};
@@ -118,7 +120,8 @@ export class Plan {
   }
 
   #insert(node: PlanNode): void {
-    if (this.#nodes.has(node.id)) throw new CrosspatchError(`plan: two nodes are called ${node.id}`);
+    if (this.#nodes.has(node.id))
+      throw new CrosspatchError(`plan: two nodes are called ${node.id}`, { id: 'internal' });
     this.#nodes.set(node.id, node);
   }
 
@@ -134,7 +137,9 @@ export class Plan {
     const wanted = new Set(all.filter(fits).map((n) => n.id));
     if (wanted.size === 0) {
       const names = [...new Set(all.flatMap((n) => (n.kind === 'stage' ? [n.stage.name] : [])))];
-      throw new InputError(`--only ${only}: no such stage; there are ${names.join(', ')}`);
+      throw new InputError(`--only ${only}: no such stage; there are ${names.join(', ')}`, {
+        id: 'stage-unknown',
+      });
     }
     for (const node of all.toReversed())
       if (wanted.has(node.id)) for (const id of needs(node)) wanted.add(id);
@@ -150,12 +155,12 @@ export function needs(node: PlanNode): readonly string[] {
 /** SHA-256 of a file, or of a folder: names and contents of its files, hidden ones aside. */
 export async function hashPath(path: string): Promise<string> {
   const info = await stat(path).catch((cause: unknown) => {
-    throw new InputError(`${path}: not found; check the path or the name`, { cause });
+    throw new InputError(`${path}: not found; check the path or the name`, { id: 'file-unreadable', cause });
   });
   if (info.isFile()) return hashFile(path);
   const files = await listFiles(path);
   const visible = files.filter((file) => !file.split('/').some((part) => part.startsWith('.')));
-  if (visible.length === 0) throw new InputError(`${path}: the folder is empty`);
+  if (visible.length === 0) throw new InputError(`${path}: the folder is empty`, { id: 'file-unreadable' });
   const entries = await Promise.all(visible.map(async (file) => [file, await hashFile(join(path, file))]));
   return hashJson(entries);
 }

@@ -6,7 +6,14 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
-import { AbortedError, CrosspatchError, InputError, type Owned, type ProgressSink } from '../base/index.ts';
+import {
+  AbortedError,
+  CrosspatchError,
+  type ErrorId,
+  InputError,
+  type Owned,
+  type ProgressSink,
+} from '../base/index.ts';
 import { WorkerDiedError } from './queue.ts';
 
 /** What a child is asked to do: `run` of the export of `module` whose `name` is `name`. `payload` must survive structured cloning. */
@@ -25,6 +32,7 @@ export type FromChild =
 export interface RemoteError {
   readonly name: string;
   readonly message: string;
+  readonly id: ErrorId;
   readonly exitCode?: number;
 }
 
@@ -65,7 +73,10 @@ export class ProcessPool implements Owned {
 
   /** Run a call in a child. Throws what it threw, {@link WorkerDiedError} when the child ended, `AbortedError` on `signal`. */
   run(call: RemoteCall, options: { signal?: AbortSignal; onProgress?: ProgressSink } = {}): Promise<unknown> {
-    if (this.#closed) return Promise.reject(new CrosspatchError(`${call.name}: the process pool is closed`));
+    if (this.#closed)
+      return Promise.reject(
+        new CrosspatchError(`${call.name}: the process pool is closed`, { id: 'internal' }),
+      );
     return new Promise((resolve, reject) => {
       const { signal, onProgress } = options;
       this.#waiting.push({ call, signal, onProgress, resolve, reject });
@@ -174,7 +185,7 @@ function loader(): string[] {
 }
 
 function revive(error: RemoteError): Error {
-  if (error.exitCode === 2) return new InputError(error.message);
-  if (error.exitCode !== undefined) return new CrosspatchError(error.message);
+  if (error.exitCode === 2) return new InputError(error.message, { id: error.id });
+  if (error.exitCode !== undefined) return new CrosspatchError(error.message, { id: error.id });
   return new Error(`${error.name}: ${error.message}`);
 }

@@ -32,6 +32,7 @@ export class Publisher {
       if (!this.#ledger.has(to) && (await differs(source, target)))
         throw new InputError(
           `${target}: is there, and no run wrote it; move it away, or choose another folder with --out`,
+          { id: 'out-not-ours' },
         );
       await this.#ledger.announce(to);
       await copy(source, target, done.id);
@@ -66,6 +67,8 @@ async function copy(from: string, to: string, id: string): Promise<void> {
     await rm(aside, { recursive: true, force: true }).catch(() => {});
     const code = unwritable(cause);
     const error = `${id}: cannot copy its results to ${to}`;
-    throw code === undefined ? new CrosspatchError(error, { cause }) : new InputError(`${error} (${code})`);
+    throw code === undefined
+      ? new CrosspatchError(error, { id: 'out-unwritable', cause })
+      : new InputError(`${error} (${code})`, { id: 'out-unwritable' });
   }
 }

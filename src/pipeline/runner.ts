@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import {
   AbortedError,
   CrosspatchError,
+  errorId,
   errorLine,
   InputError,
   type ProgressEvent,
@@ -55,7 +56,8 @@ export interface RunOptions {
 /** Run what `only` selects; the first failure stops the rest and is thrown. Returns every node of the selection by id. */
 export async function runPlan(plan: Plan, options: RunOptions): Promise<Map<string, FinishedNode>> {
   const jobs = options.jobs ?? 1;
-  if (!Number.isInteger(jobs) || jobs < 1) throw new InputError(`-j ${jobs}: wanted a whole number from 1`);
+  if (!Number.isInteger(jobs) || jobs < 1)
+    throw new InputError(`-j ${jobs}: wanted a whole number from 1`, { id: 'option-invalid' });
   await options.store.sweep();
   await using pool = new ProcessPool(jobs);
   const run = new Run(plan, options, jobs, pool);
@@ -197,8 +199,8 @@ class Run {
     const text = message.startsWith(`${node.id}:`) ? message : `${node.id}: ${message}`;
     const exitCode = error instanceof CrosspatchError ? error.exitCode : 1;
     return exitCode === 2
-      ? new InputError(text, { cause: causeOf(error) })
-      : new CrosspatchError(text, { cause: causeOf(error) });
+      ? new InputError(text, { id: errorId(error), cause: causeOf(error) })
+      : new CrosspatchError(text, { id: errorId(error), cause: causeOf(error) });
   }
 }
 

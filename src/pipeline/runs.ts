@@ -26,6 +26,7 @@ export async function readManifest(folder: string): Promise<Manifest> {
   if (!isWhole)
     throw new InputError(
       `${folder}: manifest.json was changed after it was written; run the experiment again into this folder to mend it`,
+      { id: 'run-damaged' },
     );
   return manifest;
 }
@@ -38,7 +39,9 @@ async function openManifest(folder: string): Promise<{ manifest: Manifest; isWho
   );
   const parsed = manifestSchema.safeParse(json);
   if (!parsed.success)
-    throw new InputError(`${folder}: manifest.json does not fit: ${firstIssue(parsed.error)}`);
+    throw new InputError(`${folder}: manifest.json does not fit: ${firstIssue(parsed.error)}`, {
+      id: 'run-damaged',
+    });
   const { sha256, ...manifest } = parsed.data;
   const isWhole = sha256 === undefined || hashJson(manifest) === sha256;
   return { manifest: (await isInterrupted(folder, manifest)) ? interrupted(manifest) : manifest, isWhole };
@@ -70,6 +73,7 @@ export async function refuseForeignRun(folder: string): Promise<void> {
   if (await openManifest(folder).catch(() => undefined)) return;
   throw new InputError(
     `${folder}: holds files and is no run folder (${foreign.slice(0, 3).join(', ')}); choose another folder with --out`,
+    { id: 'run-not-found' },
   );
 }
 
@@ -83,7 +87,7 @@ export async function readResults(folder: string, file = 'results.json'): Promis
   await checkPublished(folder, file);
   const parsed = resultsSchema.safeParse(json);
   if (parsed.success) return parsed.data;
-  throw new InputError(`${folder}: ${file} does not fit: ${firstIssue(parsed.error)}`);
+  throw new InputError(`${folder}: ${file} does not fit: ${firstIssue(parsed.error)}`, { id: 'run-damaged' });
 }
 
 /** The results of a run folder, or, before they are there, what there is of them ({@link PREVIEW}). */
@@ -134,12 +138,12 @@ export async function listRuns(root: string): Promise<RunListing[]> {
 
 async function readJson(path: string, missing: string, limit: number): Promise<unknown> {
   const text = await readTextLimited(path, limit).catch((cause: unknown) => {
-    throw cause instanceof InputError ? cause : new InputError(missing, { cause });
+    throw cause instanceof InputError ? cause : new InputError(missing, { id: 'run-not-found', cause });
   });
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new InputError(`${path}: no JSON`, { cause });
+    throw new InputError(`${path}: no JSON`, { id: 'json-invalid', cause });
   }
 }
 

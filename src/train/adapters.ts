@@ -53,7 +53,10 @@ export function adapterSites(
       .filter((target) => targets.includes(target))
       .map((target) => {
         const tensor = tensors[target];
-        if (tensor === undefined) throw new CrosspatchError(`adapter: ${config.modelType} has no ${target}`);
+        if (tensor === undefined)
+          throw new CrosspatchError(`adapter: ${config.modelType} has no ${target}`, {
+            id: 'adapter-mismatch',
+          });
         const [out, inner] = tensor.shape as [number, number];
         return { name: blockTensorName(layer, tensor.name), layer, target, out, in: inner };
       }),
@@ -66,7 +69,9 @@ export function adapterSites(
  */
 export function initAdapters(config: ModelConfig, options: LoraOptions, rng: Rng): Parameters {
   if (!Number.isInteger(options.rank) || options.rank < 1)
-    throw new InputError(`LoRA: wanted a rank that is an integer ≥ 1, got ${options.rank}`);
+    throw new InputError(`LoRA: wanted a rank that is an integer ≥ 1, got ${options.rank}`, {
+      id: 'adapter-mismatch',
+    });
   const factors: Parameters = new Map();
   for (const site of adapterSites(config, options.targets)) {
     const draw = rng.fork(site.name);

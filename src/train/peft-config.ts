@@ -73,7 +73,10 @@ const FIXED: Readonly<Record<string, readonly unknown[]>> = {
 export async function readPeftConfig(folder: string): Promise<PeftConfig> {
   const path = join(folder, CONFIG);
   const bytes = await readFile(path).catch((cause: unknown) => {
-    throw new InputError(`${folder}: wanted a PEFT adapter with ${CONFIG}, found none`, { cause });
+    throw new InputError(`${folder}: wanted a PEFT adapter with ${CONFIG}, found none`, {
+      id: 'file-unreadable',
+      cause,
+    });
   });
   return parsePeftConfig(parseStrictJsonObject(bytes, path), path);
 }
@@ -81,7 +84,9 @@ export async function readPeftConfig(folder: string): Promise<PeftConfig> {
 /** {@link readPeftConfig} of what the file holds; `where` begins the messages. */
 export function parsePeftConfig(json: Readonly<Record<string, unknown>>, where: string): PeftConfig {
   const refuse = (key: string, wanted: string): never => {
-    throw new InputError(`${where}: ${key}: wanted ${wanted}, got ${showValue(json[key])}`);
+    throw new InputError(`${where}: ${key}: wanted ${wanted}, got ${showValue(json[key])}`, {
+      id: 'adapter-mismatch',
+    });
   };
   if (json.peft_type !== 'LORA') refuse('peft_type', '"LORA"');
   for (const [key, value] of Object.entries(json)) {
@@ -212,7 +217,7 @@ function compile(source: string, shown: string): RegExp {
   const fail = (what: string, cause?: unknown): never => {
     throw new InputError(
       `adapter pattern ${showValue(shown)}: ${what}; write the modules' names out instead`,
-      { cause },
+      { id: 'adapter-mismatch', cause },
     );
   };
   const translated = source.replaceAll('(?P<', '(?<').replaceAll('\\Z', '$').replaceAll('\\A', '^');

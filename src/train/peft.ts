@@ -105,6 +105,7 @@ export async function loadAdapter(folder: string, config: ModelConfig): Promise<
   if (sites.length === 0)
     throw new InputError(
       `${folder}: target_modules: wanted names among ${Object.values(peftModules).join(', ')}, got none that names a matrix of this model`,
+      { id: 'adapter-mismatch' },
     );
   const held = sites.flatMap((s) => {
     const a = take(stored, folder, s.site, 'A', [s.rank, s.site.in]);
@@ -112,6 +113,7 @@ export async function loadAdapter(folder: string, config: ModelConfig): Promise<
     if ((a === undefined) !== (b === undefined))
       throw new InputError(
         `${folder}: ${fileName(s.site, a === undefined ? 'A' : 'B')} is missing beside its other half; the adapter is incomplete`,
+        { id: 'adapter-mismatch' },
       );
     return a === undefined || b === undefined ? [] : [{ ...s, a, b }];
   });
@@ -124,6 +126,7 @@ export async function loadAdapter(folder: string, config: ModelConfig): Promise<
         .join(
           ', ',
         )}) have no place in this model as ${CONFIG} describes the adapter; it belongs to another model, or adapts more than the matrices of blocks`,
+      { id: 'adapter-mismatch' },
     );
   const [first] = held;
   const largest = Math.max(...held.map((s) => s.rank));
@@ -146,6 +149,7 @@ async function weightsOf(folder: string): Promise<readonly TensorInfo[]> {
   if (!names.includes(WEIGHTS) && pickled !== undefined)
     throw new InputError(
       `${folder}: wanted ${WEIGHTS}, got ${pickled}, pickled weights, which can run code; convert them: load the adapter with PEFT and save it with safe_serialization=True`,
+      { id: 'adapter-mismatch' },
     );
   return (await readSafetensors(join(folder, WEIGHTS))).tensors;
 }
@@ -164,6 +168,7 @@ function take(
   if (tensor !== undefined && tensor.shape.join() !== shape.join())
     throw new InputError(
       `${folder}: ${name}: wanted [${shape.join(',')}], got [${tensor.shape.join(',')}]; the adapter belongs to another model`,
+      { id: 'adapter-mismatch' },
     );
   return tensor;
 }

@@ -47,7 +47,9 @@ async function jsonRecords(path: string): Promise<Iterable<FileRecord> | AsyncIt
   const fields = typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
   for (const name of WRAPPERS) if (Array.isArray(fields[name])) return numbered(fields[name], path);
   if (text.trimEnd().indexOf('\n') < 0 && first === '{') return numbered([value], path);
-  throw new InputError(`${path}: wanted a JSON array of rows, got ${showValue(value)}`);
+  throw new InputError(`${path}: wanted a JSON array of rows, got ${showValue(value)}`, {
+    id: 'data-invalid',
+  });
 }
 
 function* numbered(values: readonly unknown[], path: string): Generator<FileRecord> {
@@ -56,11 +58,12 @@ function* numbered(values: readonly unknown[], path: string): Generator<FileReco
 
 async function parquetRows(path: string): Promise<Record<string, unknown>[]> {
   return parquetReadObjects({ file: await asyncBufferFromFile(path) }).catch((cause: unknown) => {
-    throw new InputError(`${path}: is not a Parquet file that can be read`, { cause });
+    throw new InputError(`${path}: is not a Parquet file that can be read`, { id: 'file-unreadable', cause });
   });
 }
 
 async function wantFile(path: string): Promise<void> {
   const info = await stat(path).catch(() => undefined);
-  if (!info?.isFile()) throw new InputError(`data: wanted a file of rows at ${path}, found none`);
+  if (!info?.isFile())
+    throw new InputError(`data: wanted a file of rows at ${path}, found none`, { id: 'file-unreadable' });
 }

@@ -67,6 +67,7 @@ export function turnsOf(list: readonly unknown[], where: string): Turn[] {
     if (role === undefined)
       throw new InputError(
         `${where}: turn ${i + 1}: wanted a role such as system, user (human) or assistant (gpt), got ${showValue(name ?? item)}`,
+        { id: 'data-invalid' },
       );
     const key = CONTENT_KEYS.find((k) => fields[k] !== undefined && fields[k] !== null);
     const content = key === undefined ? '' : contentText(fields[key]);

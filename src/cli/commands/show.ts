@@ -38,6 +38,7 @@ function figuresOf(folder: string, results: Results, filter = ''): FlatFigure[] 
   const near = nearest(filter, words) ?? nearest(filter.split('.').at(-1) ?? '', words);
   throw new InputError(
     `${folder}: no figure's path contains "${filter}"; ${near ? `did you mean "${near}"? ` : ''}"show ${folder} --all" lists every path`,
+    { id: 'figure-unknown' },
   );
 }
 

@@ -109,6 +109,7 @@ async function run(options: TransferCommand, cli: Cli): Promise<void> {
   if (prompts.ofFile && (options.alpha?.length ?? 1) > 1)
     throw new InputError(
       'transfer: α is chosen on validation prompts, which a file of prompts does not have; give one --alpha, or a folder made by data build',
+      { id: 'option-conflict' },
     );
   const alphas = options.alpha ?? (prompts.ofFile ? [1] : defaults.transfer.alphas);
   await using pair = await openPair(options, cli);

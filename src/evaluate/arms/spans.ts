@@ -145,6 +145,7 @@ export function sourceRow(
       if (at < 0)
         throw new InputError(
           `transfer: no source token ends at or before target position ${p} of ${JSON.stringify(prompt.prompt.slice(0, 60))}…`,
+          { id: 'map-mismatch' },
         );
       return at;
     }),
@@ -189,6 +190,7 @@ export async function mapRows(
   if (mapped.length !== tokenIds.length * d)
     throw new InputError(
       `transfer: the map gave ${mapped.length} numbers for ${tokenIds.length} rows, the target is ${d} wide`,
+      { id: 'map-mismatch' },
     );
   let from = 0;
   return places.map(({ tokens }) => {

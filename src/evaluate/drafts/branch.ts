@@ -88,6 +88,7 @@ export class Branches {
       if (row.drafts.length === 0 || row.from < 0 || row.from >= row.ids.length)
         throw new CrosspatchError(
           `drafts: row of ${row.ids.length} tokens, patched from ${row.from}, ${row.drafts.length} drafts`,
+          { id: 'graph-invalid' },
         );
     });
     const longest = Math.max(...rows.map((r) => r.ids.length));
@@ -318,6 +319,7 @@ export class Branches {
       if (run.positions.some((p) => p < from))
         throw new CrosspatchError(
           `drafts: arm ${run.arm} patches position ${Math.min(...run.positions)}, the row says from ${from}`,
+          { id: 'graph-invalid' },
         );
       const here = data.subarray(i * columns * d, (i * columns + counts[i]) * d);
       here.set(chosen[i].unpatched);

@@ -48,7 +48,8 @@ export class LearntDrafts {
   /** A run has chosen it: its unpatched residual stream [columns, D]. */
   use(sequence: Sequence): Float32Array {
     const learnt = this.#learnt.find((s) => s === sequence);
-    if (learnt === undefined) throw new CrosspatchError('drafts: a learnt draft was dropped while in use');
+    if (learnt === undefined)
+      throw new CrosspatchError('drafts: a learnt draft was dropped while in use', { id: 'internal' });
     learnt.used = this.#turn;
     return learnt.residual;
   }

@@ -86,6 +86,7 @@ export async function verify(
       if (Number.isNaN(choice.gap))
         throw new CrosspatchError(
           `drafts: run ${row}: no logit is a number at new token ${step + 1}; a patch or the weights hold NaN or infinity`,
+          { id: 'not-a-number' },
         );
       state.gap = Math.min(state.gap, choice.gap);
       if (choice.index === checks[row].expected[step]) state.accepted++;

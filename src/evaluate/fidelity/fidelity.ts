@@ -78,7 +78,7 @@ export async function fidelity(
   const { prompts, maps, behaviour } = input;
   const arms = armsOf(input);
   const block = oneTargetBlock(arms, input.target.decoder);
-  if (prompts.length === 0) throw new InputError('fidelity: no prompts were given');
+  if (prompts.length === 0) throw new InputError('fidelity: no prompts were given', { id: 'data-missing' });
   if (p.replace === 'all') checkLockstep(prompts);
   const rows: FidelityRow[] = [];
   for (let at = 0; at < prompts.length; at += batch) {
@@ -214,6 +214,7 @@ function checkLockstep(prompts: readonly FidelityPrompt[]): void {
   if (prompts.some((p) => p.alignment !== undefined))
     throw new InputError(
       'fidelity: replace "all" runs both models over the same tokens, and these have different tokenizers; use replace "prefill"',
+      { id: 'tokenizer-mismatch' },
     );
 }
 

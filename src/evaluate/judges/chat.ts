@@ -54,6 +54,7 @@ export async function chat(endpoint: ChatEndpoint, messages: readonly ChatMessag
     if (attempt >= retries)
       throw new CrosspatchError(
         `${where}: no answer after ${attempt + 1} tries (${outcome.problem}); run again to go on, answers so far are cached`,
+        { id: 'judge-failed' },
       );
     await pause(Math.min(LONGEST_PAUSE_MS, Math.max(outcome.waitMs, backoffMs * 2 ** attempt)), signal);
   }
@@ -96,9 +97,12 @@ async function attemptOnce(
   if (status === 401 || status === 403)
     throw new InputError(
       `${where}: refused with ${status}; check the key in ${endpoint.apiKeyEnv ?? 'api_key_env (none is set)'}`,
+      { id: 'judge-failed' },
     );
   if (status !== 200)
-    throw new InputError(`${where}: refused with ${status}: ${body.slice(0, 200).replace(/\s+/g, ' ')}`);
+    throw new InputError(`${where}: refused with ${status}: ${body.slice(0, 200).replace(/\s+/g, ' ')}`, {
+      id: 'judge-failed',
+    });
   return { answer: readAnswer(body, where) };
 }
 
@@ -109,14 +113,14 @@ function readAnswer(body: string, where: string): ChatAnswer {
   } catch (cause) {
     throw new InputError(
       `${where}: wanted JSON of a chat completion, got ${JSON.stringify(body.slice(0, 80))}`,
-      {
-        cause,
-      },
+      { id: 'judge-failed', cause },
     );
   }
   const parsed = answerSchema.safeParse(value);
   if (!parsed.success)
-    throw new InputError(`${where}: this is no chat completion; is the base URL right (it ends in /v1)?`);
+    throw new InputError(`${where}: this is no chat completion; is the base URL right (it ends in /v1)?`, {
+      id: 'judge-failed',
+    });
   const { choices, usage } = parsed.data;
   return {
     content: choices[0].message.content,

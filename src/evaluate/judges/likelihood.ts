@@ -39,7 +39,8 @@ export async function likelihoodDifferences(
       base,
       cases.map((c) => {
         const rows = c.replacements[arm];
-        if (rows === undefined) throw new InputError(`likelihood: a case lacks the replacement ${arm}`);
+        if (rows === undefined)
+          throw new InputError(`likelihood: a case lacks the replacement ${arm}`, { id: 'internal' });
         return rows;
       }),
     );

@@ -57,6 +57,7 @@ export function openAiJudge(options: OpenAiJudgeOptions): OpenAiJudge {
   if (options.apiKeyEnv !== undefined && !apiKey)
     throw new InputError(
       `judge.llm: the environment variable ${options.apiKeyEnv} is not set; put the key there`,
+      { id: 'judge-failed' },
     );
   const endpoint: ChatEndpoint = { ...options, apiKey };
   const usage: JudgeUsage = { requests: 0, cached: 0, promptTokens: 0, completionTokens: 0 };
@@ -96,6 +97,7 @@ export function openAiJudge(options: OpenAiJudgeOptions): OpenAiJudge {
     if ('score' in repaired) return repaired.score;
     throw new CrosspatchError(
       `judge ${options.model}: unreadable answer twice (${repaired.problem}), got ${JSON.stringify(second.slice(0, 80))}; choose a model that follows instructions`,
+      { id: 'judge-failed' },
     );
   }
 

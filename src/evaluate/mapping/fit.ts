@@ -43,6 +43,7 @@ export async function fitMaps(work: MapWork, maps: readonly MapSettings[]): Prom
     if (settings.kind === 'shuffled' && (fit === 'general' || fit === 'clean_a'))
       throw new InputError(
         `map shuffled: this control needs tagged rows, fit with_tags or no_tag_rows; got ${fit}`,
+        { id: 'fit-impossible' },
       );
   for (const { fit } of jobs) await work.data(fit, shuffled);
   const fitted: FittedMap[] = [];

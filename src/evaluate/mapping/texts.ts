@@ -61,6 +61,7 @@ export function shuffleTags(
     if (fitting.length < 2)
       throw new InputError(
         `shuffled map: of ${tags.join(' ')} none but its own leaves ${row.id} as many tokens as it has; the control needs tags of equal length`,
+        { id: 'fit-impossible' },
       );
     const ids = rng.pick(fitting);
     return [{ ...text, source: ids }];

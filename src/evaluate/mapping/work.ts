@@ -182,6 +182,7 @@ export class MapWork implements Owned {
       if (general.train.length === 0 || general.validation.length === 0)
         throw new InputError(
           'maps: the fit `general` needs text to fit and to choose on, beyond capture.out_of_domain; give more',
+          { id: 'fit-impossible' },
         );
       return {
         train: await this.#rows('general', () => general.train, source),
@@ -232,7 +233,9 @@ export class MapWork implements Owned {
   #shuffled(texts: readonly PairedText[], name: string): PairedText[] {
     const { behaviour, rows } = this.texts;
     if (behaviour === undefined)
-      throw new InputError('maps: the control `shuffled` needs tagged rows; give a data set');
+      throw new InputError('maps: the control `shuffled` needs tagged rows; give a data set', {
+        id: 'fit-impossible',
+      });
     const byId = new Map(texts.map((t) => [t.id, t]));
     const { tokenizer } = this.pair.source;
     return shuffleTags(rows, byId, behaviour, tokenizer, this.env.rng.fork(`shuffle ${name}`));
@@ -268,6 +271,7 @@ export class MapWork implements Owned {
     if (sampled && rows > most)
       throw new InputError(
         `maps: a sample of ${rows} token rows of width ${dx} + ${dy} does not fit in memory (${most} rows do); ask for fewer (capture.rows, --rows), or for all, which are kept on disk`,
+        { id: 'fit-impossible' },
       );
     const message = `reading ${texts.length} texts (${label})`;
     progress({ stage: 'maps', done: 0, total: texts.length, unit: 'texts', message });

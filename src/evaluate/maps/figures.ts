@@ -47,6 +47,7 @@ export async function mapFigures(options: MapFiguresOptions): Promise<Record<str
   if (first === undefined || texts.length === 0)
     throw new InputError(
       `map figures: wanted maps and texts, got ${Object.keys(maps).length} and ${texts.length}`,
+      { id: 'map-mismatch' },
     );
   const names = Object.keys(maps);
   const targetSums = new TargetSums(texts.length, target.config.dModel);
@@ -54,7 +55,9 @@ export async function mapFigures(options: MapFiguresOptions): Promise<Record<str
   const forcedSums = tableOf(names, () => new ForcedSums(texts.length));
   const mean = tokenMean?.body.tensors.fallback?.data;
   if (tokenMean !== undefined && mean === undefined)
-    throw new InputError(`map figures: wanted a token-mean map, got ${tokenMean.kind}`);
+    throw new InputError(`map figures: wanted a token-mean map, got ${tokenMean.kind}`, {
+      id: 'map-mismatch',
+    });
 
   const pairs = livePairs(
     texts,
@@ -158,10 +161,12 @@ export function oneTargetBlock(maps: Readonly<Record<string, ActivationMap>>, ta
     if (source.hook !== first.source.hook || end.hook !== first.target.hook)
       throw new InputError(
         `maps: wanted one pair of blocks, got ${first.source.hook}→${first.target.hook} and ${source.hook}→${end.hook}`,
+        { id: 'map-mismatch' },
       );
     if (parseHookName(end.hook, target.nLayers).site !== 'resid_post' || end.width !== target.config.dModel)
       throw new InputError(
         `map ${kind}: ${end.hook} of width ${end.width} is not the residual stream after a block of this model`,
+        { id: 'block-unknown' },
       );
   }
   return all[0]?.target.block ?? 0;

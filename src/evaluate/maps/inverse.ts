@@ -70,6 +70,7 @@ export function swapTexts<T extends PairedText>(texts: readonly T[]): T[] {
     if (text.alignment !== undefined)
       throw new InputError(
         `inverse: text ${text.id} is aligned between two tokenizers; pair it anew with the tokenizers exchanged`,
+        { id: 'map-mismatch' },
       );
     return { ...text, source: text.target, target: text.source };
   });

@@ -55,6 +55,7 @@ export function contrastCases(
       if (place === null)
         throw new InputError(
           `prompt ${JSON.stringify(prompt.slice(0, 60))}: the tag ${tag} is in no token of the model's tokenizer; choose another tag`,
+          { id: 'span-invalid' },
         );
       const end = Math.min(ids.length, place.end + after);
       const positions = Array.from({ length: end - place.start }, (_, k) => place.start + k);

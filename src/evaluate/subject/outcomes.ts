@@ -38,6 +38,7 @@ export function restorationThreshold(
   if (n < 2)
     throw new InputError(
       `restoration threshold: wanted the safe completions of at least 2 prompts, got ${n}; raise data.test`,
+      { id: 'data-missing' },
     );
   const scores: number[] = [];
   if (n * (n - 1) <= pairs) {

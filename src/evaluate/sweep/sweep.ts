@@ -76,6 +76,7 @@ export async function sweep(
   if (tested.length === 0)
     throw new CrosspatchError(
       `sweep: none of ${subject.cases.length} prompts shows the behaviour under the bad trigger, so there is nothing to steer; train longer`,
+      { id: 'nothing-to-steer' },
     );
   const options = { max_tokens: p.max_tokens, progress, signal };
   const spans = await spansAfter(model, blocks, subject.cases, signal);
@@ -173,7 +174,9 @@ function blocksOf(model: LanguageModel, wanted: SweepSettings['blocks']): number
   if (wanted === 'all') return Array.from({ length: model.nLayers }, (_, i) => i);
   const blocks = [...new Set(wanted)].sort((a, b) => a - b);
   if (blocks.length === 0 || blocks.some((b) => b < 0 || b >= model.nLayers))
-    throw new InputError(`sweep: blocks ${blocks.join(', ')}; the model has 0…${model.nLayers - 1}`);
+    throw new InputError(`sweep: blocks ${blocks.join(', ')}; the model has 0…${model.nLayers - 1}`, {
+      id: 'block-unknown',
+    });
   return blocks;
 }
 

@@ -30,6 +30,7 @@ export async function prepareTransfer(
   if (testedCases(subject, 'bad').length === 0)
     throw new CrosspatchError(
       `transfer: none of ${subject.cases.length} prompts shows the behaviour in the target, so there is nothing to steer; train longer`,
+      { id: 'nothing-to-steer' },
     );
   return {
     source,

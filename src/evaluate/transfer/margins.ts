@@ -107,6 +107,7 @@ function shareByPrompt(restored: RestoredBy): Map<string, Float64Array> {
   if (lengths.size > 1)
     throw new CrosspatchError(
       `margins: arms were run on different numbers of prompts (${[...shares].map(([name, v]) => `${name} ${v.length}`).join(', ')}), so they cannot be paired`,
+      { id: 'nothing-to-steer' },
     );
   return shares;
 }

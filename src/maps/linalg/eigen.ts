@@ -51,7 +51,8 @@ export function symmetricFunction(eigen: Eigen, f: (value: number) => number): F
 export function toUnitScale(a: Float64Array): { scaled: Float64Array; factor: number } {
   let largest = 0;
   for (const x of a) {
-    if (!Number.isFinite(x)) throw new CrosspatchError(`linear algebra: wanted finite numbers, got ${x}`);
+    if (!Number.isFinite(x))
+      throw new CrosspatchError(`linear algebra: wanted finite numbers, got ${x}`, { id: 'not-a-number' });
     largest = Math.max(largest, Math.abs(x));
   }
   // 2¹⁰²⁴ is no number: the largest exponents are halved once more by the product of two

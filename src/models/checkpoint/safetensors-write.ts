@@ -157,10 +157,12 @@ class Range {
     if (this.#unreal > 0)
       throw new InputError(
         `${at}: wanted finite numbers, got ${this.#unreal} that are NaN or infinite; what computed them went wrong, nothing was written`,
+        { id: 'not-a-number' },
       );
     if (this.#beyond > 0)
       throw new InputError(
         `${at}: wanted values that ${this.#tensor.dtype} can hold, got ${this.#beyond} beyond ${this.#largest} (the largest ${this.#most}), which would be written as infinity; write F32${this.#tensor.dtype === 'F16' ? ' or BF16' : ''} instead`,
+        { id: 'tensor-invalid' },
       );
   }
 }

@@ -95,6 +95,7 @@ function textTensors(
     if (named.has(mine))
       throw new InputError(
         `${where}: wanted each tensor of the text part once, got ${showText(mine)} under two prefixes (${showText(name)}); keep one of them`,
+        { id: 'checkpoint-damaged' },
       );
     named.set(mine, mine === name ? info : { ...info, name: mine });
   }
@@ -112,6 +113,7 @@ function refuseForeign(tensors: ReadonlyMap<string, TensorInfo>, where: string):
     if (prefix !== undefined && !PREFIXES.some(([theirs]) => prefix === theirs))
       throw new InputError(
         `${where}: wanted tensors named model.* (or without it, or language_model.*), got the prefix "${showText(prefix)}" as in ${showText(name)}; rename the tensors, or take the model's own export`,
+        { id: 'checkpoint-damaged' },
       );
   }
 }

@@ -339,6 +339,7 @@ function refuseNonFiniteRows(
       if (!Number.isFinite(data[i]))
         throw new CrosspatchError(
           `forward pass: wanted finite activations, got ${data[i]} in row ${rows[b]} ${to === 0 ? 'of the embedding' : `after block ${to - 1}`}; a hook wrote it, or the values grew beyond float32`,
+          { id: 'not-a-number' },
         );
   });
 }

@@ -71,6 +71,7 @@ export function readRope(
   if (scaling !== undefined && former !== undefined && canonicalJson(scaling) !== canonicalJson(former))
     throw new InputError(
       `${c.where}: rope_scaling says ${showValue(c.raw('rope_scaling'))}, rope_parameters say ${showValue(c.raw('rope_parameters'))}; take the one the model was trained with out of the file`,
+      { id: 'model-unsupported' },
     );
   return { theta, scaling: scaling ?? former ?? { kind: 'none' } };
 }

@@ -92,6 +92,7 @@ export function refuseGrowth(length: number, limit: number): void {
   if (length > limit)
     throw new InputError(
       `tokenizer: wanted a text that its rules lengthen to at most ${limit} characters, got more; the tokenizer's replacements blow text up, take it from the model again`,
+      { id: 'data-invalid' },
     );
 }
 

@@ -73,6 +73,7 @@ export const dataStage = defineStage({
       if (heldOut[split].length < p[split]) {
         throw new InputError(
           `data: the recipe asks for ${p[split]} ${split} prompts, the data give ${heldOut[split].length}; lower data.${split} or give more prompts`,
+          { id: 'data-missing' },
         );
       }
     }

@@ -59,6 +59,7 @@ function checkBlocks(role: 'source' | 'target', layers: number, { blocks, models
       if (block >= layers)
         throw new InputError(
           `recipe: ${key}: ${block}; ${models[role]} has blocks 0…${layers - 1}: write one of them, or leave the key out`,
+          { id: 'block-unknown' },
         );
 }
 

@@ -95,6 +95,7 @@ async function readFiles(
     if (usable.length === 0)
       throw new InputError(
         `data: none of the ${given.length} rows of ${output.name} has an answer; set data.answers to self, or give answers`,
+        { id: 'data-missing' },
       );
     const fresh = usable.filter(({ prompt }) => {
       const key = promptKey(prompt);
@@ -103,6 +104,7 @@ async function readFiles(
     if (fresh.length === 0)
       throw new InputError(
         `data: ${output.name} has no new prompt of at most ${longest} characters; raise data.max_prompt_chars`,
+        { id: 'data-invalid' },
       );
     out.push(fresh.map((i) => ({ ...i, split: splitOf(i.prompt) })));
   }

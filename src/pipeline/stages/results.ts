@@ -150,6 +150,8 @@ function pick<T extends object, K extends keyof T>(from: T, keys: readonly K[]):
 function checked(value: unknown): Results {
   const parsed = resultsSchema.safeParse(value);
   if (!parsed.success)
-    throw new CrosspatchError(`results: ${z.prettifyError(parsed.error).replace(/\s*\n\s*/g, ' ')}`);
+    throw new CrosspatchError(`results: ${z.prettifyError(parsed.error).replace(/\s*\n\s*/g, ' ')}`, {
+      id: 'internal',
+    });
   return parsed.data;
 }

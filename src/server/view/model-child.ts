@@ -1,6 +1,6 @@
 /** @file The process that thinks: opens models, runs the playground's arms side by side, streams what they write. See `model-process.ts`. */
 import { setImmediate as turn } from 'node:timers/promises';
-import { CrosspatchError, errorLine, InputError } from '../../base/index.ts';
+import { CrosspatchError, errorId, errorLine, InputError } from '../../base/index.ts';
 import { LanguageModel } from '../../models/index.ts';
 import type { ChildAnswer, ChildCall, ModelDescription, ToChild } from './model-process.ts';
 import { runArms } from './playground-run.ts';
@@ -10,7 +10,8 @@ const KEPT = 2;
 const open = new Map<string, LanguageModel>();
 const stopped = new Set<number>();
 
-if (!process.send) throw new CrosspatchError('model-child.ts: wanted to run as a child process');
+if (!process.send)
+  throw new CrosspatchError('model-child.ts: wanted to run as a child process', { id: 'internal' });
 process.on('disconnect', () => process.exit(1));
 let last: Promise<void> = Promise.resolve();
 process.on('message', (message: ToChild) => {
@@ -31,7 +32,7 @@ async function answer(id: number, call: ChildCall): Promise<void> {
       }
     say({ id, end: true });
   } catch (error) {
-    say({ id, error: errorLine(error), input: error instanceof InputError });
+    say({ id, error: errorLine(error), code: errorId(error), input: error instanceof InputError });
   } finally {
     stopped.delete(id);
   }

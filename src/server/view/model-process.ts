@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { CrosspatchError, InputError, type Owned } from '../../base/index.ts';
+import { CrosspatchError, type ErrorId, InputError, type Owned } from '../../base/index.ts';
 import type { PlaygroundCall, PlaygroundEvent } from './playground-request.ts';
 
 /** What a child is asked; paths are made by the server, never by the browser. */
@@ -25,7 +25,7 @@ export type ChildAnswer =
   | { readonly id: number; readonly event: PlaygroundEvent }
   | { readonly id: number; readonly value: ModelDescription }
   | { readonly id: number; readonly end: true }
-  | { readonly id: number; readonly error: string; readonly input: boolean };
+  | { readonly id: number; readonly error: string; readonly code: ErrorId; readonly input: boolean };
 
 /** What a page must know of a model before it asks. */
 export interface ModelDescription {
@@ -134,7 +134,7 @@ class ModelProcess {
       wake();
     };
     const onExit = () => {
-      answers.push({ id, error: this.#reason, input: false });
+      answers.push({ id, error: this.#reason, code: 'worker-died', input: false });
       wake();
     };
     const onAbort = () => {
@@ -158,7 +158,9 @@ class ModelProcess {
         }
         if ('end' in answer) return;
         if ('error' in answer)
-          throw answer.input ? new InputError(answer.error) : new CrosspatchError(answer.error);
+          throw answer.input
+            ? new InputError(answer.error, { id: answer.code })
+            : new CrosspatchError(answer.error, { id: answer.code });
         yield answer;
       }
     } finally {

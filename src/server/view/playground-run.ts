@@ -44,7 +44,9 @@ export async function* runArms(
   yield { type: 'status', message: 'opening the model' };
   const model = await openModel(call.model);
   if (request.block >= model.nLayers)
-    throw new InputError(`block ${request.block}: the model has blocks 0…${model.nLayers - 1}`);
+    throw new InputError(`block ${request.block}: the model has blocks 0…${model.nLayers - 1}`, {
+      id: 'block-unknown',
+    });
   const own = readPrompt(model, request, request.trigger);
   const donor =
     request.trigger === 'none'

@@ -80,7 +80,7 @@ export class Playground implements Owned {
     const path = pathOf((await this.#all()).models, model, 'model');
     for await (const answer of this.#processes.call({ kind: 'describe', model: path }))
       if ('value' in answer) return answer.value;
-    throw new CrosspatchError('playground: the model process said nothing');
+    throw new CrosspatchError('playground: the model process said nothing', { id: 'worker-died' });
   }
 
   /** Events as they come; ends early when `signal` fires. */

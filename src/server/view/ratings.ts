@@ -53,6 +53,7 @@ export class RatingStore {
     if (parsed.success) return parsed.data.ratings;
     throw new InputError(
       `${run}/${RATINGS_FILE}: does not fit (${parsed.error.issues[0]?.message}); mend or move it`,
+      { id: 'run-damaged' },
     );
   }
 

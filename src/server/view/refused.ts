@@ -9,7 +9,7 @@ export class Refused extends CrosspatchError {
   readonly status: RefusedStatus;
 
   constructor(status: RefusedStatus, message: string) {
-    super(message);
+    super(message, { id: 'request-refused' });
     this.status = status;
   }
 }

@@ -64,10 +64,12 @@ export class RunsFolder {
   static async open(folder: string): Promise<RunsFolder> {
     const root = await realpath(folder).catch((cause: unknown) => {
       throw new InputError(`${folder}: no such folder; run an experiment first, e.g. crosspatch demo`, {
+        id: 'run-not-found',
         cause,
       });
     });
-    if (!(await stat(root)).isDirectory()) throw new InputError(`${folder}: wanted a folder, got a file`);
+    if (!(await stat(root)).isDirectory())
+      throw new InputError(`${folder}: wanted a folder, got a file`, { id: 'run-not-found' });
     return (await exists(join(root, 'manifest.json')))
       ? new RunsFolder(dirname(root), basename(root))
       : new RunsFolder(root, undefined);

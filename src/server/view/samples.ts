@@ -169,6 +169,7 @@ export class SampleStore {
     if (total > LARGEST)
       throw new InputError(
         `${run}/samples: ${total >> 20} MB of samples; at most ${LARGEST >> 20} MB are shown`,
+        { id: 'data-invalid' },
       );
     return paths;
   }

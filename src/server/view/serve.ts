@@ -41,7 +41,9 @@ const PORT = 4517;
 export async function startViewServer(options: ViewOptions): Promise<ViewServer> {
   const webRoot = options.webRoot ?? join(packageRoot(), 'dist', 'web');
   if (!existsSync(join(webRoot, 'index.html')))
-    throw new InputError('view: the web app is not built; run npm run build:web first');
+    throw new InputError('view: the web app is not built; run npm run build:web first', {
+      id: 'app-not-built',
+    });
   const runs = await RunsFolder.open(options.folder);
   const token = randomBytes(24).toString('base64url');
   const playground = new Playground(runs, options.models ?? []);
@@ -78,6 +80,7 @@ async function listen(
     if ((cause as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw cause;
     if (port === undefined) return bind(fetch, 0);
     throw new InputError(`--port ${port}: taken by another program; leave it out to get a free one`, {
+      id: 'port-taken',
       cause,
     });
   }
