@@ -67,7 +67,9 @@ export async function fitMap(options: FitMapOptions): Promise<FitMapResult> {
   } = options;
   for (const [side, { model, block }] of Object.entries({ source, target }))
     if (!Number.isInteger(block) || block < 0 || block >= model.nLayers)
-      throw new InputError(`${side}.block ${block}: wanted a block of the model, 0…${model.nLayers - 1}`);
+      throw new InputError(`${side}.block ${block}: wanted a block of the model, 0…${model.nLayers - 1}`, {
+        id: 'block-unknown',
+      });
   const settings = settingsOf(kind);
   const { seed: defaultSeed, capture, evaluation } = defaults();
   const { seed = defaultSeed, onProgress: progress = silent } = options;
@@ -89,6 +91,7 @@ export async function fitMap(options: FitMapOptions): Promise<FitMapResult> {
   if (split.general.test.length === 0 || split.general.validation.length === 0)
     throw new InputError(
       `texts: wanted at least 10 different ones, to fit, choose and measure on; got ${texts.length}`,
+      { id: 'fit-impossible' },
     );
   await using work = await MapWork.open(pair, split, reading, env, { scratch: tmpdir() });
   const [fitted] = await fitMaps(work, [settings]);
@@ -107,7 +110,9 @@ function settingsOf(kind: NonNullable<FitMapOptions['kind']>): MapSettings {
   const parsed = mapSettingsSchema.safeParse({ ...given, fits: ['general'] });
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
-  throw new InputError(`kind: ${[...(issue?.path ?? []), issue?.message].join(': ')}`);
+  throw new InputError(`kind: ${[...(issue?.path ?? []), issue?.message].join(': ')}`, {
+    id: 'setting-invalid',
+  });
 }
 
 /** What an experiment file that says nothing gets. */

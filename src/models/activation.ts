@@ -67,6 +67,7 @@ export class ActivationCache implements Iterable<[string, Activation]> {
     if (found !== undefined) return found;
     throw new InputError(
       `cache: ${name} was not kept; there are ${[...this.#byName.keys()].join(', ')}. Ask for it with namesFilter`,
+      { id: 'hook-unknown' },
     );
   }
 

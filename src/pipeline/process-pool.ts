@@ -9,7 +9,11 @@ import { pathToFileURL } from 'node:url';
 import { AbortedError, CrosspatchError, InputError, type Owned, type ProgressSink } from '../base/index.ts';
 
 /** A child ended in the middle of a call: killed, or out of memory. Another try may work. */
-export class WorkerDiedError extends CrosspatchError {}
+export class WorkerDiedError extends CrosspatchError {
+  constructor(message: string, options: ErrorOptions = {}) {
+    super(message, { ...options, id: 'worker-died' });
+  }
+}
 
 /** What a child is asked to do: `run` of the export of `module` whose `name` is `name`. `payload` must survive structured cloning. */
 export interface RemoteCall {
