@@ -11,7 +11,6 @@ import {
 } from '../../../base/index.ts';
 import { cacheRoot, removeLeftovers } from '../cache-folder.ts';
 import { elementCount } from '../dtypes.ts';
-import { CheckpointError } from '../errors.ts';
 import { readRange, readSafetensors, type SafetensorsFile } from '../safetensors-file.ts';
 import { type TensorToWrite, writeSafetensors } from '../safetensors-write.ts';
 import { ggufConfig, ggufGenerationConfig } from './config.ts';
