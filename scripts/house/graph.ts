@@ -1,7 +1,7 @@
 /** @file Counts over imports and exports between files, and over stretches that occur twice. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { isNode, type Node, nodes, readSources, root, type Source, tree } from './sources.ts';
+import { isNode, isSource, type Node, nodes, readSources, root, type Source, tree } from './sources.ts';
 
 /** One name taken from a file; `*` is all of them. */
 interface Import {
@@ -132,14 +132,14 @@ export function circles(sources: readonly Source[]): string[] {
   return found;
 }
 
-/** References of a layer's tsconfig.json that no file of the layer needs, tests included. */
+/** References of a layer's tsconfig.json that no file of the layer needs. */
 export function unusedReferences(): string[] {
   return layers().flatMap((layer) => {
     const { references = [] } = JSON.parse(
       readFileSync(join(root, 'src', layer, 'tsconfig.json'), 'utf8'),
     ) as { references?: readonly { readonly path: string }[] };
     const used = new Set(
-      readSources((path) => path.startsWith(`src/${layer}/`) && /\.tsx?$/.test(path))
+      readSources((path) => path.startsWith(`src/${layer}/`) && isSource(path))
         .flatMap(importsOf)
         .map((i) => i.from.split('/')[1]),
     );

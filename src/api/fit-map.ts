@@ -91,7 +91,7 @@ export async function fitMap(options: FitMapOptions): Promise<FitMapResult> {
   if (split.general.test.length === 0 || split.general.validation.length === 0)
     throw new InputError(
       `texts: wanted at least 10 different ones, to fit, choose and measure on; got ${texts.length}`,
-      { id: 'data-missing' },
+      { id: 'fit-impossible' },
     );
   await using work = await MapWork.open(pair, split, reading, env, { scratch: tmpdir() });
   const [fitted] = await fitMaps(work, [settings]);

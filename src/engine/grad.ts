@@ -1,6 +1,7 @@
 /** @file Reverse-mode differentiation: one walk over the graph, rules from `gradients.ts`, un-broadcasting here and nowhere else. */
 import { CrosspatchError } from '../base/index.ts';
-import { type GradientRule, gradients } from './gradients.ts';
+import type { GradientRule } from './gradient-rule.ts';
+import { gradients } from './gradients.ts';
 import { add, type Graph, leavesOf, type Node, type Op, reduceSum, reshape, topological } from './graph.ts';
 import { type Shape, sameShape, shapeText } from './shape.ts';
 

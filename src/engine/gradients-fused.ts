@@ -12,7 +12,7 @@ import {
   splitQueries,
   ungroup,
 } from './decompose.ts';
-import type { GradientRule } from './gradients.ts';
+import type { GradientRule } from './gradient-rule.ts';
 import {
   matmul,
   mul,

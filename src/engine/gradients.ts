@@ -5,6 +5,7 @@
  */
 
 import { CrosspatchError } from '../base/index.ts';
+import type { GradientRule } from './gradient-rule.ts';
 import { attentionRule, rmsNormRule, rotaryRule, softmaxRule } from './gradients-fused.ts';
 import {
   add,
@@ -31,13 +32,6 @@ import {
   where,
 } from './graph.ts';
 import { type Dim, normalAxis, productDim, type Shape } from './shape.ts';
-
-/** dy [shape of y] → for each input its gradient, or undefined where the op is not differentiable in it. */
-export type GradientRule<O extends Op> = (
-  dy: Node,
-  y: Node<O>,
-  ...inputs: Node[]
-) => readonly (Node | undefined)[];
 
 const leaf = (): [] => [];
 

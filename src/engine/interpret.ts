@@ -1,7 +1,8 @@
 /** @file The oracle: a graph evaluated node by node with plain loops, every float in float64 whatever its declared dtype. */
 import { CrosspatchError } from '../base/index.ts';
 import { type Graph, leavesOf, type Node, type Op, topological } from './graph.ts';
-import { type Kernel, kernels, type Value } from './kernels.ts';
+import type { Kernel, Value } from './kernel.ts';
+import { kernels } from './kernels.ts';
 import { widen } from './kernels-widen.ts';
 import { bindShape, type DimBindings, resolveDim, shapeText } from './shape.ts';
 import { type DType, sizeOf, type Tensor } from './tensor.ts';

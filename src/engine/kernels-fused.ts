@@ -2,7 +2,7 @@
  * @file Plain kernels of the fused decoder ops: B batch, T query token, S key token, D model, H heads, Dh head size.
  * Formulas and layouts are those of the constructors in `graph.ts`.
  */
-import type { Kernel, Value } from './kernels.ts';
+import type { Kernel, Value } from './kernel.ts';
 
 /** y = e^(x−m) / Σ e^(x−m), m the largest of the row. */
 export const softmaxKernel: Kernel<'softmax'> = (_, x) => {

@@ -4,27 +4,12 @@
  */
 import { CrosspatchError } from '../base/index.ts';
 import type { Op, OpAttrs } from './graph.ts';
+import type { Kernel, Value } from './kernel.ts';
 import { attentionKernel, rmsNormKernel, rotaryKernel, softmaxKernel } from './kernels-fused.ts';
 import { broadcastStrides, offsets, stridesOf } from './kernels-layout.ts';
 import { widen } from './kernels-widen.ts';
 import { normalAxis } from './shape.ts';
 import { sizeOf } from './tensor.ts';
-
-/** A concrete row-major tensor inside the interpreter. */
-export interface Value {
-  readonly shape: readonly number[];
-  readonly data: Float64Array;
-}
-
-/** What a kernel gets beside its inputs: attributes, the concrete output shape, and the fed leaves by name. */
-export interface Call<O extends Op> {
-  readonly attrs: OpAttrs[O];
-  readonly shape: readonly number[];
-  leaf(name: string): Float64Array;
-}
-
-/** Computes the elements of the output, row-major. */
-export type Kernel<O extends Op> = (call: Call<O>, ...inputs: Value[]) => Float64Array;
 
 const unary =
   (f: (x: number) => number) =>

@@ -1,8 +1,7 @@
-/** @file Entry of a child process: runs stages and tasks the parent names, until the parent goes away. See `process-pool.ts`. */
+/** @file Entry of a child process: runs stages the parent names, until the parent goes away. See `process-pool.ts`. */
 import { CrosspatchError, errorId, errorLine, type ProgressEvent, Rng } from '../base/index.ts';
 import { runStage } from './context.ts';
 import type { FromChild, RemoteCall, RemoteError, ToChild } from './process-pool.ts';
-import { overWire, type Task } from './queue.ts';
 import type { AnyStage, StageInputs } from './stage.ts';
 
 /** What a stage needs that can cross a process border. */
@@ -27,11 +26,7 @@ async function answer(id: number, call: RemoteCall): Promise<void> {
   const stop = new AbortController();
   stops.set(id, stop);
   try {
-    const target = await find(call);
-    const value =
-      call.kind === 'task'
-        ? overWire(await (target as Task<unknown, unknown>).run(call.payload, { signal: stop.signal }))
-        : await stageHere(target as AnyStage, call.payload as StagePayload, stop.signal, id);
+    const value = await stageHere(await find(call), call.payload as StagePayload, stop.signal, id);
     send({ type: 'done', id, value, rss: peak() });
   } catch (error) {
     send({ type: 'error', id, error: plain(error), rss: peak() });
@@ -40,7 +35,7 @@ async function answer(id: number, call: RemoteCall): Promise<void> {
   }
 }
 
-async function find({ module, name }: RemoteCall): Promise<unknown> {
+async function find({ module, name }: RemoteCall): Promise<AnyStage> {
   const exports = Object.values((await import(module)) as Record<string, unknown>);
   const found = exports.find(
     (value) =>
@@ -53,7 +48,7 @@ async function find({ module, name }: RemoteCall): Promise<unknown> {
     throw new CrosspatchError(`${name}: ${module} exports nothing of that name that can run`, {
       id: 'internal',
     });
-  return found;
+  return found as AnyStage;
 }
 
 function stageHere(stage: AnyStage, payload: StagePayload, signal: AbortSignal, id: number): Promise<object> {

@@ -1,4 +1,4 @@
-/** @file Pipeline: stages, plans, the content-addressed store, the runner, queues and run folders. */
+/** @file Pipeline: stages, plans, the content-addressed store, the runner and run folders. */
 
 export { acquireLock } from '../base/index.ts';
 export { dryRun, type PlannedStage } from './dry-run.ts';
@@ -25,15 +25,6 @@ export {
 } from './plan.ts';
 export { PREVIEW } from './preview.ts';
 export { ProcessPool, type RemoteCall } from './process-pool.ts';
-export {
-  InlineQueue,
-  overWire,
-  ProcessQueue,
-  type Queue,
-  type QueueOptions,
-  type Task,
-  WorkerDiedError,
-} from './queue.ts';
 export {
   checkRequirement,
   compareResults,

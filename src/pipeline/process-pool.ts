@@ -1,5 +1,5 @@
 /**
- * @file Child processes that run stages and tasks by name: ONNX Runtime blocks the event loop it runs on, so work that should
+ * @file Child processes that run stages by name: ONNX Runtime blocks the event loop it runs on, so work that should
  * go on side by side needs processes. A child lives on for the next call, dies with its parent, and ignores Ctrl-C and
  * the signals that end a session: the parent tells it to stop.
  */
@@ -14,11 +14,16 @@ import {
   type Owned,
   type ProgressSink,
 } from '../base/index.ts';
-import { WorkerDiedError } from './queue.ts';
+
+/** A child ended in the middle of a call: killed, or out of memory. Another try may work. */
+export class WorkerDiedError extends CrosspatchError {
+  constructor(message: string, options: ErrorOptions = {}) {
+    super(message, { ...options, id: 'worker-died' });
+  }
+}
 
 /** What a child is asked to do: `run` of the export of `module` whose `name` is `name`. `payload` must survive structured cloning. */
 export interface RemoteCall {
-  readonly kind: 'stage' | 'task';
   readonly module: string;
   readonly name: string;
   readonly payload: unknown;

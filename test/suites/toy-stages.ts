@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { InputError, throwIfAborted } from '../../src/base/index.ts';
-import { defineStage, type Expand, type Task } from '../../src/pipeline/index.ts';
+import { defineStage, type Expand } from '../../src/pipeline/index.ts';
 
 /** Draws `n` numbers and writes them. */
 export const drawStage = defineStage({
@@ -105,21 +105,4 @@ export const expandToy: Expand = async (recipe, plan) => {
     publish: { 'samples/toy.jsonl': 'samples.jsonl', 'maps/all': '.' },
   });
   return { results };
-};
-
-/** Squares; `die` kills the worker the first time (`flag` = a file that remembers), `fail` throws, `slow` waits. */
-export const squareTask: Task<{ x: number; die?: string; fail?: boolean; slow?: number }, { y: number }> = {
-  name: 'square',
-  module: import.meta.url,
-  async run({ x, die, fail, slow }, { signal }) {
-    if (slow) await sleep(slow, undefined, { signal }).catch(() => {});
-    throwIfAborted(signal, 'square');
-    if (fail) throw new InputError(`square: cannot square ${x}`);
-    if (die) {
-      const before = await readFile(die, 'utf8').catch(() => '');
-      await writeFile(die, `${before}x`);
-      if (before.length === 0) process.kill(process.pid, 'SIGKILL');
-    }
-    return { y: x * x };
-  },
 };

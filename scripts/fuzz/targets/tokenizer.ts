@@ -1,8 +1,9 @@
 /** @file Tokenizer files: `tokenizer.json`, its config and special tokens; what loads must encode and decode. */
 import type { Rng } from '../../../src/base/index.ts';
+import type { TokenizerFiles } from '../../../src/models/tokenizer/files.ts';
 import { byteBpeFiles, spmMetadata, wordLevelFiles } from '../../../src/models/tokenizer/fixtures.helper.ts';
 import { tokenizerFilesFromGguf } from '../../../src/models/tokenizer/gguf.ts';
-import { type TokenizerFiles, tokenizerFromFiles } from '../../../src/models/tokenizer/load.ts';
+import { tokenizerFromFiles } from '../../../src/models/tokenizer/load.ts';
 import { mostly, mutateJson } from '../mutate.ts';
 import { type StartTarget, target } from '../target.ts';
 

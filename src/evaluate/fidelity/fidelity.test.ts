@@ -9,8 +9,9 @@ import { wilcoxon } from '../../stats/index.ts';
 import { likelihoodDifferences } from '../judges/likelihood.ts';
 import { completionText } from '../subject/completions.ts';
 import { capturedRows, completeReplaced, mappedReplacement, meanReplacement } from './arms.ts';
-import { type FidelityInput, type FidelityParams, type FidelityPrompt, fidelity } from './fidelity.ts';
+import { type FidelityInput, type FidelityParams, fidelity } from './fidelity.ts';
 import { completeLockstep } from './lockstep.ts';
+import type { FidelityPrompt } from './row.ts';
 
 type Fixture = Awaited<ReturnType<typeof randomModel>>;
 let a: Fixture;

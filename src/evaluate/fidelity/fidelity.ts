@@ -3,7 +3,6 @@
  * Arms: mapped · mean_ablated (the baseline) · ceiling (B's own, an expected no-op) · control maps. Every prompt is judged against B's
  * own unpatched completion; mapped against mean_ablated is tested in pairs.
  */
-import type { PairedText } from '../../activations/index.ts';
 import { defined, InputError, throwIfAborted } from '../../base/index.ts';
 import type { EvaluationSettings, FidelitySettings, Rate, Sample } from '../../contracts/index.ts';
 import type { ActivationMap } from '../../maps/index.ts';
@@ -16,15 +15,9 @@ import { oneTargetBlock } from '../maps/figures.ts';
 import type { LabelledMap } from '../transfer/experiment.ts';
 import { capturedRows, completeReplaced, mappedReplacement, meanReplacement } from './arms.ts';
 import { completeLockstep } from './lockstep.ts';
+import type { FidelityPrompt, FidelityRow } from './row.ts';
 import { fidelitySamples } from './samples.ts';
 import { type FidelityByMap, mapScores, scoreAll } from './scores.ts';
-
-/** A prompt without its answer. */
-export interface FidelityPrompt extends PairedText {
-  /** What the models read. */
-  readonly text: string;
-  readonly trigger: 'safe' | 'bad';
-}
 
 /** Arms that are maps but not the map under test. */
 export type ControlArm = 'shuffled' | 'token_mean' | 'random';
@@ -54,15 +47,6 @@ export interface FidelityResult {
   readonly samples: Sample[];
   /** Share of prompts whose ceiling completion differs from the unpatched one: must be 0. */
   readonly ceiling_changed: Rate;
-}
-
-/** One prompt's completions by arm, and its likelihood differences. */
-export interface FidelityRow {
-  readonly prompt: FidelityPrompt;
-  readonly own: string;
-  readonly source: string;
-  readonly completions: Readonly<Record<string, string>>;
-  readonly likelihood: Readonly<Record<string, number | null>>;
 }
 
 /** Prompts worked on at a time. */

@@ -4,7 +4,7 @@ import { pairText } from '../../activations/index.ts';
 import { contrastsOf } from '../../behaviours/index.ts';
 import type { Tokenizer } from '../../models/index.ts';
 import type { Asking } from '../subject/make.ts';
-import type { FidelityPrompt } from './fidelity.ts';
+import type { FidelityPrompt } from './row.ts';
 
 /** Two prompts per text. */
 export function fidelityPrompts(

@@ -1,6 +1,6 @@
 /** @file Sample rows of fidelity: every completion with its scores. */
 import type { Sample } from '../../contracts/index.ts';
-import type { FidelityRow } from './fidelity.ts';
+import type { FidelityRow } from './row.ts';
 import type { JudgeScores } from './scores.ts';
 
 /** One row per prompt and arm. `maps`: what the arms of maps under test are. */

@@ -4,7 +4,7 @@ import type { FidelityScores, MapFit, Rate } from '../../contracts/index.ts';
 import { bootstrapMean, pairedT, rate, wilcoxon } from '../../stats/index.ts';
 import type { Judge } from '../judges/index.ts';
 import { LIKELIHOOD_METRIC } from '../judges/likelihood.ts';
-import type { FidelityRow } from './fidelity.ts';
+import type { FidelityRow } from './row.ts';
 
 /** Scores by the prompt's tag: judge → scores. */
 export type BySafety = { safe?: Record<string, FidelityScores>; bad?: Record<string, FidelityScores> };

@@ -4,7 +4,10 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 
 /** The cache folder: `given`, else `$CROSSPATCH_CACHE`, else `~/.cache/crosspatch`. Not made here. */
-export function cacheRoot(given?: string, env: NodeJS.ProcessEnv = process.env): string {
+export function cacheRoot(
+  given?: string,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): string {
   return resolve(given || env.CROSSPATCH_CACHE || join(homedir(), '.cache', 'crosspatch'));
 }
 

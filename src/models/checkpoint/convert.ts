@@ -10,11 +10,12 @@ import {
   writeFileAtomic,
   writeJsonAtomic,
 } from '../../base/index.ts';
+import { DTYPE_BYTES, type FloatDtype } from './dtypes.ts';
 import { CheckpointError, show } from './errors.ts';
 import { decodeToFloat32 } from './numbers.ts';
 import { tensorPieces } from './safetensors-file.ts';
 import { type TensorToWrite, type WritableDtype, writeSafetensors } from './safetensors-write.ts';
-import { type Checkpoint, DTYPE_BYTES, type FloatDtype, type TensorInfo } from './types.ts';
+import type { Checkpoint, TensorInfo } from './types.ts';
 
 /** Options of {@link convertToHf}. */
 export interface ConvertOptions {

@@ -1,6 +1,7 @@
 /** @file Checkpoints: safetensors used in place, GGUF dequantised once, both behind one view. */
 export { cacheRoot } from './cache-folder.ts';
 export { type ConvertOptions, convertToHf } from './convert.ts';
+export { DTYPE_BYTES, type Dtype, elementCount, type FloatDtype } from './dtypes.ts';
 export { CheckpointError } from './errors.ts';
 export { refuseNonFiniteWeights } from './finite.ts';
 export { inspectGguf } from './gguf/open.ts';
@@ -23,12 +24,4 @@ export {
   writeSafetensors,
 } from './safetensors-write.ts';
 export { isPlainObject, parseStrictJsonObject } from './strict-json.ts';
-export {
-  type Checkpoint,
-  type CheckpointTensor,
-  DTYPE_BYTES,
-  type Dtype,
-  elementCount,
-  type FloatDtype,
-  type TensorInfo,
-} from './types.ts';
+export type { Checkpoint, CheckpointTensor, TensorInfo } from './types.ts';

@@ -1,6 +1,7 @@
 /** @file Half-precision numbers: IEEE binary16 (F16) and bfloat16 (BF16) from and to float32, in bulk. */
+
+import { DTYPE_BYTES, type Dtype, type FloatDtype } from './dtypes.ts';
 import { CheckpointError } from './errors.ts';
-import { DTYPE_BYTES, type Dtype, type FloatDtype } from './types.ts';
 
 let halfTable: Float32Array | undefined;
 

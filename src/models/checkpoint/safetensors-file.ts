@@ -1,5 +1,5 @@
 /** @file Reading safetensors files: the header once, tensors and slices of them on demand. */
-import { type FileHandle, open, realpath } from 'node:fs/promises';
+import { open, realpath } from 'node:fs/promises';
 import { isLfsPointer, LFS_NEXT } from '../../base/index.ts';
 import { CheckpointError } from './errors.ts';
 import { decodeToFloat32 } from './numbers.ts';
@@ -87,9 +87,19 @@ export async function* tensorPieces(info: TensorInfo, pieceBytes = 1 << 24): Asy
   }
 }
 
+/** What is read from: an open file. */
+interface Readable {
+  read(
+    into: Uint8Array,
+    at: number,
+    length: number,
+    position: number,
+  ): Promise<{ readonly bytesRead: number }>;
+}
+
 /** Exactly `length` bytes from `offset`, in fresh memory aligned to 8. Throws `CheckpointError` at the end of the file. */
 export async function readRange(
-  handle: FileHandle,
+  handle: Readable,
   offset: number,
   length: number,
   where: string,

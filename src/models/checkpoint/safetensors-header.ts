@@ -3,9 +3,10 @@
  * `{name: {dtype, shape, data_offsets: [begin, end]}, __metadata__?: {string: string}}`, then the data.
  * As strict as the format's own reader: the data must be covered exactly, with neither hole nor overlap.
  */
+
+import { DTYPE_BYTES, type Dtype } from './dtypes.ts';
 import { CheckpointError, show } from './errors.ts';
 import { isPlainObject, parseStrictJsonObject } from './strict-json.ts';
-import { DTYPE_BYTES, type Dtype } from './types.ts';
 
 /** The format's own limit on the JSON header, in bytes. */
 export const MAX_HEADER_BYTES = 100_000_000;

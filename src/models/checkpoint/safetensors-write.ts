@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { InputError, makeFolder, showText, unwritable, writeError } from '../../base/index.ts';
+import { DTYPE_BYTES, elementCount, type FloatDtype } from './dtypes.ts';
 import { encodeFloat32, LARGEST } from './numbers.ts';
-import { DTYPE_BYTES, elementCount, type FloatDtype } from './types.ts';
 
 /** Dtypes the writer takes. */
 export type WritableDtype = 'F32' | 'F16' | 'BF16' | 'I64' | 'I32';

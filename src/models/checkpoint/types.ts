@@ -1,25 +1,6 @@
 /** @file What an opened checkpoint is: tensors that lie in files, a config, and nothing loaded yet. */
+import type { Dtype } from './dtypes.ts';
 import type { GgufMetadata } from './gguf/read.ts';
-
-/** Bytes of one element of each safetensors dtype we read. */
-export const DTYPE_BYTES = {
-  F64: 8,
-  F32: 4,
-  F16: 2,
-  BF16: 2,
-  I64: 8,
-  I32: 4,
-  I16: 2,
-  I8: 1,
-  U8: 1,
-  BOOL: 1,
-} as const;
-
-/** Element type, by its safetensors name. */
-export type Dtype = keyof typeof DTYPE_BYTES;
-
-/** Dtypes {@link CheckpointTensor} data can be written as by `convertToHf`. */
-export type FloatDtype = 'F32' | 'F16' | 'BF16';
 
 /** Where one tensor lies. The bytes are little-endian, row-major, and are used in place. */
 export interface TensorInfo {
@@ -62,9 +43,4 @@ export interface Checkpoint {
   readonly gguf?: GgufMetadata;
   /** SHA-256 (hex) over all weights, config and tokenizer files. Reads every byte once; remembered. */
   contentHash(): Promise<string>;
-}
-
-/** Number of elements of a shape. */
-export function elementCount(shape: readonly number[]): number {
-  return shape.reduce((n, d) => n * d, 1);
 }

@@ -5,6 +5,7 @@
  * Keys: the GGUF specification of ggml and llama.cpp's vocabulary loader.
  */
 import { fallbackToken } from './bytes.ts';
+import type { TokenizerFiles } from './files.ts';
 import { spmMerges } from './gguf-spm.ts';
 import {
   badKey,
@@ -17,7 +18,6 @@ import {
   TYPE,
   type Vocabulary,
 } from './gguf-vocabulary.ts';
-import type { TokenizerFiles } from './load.ts';
 import type { JsonObject } from './parse.ts';
 
 /** An equivalent tokenizer.json. */

@@ -3,6 +3,7 @@ export type { AddedToken } from './added-tokens.ts';
 export { type AlignmentFlag, alignTokens, type TokenAlignment } from './align.ts';
 export type { ChatMessage, ChatOptions } from './chat.ts';
 export { DecodeStream } from './decode-stream.ts';
+export type { TokenizerFiles } from './files.ts';
 export {
   tokenizerFilesFromGguf,
   tokenizerJsonFromGguf,
@@ -12,7 +13,6 @@ export type { GgufMetadata } from './gguf-vocabulary.ts';
 export {
   loadTokenizer,
   readTokenizerFolder,
-  type TokenizerFiles,
   type TokenizerSource,
   tokenizerFromFiles,
 } from './load.ts';

@@ -2,6 +2,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorLine, InputError, parseJson } from '../../base/index.ts';
+import type { TokenizerFiles } from './files.ts';
 import { tokenizerFilesFromGguf } from './gguf.ts';
 import type { GgufMetadata } from './gguf-vocabulary.ts';
 import { asArray, asId, asObject, asString, badTokenizer, type JsonObject } from './parse.ts';
@@ -10,20 +11,6 @@ import { Tokenizer, type TokenizerSettings } from './tokenizer.ts';
 
 /** A model folder with a tokenizer.json, or the key-value metadata of a GGUF file. */
 export type TokenizerSource = { readonly folder: string } | { readonly gguf: GgufMetadata };
-
-/** The parsed files that say what a tokenizer is; all but the first may be missing. */
-export interface TokenizerFiles {
-  readonly tokenizerJson: unknown;
-  readonly tokenizerConfig?: JsonObject | undefined;
-  readonly specialTokensMap?: JsonObject | undefined;
-  /** added_tokens.json: content → id; of older exports. */
-  readonly addedTokens?: JsonObject | undefined;
-  readonly generationConfig?: JsonObject | undefined;
-  /** config.json: its `eos_token_id` is used where there is no generation_config.json. */
-  readonly config?: JsonObject | undefined;
-  /** chat_template.jinja; wins over tokenizer_config.json. */
-  readonly chatTemplate?: string | undefined;
-}
 
 /** What configs and GGUF files write where there is no such token: −1, or the same 32 bits without a sign. */
 const NO_TOKEN = 0xffff_ffff;

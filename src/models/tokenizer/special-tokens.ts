@@ -2,7 +2,7 @@
  * @file Special and added tokens that stand beside tokenizer.json: in tokenizer_config.json, special_tokens_map.json and
  * added_tokens.json, put together as transformers 5 does (`PreTrainedTokenizerFast`). Those tokenizer.json lacks are added.
  */
-import type { TokenizerFiles } from './load.ts';
+import type { TokenizerFiles } from './files.ts';
 import { asArray, asBoolean, asId, asObject, asString, badTokenizer, type JsonObject } from './parse.ts';
 
 /** A token to add where tokenizer.json has none of this content; its id is the vocabulary's, or the next free one. */

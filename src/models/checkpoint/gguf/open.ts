@@ -10,9 +10,9 @@ import {
   writeJsonAtomic,
 } from '../../../base/index.ts';
 import { cacheRoot, removeLeftovers } from '../cache-folder.ts';
+import { elementCount } from '../dtypes.ts';
 import { readRange, readSafetensors, type SafetensorsFile } from '../safetensors-file.ts';
 import { type TensorToWrite, writeSafetensors } from '../safetensors-write.ts';
-import { elementCount } from '../types.ts';
 import { ggufConfig, ggufGenerationConfig } from './config.ts';
 import { type GgufPart, openParts, partsReader, partsSource } from './parts.ts';
 import type { GgufMetadata } from './read.ts';
