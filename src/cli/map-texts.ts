@@ -45,7 +45,7 @@ export function addReadingOptions(command: Command, limit: number): Command {
       new Option('--limit <n>', 'at most n texts').argParser(wholeNumber('--limit', 1)).default(limit),
     )
     .addOption(
-      new Option('--after <n>', 'tokens behind the tag that count as its')
+      new Option('--after <n>', 'tokens after the tag that count as its')
         .argParser(wholeNumber('--after', 0))
         .default(1),
     )

@@ -27,7 +27,7 @@ export const dataSchema = z.strictObject({
   answer_tokens: count
     .default(32)
     .describe(
-      'Most new tokens of an answer the model writes; one that is cut ends behind its last whole sentence',
+      'Most new tokens of an answer the model writes; one that is cut ends after its last whole sentence',
     ),
   out_of_domain: z
     .string()

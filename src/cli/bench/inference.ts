@@ -23,7 +23,7 @@ export interface InferenceFigures {
   readonly prefill: { readonly tokens: number; readonly flops: number; readonly share: number };
   readonly decode_1: { readonly tokens: number; readonly bytes: number; readonly share: number };
   readonly decode_16: { readonly tokens: number; readonly times_decode_1: number };
-  /** Capturing the residual stream behind every block, over plain prefill, less 1. */
+  /** Capturing the residual stream after every block, over plain prefill, less 1. */
   readonly capture_overhead: number;
   readonly load_seconds: number;
   readonly memory: {

@@ -17,7 +17,7 @@ export interface FitFigures {
   /** With the reading (here: the making) of the rows. */
   readonly seconds: number;
   readonly cpu_seconds: number;
-  /** High-water mark of the process behind the fit, bytes: it never falls. */
+  /** High-water mark of the process after the fit, bytes: it never falls. */
   readonly high_water: number;
   readonly fvu: number;
 }

@@ -56,7 +56,7 @@ export interface SweepFigures {
   readonly times_faster_with_unpatched: number;
   /** Completions that agree token for token. */
   readonly same: number;
-  /** Those that do not, each with two logits within 1e-4 on its way (and therefore decided anew by ordinary generation). */
+  /** Those that do not, each with two logits within 1e-4 on its way (and therefore decided again by ordinary generation). */
   readonly near_ties: number;
   /** Share of draft tokens that were the greedy choice. */
   readonly acceptance: number;

@@ -83,7 +83,7 @@ export function sweepRows(f: SweepFigures): string[][] {
       'drafts',
       `${percent(f.acceptance)} of draft tokens accepted`,
       '',
-      `${accepted} runs by a draft alone, ${continued} decoded on, ${anew} decoded anew`,
+      `${accepted} runs by a draft alone, ${continued} decoded on, ${anew} decoded again`,
     ],
     [
       'memory high-water of the sweep',

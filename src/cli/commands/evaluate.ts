@@ -66,7 +66,7 @@ async function evaluate(options: EvaluateCommand, cli: Cli): Promise<void> {
   const answered = texts.filter((text) => answers.get(text) !== undefined);
   if (options.against !== undefined && answered.length === 0)
     throw new InputError(
-      `${options.data}: --against compares right answers, and no ${options.split} row has an \`answer\`; build the data anew`,
+      `${options.data}: --against compares right answers, and no ${options.split} row has an \`answer\`; build the data again`,
       { id: 'data-missing' },
     );
   const behaviour = behaviourOfRecord(record);

@@ -5,7 +5,12 @@ import { openInBrowser } from '../open.ts';
 import { writeReport } from '../report-files.ts';
 
 export function addReport(program: Command, cli: Cli): void {
-  declare(program, 'report <dir>', 'Write report.html and figures/ of a run anew.', 'report runs/demo --open')
+  declare(
+    program,
+    'report <dir>',
+    'Write report.html and figures/ of a run again.',
+    'report runs/demo --open',
+  )
     .option('--open', 'open it in the browser')
     .action(async (folder: string, options: CommonOptions & { open?: boolean }) => {
       const { path, figures, verdict } = await writeReport(folder);

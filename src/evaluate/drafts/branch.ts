@@ -32,7 +32,7 @@ export interface PatchedRun extends Omit<Patch, 'block'> {
 
 /** How a patched run ended. */
 export interface PatchedOutcome extends Draft {
-  /** By its draft alone, by decoding on, or decoded anew. */
+  /** By its draft alone, by decoding on, or decoded again. */
   readonly how: 'draft' | 'continued' | 'anew';
   /** logit(up) − logit(down) of the probe. */
   readonly probe?: number;
@@ -212,7 +212,7 @@ export class Branches {
     const open = lives
       .map((_, i) => i)
       .filter((i) => lives[i].finish === undefined && lives[i].gap >= NEAR_TIE);
-    // Draft tokens whose unpatched keys and values are at hand; what was accepted behind them is offered again.
+    // Draft tokens whose unpatched keys and values are at hand; what was accepted after them is offered again.
     const covered = verdicts.map(({ accepted }, i) => Math.min(accepted, chosen[i].kept.tokens));
     if (open.length > 0) {
       for (const i of open) lives[i].ids.length = covered[i] + 1;
@@ -339,7 +339,7 @@ export class Branches {
   }
 }
 
-/** How many of a draft's tokens are read: behind the last that fits nothing is chosen. */
+/** How many of a draft's tokens are read: after the last that fits nothing is chosen. */
 function fedTokens(draft: Draft, maxNewTokens: number): number {
   return Math.min(draft.ids.length, maxNewTokens - 1);
 }

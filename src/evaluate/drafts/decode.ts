@@ -106,7 +106,7 @@ export async function decodeOn(
   }
 }
 
-/** One pass over every row's last token and its guess; rows grow by what is right of it and the token behind. */
+/** One pass over every row's last token and its guess; rows grow by what is right of it and the token after it. */
 async function step(
   decoder: Decoder,
   cache: KvCache,
@@ -152,7 +152,7 @@ export function extend(
   if (row.ids.length >= maxNewTokens) row.finish = 'length';
 }
 
-/** How the completion seen last that begins with the row's tokens goes on; room is left for the token behind it. */
+/** How the completion seen last that begins with the row's tokens goes on; room is left for the token after it. */
 function guess({ ids, known }: Live, maxNewTokens: number): readonly number[] {
   const found = known.findLast((draft) => draft.ids.length > ids.length && beginsWith(draft.ids, ids));
   return found === undefined ? [] : found.ids.slice(ids.length, Math.max(ids.length, maxNewTokens - 1));

@@ -1,5 +1,5 @@
 /**
- * @file Completions that patched runs have come to, as drafts for the blocks behind. A patch at block L leaves the residual stream up
+ * @file Completions that patched runs have come to, as drafts for later blocks. A patch at block L leaves the residual stream up
  * to L as it is, for the tokens decoded on too: what decoding on has passed there is the unpatched stream of the new draft, so that
  * learning one costs nothing but to keep it, and each later block one block of it.
  */

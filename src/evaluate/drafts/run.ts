@@ -6,7 +6,7 @@
  * blocks once; after each block L the patches are put in and only blocks L+1… run, over the columns from the first patched one
  * (what stands before is in a key-value cache), teacher-forced. Where the greedy choice equals the draft at every step, its end
  * included, the outcome is exact. Where it parts, decoding goes on from there, guessing with other completions of the same
- * prompt; what it comes to is a draft for the blocks behind (`learnt.ts`). A row whose two best logits ever lie within {@link NEAR_TIE} is decoded anew by ordinary generation.
+ * prompt; what it comes to is a draft for the blocks after it (`learnt.ts`). A row whose two best logits ever lie within {@link NEAR_TIE} is decoded again by ordinary generation.
  */
 import { type ProgressSink, silent, throwIfAborted } from '../../base/index.ts';
 import type { Decoder } from '../../models/index.ts';

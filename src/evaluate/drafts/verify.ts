@@ -9,7 +9,7 @@ export interface Draft {
   readonly finish: 'stop' | 'length';
 }
 
-/** The difference of two logits behind `prefix` (completion tokens, taken as given): logit(up) − logit(down). */
+/** The difference of two logits after `prefix` (completion tokens, taken as given): logit(up) − logit(down). */
 export interface Probe {
   readonly prefix: readonly number[];
   readonly up: number;
@@ -32,7 +32,7 @@ export interface Check {
 export interface Verdict {
   /** Expected tokens that are the greedy choice, up to the first that is not. */
   readonly accepted: number;
-  /** The choice behind them; undefined when `steps` ended first. */
+  /** The choice after them; undefined when `steps` ended first. */
   readonly next: number | undefined;
   /** Smallest distance between the two best logits among the choices counted. */
   readonly gap: number;
@@ -135,7 +135,7 @@ async function probeStates(
   }
 }
 
-/** Logits [V] behind single columns of `data` (flat column numbers), in that order, a view that the next one overwrites. */
+/** Logits [V] after single columns of `data` (flat column numbers), in that order, a view that the next one overwrites. */
 export function logitRows(
   decoder: Decoder,
   data: Float32Array,
@@ -144,7 +144,7 @@ export function logitRows(
   return headRows(decoder, data, columns, (rows) => decoder.unembed(rows));
 }
 
-/** The greedy choices behind single columns of `data` (flat column numbers), in that order. */
+/** The greedy choices after single columns of `data` (flat column numbers), in that order. */
 async function* choices(
   decoder: Decoder,
   data: Float32Array,

@@ -75,7 +75,7 @@ export async function completeLockstep(
   return out.map((ids) => completionText(target.tokenizer, ids));
 }
 
-/** A behind the prompts, up to the block its map was made for. */
+/** A after the prompts, up to the block its map was made for. */
 class Follower {
   readonly #decoder: Decoder;
   readonly #map: ActivationMap;

@@ -329,7 +329,7 @@ export class MapWork implements Owned {
         { ...pairing, ...also },
       );
     if (counts !== undefined) {
-      // Counted once, here: a fit by steps may leave its last pass half way, and each pass would count anew.
+      // Counted once, here: a fit by steps may leave its last pass half way, and each pass would count again.
       const counted = await stored({ counts });
       for await (const _ of counted.rows());
     }

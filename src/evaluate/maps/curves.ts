@@ -48,7 +48,7 @@ export async function curveEvaluator({
   };
 }
 
-/** A's rows in the order of B's tokens; a token without any takes the mean of the text's rows behind the first. */
+/** A's rows in the order of B's tokens; a token without any takes the mean of the text's rows after the first. */
 function rowsOfTarget(text: PairedText, x: Float32Array, width: number): Float32Array {
   if (text.alignment === undefined) return x;
   const mean = new Float32Array(width);

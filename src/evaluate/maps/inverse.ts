@@ -69,7 +69,7 @@ export function swapTexts<T extends PairedText>(texts: readonly T[]): T[] {
   return texts.map((text) => {
     if (text.alignment !== undefined)
       throw new InputError(
-        `inverse: text ${text.id} is aligned between two tokenizers; pair it anew with the tokenizers exchanged`,
+        `inverse: text ${text.id} is aligned between two tokenizers; pair it again with the tokenizers exchanged`,
         { id: 'map-mismatch' },
       );
     return { ...text, source: text.target, target: text.source };

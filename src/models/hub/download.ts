@@ -34,7 +34,7 @@ export async function headFile(connection: HubConnection, url: string): Promise<
 
 /**
  * Path of the file in `blobs`, fetching what is missing. A partial download lies in `<etag>.part` and is taken up with
- * a Range request; the checksum is over all bytes. On a mismatch the file is fetched anew once.
+ * a Range request; the checksum is over all bytes. On a mismatch the file is fetched again once.
  *
  * @param onBytes hears how many bytes of this file are on disk
  */

@@ -34,7 +34,7 @@ const MAX_PAUSE_MS = 60_000;
 /**
  * Run `attempt` until it does not throw `TransientError`, at most `attempts` times, with pauses of
  * `retryDelayMs · 2ⁿ` or what the server asks for. `progressed()` says whether the last try got further; then the
- * count starts anew, so that a long download survives any number of cuts.
+ * count starts again, so that a long download survives any number of cuts.
  */
 export async function withRetries<T>(
   connection: HubConnection,

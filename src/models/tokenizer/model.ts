@@ -97,7 +97,7 @@ interface BpeOptions {
   readonly ignoreMerges: boolean;
 }
 
-/** Words kept ready; longer ones and more are worked out anew. */
+/** Words kept ready; longer ones and more are worked out again. */
 const CACHE_WORDS = 50_000;
 const CACHE_LENGTH = 64;
 const MARK = '\u2581';

