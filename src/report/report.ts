@@ -10,7 +10,7 @@ import { css } from './style.ts';
 import { table, wordList } from './tables.ts';
 import { type ArmRow, armRows } from './verdict/arms.ts';
 import { type Verdict, verdicts } from './verdict/verdict.ts';
-import { interval, pointsWithInterval, title } from './verdict/words.ts';
+import { interval, pointsInterval, signed, title } from './verdict/words.ts';
 
 export interface ReportInput {
   readonly results: Results;
@@ -52,9 +52,9 @@ function armsOverview(behaviours: readonly BehaviourResults[]): Html | null {
   const labels = [...new Set(columns.flatMap((column) => [...column.keys()]))];
   const cell = (row: ArmRow | undefined): HtmlValue =>
     row &&
-    html`${percent(row.restoration.value)} <small>${interval(row.restoration)}</small>${row.difference ? html`<small>map minus it ${pointsWithInterval(row.difference)}</small>` : null}`;
+    html`${percent(row.restoration.value)} <small>${interval(row.restoration)}</small>${row.difference ? html`<small>${signed(row.difference.difference)} ${pointsInterval(row.difference.ci95)}</small>` : null}`;
   return table(
-    'Restoration by arm (share of triggered prompts, 95 %), and the map minus it',
+    'Restoration by arm (share of triggered prompts, 95 %); in the third line the map minus that arm, in points',
     ['arm', ...behaviours.map(title)],
     labels.map((label) => [label, ...columns.map((column) => cell(column.get(label)))]),
   );
