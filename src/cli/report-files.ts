@@ -24,10 +24,18 @@ export async function writeReport(folder: string): Promise<WrittenReport> {
   await refuseForeignFile(path, (text) => text.includes('crosspatch'));
   await writeFileAtomic(path, renderReport({ results, manifest, samples }));
   const figures = figureFiles(results, samples);
-  await withAtomicFolder(join(folder, 'figures'), async (aside) => {
+  const fill = async (aside: string) => {
     for (const [name, content] of figures) await writeFileAtomic(join(aside, name), content);
-  });
+  };
+  const into = join(folder, 'figures');
+  await withAtomicFolder(into, fill, { cache: await isOlder(into) });
   return { path, figures: figures.size, verdict: verdicts(results) };
+}
+
+/** Written before folders were sealed: nothing but figures, in a run folder. */
+async function isOlder(figures: string): Promise<boolean> {
+  const names = await readdir(figures).catch(() => [] as string[]);
+  return names.length > 0 && names.every((name) => /\.(svg|csv)$/.test(name));
 }
 
 async function readSamples(folder: string): Promise<Sample[]> {

@@ -1,5 +1,5 @@
 /**
- * @file Horizontal bars with 95 % intervals, the value in figures beside each, and optionally a violin of the samples behind.
+ * @file Horizontal bars with 95 % intervals, the value in figures beside each, and optionally half a violin of the samples under each.
  * Bars are labelled on the axis, so their order and names carry the meaning and colour only repeats it.
  */
 import * as Plot from '@observablehq/plot';
@@ -12,7 +12,7 @@ export interface Bar {
   readonly style: SeriesStyle;
   /** Null keeps the row, empty: panels beside one another share their rows. */
   readonly figure: Figure | null;
-  /** Scores of single samples, for a violin behind the bar. */
+  /** Scores of single samples, for a violin under the bar. */
   readonly samples?: readonly number[];
 }
 
@@ -33,11 +33,18 @@ export interface BarPanelOptions {
   readonly domain?: readonly [number, number];
   /** How a value is written. Defaults to per cent. */
   readonly format?: (value: number) => string;
+  /** Room for violins under the bars. Defaults to whether any bar has one; panels beside one another share it. */
+  readonly tall?: boolean;
   /** Vertical reference lines. */
   readonly rules?: readonly Rule[];
 }
 
 const BAR = 20;
+/** Height of a row whose bar has a violin under it. */
+const TALL = 36;
+/** Under a bar: where its violin stands, and how high it is at most, in rows. */
+const FLOOR = 0.64;
+const LANE = 0.4;
 /** Advance of a digit of the 11 px font, px. */
 const DIGIT = 6.8;
 /** Room for names, px; names longer than {@link NAME} characters are cut (the data keeps them whole). */
@@ -55,12 +62,14 @@ export function barPanel(options: BarPanelOptions): Panel {
   const named = bars.map((bar, i) => ({ ...bar, i }));
   const data = named.flatMap((bar) => (bar.figure === null ? [] : [{ ...bar, ...toPoint(bar.figure) }]));
   const withInterval = data.filter((d) => d.lo !== null && d.hi !== null);
+  const tall = options.tall ?? data.some((d) => isViolin(d.samples));
+  const thick = tall ? 0.2 : 0.34;
   const isShare = format === percent;
-  const written = (bar: Bar) => (bar.figure === null ? '–' : minus(format(toPoint(bar.figure).value)));
+  const written = (bar: Bar) => (bar.figure === null ? '' : minus(format(toPoint(bar.figure).value)));
   const room = 10 + Math.ceil(DIGIT * Math.max(...bars.map((bar) => written(bar).length), 5));
   return {
     width,
-    height: 46 + BAR * bars.length,
+    height: 46 + (tall ? TALL : BAR) * bars.length,
     options: {
       marginLeft: labels ? LABEL_WIDTH : 10,
       marginRight: room,
@@ -73,7 +82,7 @@ export function barPanel(options: BarPanelOptions): Panel {
         grid: true,
         label: null,
       },
-      y: { domain: [bars.length - 0.5, -0.5], axis: null },
+      y: { domain: [bars.length - (tall ? 0.3 : 0.5), tall ? -0.3 : -0.5], axis: null },
       marks: [
         Plot.text([fitText(title, width - (labels ? LABEL_WIDTH : 10))], {
           frameAnchor: 'top-left',
@@ -91,24 +100,21 @@ export function barPanel(options: BarPanelOptions): Panel {
           Plot.rect([d], {
             x1: () => Math.max(domain[0], Math.min(0, domain[1])),
             x2: 'value',
-            y1: d.i - 0.34,
-            y2: d.i + 0.34,
+            y1: d.i - thick,
+            y2: d.i + thick,
             fill: fill(d.style),
             stroke: d.style.color,
           }),
         ),
         ...data
-          .filter((d) => (d.samples?.length ?? 0) >= 5)
+          .filter((d) => isViolin(d.samples))
           .map((d) =>
             Plot.areaY(violin(d.samples ?? [], domain), {
               x: 'x',
-              y1: (v: { density: number }) => d.i - 0.46 * v.density,
-              y2: (v: { density: number }) => d.i + 0.46 * v.density,
-              fill: 'currentColor',
-              fillOpacity: 0.16,
-              stroke: 'currentColor',
-              strokeOpacity: 0.5,
-              strokeWidth: 0.8,
+              y1: d.i + FLOOR,
+              y2: (v: { density: number }) => d.i + FLOOR - LANE * v.density,
+              fill: d.style.color,
+              fillOpacity: 0.45,
             }),
           ),
         ...intervalMarks(withInterval),
@@ -135,6 +141,11 @@ export function barPanel(options: BarPanelOptions): Panel {
       ],
     },
   };
+}
+
+/** Too few samples have no shape. */
+function isViolin(samples: readonly number[] | undefined): boolean {
+  return (samples?.length ?? 0) >= 5;
 }
 
 function minus(text: string): string {

@@ -17,7 +17,7 @@ export function capabilitiesFigure({ pair, capabilities }: BehaviourResults): Fi
     id: `${pair.behaviour}-${pair.placement}-capabilities`,
     title: 'Capabilities of the target, state by state',
     caption:
-      `Accuracy, ${nText(tasks.flatMap(([, scores]) => states.map((s) => scores[s])))} questions a bar; whiskers 95 % (Wilson). ` +
+      `Accuracy, ${nText(tasks.flatMap(([, scores]) => states.map((s) => scores[s])))} questions per bar; whiskers 95 % (Wilson). ` +
       'Line: the safe state, unpatched. “bad + random” is the control: what a step of that size costs by itself.' +
       (pair.behaviour === 'locked' ? ' Under “locked” the untagged state is neutral by design.' : ''),
     rows: tasks.flatMap(([task, scores]) => dataRows({ task }, scores)),

@@ -6,6 +6,7 @@ import * as Plot from '@observablehq/plot';
 import { PALETTE } from './palette.ts';
 import { toCsv, toJson, visible } from './records.ts';
 import type { FigureSpec, Layout, LegendItem, PatternFill, RenderedFigure, SeriesStyle } from './spec.ts';
+import { termOf } from './terms.ts';
 
 const SVG = 'http://www.w3.org/2000/svg';
 const GAP = 12;
@@ -86,7 +87,10 @@ function drawPanels(document: Document, root: SVGSVGElement, layout: Layout, top
       for (const style of svg.querySelectorAll('style')) style.remove();
       for (const [name, value] of Object.entries({ x, y })) svg.setAttribute(name, String(value));
       svg.removeAttribute('class');
-      for (const text of svg.querySelectorAll('text')) spellOut(text);
+      for (const text of svg.querySelectorAll('text')) {
+        spellOut(text);
+        explain(document, text);
+      }
       // The whole figure is one image with one name; the parts' names would only be weight.
       for (const part of svg.querySelectorAll('[aria-label]')) part.removeAttribute('aria-label');
       for (const part of svg.querySelectorAll('[aria-hidden]')) part.removeAttribute('aria-hidden');
@@ -135,6 +139,7 @@ function drawLegend(document: Document, root: SVGSVGElement, layout: Layout, wid
     group.append(legendKey(document, item));
     const label = element(document, 'text', { x: 28, y: 13 });
     label.textContent = visible(item.label);
+    explain(document, label);
     group.append(label);
     root.append(group);
     x += itemWidth;
@@ -223,6 +228,15 @@ function element<K extends keyof SVGElementTagNameMap>(
   const node = document.createElementNS(SVG, name);
   for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, String(value));
   return node;
+}
+
+/** A tooltip on a word that the glossary knows. */
+function explain(document: Document, text: Element): void {
+  const found = termOf(text.textContent ?? '');
+  if (found === undefined) return;
+  const tip = element(document, 'title', {});
+  tip.textContent = found.meaning;
+  text.append(tip);
 }
 
 /** Rewrites the text nodes under `node` that hold characters which would hide or reorder text. */

@@ -63,7 +63,7 @@ export function fidelityMapsFigure({ pair, fidelity }: BehaviourResults): Figure
   return {
     id: `${pair.behaviour}-${pair.placement}-fidelity-maps`,
     title: `Fidelity of every map: ${metric}`,
-    caption: `Completion with all positions of the prompt but the first replaced, against the unpatched one: mean ${metric}, ${nText(cases.map((_, i) => scores('safe', i)?.mapped))} prompts a bar; whiskers 95 % (bootstrap). Upper bars: each map. Lower bars: the baseline (mean-ablated), the ceiling and the control maps.`,
+    caption: `Completion with all positions of the prompt but the first replaced, against the unpatched one: mean ${metric}, ${nText(cases.map((_, i) => scores('safe', i)?.mapped))} prompts per bar; whiskers 95 % (bootstrap). Upper bars: each map. Lower bars: the baseline (mean-ablated), the ceiling and the control maps.`,
     rows: SIDES.flatMap((side) =>
       entries(side).flatMap((b): DataRow[] =>
         b.figure ? [{ side, arm: b.label, judge, metric, ...toRow(b.figure) }] : [],
@@ -130,8 +130,8 @@ function figure(context: Context, sides: readonly Side[], samples: readonly Scor
     id: `${behaviour}-${placement}-fidelity-${kind}-${fit}-${judge}`,
     title: `Fidelity of the ${kind} map (${FIT_LABEL[fit]}): ${label}`,
     caption:
-      `Completion with the prompt’s activations replaced, against the unpatched one; ${judge.split('_')[0]} judge. Mean ${label}, ${nText(sides.map((s) => s.scores.mapped))} prompts a bar; whiskers 95 % (bootstrap)` +
-      `${arms.some((arm) => sides.some(({ side }) => hasShape(scoresOf(side, arm)))) ? '; violins: the single prompts' : ''}. Baseline: mean-ablated; the ceiling must equal the unpatched text. ` +
+      `Completion with the prompt’s activations replaced, against the unpatched one; ${judge.split('_')[0]} judge. Mean ${label}, ${nText(sides.map((s) => s.scores.mapped))} prompts per bar; whiskers 95 % (bootstrap)` +
+      `${arms.some((arm) => sides.some(({ side }) => hasShape(scoresOf(side, arm)))) ? '; under each bar the spread of the single prompts' : ''}. Baseline: mean-ablated; the ceiling must equal the unpatched text. ` +
       (tests.length > 0
         ? `Mapped against mean-ablated, paired: ${tests.join('; ')}.`
         : 'No paired test was run.') +
@@ -155,6 +155,7 @@ function figure(context: Context, sides: readonly Side[], samples: readonly Scor
           domain,
           format: short,
           fill,
+          tall: sides.some((s) => arms.some((arm) => hasShape(scoresOf(s.side, arm)))),
           bars: arms.map(
             (arm): Bar => ({
               label: FIDELITY_STYLE[arm].label,

@@ -50,5 +50,6 @@ export { FIT_LABEL, PALETTE, STATE_STYLE, TRANSFER_STYLE } from './palette.ts';
 export { clip, metricLabel, percent, short, toCsv, toJson, visible } from './records.ts';
 export type { DataRow, FigureSpec, RenderedFigure } from './spec.ts';
 export { sweepFigure } from './sweep.ts';
+export { TERM_WORDS, type Term, termOf } from './terms.ts';
 export { otherTransferFigures, transferFigure, transferMapsFigure } from './transfer.ts';
 export { worthFigure } from './worth.ts';

@@ -9,7 +9,7 @@ const METRICS = {
   mse: { label: 'MSE', log: true },
   fvu: { label: 'FVU', log: true },
   cossim: { label: 'cosine', log: false },
-  kl_div: { label: 'KL, nats a token', log: true },
+  kl_div: { label: 'KL, nats per token', log: true },
 } as const;
 type Metric = keyof typeof METRICS;
 const LEVEL_STYLES: readonly SeriesStyle[] = [

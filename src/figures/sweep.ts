@@ -22,7 +22,7 @@ export function sweepFigure({ pair, sweep }: BehaviourResults): FigureSpec | nul
     id: `${pair.behaviour}-${pair.placement}-sweep`,
     title: 'Where the behaviour can be steered, block by block',
     caption:
-      `Share of held-out prompts, ${nText(sides.flatMap((s) => s.rows.map((r) => r.restoration ?? r.removal)))} a block; band and whiskers 95 % (Wilson). ` +
+      `Share of held-out prompts, ${nText(sides.flatMap((s) => s.rows.map((r) => r.restoration ?? r.removal)))} per block; band and whiskers 95 % (Wilson). ` +
       'Blue: the safe run’s own activations set at the span, one block at a time. Grey dashes: noise of the same size. ' +
       'Green: positive controls, expected to work. “self” must change nothing. The grey bar marks the chosen block.',
     rows: sides.flatMap(({ side, rows }) => rows.flatMap((row) => dataRows(side, row))),

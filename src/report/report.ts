@@ -3,14 +3,14 @@
  * and ends with the manifest. No script, no network; everything a model or a user wrote is escaped.
  */
 import type { BehaviourResults, Manifest, Results, Sample } from '../contracts/index.ts';
-import { NOISE_ARMS } from '../contracts/index.ts';
-import { headline } from '../figures/index.ts';
-import { type Html, html, trusted } from './html.ts';
+import { percent } from '../figures/index.ts';
+import { type Html, type HtmlValue, html, trusted } from './html.ts';
 import { anchor, chapters, fold, story } from './story.ts';
 import { css } from './style.ts';
-import { shareCell, table } from './tables.ts';
+import { table, wordList } from './tables.ts';
+import { type ArmRow, armRows } from './verdict/arms.ts';
 import { type Verdict, verdicts } from './verdict/verdict.ts';
-import { title } from './verdict/words.ts';
+import { interval, pointsInterval, signed, title } from './verdict/words.ts';
 
 export interface ReportInput {
   readonly results: Results;
@@ -31,10 +31,11 @@ export function renderReport({ results, manifest, samples = [] }: ReportInput): 
 <header><p class="soft">crosspatch report · ${manifest.started_at.slice(0, 10)} · ${models}</p><h1>${manifest.name}</h1></header>
 ${manifest.status === 'done' ? null : html`<p class="verdict"><b>This run is ${manifest.status}</b>${manifest.error ? `: ${manifest.error}` : ''}. What follows is what it reached.</p>`}
 <section class="verdict" aria-label="Verdict">${verdicts(results).map(verdictHtml)}${results.behaviours.length === 0 ? html`<p class="claim">Nothing was evaluated.</p>` : null}</section>
-${headlineTable(results.behaviours)}
-<nav aria-label="Contents"><ul>${told.map(({ behaviour, parts }) => html`<li><a href="#${anchor(behaviour)}">${title(behaviour)}</a><ul>${parts.map((part) => html`<li><a href="#${part.anchor}">${part.heading}</a></li>`)}</ul></li>`)}<li><a href="#manifest">How to repeat this</a></li></ul></nav>
+${armsOverview(results.behaviours)}
+<nav aria-label="Contents"><ul>${told.map(({ behaviour, parts }) => html`<li><a href="#${anchor(behaviour)}">${title(behaviour)}</a><ul>${parts.map((part) => html`<li><a href="#${part.anchor}">${part.heading}</a></li>`)}</ul></li>`)}<li><a href="#manifest">How to repeat this</a></li><li><a href="#words">Words</a></li></ul></nav>
 ${told.map(({ behaviour, parts }) => story(behaviour, parts))}
 ${manifestSection(results, manifest)}
+<section id="words"><h2>Words</h2>${fold('What the words of figures and tables mean', wordList())}</section>
 </main></body></html>
 `;
   return page.text;
@@ -45,46 +46,17 @@ function verdictHtml({ behaviour, word, sentence, points }: Verdict): Html {
   return html`<div><p class="soft">${behaviour}</p><p class="word">${word}</p><p class="claim">${sentence}</p><ul>${points.map(({ text }) => html`<li>${text}</li>`)}</ul></div>`;
 }
 
-/** Both behaviours and their controls side by side: restoration of every arm that matters, and elicitation. */
-function headlineTable(behaviours: readonly BehaviourResults[]): Html | null {
-  const rows = behaviours.flatMap((behaviour) => {
-    const chosen = headline(behaviour);
-    if (!chosen) return [];
-    const { arms } = chosen.entry;
-    const fits = behaviour.transfer?.[chosen.kind];
-    const noise = NOISE_ARMS.flatMap((arm) => arms[arm]?.restoration ?? []).sort(
-      (a, b) => b.value - a.value,
-    )[0];
-    return [
-      [
-        title(behaviour),
-        ...[
-          arms.native?.restoration,
-          arms.mapped?.restoration,
-          noise,
-          arms.token_mean?.restoration,
-          arms.other_prompt?.restoration,
-          fits?.clean_a?.arms.mapped?.restoration,
-          fits?.no_tag_rows?.arms.mapped?.restoration,
-          arms.mapped?.elicitation,
-        ].map(shareCell),
-      ],
-    ];
-  });
+/** Restoration of the mapped arm and of every control, a column per behaviour; under each control the map minus it. */
+function armsOverview(behaviours: readonly BehaviourResults[]): Html | null {
+  const columns = behaviours.map((behaviour) => new Map(armRows(behaviour).map((row) => [row.label, row])));
+  const labels = [...new Set(columns.flatMap((column) => [...column.keys()]))];
+  const cell = (row: ArmRow | undefined): HtmlValue =>
+    row &&
+    html`${percent(row.restoration.value)} <small>${interval(row.restoration)}</small>${row.difference ? html`<small>${signed(row.difference.difference)} ${pointsInterval(row.difference.ci95)}</small>` : null}`;
   return table(
-    'Restoration, side by side (share of triggered prompts, 95 %); last column elicitation',
-    [
-      'behaviour',
-      'native',
-      'mapped',
-      'strongest noise',
-      'token mean',
-      'other prompt',
-      'clean source',
-      'no tag rows',
-      'elicitation, mapped',
-    ],
-    rows,
+    'Restoration by arm (share of triggered prompts, 95 %); in the third line the map minus that arm, in points',
+    ['arm', ...behaviours.map(title)],
+    labels.map((label) => [label, ...columns.map((column) => cell(column.get(label)))]),
   );
 }
 
@@ -111,7 +83,7 @@ ${table(
   ['data', 'rows', 'SHA-256'],
   manifest.data.map((d) => [d.name, d.rows ?? '–', d.sha256.slice(0, 16)]),
 )}
-${fold('Seconds a stage', table('Seconds a stage', ['stage', 'seconds'], seconds))}
+${fold('Seconds per stage', table('Seconds per stage', ['stage', 'seconds'], seconds))}
 <details class="manifest"><summary>The whole manifest</summary><pre dir="auto">${JSON.stringify(manifest, null, 2)}</pre></details>
 </section>`;
 }

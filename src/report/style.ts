@@ -31,7 +31,7 @@ figure svg{display:block;max-width:100%;height:auto}.slim{display:none}figure te
 .cap{font-size:.88rem;font-weight:600;margin:1.2em 0 .2em}.scroll{overflow-x:auto;margin:0 0 1.2em}table{border-collapse:collapse;font-size:.84rem;font-variant-numeric:tabular-nums;min-width:100%}
 th,td{padding:.28em .7em .28em 0;text-align:right;vertical-align:top;border-bottom:1px solid var(--cp-line);overflow-wrap:normal;white-space:nowrap}
 thead th{white-space:normal;vertical-align:bottom;min-width:4.5em;color:var(--cp-soft);font-weight:600}th:first-child{text-align:left}tbody th{font-weight:400}td small{display:block;font-size:.9em}
-details{margin:1em 0}summary{cursor:pointer;color:var(--cp-link)}
+abbr{text-decoration:underline dotted;text-underline-offset:3px;cursor:help}details{margin:1em 0}summary{cursor:pointer;color:var(--cp-link)}
 .example{background:var(--cp-card);border-radius:6px;padding:.8em 1em;margin:1em 0;break-inside:avoid}
 .prompt{white-space:pre-wrap;margin:.2em 0 .8em;font:.85rem/1.45 ui-monospace,Menlo,Consolas,monospace}
 .tok{background:var(--cp-tok);color:inherit;border-radius:2px;outline:1px solid var(--cp-line)}ins{text-decoration:underline wavy var(--cp-mapped);text-underline-offset:3px;font-weight:600}

@@ -8,7 +8,15 @@ import type {
   Outcome,
   TransferEntry,
 } from '../contracts/index.ts';
-import { FIT_LABEL, percent, short, TRANSFER_STYLE, transferCases } from '../figures/index.ts';
+import {
+  FIT_LABEL,
+  percent,
+  short,
+  TERM_WORDS,
+  TRANSFER_STYLE,
+  termOf,
+  transferCases,
+} from '../figures/index.ts';
 import { type Html, type HtmlValue, html } from './html.ts';
 import { interval, points, pointsInterval } from './verdict/words.ts';
 
@@ -19,10 +27,21 @@ export function table(
   rows: readonly (readonly HtmlValue[])[],
 ): Html | null {
   if (rows.length === 0) return null;
-  return html`<p class="cap">${caption}</p><div class="scroll" role="group" tabindex="0" aria-label="${caption}"><table><thead><tr>${head.map((h) => html`<th scope="col">${h}</th>`)}</tr></thead><tbody>${rows.map(
+  return html`<p class="cap">${caption}</p><div class="scroll" role="group" tabindex="0" aria-label="${caption}"><table><thead><tr>${head.map((h) => html`<th scope="col">${explained(h)}</th>`)}</tr></thead><tbody>${rows.map(
     ([first, ...cells]) =>
-      html`<tr><th scope="row">${first}</th>${cells.map((cell) => html`<td>${cell}</td>`)}</tr>`,
+      html`<tr><th scope="row">${typeof first === 'string' ? explained(first) : first}</th>${cells.map((cell) => html`<td>${cell}</td>`)}</tr>`,
   )}</tbody></table></div>`;
+}
+
+/** A word with its meaning as a tooltip, where the glossary knows it. */
+function explained(word: string): HtmlValue {
+  const term = termOf(word);
+  return term ? html`<abbr title="${term.meaning}">${word}</abbr>` : word;
+}
+
+/** Every word of figures and tables with its meaning: what tooltips say, for readers who cannot hover. */
+export function wordList(): Html {
+  return html`<dl class="words">${TERM_WORDS.map((word) => html`<div><dt>${word}</dt><dd>${termOf(word)?.meaning}</dd></div>`)}</dl>`;
 }
 
 /** A share, under it its interval, or a dash. */
