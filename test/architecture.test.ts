@@ -109,6 +109,14 @@ test.each(Object.entries(leaves))('%s is a leaf', (leaf, allowed) => {
   expect(foreign).toEqual([]);
 });
 
+test('the server computes nothing of its own: no engine, interventions, activations or maps', () => {
+  const science = new Set(['engine', 'interventions', 'activations', 'maps']);
+  const found = files
+    .filter((f) => f.layer === 'server')
+    .flatMap((f) => f.imports.filter((i) => science.has(layerOf(i))).map((i) => `${f.path} → ${i}`));
+  expect(found).toEqual([]);
+});
+
 describe('files do not import each other in circles, types included', () => {
   test.each(layers.filter((layer) => existsSync(join(root, layer))))('%s', (layer) => {
     const graph = new Map(files.filter((f) => f.layer === layer).map((f) => [f.path, f.imports]));

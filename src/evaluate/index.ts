@@ -33,6 +33,8 @@ export {
 export { type InverseMap, inverseEntry, invertMaps } from './mapping/invert.ts';
 export { type MapPair, type MapReading, type MapTexts, MapWork, mapEnd, mapTexts } from './mapping/work.ts';
 export type { InverseMethod } from './maps/inverse.ts';
+export { type ProbeEvent, type ProbeProof, probe } from './probe/probe.ts';
+export { PROBE_ARMS, PROBE_OPS, type ProbeArm, type ProbeQuestion } from './probe/question.ts';
 export { type Accuracy, type AccuracyChange, accuracy, accuracyChange } from './subject/answers.ts';
 export { alignRows, type ContrastCase, contrastCases } from './subject/cases.ts';
 export { type Case, type Completion, completeCases, withCompletions } from './subject/completions.ts';

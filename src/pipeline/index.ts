@@ -14,6 +14,7 @@ export { checkPublished } from './ledger.ts';
 export { type LoadOptions, loadRecipe } from './load.ts';
 export { type LogLine, logSink, readLog, readLogLine } from './log.ts';
 export { describeMachine, gitState, packageRoot, packageVersions } from './machine.ts';
+export { openProbe, type ProbePaths } from './open-probe.ts';
 export {
   hashPath,
   type InputRefs,

@@ -1,6 +1,11 @@
 /** @file Contrast prompts as tokens: one text under every tag, and the span that is patched (docs/concepts/method.md#span). */
 import { InputError } from '../../base/index.ts';
-import { type ContrastPrompt, type TriggerState, triggerStates } from '../../behaviours/index.ts';
+import {
+  type CharSpan,
+  type ContrastPrompt,
+  type TriggerState,
+  triggerStates,
+} from '../../behaviours/index.ts';
 import type { Encoding, Span, Tokenizer } from '../../models/index.ts';
 import { pairSpans, spanOfChars } from '../../models/index.ts';
 
@@ -46,21 +51,7 @@ export function contrastCases(
   after: number,
 ): ContrastCase[] {
   return prompts.map((contrast, i) => {
-    const states = triggerStates.map((state): [TriggerState, StatePrompt | TaggedPrompt] => {
-      const { prompt, span, tag } = contrast[state];
-      const encoding = tokenizer.encode(prompt, { addSpecialTokens: 'auto' });
-      const { ids, offsets } = encoding;
-      if (span === null) return [state, { prompt, ids, offsets }];
-      const place = spanOfChars(encoding, span.start, span.end);
-      if (place === null)
-        throw new InputError(
-          `prompt ${JSON.stringify(prompt.slice(0, 60))}: the tag ${tag} is in no token of the model's tokenizer; choose another tag`,
-          { id: 'span-invalid' },
-        );
-      const end = Math.min(ids.length, place.end + after);
-      const positions = Array.from({ length: end - place.start }, (_, k) => place.start + k);
-      return [state, { prompt, ids, offsets, tag, span: { start: place.start, end }, positions }];
-    });
+    const states = triggerStates.map((state) => [state, statePrompt(tokenizer, contrast[state], after)]);
     const id = String(i).padStart(4, '0');
     return {
       id,
@@ -68,6 +59,40 @@ export function contrastCases(
       states: Object.fromEntries(states) as unknown as ContrastCase['states'],
     };
   });
+}
+
+/** One prompt as tokens; with a tag, the span that is patched: its tokens and `after` more. */
+export function statePrompt(
+  tokenizer: Tokenizer,
+  given: { readonly prompt: string; readonly span: CharSpan; readonly tag: string },
+  after: number,
+): TaggedPrompt;
+export function statePrompt(
+  tokenizer: Tokenizer,
+  given: { readonly prompt: string; readonly span: CharSpan | null; readonly tag?: string },
+  after: number,
+): StatePrompt | TaggedPrompt;
+export function statePrompt(
+  tokenizer: Tokenizer,
+  {
+    prompt,
+    span,
+    tag = '',
+  }: { readonly prompt: string; readonly span: CharSpan | null; readonly tag?: string },
+  after: number,
+): StatePrompt | TaggedPrompt {
+  const encoding = tokenizer.encode(prompt, { addSpecialTokens: 'auto' });
+  const { ids, offsets } = encoding;
+  if (span === null) return { prompt, ids, offsets };
+  const place = spanOfChars(encoding, span.start, span.end);
+  if (place === null)
+    throw new InputError(
+      `prompt ${JSON.stringify(prompt.slice(0, 60))}: the tag ${tag} is in no token of the model's tokenizer; choose another tag`,
+      { id: 'span-invalid' },
+    );
+  const end = Math.min(ids.length, place.end + after);
+  const positions = Array.from({ length: end - place.start }, (_, k) => place.start + k);
+  return { prompt, ids, offsets, tag, span: { start: place.start, end }, positions };
 }
 
 /** Donor rows [m,D] of a span of m tokens for a recipient's span of n, paired from the end; surplus positions take the nearest. */

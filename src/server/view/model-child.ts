@@ -2,39 +2,44 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { CrosspatchError, errorId, errorLine, InputError } from '../../base/index.ts';
 import { LanguageModel } from '../../models/index.ts';
+import { openProbe } from '../../pipeline/index.ts';
 import type { ChildAnswer, ChildCall, ModelDescription, ToChild } from './model-process.ts';
-import { runArms } from './playground-run.ts';
 
 /** Models kept open; the one used longest ago is closed. A map needs two at once. */
 const KEPT = 2;
 const open = new Map<string, LanguageModel>();
-const stopped = new Set<number>();
+const stops = new Map<number, AbortController>();
 
 if (!process.send)
   throw new CrosspatchError('model-child.ts: wanted to run as a child process', { id: 'internal' });
 process.on('disconnect', () => process.exit(1));
 let last: Promise<void> = Promise.resolve();
 process.on('message', (message: ToChild) => {
-  if (message.type === 'stop') stopped.add(message.id);
-  else last = last.then(() => answer(message.id, message.call));
+  if (message.type === 'stop') {
+    stops.get(message.id)?.abort();
+    return;
+  }
+  const stop = new AbortController();
+  stops.set(message.id, stop);
+  last = last.then(() => answer(message.id, message.call, stop.signal));
 });
 
-async function answer(id: number, call: ChildCall): Promise<void> {
+async function answer(id: number, call: ChildCall, signal: AbortSignal): Promise<void> {
   const say = (answer: ChildAnswer) => process.send?.(answer);
   try {
     if (call.kind === 'describe') say({ id, value: await describe(call.model) });
     else
-      for await (const event of runArms(call, { model: openModel, stopped: () => stopped.has(id) })) {
+      for await (const event of openProbe({ ...call, target: call.model }, call.request, openModel, signal)) {
         say({ id, event });
         // A session holds the thread; between two tokens a message that says stop is let in.
         await turn();
-        if (stopped.has(id)) break;
+        if (signal.aborted) break;
       }
     say({ id, end: true });
   } catch (error) {
     say({ id, error: errorLine(error), code: errorId(error), input: error instanceof InputError });
   } finally {
-    stopped.delete(id);
+    stops.delete(id);
   }
 }
 

@@ -6,7 +6,8 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { CrosspatchError, type ErrorId, InputError, type Owned } from '../../base/index.ts';
-import type { PlaygroundCall, PlaygroundEvent } from './playground-request.ts';
+import type { ProbeEvent } from '../../evaluate/index.ts';
+import type { PlaygroundCall } from './playground-request.ts';
 
 /** What a child is asked; paths are made by the server, never by the browser. */
 export type ChildCall =
@@ -22,7 +23,7 @@ export type ToChild =
   | { readonly type: 'call'; readonly id: number; readonly call: ChildCall }
   | { readonly type: 'stop'; readonly id: number };
 export type ChildAnswer =
-  | { readonly id: number; readonly event: PlaygroundEvent }
+  | { readonly id: number; readonly event: ProbeEvent }
   | { readonly id: number; readonly value: ModelDescription }
   | { readonly id: number; readonly end: true }
   | { readonly id: number; readonly error: string; readonly code: ErrorId; readonly input: boolean };

@@ -7,9 +7,10 @@ import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { CrosspatchError, type Owned, readTextLimited } from '../../base/index.ts';
 import { tinyInstructions } from '../../behaviours/index.ts';
+import type { ProbeEvent } from '../../evaluate/index.ts';
 import { bundledModels } from '../../models/index.ts';
 import { type ChildCall, type ModelDescription, ModelProcesses } from './model-process.ts';
-import type { PlaygroundCall, PlaygroundEvent } from './playground-request.ts';
+import type { PlaygroundCall } from './playground-request.ts';
 import { Refused } from './refused.ts';
 import type { Headline, RunsFolder } from './runs-folder.ts';
 
@@ -84,7 +85,7 @@ export class Playground implements Owned {
   }
 
   /** Events as they come; ends early when `signal` fires. */
-  async *run(request: PlaygroundCall, signal: AbortSignal): AsyncGenerator<PlaygroundEvent, void, undefined> {
+  async *run(request: PlaygroundCall, signal: AbortSignal): AsyncGenerator<ProbeEvent, void, undefined> {
     const { models, maps } = await this.#all();
     const call: ChildCall = {
       kind: 'run',

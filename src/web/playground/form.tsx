@@ -105,7 +105,7 @@ function Triggers({ get, keep }: { readonly get: Settings['get']; readonly keep:
         <Choice
           label="Place"
           value={get('placement')}
-          options={['prefix', 'middle', 'end'].map((p) => [p, p] as const)}
+          options={['prefix', 'middle', 'end', 'status'].map((p) => [p, p] as const)}
           onChange={(next) => keep('placement', next)}
         />
         {number('after')}

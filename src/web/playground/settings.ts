@@ -93,7 +93,7 @@ export function toRequest(
       // Without a trigger the texts are not used, but must be there.
       bad: get('bad') || DEFAULTS.bad,
       safe: get('safe') || DEFAULTS.safe,
-      placement: oneOf(get('placement'), ['prefix', 'middle', 'end']),
+      placement: oneOf(get('placement'), ['prefix', 'middle', 'end', 'status']),
       template: oneOf(get('template'), ['instruction', 'alpaca', 'chat', 'raw']),
       after,
       block,
