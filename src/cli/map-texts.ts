@@ -42,25 +42,27 @@ export const SPLITS = { train: 0.8, validation: 0.1, test: 0.1 } as const;
 export function addReadingOptions(command: Command, limit: number): Command {
   return command
     .addOption(
-      new Option('--limit <n>', 'at most n texts').argParser(wholeNumber('--limit', 1)).default(limit),
+      new Option('--limit <n>', 'at most this many texts')
+        .argParser(wholeNumber('--limit', 1))
+        .default(limit),
     )
     .addOption(
-      new Option('--after <n>', 'tokens behind the tag that count as its')
+      new Option('--after <n>', 'tokens after the tag that count as part of it')
         .argParser(wholeNumber('--after', 0))
         .default(1),
     )
     .addOption(
-      new Option('--sink-ratio <x>', 'rows with a norm above this × the median are left out; off: none are')
+      new Option('--sink-ratio <x>', 'leave out rows whose norm is above this × the median; off: keep all')
         .argParser((text) => (text === 'off' ? false : decimal('--sink-ratio', 1)(text)))
         .default(10),
     )
     .addOption(
-      new Option('--batch <n>', 'texts of a forward pass').argParser(wholeNumber('--batch', 1)).default(32),
+      new Option('--batch <n>', 'texts per forward pass').argParser(wholeNumber('--batch', 1)).default(32),
     )
     .addOption(
       new Option(
         '--forced <n>',
-        'texts a group run on mapped activations, for kl_div, top1_agreement, ce_delta',
+        'texts per group that the target runs on mapped activations, for kl_div, top1_agreement and ce_delta',
       )
         .argParser(wholeNumber('--forced', 0))
         .default(40),
@@ -70,9 +72,10 @@ export function addReadingOptions(command: Command, limit: number): Command {
 
 /** Most token rows held for a fit. */
 export function rowsOption(): Option {
-  return new Option('--rows <n>', 'keep n token rows for the fit, drawn at random (default: all)').argParser(
-    wholeNumber('--rows', 1),
-  );
+  return new Option(
+    '--rows <n>',
+    'keep this many token rows for the fit, drawn at random (default: all)',
+  ).argParser(wholeNumber('--rows', 1));
 }
 
 /** Which rows a map is fitted on. */

@@ -10,6 +10,7 @@ import {
   type FinetuneOptions,
   type FinetunePreset,
   finetune,
+  finetuneDefaults,
   finetunePresets,
   type SearchRun,
   search,
@@ -48,66 +49,104 @@ interface FinetuneCommand extends CommonOptions {
   readonly searchBatches: readonly number[];
 }
 
+/** The default of a setting, for its help. */
+function by(setting: keyof typeof finetuneDefaults): string {
+  return ` (default: ${String(finetuneDefaults[setting])})`;
+}
+
 export function addFinetune(program: Command, cli: Cli): void {
   const whole = (flag: string) => wholeNumber(flag, 1);
   declare(
     program,
     'finetune',
     'Train a model on a data set (a folder of data build, or a file of prompts and answers).',
+    'data build --data bundled --behaviour locked --out data/locked',
     'finetune --model tiny-llama-s --data data/locked --out models/s-locked --preset demo',
   )
     .requiredOption('--model <model>', 'bundled name, path, or org/name on the hub')
     .requiredOption('--data <path>', 'folder of data build, or JSONL, JSON, Parquet of prompts and answers')
-    .option('--out <folder>', 'the model (full) or PEFT adapter (lora); not needed with --search')
-    .addOption(new Option('--method <name>').choices(['full', 'lora']).default('full'))
+    .option('--out <folder>', 'folder for the model (full) or PEFT adapter (lora); not needed with --search')
+    .addOption(
+      new Option('--method <name>', 'train all weights, or low-rank adapters beside them')
+        .choices(['full', 'lora'])
+        .default('full'),
+    )
     .addOption(new Option('--preset <name>', 'settings to start from').choices(Object.keys(finetunePresets)))
     .addOption(
-      new Option('--template <name>', 'for a file: text around prompts')
+      new Option('--template <name>', 'of a file of prompts and answers: text around each prompt')
         .choices(templateNames)
         .default('instruction'),
     )
     .addOption(new Option('--steps <n>', 'optimizer steps').argParser(whole('--steps')))
     .addOption(
-      new Option('--epochs <n>', 'passes over the rows, without --steps').argParser(decimal('--epochs', 0)),
-    )
-    .addOption(new Option('--batch <n>', 'rows of a micro-batch').argParser(whole('--batch')))
-    .addOption(new Option('--accumulation <n>', 'micro-batches of a step').argParser(whole('--accumulation')))
-    .addOption(new Option('--learning-rate <x>', 'peak rate').argParser(decimal('--learning-rate', 0)))
-    .addOption(
-      new Option('--lower-half-rate <x>', 'factor on the rate of the lower half of the blocks').argParser(
-        decimal('--lower-half-rate', 0),
+      new Option('--epochs <n>', `passes over the rows, where --steps is not given${by('epochs')}`).argParser(
+        decimal('--epochs', 0),
       ),
     )
-    .option('--freeze-embeddings', 'leave the embedding table as it is')
+    .addOption(new Option('--batch <n>', `rows per micro-batch${by('batch')}`).argParser(whole('--batch')))
     .addOption(
-      new Option('--train-blocks <from..to>', 'train these blocks alone, e.g. 2..5').argParser(blockRange),
+      new Option('--accumulation <n>', `micro-batches per step${by('accumulation')}`).argParser(
+        whole('--accumulation'),
+      ),
     )
-    .addOption(new Option('--max-tokens <n>', 'longer rows are cut').argParser(whole('--max-tokens')))
-    .addOption(new Option('--loss-on <part>').choices(['response', 'all']))
-    .option('--packing', 'lay short rows end to end')
-    .addOption(new Option('--rank <n>', 'of the adapters; alpha is twice that').argParser(whole('--rank')))
+    .addOption(
+      new Option(
+        '--learning-rate <x>',
+        'peak learning rate (default: 2e-5, with --method lora 2e-4)',
+      ).argParser(decimal('--learning-rate', 0)),
+    )
+    .addOption(
+      new Option(
+        '--lower-half-rate <x>',
+        'factor on the learning rate of the lower half of the blocks (default: 1)',
+      ).argParser(decimal('--lower-half-rate', 0)),
+    )
+    .option('--freeze-embeddings', 'do not train the embedding table')
+    .addOption(
+      new Option('--train-blocks <from..to>', 'train only these blocks, e.g. 2..5').argParser(blockRange),
+    )
+    .addOption(
+      new Option('--max-tokens <n>', `longer rows are cut to this many tokens${by('maxTokens')}`).argParser(
+        whole('--max-tokens'),
+      ),
+    )
+    .addOption(
+      new Option('--loss-on <part>', `tokens whose prediction is learnt${by('lossOn')}`).choices([
+        'response',
+        'all',
+      ]),
+    )
+    .option('--packing', 'put several short rows into one sequence, attention kept apart')
+    .addOption(
+      new Option(
+        '--rank <n>',
+        `rank of the adapters; alpha is twice that (default: ${finetuneDefaults.lora.rank})`,
+      ).argParser(whole('--rank')),
+    )
     .addOption(
       new Option(
         '--patience <n>',
-        'stop after this many looks at the held-out loss without improvement',
+        'stop after this many evaluations without improvement of the held-out loss; keep the best weights',
       ).argParser(whole('--patience')),
     )
     .addOption(
-      new Option('--dtype <type>', 'of the weights written').choices(['F32', 'F16', 'BF16']).default('F32'),
+      new Option('--dtype <type>', 'number type of the weights that are written')
+        .choices(['F32', 'F16', 'BF16'])
+        .default('F32'),
     )
     .addOption(
-      new Option('--held-out <n>', 'validation rows looked at')
+      new Option('--held-out <n>', 'validation rows on which the loss is evaluated')
         .argParser(wholeNumber('--held-out', 0))
         .default(100),
     )
-    .option('--search', 'try a grid of learning rates and batches instead, and write none of the models')
+    .option('--search', 'try a grid of learning rates and batch sizes instead; no model is written')
     .addOption(
       new Option('--search-rates <list>', 'learning rates of the grid')
         .argParser(numberList('--search-rates'))
         .default([1e-5, 5e-5, 2e-4]),
     )
     .addOption(
-      new Option('--search-batches <list>', 'batches of the grid')
+      new Option('--search-batches <list>', 'batch sizes of the grid')
         .argParser(numberList('--search-batches'))
         .default([8]),
     )

@@ -39,7 +39,7 @@ export function addGenerate(program: Command, cli: Cli): void {
         .default(128),
     )
     .addOption(
-      new Option('--temperature <t>', '0 = always the likeliest token')
+      new Option('--temperature <t>', '0: always the likeliest token')
         .argParser(decimal('--temperature', 0))
         .default(0),
     )
@@ -51,7 +51,11 @@ export function addGenerate(program: Command, cli: Cli): void {
         .argParser(decimal('--top-p', 0, 1))
         .default(1),
     )
-    .option('--intervention <file>', 'JSON document that changes activations; may be repeated', collect)
+    .option(
+      '--intervention <file>',
+      'intervention document (JSON) that changes activations; may be repeated',
+      collect,
+    )
     .option('--stop <text>', 'end before this text; may be repeated', collect)
     .action((options: GenerateCommand) => generate(options, cli));
 }
