@@ -1,9 +1,11 @@
 /** @file Options of commands read through the recipe's sections: name, default and description have their home there. */
 import { Option } from 'commander';
 import {
+  captureSettings,
   dataSchema,
   evaluationSettings,
   fidelitySettings,
+  inverseSettings,
   seedSetting,
   spanSettings,
   sweepSettings,
@@ -16,7 +18,9 @@ import { wholeNumber } from './cli.ts';
 export const defaults = {
   seed: seedSetting.parse(undefined),
   data: dataSchema.parse({}),
+  capture: captureSettings.parse({}),
   evaluation: evaluationSettings.parse({}),
+  inverse: inverseSettings.parse({}),
   span: spanSettings.parse({}),
   sweep: sweepSettings.parse({}),
   transfer: transferSettings.parse({}),

@@ -20,6 +20,7 @@ import type { LanguageModel } from '../../models/index.ts';
 import { type Cli, type CommonOptions, declare, printJson, wholeNumber } from '../cli.ts';
 import { type DatasetRecord, writeDataset } from '../dataset.ts';
 import { openModel, withProgress } from '../model.ts';
+import { defaults } from '../settings.ts';
 import { textTable } from '../table.ts';
 import { addChatOptions, type ChatSettings, chatRenderer, checkChatSettings } from '../template.ts';
 
@@ -88,7 +89,7 @@ export function addData(program: Command, cli: Cli): void {
 }
 
 async function build(options: BuildCommand, cli: Cli): Promise<void> {
-  const { placement, template, answers, seed = 17 } = options;
+  const { placement, template, answers, seed = defaults.seed } = options;
   if (options.model === undefined && (answers === 'self' || template === 'chat'))
     throw new InputError('data build: --answers self and --template chat need --model', {
       id: 'option-missing',

@@ -5,6 +5,7 @@ import type { LanguageModel, StreamedToken } from '../../models/index.ts';
 import { type Cli, type CommonOptions, collect, decimal, declare, printJson, wholeNumber } from '../cli.ts';
 import { addPromptSource, givenPrompts, type PromptSource } from '../given-prompts.ts';
 import { openModel } from '../model.ts';
+import { defaults } from '../settings.ts';
 import { effectLine, steer } from '../steer.ts';
 import { jsonLines } from '../table.ts';
 import { addTemplateOptions, inTemplate, type TemplateOptions } from '../template.ts';
@@ -105,7 +106,7 @@ async function answer(
     temperature: options.temperature,
     topP: options.topP,
     topK: options.topK,
-    seed: options.seed ?? 0,
+    seed: options.seed ?? defaults.seed,
     stopStrings: options.stop ?? [],
     logprobs: options.json === true,
     signal: cli.signal,

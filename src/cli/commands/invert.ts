@@ -12,7 +12,7 @@ import {
   mapEntry,
   mapTexts,
 } from '../../evaluate/index.ts';
-import { type ActivationMap, loadMap, pseudoInverseMap, saveMap, TRUNCATE_RTOL } from '../../maps/index.ts';
+import { type ActivationMap, loadMap, pseudoInverseMap, saveMap } from '../../maps/index.ts';
 import { type Cli, decimal, declare } from '../cli.ts';
 import { addRequire, printFigures } from '../figures.ts';
 import {
@@ -27,6 +27,7 @@ import {
 } from '../map-texts.ts';
 import { withProgress } from '../model.ts';
 import { addModelOptions, openMap, openPair, type PairOptions } from '../pair.ts';
+import { defaults } from '../settings.ts';
 
 interface InvertCommand extends Partial<PairOptions>, ReadingOptions {
   readonly map: string;
@@ -59,11 +60,11 @@ export function addInvert(program: Command, cli: Cli): void {
     .addOption(
       new Option('--rtol <x>', 'truncated: singular values at or below this × the largest are dropped')
         .argParser(decimal('--rtol', 0, 1))
-        .default(TRUNCATE_RTOL),
+        .default(defaults.inverse.rtol),
     )
     .option('--texts <path>', 'the texts that the map was fitted on; needs --source and --target');
   addModelOptions(command, 'with --texts').addOption(rowsOption());
-  addRequire(addReadingOptions(command, 3000)).action((options: InvertCommand) => run(options, cli));
+  addRequire(addReadingOptions(command)).action((options: InvertCommand) => run(options, cli));
 }
 
 async function run(options: InvertCommand, cli: Cli): Promise<void> {

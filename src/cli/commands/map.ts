@@ -34,6 +34,7 @@ import {
 } from '../map-texts.ts';
 import { withProgress } from '../model.ts';
 import { addPairOptions, blockOf, openPair, type PairOptions } from '../pair.ts';
+import { defaults } from '../settings.ts';
 import { addMapEval, TOKEN_MEAN } from './map-eval.ts';
 
 interface FitCommand extends PairOptions, ReadingOptions {
@@ -127,11 +128,17 @@ function addMapFit(map: Command, cli: Cli): void {
       ),
     )
     .addOption(rowsOption());
-  addRequire(addReadingOptions(command, 3000)).action((options: FitCommand) => runFit(options, cli));
+  addRequire(addReadingOptions(command)).action((options: FitCommand) => runFit(options, cli));
 }
 
 async function runFit(options: FitCommand, cli: Cli): Promise<void> {
-  const { seed = 17, texts: path, out, sourceBlock: source_block, targetBlock: target_block } = options;
+  const {
+    seed = defaults.seed,
+    texts: path,
+    out,
+    sourceBlock: source_block,
+    targetBlock: target_block,
+  } = options;
   const given = await readMapTexts(path, 'train', options.limit);
   const settings = settingsOf(options, fitOf(given, options.fit, path));
   const elsewhere =

@@ -138,8 +138,8 @@ function printPlan(cli: Cli, options: RunOptions, stages: readonly PlannedStage[
   ]);
   cli.out(textTable([['stage', 'state', 'expected', 'tokens', 'memory'], ...rows]));
   const known = todo.length > unknown ? [`about ${duration(total.seconds)}`] : [];
-  const doubt = unknown > 0 ? [`${unknown} that this store has no times of yet`] : [];
-  const length = todo.length === 0 ? '' : `: ${[...known, ...doubt].join(' and ')}`;
+  const doubt = unknown > 0 ? [`unknown for ${unknown} (nothing of the kind has run in this store)`] : [];
+  const length = todo.length === 0 ? '' : `: ${[...known, ...doubt].join(', ')}`;
   const tokens = total.tokens > 0 ? `, ${grouped(total.tokens)} tokens at most` : '';
   const peak = memory_bytes > 0 ? `, up to ${gigabytes(memory_bytes)} per stage` : '';
   cli.out(`\n${todo.length} of ${stages.length} stages to do${length}${tokens}${peak}\n`);
