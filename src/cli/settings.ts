@@ -42,7 +42,10 @@ export function countOption(
   least = 1,
 ): Option {
   const [name] = flag.split(' ');
-  return new Option(flag, shape[key]?.description)
+  return new Option(
+    flag,
+    shape[key]?.description?.replace(/^[A-Z](?=[a-z])/, (c) => c.toLowerCase()),
+  )
     .argParser(wholeNumber(name as string, least))
     .default(value);
 }
