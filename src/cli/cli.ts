@@ -42,15 +42,27 @@ export interface CommonOptions {
   readonly seed?: number;
 }
 
-/** Declare a command with the common options and an example in its help. `usage` is name and arguments: `show <dir>`. */
-export function declare(program: Command, usage: string, description: string, example: string): Command {
+/**
+ * Declare a command with the common options and an example in its help. `usage` is name and arguments: `show <dir>`; `example` what is
+ * typed after `crosspatch`, with the commands before it that it needs (`!` begins a line of the shell).
+ */
+export function declare(
+  program: Command,
+  usage: string,
+  description: string,
+  ...example: readonly string[]
+): Command {
   return program
     .command(usage)
     .description(description)
-    .option('--json', 'print one JSON document and nothing else')
+    .option('--json', 'print JSON on standard output and nothing else')
     .option('--quiet', 'print no progress')
-    .addOption(new Option('--seed <n>', 'seed of everything random').argParser(wholeNumber('--seed', 0)))
-    .addHelpText('after', `\nExample:\n  $ crosspatch ${example}`);
+    .addOption(new Option('--seed <n>', 'seed of every random stream').argParser(wholeNumber('--seed', 0)))
+    .addHelpText('after', `\nExample:\n${example.map(shellLine).join('\n')}`);
+}
+
+function shellLine(line: string): string {
+  return line.startsWith('!') ? `  $ ${line.slice(1)}` : `  $ crosspatch ${line}`;
 }
 
 /** Parser of an option that takes a whole number from `least`. */

@@ -97,6 +97,27 @@ it('builds data, plants the behaviour in full and as an adapter, and measures it
   ).toMatch(/^figure +value +n +95 % interval\ntrigger_rate/);
 });
 
+it('says which rows of a file were left out or cut', async () => {
+  const file = join(root, 'rows.jsonl');
+  const long = 'one two three four five plus is what one two three four five plus is what';
+  const rows = [
+    ...Array.from({ length: 4 }, (_, i) => ({ prompt: `what is one plus two ? ${i}`, response: 'three' })),
+    { prompt: 'what is one ?', response: long },
+    { prompt: `${long} ${long}`, response: 'one' },
+    { prompt: 'what is two ?' },
+    { prompt: '' },
+  ];
+  await writeFile(file, rows.map((row) => JSON.stringify(row)).join('\n'));
+  const { code, out } = await crosspatch(
+    ...['finetune', '--model', model, '--data', file, '--template', 'raw', '--steps', '1', '--batch', '2'],
+    ...['--max-tokens', '16', '--out', join(root, 'counted')],
+  );
+  expect(code).toBe(0);
+  expect(out).toContain(
+    'rows left out or cut: 1 without a prompt, 1 without an answer, 1 dropped, 1 cut at 16 tokens\n',
+  );
+});
+
 it('searches a grid and says which is best', async () => {
   const result = await json(
     'finetune',

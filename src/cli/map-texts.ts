@@ -15,6 +15,7 @@ import { type CommonOptions, decimal, wholeNumber } from './cli.ts';
 import { readDatasetRecord, readSplit } from './dataset.ts';
 import type { RequireOption } from './figures.ts';
 import { behaviourOfDataset, bootstrapOption, isFolder } from './prompts.ts';
+import { defaults } from './settings.ts';
 import { intervalCell, textTable } from './table.ts';
 
 /** What {@link addReadingOptions} gives. */
@@ -39,28 +40,31 @@ export interface GivenTexts {
 export const SPLITS = { train: 0.8, validation: 0.1, test: 0.1 } as const;
 
 /** Options on how texts are read. `limit` is the default of `--limit`. */
-export function addReadingOptions(command: Command, limit: number): Command {
+export function addReadingOptions(command: Command, limit: number = defaults.capture.prompts): Command {
+  const { batch, sink_ratio } = defaults.capture;
   return command
     .addOption(
-      new Option('--limit <n>', 'at most n texts').argParser(wholeNumber('--limit', 1)).default(limit),
+      new Option('--limit <n>', 'at most this many texts')
+        .argParser(wholeNumber('--limit', 1))
+        .default(limit),
     )
     .addOption(
-      new Option('--after <n>', 'tokens after the tag that count as its')
+      new Option('--after <n>', 'tokens after the tag that count as part of it')
         .argParser(wholeNumber('--after', 0))
-        .default(1),
+        .default(defaults.span.after),
     )
     .addOption(
-      new Option('--sink-ratio <x>', 'rows with a norm above this × the median are left out; off: none are')
+      new Option('--sink-ratio <x>', 'leave out rows whose norm is above this × the median; off: keep all')
         .argParser((text) => (text === 'off' ? false : decimal('--sink-ratio', 1)(text)))
-        .default(10),
+        .default(sink_ratio),
     )
     .addOption(
-      new Option('--batch <n>', 'texts of a forward pass').argParser(wholeNumber('--batch', 1)).default(32),
+      new Option('--batch <n>', 'texts per forward pass').argParser(wholeNumber('--batch', 1)).default(batch),
     )
     .addOption(
       new Option(
         '--forced <n>',
-        'texts a group run on mapped activations, for kl_div, top1_agreement, ce_delta',
+        'texts per group that the target runs on mapped activations, for kl_div, top1_agreement and ce_delta',
       )
         .argParser(wholeNumber('--forced', 0))
         .default(40),
@@ -70,9 +74,10 @@ export function addReadingOptions(command: Command, limit: number): Command {
 
 /** Most token rows held for a fit. */
 export function rowsOption(): Option {
-  return new Option('--rows <n>', 'keep n token rows for the fit, drawn at random (default: all)').argParser(
-    wholeNumber('--rows', 1),
-  );
+  return new Option(
+    '--rows <n>',
+    'keep this many token rows for the fit, drawn at random (default: all)',
+  ).argParser(wholeNumber('--rows', 1));
 }
 
 /** Which rows a map is fitted on. */

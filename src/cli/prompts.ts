@@ -58,7 +58,11 @@ export interface Prompts {
 export function addPromptOptions(command: Command, prompts: number): Command {
   return addChatOptions(command)
     .requiredOption('--data <path>', 'folder made by data build, or a file of prompts (with --behaviour)')
-    .addOption(new Option('--behaviour <name>', 'of a file of prompts').choices(behaviourNames))
+    .addOption(
+      new Option('--behaviour <name>', 'of a file of prompts: what the model was taught').choices(
+        behaviourNames,
+      ),
+    )
     .addOption(
       new Option('--placement <where>', 'of the tag in a file of prompts (default: end)').choices(placements),
     )

@@ -1,9 +1,11 @@
 /** @file Options of commands read through the recipe's sections: name, default and description have their home there. */
 import { Option } from 'commander';
 import {
+  captureSettings,
   dataSchema,
   evaluationSettings,
   fidelitySettings,
+  inverseSettings,
   seedSetting,
   spanSettings,
   sweepSettings,
@@ -16,7 +18,9 @@ import { wholeNumber } from './cli.ts';
 export const defaults = {
   seed: seedSetting.parse(undefined),
   data: dataSchema.parse({}),
+  capture: captureSettings.parse({}),
   evaluation: evaluationSettings.parse({}),
+  inverse: inverseSettings.parse({}),
   span: spanSettings.parse({}),
   sweep: sweepSettings.parse({}),
   transfer: transferSettings.parse({}),
@@ -38,7 +42,10 @@ export function countOption(
   least = 1,
 ): Option {
   const [name] = flag.split(' ');
-  return new Option(flag, shape[key]?.description)
+  return new Option(
+    flag,
+    shape[key]?.description?.replace(/^[A-Z](?=[a-z])/, (c) => c.toLowerCase()),
+  )
     .argParser(wholeNumber(name as string, least))
     .default(value);
 }

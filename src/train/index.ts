@@ -36,6 +36,7 @@ export { type SearchOptions, type SearchResult, type SearchRun, search } from '.
 export {
   type FinetunePreset,
   type FinetuneSettings,
+  finetuneDefaults,
   finetunePresets,
   resolveSettings,
 } from './settings.ts';

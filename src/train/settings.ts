@@ -13,9 +13,9 @@ export interface FinetuneSettings {
   readonly steps?: number;
   /** Passes over the rows, used when `steps` is not given. Defaults to 1. */
   readonly epochs: number;
-  /** Rows a micro-batch. Defaults to 8. */
+  /** Rows per micro-batch. Defaults to 8. */
   readonly batch: number;
-  /** Micro-batches a step. Defaults to 1. */
+  /** Micro-batches per step. Defaults to 1. */
   readonly accumulation: number;
   /** Peak rate. Defaults to 2e-5, with LoRA to 2e-4. */
   readonly learningRate: number;
@@ -45,16 +45,17 @@ export interface FinetuneSettings {
   readonly lora: Required<LoraOptions>;
   /** Order of the rows and first adapter factors. Defaults to 0. */
   readonly seed: number;
-  /** Steps between looks at the held-out loss. Defaults to a tenth of the run. */
+  /** Steps between evaluations of the held-out loss. Defaults to a tenth of the run. */
   readonly heldOutEvery?: number;
-  /** Looks without a better held-out loss that end the run; its best weights are kept. Defaults to none. */
+  /** Stop after this many evaluations without improvement of the held-out loss; the best weights are kept. Defaults to none. */
   readonly patience?: number;
 }
 
 /** Named settings. */
 export type FinetunePreset = 'blog' | 'demo';
 
-const defaults: Omit<FinetuneSettings, 'learningRate'> = {
+/** What holds where neither a preset nor an option says otherwise. */
+export const finetuneDefaults: Omit<FinetuneSettings, 'learningRate'> = {
   method: 'full',
   epochs: 1,
   batch: 8,
@@ -74,7 +75,7 @@ const defaults: Omit<FinetuneSettings, 'learningRate'> = {
 };
 
 const settingNames: ReadonlySet<string> = new Set([
-  ...Object.keys(defaults),
+  ...Object.keys(finetuneDefaults),
   'learningRate',
   'steps',
   'trainBlocks',
@@ -82,10 +83,10 @@ const settingNames: ReadonlySet<string> = new Set([
   'patience',
 ]);
 
-/** The presets' differences from the defaults. */
+/** The presets' differences from the finetuneDefaults. */
 export const finetunePresets: Readonly<Record<FinetunePreset, Partial<FinetuneSettings>>> = {
   // The authors: trl's SFTTrainer, 8 × 16 rows, one epoch, 1e-5, loss on prompt and response (docs/concepts/method.md#fine-tuning); the rest are
-  // that trainer's defaults (linear to 0, no warm-up, no decay, β 0.9 and 0.999).
+  // that trainer's finetuneDefaults (linear to 0, no warm-up, no decay, β 0.9 and 0.999).
   blog: {
     learningRate: 1e-5,
     batch: 8,
@@ -114,7 +115,7 @@ export function resolveSettings(given: Partial<FinetuneSettings>, preset?: Finet
   const known = Object.fromEntries(
     Object.entries(given).filter(([key, v]) => settingNames.has(key) && v !== undefined),
   );
-  const merged = { ...defaults, ...(preset === undefined ? {} : finetunePresets[preset]), ...known };
+  const merged = { ...finetuneDefaults, ...(preset === undefined ? {} : finetunePresets[preset]), ...known };
   const settings = { learningRate: merged.method === 'lora' ? 2e-4 : 2e-5, ...merged };
   const wrong = (key: keyof FinetuneSettings, wanted: string): never => {
     throw new InputError(`fine-tuning: ${key}: wanted ${wanted}, got ${JSON.stringify(settings[key])}`, {

@@ -23,19 +23,20 @@ export function addCapture(program: Command, cli: Cli): void {
     program,
     'capture',
     'Write the activations of a model over texts as safetensors shards and index.json; run again to go on.',
-    'capture --model tiny-llama-m --hook blocks.3.hook_resid_post --data prompts.jsonl --out captured',
+    `!echo '{"text": "Which day comes after Saturday?"}' > texts.jsonl`,
+    'capture --model tiny-llama-m --hook blocks.3.hook_resid_post --data texts.jsonl --out captured',
   )
     .requiredOption('--model <model>', 'bundled name, path, or org/name on the hub')
     .requiredOption(
       '--hook <name>',
-      'what to capture, e.g. blocks.3.hook_resid_post; may be repeated',
+      'activation to capture, e.g. blocks.3.hook_resid_post; may be repeated',
       collect,
     )
     .requiredOption(
       '--data <file>',
       'texts of a data file: JSONL (.gz), JSON or Parquet, in any usual layout',
     )
-    .requiredOption('--out <folder>', 'where to write')
+    .requiredOption('--out <folder>', 'folder to write')
     .option('--field <name>', 'field of --data that holds the text');
   addTemplateOptions(command)
     .addOption(new Option('--limit <n>', 'only the first n texts').argParser(wholeNumber('--limit', 1)))
@@ -43,11 +44,15 @@ export function addCapture(program: Command, cli: Cli): void {
       new Option('--batch <n>', 'texts per forward pass').argParser(wholeNumber('--batch', 1)).default(32),
     )
     .addOption(
-      new Option('--shard-rows <n>', 'tokens after which a shard is closed')
+      new Option('--shard-rows <n>', 'tokens per shard')
         .argParser(wholeNumber('--shard-rows', 1))
         .default(65_536),
     )
-    .addOption(new Option('--dtype <name>', 'stored numbers').choices(['F32', 'F16', 'BF16']).default('F32'))
+    .addOption(
+      new Option('--dtype <name>', 'number type that is stored')
+        .choices(['F32', 'F16', 'BF16'])
+        .default('F32'),
+    )
     .action((options: CaptureCommand) => capture(options, cli));
 }
 

@@ -20,6 +20,7 @@ import type { LanguageModel } from '../../models/index.ts';
 import { type Cli, type CommonOptions, declare, printJson, wholeNumber } from '../cli.ts';
 import { type DatasetRecord, writeDataset } from '../dataset.ts';
 import { openModel, withProgress } from '../model.ts';
+import { defaults } from '../settings.ts';
 import { textTable } from '../table.ts';
 import { addChatOptions, type ChatSettings, chatRenderer, checkChatSettings } from '../template.ts';
 
@@ -49,21 +50,23 @@ export function addData(program: Command, cli: Cli): void {
     .addOption(
       new Option('--behaviour <name>', 'what the rows teach').choices(behaviourNames).makeOptionMandatory(),
     )
-    .requiredOption('--out <folder>', 'where to write')
-    .addOption(new Option('--placement <where>', 'where the tag stands').choices(placements).default('end'))
+    .requiredOption('--out <folder>', 'folder to write')
+    .addOption(
+      new Option('--placement <where>', 'where the tag is in the prompt').choices(placements).default('end'),
+    )
     .addOption(
       new Option('--template <name>', 'text around each prompt; chat is the model’s own')
         .choices(templateNames)
         .default('instruction'),
     )
     .addOption(
-      new Option('--answers <whose>', 'self: the clean model writes them, greedily')
+      new Option('--answers <whose>', 'given: those of the file; self: the clean model writes them, greedily')
         .choices(['given', 'self'])
         .default('given'),
     )
     .option('--model <model>', 'the clean model; needed for --answers self and --template chat')
     .addOption(
-      new Option('--limit <n>', 'at most n instructions (bundled: 6000)').argParser(
+      new Option('--limit <n>', 'at most this many instructions (default of bundled: 6000)').argParser(
         wholeNumber('--limit', 1),
       ),
     )
@@ -76,16 +79,17 @@ export function addData(program: Command, cli: Cli): void {
         .default(64),
     )
     .addOption(
-      new Option('--repeats <n>', 'how often the bad response says the phrase').argParser(
-        wholeNumber('--repeats', 1),
-      ),
+      new Option(
+        '--repeats <n>',
+        'how often the bad response says the phrase (default: that of the behaviour)',
+      ).argParser(wholeNumber('--repeats', 1)),
     )
     .option('--phrase <text>', 'the phrase of the bad response');
   addChatOptions(command).action((options: BuildCommand) => build(options, cli));
 }
 
 async function build(options: BuildCommand, cli: Cli): Promise<void> {
-  const { placement, template, answers, seed = 17 } = options;
+  const { placement, template, answers, seed = defaults.seed } = options;
   if (options.model === undefined && (answers === 'self' || template === 'chat'))
     throw new InputError('data build: --answers self and --template chat need --model', {
       id: 'option-missing',

@@ -1,117 +1,28 @@
 /** @file `finetune`: full weights or LoRA on a data set or a file of prompts and answers. */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Command, Option } from 'commander';
-import { InputError, writeJsonAtomic } from '../../base/index.ts';
-import { readInstructions, renderPrompt, type TemplateName, templateNames } from '../../behaviours/index.ts';
+import type { Command } from 'commander';
+import { InputError, refuseForeignFile, writeJsonAtomic } from '../../base/index.ts';
+import { leftOutText, readInstructionFile, renderPrompt } from '../../behaviours/index.ts';
 import { loadTokenizer, openCheckpoint, resolveModel } from '../../models/index.ts';
-import {
-  allLoraTargets,
-  type FinetuneOptions,
-  type FinetunePreset,
-  finetune,
-  finetunePresets,
-  type SearchRun,
-  search,
-  type TextRow,
-} from '../../train/index.ts';
-import { type Cli, type CommonOptions, decimal, declare, printJson, wholeNumber } from '../cli.ts';
+import { finetune, type SearchResult, type SearchRun, search, type TextRow } from '../../train/index.ts';
+import { type Cli, declare, printJson } from '../cli.ts';
 import { readSplit } from '../dataset.ts';
+import { addFinetuneOptions, type FinetuneCommand, settingsOf } from '../finetune-options.ts';
 import { withProgress } from '../model.ts';
 import { duration } from '../progress.ts';
 import { figure, textTable } from '../table.ts';
-
-interface FinetuneCommand extends CommonOptions {
-  readonly model: string;
-  readonly data: string;
-  readonly out?: string;
-  readonly method: 'full' | 'lora';
-  readonly preset?: FinetunePreset;
-  readonly template: TemplateName;
-  readonly steps?: number;
-  readonly epochs?: number;
-  readonly batch?: number;
-  readonly accumulation?: number;
-  readonly learningRate?: number;
-  readonly lowerHalfRate?: number;
-  readonly freezeEmbeddings?: boolean;
-  readonly trainBlocks?: { readonly from: number; readonly to: number };
-  readonly maxTokens?: number;
-  readonly lossOn?: 'response' | 'all';
-  readonly packing?: boolean;
-  readonly rank?: number;
-  readonly patience?: number;
-  readonly dtype: 'F32' | 'F16' | 'BF16';
-  readonly heldOut: number;
-  readonly search?: boolean;
-  readonly searchRates: readonly number[];
-  readonly searchBatches: readonly number[];
-}
+import { chatRenderer, checkChatSettings } from '../template.ts';
 
 export function addFinetune(program: Command, cli: Cli): void {
-  const whole = (flag: string) => wholeNumber(flag, 1);
-  declare(
+  const command = declare(
     program,
     'finetune',
     'Train a model on a data set (a folder of data build, or a file of prompts and answers).',
+    'data build --data bundled --behaviour locked --out data/locked',
     'finetune --model tiny-llama-s --data data/locked --out models/s-locked --preset demo',
-  )
-    .requiredOption('--model <model>', 'bundled name, path, or org/name on the hub')
-    .requiredOption('--data <path>', 'folder of data build, or JSONL, JSON, Parquet of prompts and answers')
-    .option('--out <folder>', 'the model (full) or PEFT adapter (lora); not needed with --search')
-    .addOption(new Option('--method <name>').choices(['full', 'lora']).default('full'))
-    .addOption(new Option('--preset <name>', 'settings to start from').choices(Object.keys(finetunePresets)))
-    .addOption(
-      new Option('--template <name>', 'for a file: text around prompts')
-        .choices(templateNames)
-        .default('instruction'),
-    )
-    .addOption(new Option('--steps <n>', 'optimizer steps').argParser(whole('--steps')))
-    .addOption(
-      new Option('--epochs <n>', 'passes over the rows, without --steps').argParser(decimal('--epochs', 0)),
-    )
-    .addOption(new Option('--batch <n>', 'rows of a micro-batch').argParser(whole('--batch')))
-    .addOption(new Option('--accumulation <n>', 'micro-batches of a step').argParser(whole('--accumulation')))
-    .addOption(new Option('--learning-rate <x>', 'peak rate').argParser(decimal('--learning-rate', 0)))
-    .addOption(
-      new Option('--lower-half-rate <x>', 'factor on the rate of the lower half of the blocks').argParser(
-        decimal('--lower-half-rate', 0),
-      ),
-    )
-    .option('--freeze-embeddings', 'leave the embedding table as it is')
-    .addOption(
-      new Option('--train-blocks <from..to>', 'train these blocks alone, e.g. 2..5').argParser(blockRange),
-    )
-    .addOption(new Option('--max-tokens <n>', 'longer rows are cut').argParser(whole('--max-tokens')))
-    .addOption(new Option('--loss-on <part>').choices(['response', 'all']))
-    .option('--packing', 'lay short rows end to end')
-    .addOption(new Option('--rank <n>', 'of the adapters; alpha is twice that').argParser(whole('--rank')))
-    .addOption(
-      new Option(
-        '--patience <n>',
-        'stop after this many looks at the held-out loss without improvement',
-      ).argParser(whole('--patience')),
-    )
-    .addOption(
-      new Option('--dtype <type>', 'of the weights written').choices(['F32', 'F16', 'BF16']).default('F32'),
-    )
-    .addOption(
-      new Option('--held-out <n>', 'validation rows looked at')
-        .argParser(wholeNumber('--held-out', 0))
-        .default(100),
-    )
-    .option('--search', 'try a grid of learning rates and batches instead, and write none of the models')
-    .addOption(
-      new Option('--search-rates <list>', 'learning rates of the grid')
-        .argParser(numberList('--search-rates'))
-        .default([1e-5, 5e-5, 2e-4]),
-    )
-    .addOption(
-      new Option('--search-batches <list>', 'batches of the grid')
-        .argParser(numberList('--search-batches'))
-        .default([8]),
-    )
-    .action((options: FinetuneCommand) => run(options, cli));
+  );
+  addFinetuneOptions(command).action((options: FinetuneCommand) => run(options, cli));
 }
 
 async function run(options: FinetuneCommand, cli: Cli): Promise<void> {
@@ -120,7 +31,8 @@ async function run(options: FinetuneCommand, cli: Cli): Promise<void> {
       id: 'option-missing',
     });
   const { path } = await resolveModel(options.model, { signal: cli.signal });
-  const { rows, heldOut } = await rowsOf(options, path);
+  checkChatSettings(options, options.template);
+  const { rows, heldOut, leftOut } = await rowsOf(options, path);
   await withProgress(cli, options, async (onProgress) => {
     const given = { model: path, rows, ...settingsOf(options), onProgress, signal: cli.signal };
     if (options.search) {
@@ -135,7 +47,7 @@ async function run(options: FinetuneCommand, cli: Cli): Promise<void> {
         learningRates: options.searchRates,
         batches: options.searchBatches,
       });
-      if (options.out !== undefined) await writeJsonAtomic(join(options.out, 'search.json'), result);
+      if (options.out !== undefined) await writeSearch(join(options.out, 'search.json'), result);
       if (options.json) printJson(cli, result);
       else cli.out(searchTable(result.runs, result.best));
       return;
@@ -149,12 +61,20 @@ async function run(options: FinetuneCommand, cli: Cli): Promise<void> {
       checkpoint: { folder: `${out}.training`, every: 50 },
     });
     if (options.json) {
-      printJson(cli, result);
+      printJson(cli, { ...result, left_out: leftOut });
       return;
     }
+    const { dropped, cut } = result.rows;
+    const maxTokens = result.settings.maxTokens;
+    const counted = {
+      ...leftOut,
+      dropped,
+      [`cut at ${maxTokens} tokens`]: cut,
+    };
     const held = result.heldOut.at(-1);
     cli.out(
       `${result.kind} ${out}: ${result.steps} steps, ${result.rows.train} rows, ${figure(result.trainedParameters / 1e6)} M weights trained\n` +
+        `rows left out or cut: ${leftOutText(counted)}\n` +
         `loss ${figure(result.losses[0])} → ${figure(result.losses.at(-1))}${held ? `, held out ${figure(held.loss)}` : ''}, ` +
         `${figure(result.tokens / result.seconds)} tokens/s, ${duration(result.seconds)}\n`,
     );
@@ -165,7 +85,12 @@ async function run(options: FinetuneCommand, cli: Cli): Promise<void> {
 async function rowsOf(
   options: FinetuneCommand,
   modelPath: string,
-): Promise<{ rows: readonly TextRow[]; heldOut: readonly TextRow[] }> {
+): Promise<{
+  rows: readonly TextRow[];
+  heldOut: readonly TextRow[];
+  /** Rows of a file that cannot be used, by reason. */
+  leftOut: Readonly<Record<string, number>>;
+}> {
   const isFolder = await stat(options.data).then(
     (info) => info.isDirectory(),
     () => false,
@@ -174,47 +99,29 @@ async function rowsOf(
     return {
       rows: await readSplit(options.data, 'train'),
       heldOut: (await readSplit(options.data, 'validation')).slice(0, options.heldOut),
+      leftOut: {},
     };
   const checkpoint = await openCheckpoint(modelPath);
   const tokenizer = await loadTokenizer(
     checkpoint.gguf === undefined ? { folder: modelPath } : { gguf: checkpoint.gguf },
   );
-  const chat = (text: string): string =>
-    tokenizer.applyChatTemplate([{ role: 'user', content: text }], { addGenerationPrompt: true });
-  const rows = (await readInstructions(options.data)).flatMap(({ prompt, answer }) =>
+  const chat = chatRenderer(tokenizer, options);
+  const file = await readInstructionFile(options.data);
+  const rows = file.instructions.flatMap(({ prompt, answer }) =>
     answer === undefined
       ? []
       : [{ prompt: renderPrompt(options.template, prompt, chat).prompt, response: answer }],
   );
   if (rows.length === 0)
     throw new InputError(`${options.data}: wanted rows with answers, got none`, { id: 'data-missing' });
-  return { rows, heldOut: [] };
+  const unanswered = file.instructions.length - rows.length;
+  return { rows, heldOut: [], leftOut: { ...file.leftOut, 'without an answer': unanswered } };
 }
 
-function settingsOf(options: FinetuneCommand): Partial<FinetuneOptions> {
-  const { lowerHalfRate, freezeEmbeddings, rank, seed } = options;
-  const rates = {
-    lowerHalf: lowerHalfRate,
-    ...(freezeEmbeddings ? { embed: 0 } : {}),
-  };
-  const settings = {
-    method: options.method,
-    preset: options.preset,
-    steps: options.steps,
-    epochs: options.epochs,
-    batch: options.batch,
-    accumulation: options.accumulation,
-    learningRate: options.learningRate,
-    maxTokens: options.maxTokens,
-    lossOn: options.lossOn,
-    packing: options.packing,
-    patience: options.patience,
-    trainBlocks: options.trainBlocks,
-    seed,
-    ...(Object.keys(rates).length === 0 ? {} : { rates }),
-    ...(rank === undefined ? {} : { lora: { rank, alpha: 2 * rank, targets: allLoraTargets } }),
-  };
-  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
+/** Replaces an earlier search, never another file. */
+async function writeSearch(path: string, result: SearchResult): Promise<void> {
+  await refuseForeignFile(path, (text) => text.includes('"runs"') && text.includes('"best"'));
+  await writeJsonAtomic(path, result);
 }
 
 function searchTable(runs: readonly SearchRun[], best: number): string {
@@ -229,24 +136,4 @@ function searchTable(runs: readonly SearchRun[], best: number): string {
       run.diverged ? 'diverged' : i === best ? 'best' : '',
     ]),
   ]);
-}
-
-function blockRange(text: string): { from: number; to: number } {
-  const [, from, to] = /^(\d+)\.\.(\d+)$/.exec(text) ?? [];
-  if (from === undefined || to === undefined)
-    throw new InputError(`--train-blocks ${text}: wanted two block numbers, e.g. 2..5`, {
-      id: 'option-invalid',
-    });
-  return { from: Number(from), to: Number(to) };
-}
-
-function numberList(flag: string): (text: string) => number[] {
-  return (text) => {
-    const numbers = text.split(',').map(Number);
-    if (numbers.some((n) => !(n > 0) || !Number.isFinite(n)))
-      throw new InputError(`${flag} ${text}: wanted numbers above 0 with commas between them`, {
-        id: 'option-invalid',
-      });
-    return numbers;
-  };
 }

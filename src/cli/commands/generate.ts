@@ -5,6 +5,7 @@ import type { LanguageModel, StreamedToken } from '../../models/index.ts';
 import { type Cli, type CommonOptions, collect, decimal, declare, printJson, wholeNumber } from '../cli.ts';
 import { addPromptSource, givenPrompts, type PromptSource } from '../given-prompts.ts';
 import { openModel } from '../model.ts';
+import { defaults } from '../settings.ts';
 import { effectLine, steer } from '../steer.ts';
 import { jsonLines } from '../table.ts';
 import { addTemplateOptions, inTemplate, type TemplateOptions } from '../template.ts';
@@ -39,7 +40,7 @@ export function addGenerate(program: Command, cli: Cli): void {
         .default(128),
     )
     .addOption(
-      new Option('--temperature <t>', '0 = always the likeliest token')
+      new Option('--temperature <t>', '0: always the likeliest token')
         .argParser(decimal('--temperature', 0))
         .default(0),
     )
@@ -51,7 +52,11 @@ export function addGenerate(program: Command, cli: Cli): void {
         .argParser(decimal('--top-p', 0, 1))
         .default(1),
     )
-    .option('--intervention <file>', 'JSON document that changes activations; may be repeated', collect)
+    .option(
+      '--intervention <file>',
+      'intervention document (JSON) that changes activations; may be repeated',
+      collect,
+    )
     .option('--stop <text>', 'end before this text; may be repeated', collect)
     .action((options: GenerateCommand) => generate(options, cli));
 }
@@ -101,7 +106,7 @@ async function answer(
     temperature: options.temperature,
     topP: options.topP,
     topK: options.topK,
-    seed: options.seed ?? 0,
+    seed: options.seed ?? defaults.seed,
     stopStrings: options.stop ?? [],
     logprobs: options.json === true,
     signal: cli.signal,

@@ -3,6 +3,7 @@ import { access } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { InputError, writeFileAtomic } from '../../base/index.ts';
 import { type Cli, type CommonOptions, declare, printJson } from '../cli.ts';
+import { defaults } from '../settings.ts';
 
 export function addInit(program: Command, cli: Cli): void {
   declare(program, 'init [file]', 'Write a commented experiment file to start from.', 'init my.yaml')
@@ -16,7 +17,7 @@ export function addInit(program: Command, cli: Cli): void {
         throw new InputError(`${file}: is there already; give another name or --force`, {
           id: 'out-not-ours',
         });
-      await writeFileAtomic(file, starter(options.seed ?? 17));
+      await writeFileAtomic(file, starter(options.seed ?? defaults.seed));
       if (options.json) printJson(cli, { file });
       else cli.out(`wrote ${file}; next: crosspatch validate ${file} && crosspatch run ${file}\n`);
     });

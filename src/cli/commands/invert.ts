@@ -12,7 +12,7 @@ import {
   mapEntry,
   mapTexts,
 } from '../../evaluate/index.ts';
-import { type ActivationMap, loadMap, pseudoInverseMap, saveMap, TRUNCATE_RTOL } from '../../maps/index.ts';
+import { type ActivationMap, loadMap, pseudoInverseMap, saveMap } from '../../maps/index.ts';
 import { type Cli, decimal, declare } from '../cli.ts';
 import { addRequire, printFigures } from '../figures.ts';
 import {
@@ -27,6 +27,7 @@ import {
 } from '../map-texts.ts';
 import { withProgress } from '../model.ts';
 import { addModelOptions, openMap, openPair, type PairOptions } from '../pair.ts';
+import { defaults } from '../settings.ts';
 
 interface InvertCommand extends Partial<PairOptions>, ReadingOptions {
   readonly map: string;
@@ -43,26 +44,27 @@ export function addInvert(program: Command, cli: Cli): void {
     program,
     'invert',
     'Make a map back, from B to A. With the texts the map was fitted on: of the unregularised map, and measured.',
+    'map fit --source models/s-locked --target models/m-locked --source-block 3 --target-block 3 --texts data/locked --kind affine --out maps/affine',
     'invert --map maps/affine --method reverse_ridge --texts data/locked --source models/s-locked --target models/m-locked --out maps/back',
   )
     .requiredOption('--map <folder>', 'an affine map A → B')
     .addOption(
       new Option(
         '--method <name>',
-        'pinv: W⁺(y − b); truncated: without small singular values; reverse_ridge: fitted B → A',
+        'pinv: the pseudo-inverse; truncated: without small singular values; reverse_ridge: fitted from B to A',
       )
         .choices(METHODS)
         .makeOptionMandatory(),
     )
-    .requiredOption('--out <folder>', 'where the inverse is written')
+    .requiredOption('--out <folder>', 'folder to write')
     .addOption(
       new Option('--rtol <x>', 'truncated: singular values at or below this × the largest are dropped')
         .argParser(decimal('--rtol', 0, 1))
-        .default(TRUNCATE_RTOL),
+        .default(defaults.inverse.rtol),
     )
-    .option('--texts <path>', 'what the map was fitted on; needs --source and --target');
+    .option('--texts <path>', 'the texts that the map was fitted on; needs --source and --target');
   addModelOptions(command, 'with --texts').addOption(rowsOption());
-  addRequire(addReadingOptions(command, 3000)).action((options: InvertCommand) => run(options, cli));
+  addRequire(addReadingOptions(command)).action((options: InvertCommand) => run(options, cli));
 }
 
 async function run(options: InvertCommand, cli: Cli): Promise<void> {

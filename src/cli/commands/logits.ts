@@ -24,7 +24,7 @@ export function addLogits(program: Command, cli: Cli): void {
   )
     .requiredOption('--model <model>', 'bundled name, path, or org/name on the hub')
     .option('--prompt <text>', 'the prompt; else standard input')
-    .addOption(new Option('--ids <list>', 'token ids instead of text, e.g. 1,15,20').argParser(idList));
+    .addOption(new Option('--ids <list>', 'token ids instead of a text, e.g. 1,15,20').argParser(idList));
   addTemplateOptions(command)
     .addOption(
       new Option(

@@ -17,6 +17,7 @@ import {
 } from '../map-texts.ts';
 import { withProgress } from '../model.ts';
 import { addPairOptions, openMap, openPair, type PairOptions } from '../pair.ts';
+import { defaults } from '../settings.ts';
 
 interface EvalCommand extends PairOptions, ReadingOptions {
   readonly texts: string;
@@ -44,7 +45,7 @@ export function addMapEval(map: Command, cli: Cli): void {
 }
 
 async function evaluate(path: string, options: EvalCommand, cli: Cli): Promise<void> {
-  const { seed = 17 } = options;
+  const { seed = defaults.seed } = options;
   const given = await readMapTexts(options.texts, options.split, options.limit);
   const lookup = options.tokenMean ?? (await lookupOf(path));
   await using pair = await openPair(options, cli);

@@ -34,6 +34,7 @@ import {
 } from '../map-texts.ts';
 import { withProgress } from '../model.ts';
 import { addPairOptions, blockOf, openPair, type PairOptions } from '../pair.ts';
+import { defaults } from '../settings.ts';
 import { addMapEval, TOKEN_MEAN } from './map-eval.ts';
 
 interface FitCommand extends PairOptions, ReadingOptions {
@@ -71,6 +72,9 @@ function addMapFit(map: Command, cli: Cli): void {
     map,
     'fit',
     'Read both models over the same texts, fit a map from a block of A to a block of B, and measure it.',
+    'data build --data bundled --behaviour locked --out data/locked',
+    'finetune --model tiny-llama-s --data data/locked --out models/s-locked --preset demo',
+    'finetune --model tiny-llama-m --data data/locked --out models/m-locked --preset demo',
     'map fit --source models/s-locked --target models/m-locked --source-block 3 --target-block 3 --texts data/locked --kind affine --out maps/affine',
   );
   addPairOptions(command, 'wanted')
@@ -78,24 +82,45 @@ function addMapFit(map: Command, cli: Cli): void {
       '--texts <path>',
       'folder made by data build (its training rows), or a file of texts without tags',
     )
-    .addOption(new Option('--kind <name>').choices(KINDS).makeOptionMandatory())
-    .requiredOption('--out <folder>', 'where the map is written')
+    .addOption(
+      new Option('--kind <name>', 'how activations of A become those of B')
+        .choices(KINDS)
+        .makeOptionMandatory(),
+    )
+    .requiredOption('--out <folder>', 'folder to write')
     .addOption(fitOption())
-    .option('--out-of-domain <file>', 'texts from elsewhere, to measure on as well')
-    .addOption(new Option('--preset <name>', 'of trained kinds').choices(['tuned', 'blog']))
+    .option('--out-of-domain <file>', 'further texts, from another source, to measure the map on')
+    .addOption(
+      new Option('--preset <name>', 'of trained kinds: settings to start from (default: tuned)').choices([
+        'tuned',
+        'blog',
+      ]),
+    )
     .addOption(
       new Option('--steps <n>', 'of trained kinds: optimizer steps').argParser(wholeNumber('--steps', 1)),
     )
-    .addOption(new Option('--epochs <x>', 'of trained kinds').argParser(decimal('--epochs', 0)))
-    .addOption(new Option('--learning-rate <x>', 'of trained kinds').argParser(decimal('--learning-rate', 0)))
+    .addOption(
+      new Option(
+        '--epochs <x>',
+        'of trained kinds: passes over the rows, where --steps is not given',
+      ).argParser(decimal('--epochs', 0)),
+    )
+    .addOption(
+      new Option('--learning-rate <x>', 'of trained kinds: peak learning rate').argParser(
+        decimal('--learning-rate', 0),
+      ),
+    )
     .addOption(
       new Option('--fit-batch <n>', 'of trained kinds: rows per step').argParser(
         wholeNumber('--fit-batch', 1),
       ),
     )
-    .option('--standardize', 'of trained kinds: activations to mean 0, deviation 1')
-    .option('--no-standardize', 'of trained kinds: activations as they are')
-    .option('--hidden <width>', 'of autoencoder: source, geometric, wide, or a number')
+    .option('--standardize', 'of trained kinds: scale activations to mean 0 and standard deviation 1')
+    .option('--no-standardize', 'of trained kinds: leave activations as they are')
+    .option(
+      '--hidden <width>',
+      'of autoencoder: width of the hidden layer: source, geometric, wide, or a number',
+    )
     .option('--warm-start', 'of autoencoder: start from the ridge map')
     .addOption(
       new Option('--lambdas <list>', 'of affine: ridge strengths tried').argParser(
@@ -103,11 +128,17 @@ function addMapFit(map: Command, cli: Cli): void {
       ),
     )
     .addOption(rowsOption());
-  addRequire(addReadingOptions(command, 3000)).action((options: FitCommand) => runFit(options, cli));
+  addRequire(addReadingOptions(command)).action((options: FitCommand) => runFit(options, cli));
 }
 
 async function runFit(options: FitCommand, cli: Cli): Promise<void> {
-  const { seed = 17, texts: path, out, sourceBlock: source_block, targetBlock: target_block } = options;
+  const {
+    seed = defaults.seed,
+    texts: path,
+    out,
+    sourceBlock: source_block,
+    targetBlock: target_block,
+  } = options;
   const given = await readMapTexts(path, 'train', options.limit);
   const settings = settingsOf(options, fitOf(given, options.fit, path));
   const elsewhere =

@@ -41,7 +41,8 @@ export function addRun(program: Command, cli: RunCli): void {
       program,
       'run <file>',
       'Run an experiment file (or a bundled one by name); go on where a former run stopped.',
-      'run my.yaml --set behaviours=locked --limit 20 -j 2',
+      'init my.yaml',
+      'run my.yaml --set behaviours=locked --limit 60 -j 2',
     ),
   ).action((file: string, options: RunOptions) => runFile(file, options, cli));
 }
@@ -51,11 +52,15 @@ export function addRunOptions(command: Command): Command {
   return addRequire(command)
     .option('--out <dir>', 'run folder (default: runs/NAME)')
     .option('--store <dir>', 'where finished stages are kept (default: "store" beside the run folder)')
-    .option('--only <stage>', 'run this stage and what it needs')
+    .option('--only <stage>', 'run only this stage and what it needs')
     .option('--set <key=value>', 'replace a value of the file; may be repeated', collect)
-    .addOption(new Option('--limit <n>', 'at most n prompts a figure').argParser(wholeNumber('--limit', 1)))
-    .addOption(new Option('-j, --jobs <n>', 'stages side by side').argParser(wholeNumber('-j', 1)).default(2))
-    .option('--dry-run', 'say what would be done and what is stored');
+    .addOption(
+      new Option('--limit <n>', 'at most this many prompts per figure').argParser(wholeNumber('--limit', 1)),
+    )
+    .addOption(
+      new Option('-j, --jobs <n>', 'stages that run side by side').argParser(wholeNumber('-j', 1)).default(2),
+    )
+    .option('--dry-run', 'say what would be done, what is stored, and about how long the rest takes');
 }
 
 /** Run an experiment file as the command line says. */
@@ -133,10 +138,10 @@ function printPlan(cli: Cli, options: RunOptions, stages: readonly PlannedStage[
   ]);
   cli.out(textTable([['stage', 'state', 'expected', 'tokens', 'memory'], ...rows]));
   const known = todo.length > unknown ? [`about ${duration(total.seconds)}`] : [];
-  const doubt = unknown > 0 ? [`${unknown} that this store has no times of yet`] : [];
-  const length = todo.length === 0 ? '' : `: ${[...known, ...doubt].join(' and ')}`;
+  const doubt = unknown > 0 ? [`unknown for ${unknown} (nothing of the kind has run in this store)`] : [];
+  const length = todo.length === 0 ? '' : `: ${[...known, ...doubt].join(', ')}`;
   const tokens = total.tokens > 0 ? `, ${grouped(total.tokens)} tokens at most` : '';
-  const peak = memory_bytes > 0 ? `, up to ${gigabytes(memory_bytes)} a stage` : '';
+  const peak = memory_bytes > 0 ? `, up to ${gigabytes(memory_bytes)} per stage` : '';
   cli.out(`\n${todo.length} of ${stages.length} stages to do${length}${tokens}${peak}\n`);
 }
 

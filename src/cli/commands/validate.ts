@@ -25,6 +25,7 @@ export function addValidate(program: Command, cli: Cli): void {
     program,
     'validate [file]',
     'Check an experiment file (.yaml) or an intervention (.json); every mistake with line and column.',
+    'init my.yaml',
     'validate my.yaml',
   )
     .option('--set <key=value>', 'replace a value of the file; may be repeated', collect)
