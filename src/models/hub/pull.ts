@@ -104,7 +104,7 @@ export async function pullModel(reference: string, options: PullOptions = {}): P
   const names = chosen(listing, options.files, model);
   for (const folder of elsewhere) {
     const snapshot = join(folder, 'snapshots', listing.sha);
-    if ((await missingFrom(snapshot, names)) === undefined) return realpath(snapshot);
+    if ((await missingFrom(snapshot, names, exists)) === undefined) return realpath(snapshot);
   }
   await writeJsonAtomic(join(home, 'listings', `${listing.sha}.json`), listing);
   const snapshot = join(home, 'snapshots', listing.sha);
@@ -198,17 +198,23 @@ async function offlineSnapshot(
   model: HubReference,
   filter: PullOptions['files'],
 ): Promise<string> {
+  // Our own blobs are named by their checksums and compared; of other programs' caches what is there counts.
   const errors: unknown[] = [];
-  for (const home of homes)
+  for (const [i, home] of homes.entries())
     try {
-      return await snapshotIn(home, model, filter);
+      return await snapshotIn(home, model, filter, i === 0 ? isIntact : exists);
     } catch (error) {
       errors.push(error);
     }
   throw errors[0];
 }
 
-async function snapshotIn(home: string, model: HubReference, filter: PullOptions['files']): Promise<string> {
+async function snapshotIn(
+  home: string,
+  model: HubReference,
+  filter: PullOptions['files'],
+  usable: (path: string) => Promise<boolean>,
+): Promise<string> {
   const at = `hub: ${model.id}@${model.revision}`;
   const next = 'pull it once with the network on';
   const ref = await readFile(join(home, 'refs', ...model.revision.split('/')), 'utf8').catch(
@@ -221,7 +227,7 @@ async function snapshotIn(home: string, model: HubReference, filter: PullOptions
       id: 'hub-offline',
     });
   const files = (await storedListing(home, sha, at)) ?? (await readdir(snapshot));
-  const missing = await missingFrom(snapshot, chosen({ sha, files }, filter, model));
+  const missing = await missingFrom(snapshot, chosen({ sha, files }, filter, model), usable);
   if (missing !== undefined)
     throw new InputError(
       `${at}: offline: wanted ${missing} whole, got an unfinished or damaged download; ${next}`,
@@ -243,9 +249,13 @@ async function storedListing(home: string, sha: string, at: string): Promise<str
   }
 }
 
-/** The first of `names` that a snapshot lacks or has with other bytes than its checksum says. */
-async function missingFrom(snapshot: string, names: readonly string[]): Promise<string | undefined> {
-  for (const name of names) if (!(await isIntact(join(snapshot, name)))) return name;
+/** The first of `names` that is not usable in a snapshot. */
+async function missingFrom(
+  snapshot: string,
+  names: readonly string[],
+  usable: (path: string) => Promise<boolean>,
+): Promise<string | undefined> {
+  for (const name of names) if (!(await usable(join(snapshot, name)))) return name;
   return undefined;
 }
 
