@@ -63,6 +63,17 @@ describe('missing keys have the defaults of transformers; null means none', () =
   });
 });
 
+test('rope_theta inside rope_scaling counts, and must not differ from another', () => {
+  const inside = { rope_type: 'linear', factor: 2, rope_theta: 5e5 };
+  expect(parse('llama', { rope_theta: null, rope_scaling: inside }).blocks[0]?.rope).toEqual({
+    theta: 5e5,
+    scaling: { kind: 'linear', factor: 2 },
+  });
+  expect(() => parse('llama', { rope_theta: 1e4, rope_scaling: inside })).toThrow(
+    /rope_theta 500000, elsewhere it is 10000/,
+  );
+});
+
 test('the text part of Gemma 3 4B, whose config leaves out what transformers knows', () => {
   const c = parseModelConfig(
     {
