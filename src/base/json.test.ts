@@ -18,6 +18,10 @@ test.each([
   expect(() => parseJson(text, 'f')).toThrow(InputError);
 });
 
+test('keys may come twice where that is asked for', () => {
+  expect(parseJson('{"a":1,"a":2}', 'f', { repeatedKeys: true })).toEqual({ a: 2 });
+});
+
 test('brackets and quotes inside strings do not count', () => {
   const text = JSON.stringify({ a: '[{'.repeat(500), 'b"': ['\\"'], c: [{ a: 1 }, { a: 2 }] });
   expect(parseJson(text, 'f')).toEqual(JSON.parse(text));

@@ -10,6 +10,8 @@ const MAX_DEPTH = 128;
 export interface JsonOptions {
   /** Objects and arrays within each other that are allowed. Defaults to 128. */
   readonly maxDepth?: number;
+  /** Let a key come twice, the last counting: for files of many megabytes whose other readers do so. Defaults to false. */
+  readonly repeatedKeys?: boolean;
   /** The next step named in errors. Defaults to writing or downloading the file again. */
   readonly next?: string;
 }
@@ -21,7 +23,7 @@ export interface JsonOptions {
  * @throws InputError, with line and column where the engine tells them
  */
 export function parseJson(source: Uint8Array | string, where: string, options: JsonOptions = {}): unknown {
-  const { maxDepth = MAX_DEPTH, next = 'write or download the file again' } = options;
+  const { maxDepth = MAX_DEPTH, repeatedKeys = false, next = 'write or download the file again' } = options;
   const fail = (wanted: string, got: string, cause?: unknown): never => {
     throw new InputError(`${where}: wanted ${wanted}, got ${got}; ${next}`, { id: 'json-invalid', cause });
   };
@@ -45,7 +47,7 @@ export function parseJson(source: Uint8Array | string, where: string, options: J
     const where = at === undefined ? '' : ` at ${place(text, Number(at))}`;
     return fail('JSON', text === '' ? 'an empty file' : `text that does not parse${where}`, error);
   }
-  const twice = repeatedKey(text);
+  const twice = repeatedKeys ? undefined : repeatedKey(text);
   if (twice !== undefined) return fail('every key once', `"${showText(twice)}" twice`);
   return value;
 }

@@ -10,6 +10,7 @@ import {
   readGguf,
   readSafetensors,
   readTensorFloat32,
+  refuseNonFinite,
 } from '../models/index.ts';
 
 /** A tensor of numbers, row-major. */
@@ -80,7 +81,12 @@ async function readSafetensorsTensors(
 ): Promise<Map<string, VectorTensor>> {
   const { tensors } = await readSafetensors(path);
   const out = new Map<string, VectorTensor>();
-  for (const info of tensors) if (wanted(info.name)) out.set(info.name, await readTensorFloat32(info));
+  for (const info of tensors) {
+    if (!wanted(info.name)) continue;
+    const tensor = await readTensorFloat32(info);
+    refuseNonFinite(tensor.data, `${info.file}: ${info.name}`);
+    out.set(info.name, tensor);
+  }
   return out;
 }
 

@@ -39,6 +39,7 @@ export {
 } from './hooks.ts';
 export {
   bundledModels,
+  hubCaches,
   locateModel,
   type PullOptions,
   pullModel,

@@ -43,7 +43,7 @@ function checkTokenizer(tokenizer: Tokenizer, { vocabSize }: ModelConfig, path: 
     );
   if (eosIds.length > 0 && eosIds.every((id) => id >= vocabSize || tokenizer.idToToken(id) === undefined))
     throw new InputError(
-      `${path}: the model ends its text with token ${eosIds.join(' or ')}, which the tokenizer of ${tokenizer.vocabSize} tokens or the embedding does not have: ${next}`,
+      `${path}: the model ends its text with token ${eosIds.join(' or ')}, which ${eosIds.some((id) => tokenizer.idToToken(id) !== undefined) ? `the embedding of ${vocabSize} rows` : `the tokenizer of ${tokenizer.vocabSize} tokens`} does not have: ${next}`,
       { id: 'tokenizer-mismatch' },
     );
 }

@@ -33,7 +33,7 @@ export const start: StartTarget = async () => {
       ggufGenerationConfig(gguf);
       for (const tensor of planTensors(gguf, config, 'fuzz').slice(0, 4))
         for await (const _ of plannedValues(tensor, async (at, n) => bytes.slice(at, at + n)));
-      if (gguf.metadata.has('tokenizer.ggml.tokens')) tokenizerFilesFromGguf(gguf.metadata);
+      if (gguf.metadata.has('tokenizer.ggml.merges')) tokenizerFilesFromGguf(gguf.metadata);
     },
   });
 };

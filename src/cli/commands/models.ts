@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import {
   bundledModels,
-  cacheRoot,
   convertToHf,
   type FloatDtype,
+  hubCaches,
   openCheckpoint,
   pullModel,
   resolveModel,
@@ -167,9 +167,9 @@ function addConvert(models: Command, cli: Cli): void {
 
 /** Snapshots in the hub cache, `models--org--name/snapshots/<commit>`. */
 async function pulledModels(): Promise<{ model: string; from: string; path: string; present: boolean }[]> {
-  const cache = process.env.HF_HUB_CACHE ?? join(cacheRoot(), 'hub');
+  const { own, others } = hubCaches();
   const found = [];
-  for (const home of (await readdir(cache).catch(() => [] as string[])).sort()) {
+  for (const [cache, home] of await modelFolders([own, ...others])) {
     const [, org, name] = /^models--(.+?)--(.+)$/.exec(home) ?? [];
     if (org === undefined) continue;
     const snapshots = join(cache, home, 'snapshots');
@@ -182,6 +182,16 @@ async function pulledModels(): Promise<{ model: string; from: string; path: stri
       });
   }
   return found;
+}
+
+/** `models--org--name` folders of the caches, each with its cache. */
+async function modelFolders(caches: readonly string[]): Promise<[string, string][]> {
+  const lists = await Promise.all(
+    caches.map(async (cache) =>
+      (await readdir(cache).catch(() => [])).sort().map((home): [string, string] => [cache, home]),
+    ),
+  );
+  return lists.flat();
 }
 
 async function folderBytes(folder: string): Promise<number> {

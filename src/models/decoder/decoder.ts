@@ -14,6 +14,7 @@ import { parseModelConfig } from '../families/index.ts';
 import type { HookContext, HookTable } from '../hooks.ts';
 import { BlockGroup, groupRanges } from './block-group.ts';
 import type { KvCache } from './cache.ts';
+import { refuseNonFiniteRows } from './finite-rows.ts';
 import { Head } from './head.ts';
 import { type Context, Pass, view } from './pass.ts';
 import { RopeTable, ropesOf } from './rope.ts';
@@ -320,26 +321,4 @@ export class Decoder implements Owned {
     this.#workspaces.clear();
     await disposeAll([this.#weights, ...this.#groups, this.#head]);
   }
-}
-
-/**
- * Refuse a residual [B,T,D] that is no longer numbers: whatever is computed from it would be wrong without a word. Pads are not looked
- * at. The row is named but no position: attention spreads a NaN over all of them.
- */
-function refuseNonFiniteRows(
-  { data, shape }: Tensor<'f32'>,
-  counts: readonly number[],
-  rows: readonly number[],
-  to: number,
-): void {
-  const [, columns, width] = shape as [number, number, number];
-  counts.forEach((count, b) => {
-    const from = b * columns * width;
-    for (let i = from; i < from + count * width; i++)
-      if (!Number.isFinite(data[i]))
-        throw new CrosspatchError(
-          `forward pass: wanted finite activations, got ${data[i]} in row ${rows[b]} ${to === 0 ? 'of the embedding' : `after block ${to - 1}`}; a hook wrote it, or the values grew beyond float32`,
-          { id: 'not-a-number' },
-        );
-  });
 }

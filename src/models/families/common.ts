@@ -59,14 +59,18 @@ export function readRope(
 ): RopeConfig {
   const parameters = c.nested('rope_parameters');
   const own = kind === undefined ? parameters : (parameters?.nested(kind) ?? parameters);
-  const given = c.raw(thetaKey) === undefined ? undefined : c.positive(thetaKey);
+  // Only the blocks that see everything are scaled by transformers 4 files.
+  const old = thetaKey === 'rope_theta' ? c.nested('rope_scaling') : undefined;
+  const given = c.raw(thetaKey) === undefined ? old?.optional('rope_theta') : c.positive(thetaKey);
   const theta = own?.positive('rope_theta', given ?? defaultTheta) ?? given ?? defaultTheta;
   if (given !== undefined && given !== theta)
     throw new InputError(`${c.where}: ${thetaKey} is ${given}, rope_parameters say ${theta}`, {
       id: 'model-unsupported',
     });
-  // Only the blocks that see everything are scaled by transformers 4 files.
-  const old = thetaKey === 'rope_theta' ? c.nested('rope_scaling') : undefined;
+  if ((old?.optional('rope_theta') ?? theta) !== theta)
+    throw new InputError(
+      `${c.where}: rope_scaling says rope_theta ${showValue(old?.raw('rope_theta'))}, elsewhere it is ${theta}`,
+    );
   const [scaling, former] = [own, old].map((s) => (s === undefined ? undefined : readScaling(s)));
   if (scaling !== undefined && former !== undefined && canonicalJson(scaling) !== canonicalJson(former))
     throw new InputError(

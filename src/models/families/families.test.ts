@@ -63,6 +63,43 @@ describe('missing keys have the defaults of transformers; null means none', () =
   });
 });
 
+test('rope_theta inside rope_scaling counts, and must not differ from another', () => {
+  const inside = { rope_type: 'linear', factor: 2, rope_theta: 5e5 };
+  expect(parse('llama', { rope_theta: null, rope_scaling: inside }).blocks[0]?.rope).toEqual({
+    theta: 5e5,
+    scaling: { kind: 'linear', factor: 2 },
+  });
+  expect(() => parse('llama', { rope_theta: 1e4, rope_scaling: inside })).toThrow(
+    /rope_theta 500000, elsewhere it is 10000/,
+  );
+});
+
+test('the text part of Gemma 3 4B, whose config leaves out what transformers knows', () => {
+  const c = parseModelConfig(
+    {
+      model_type: 'gemma3_text',
+      hidden_size: 2560,
+      intermediate_size: 10_240,
+      num_hidden_layers: 34,
+      rope_scaling: { factor: 8, rope_type: 'linear' },
+      sliding_window: 1024,
+    },
+    'config.json',
+  );
+  expect(c).toMatchObject({
+    vocabSize: 262_208,
+    nHeads: 8,
+    nKvHeads: 4,
+    headDim: 256,
+    contextLength: 131_072,
+    tied: true,
+    attentionScale: 1 / 16,
+  });
+  expect(c.blocks.filter((b) => b.window === undefined)).toHaveLength(5);
+  expect(c.blocks[5]?.rope).toEqual({ theta: 1e6, scaling: { kind: 'linear', factor: 8 } });
+  expect(c.blocks[0]).toEqual({ window: 1024, rope: { theta: 1e4, scaling: { kind: 'none' } } });
+});
+
 test('rotary settings in both spellings', () => {
   const llama3 = {
     rope_type: 'llama3',

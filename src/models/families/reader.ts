@@ -42,6 +42,11 @@ const harmless = new Set([
   'use_return_dict',
   // tokens
   'begin_suppress_tokens',
+  'cls_token_id',
+  'mask_token_id',
+  'max_sequence_length',
+  'seq_length',
+  'unk_token_id',
   'bos_token_id',
   'decoder_start_token_id',
   'eos_token_id',
@@ -115,6 +120,7 @@ const neutral: Readonly<Record<string, readonly unknown[]>> = {
   residual_multiplier: [1],
   tie_encoder_decoder: [false],
   use_qk_norm: [false],
+  use_sliding_window: [false],
 };
 
 /** A config being read. `done()` must be called last: it refuses keys nobody asked for. */

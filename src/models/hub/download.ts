@@ -1,9 +1,10 @@
 /** @file One file into the blob store: resumed where it stopped, checked against its checksum, then renamed. */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { lstat, mkdir, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CrosspatchError } from '../../base/index.ts';
+import { CrosspatchError, showText } from '../../base/index.ts';
+import { isIntact } from './caches.ts';
+import { checksum } from './checksum.ts';
 import { type HubConnection, readChunks, request, TransientError, withRetries } from './http.ts';
 
 /** What the hub says of a file. */
@@ -23,9 +24,9 @@ export async function headFile(connection: HubConnection, url: string): Promise<
     const size = Number(
       response.headers.get('x-linked-size') ?? response.headers.get('content-length') ?? Number.NaN,
     );
-    if (!/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(etag) || !Number.isSafeInteger(size))
+    if (!/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(etag) || !Number.isSafeInteger(size) || size < 0)
       throw new CrosspatchError(
-        `${url}: wanted a checksum and a size, got etag "${etag.slice(0, 80)}" and ${size} bytes; this server cannot be trusted to deliver whole files, use another endpoint`,
+        `${url}: wanted a checksum and a size, got etag "${showText(etag)}" and ${size} bytes; this server cannot be trusted to deliver whole files, use another endpoint`,
         { id: 'hub-answer' },
       );
     return { url, etag, size };
@@ -45,25 +46,26 @@ export async function fetchBlob(
   onBytes: (bytes: number) => void,
 ): Promise<string> {
   const path = join(blobs, file.etag);
-  if ((await sizeOf(path)) === file.size) {
+  if ((await sizeOf(path)) === file.size && (await isIntact(path))) {
     onBytes(file.size);
     return path;
   }
   await mkdir(blobs, { recursive: true });
   const part = `${path}.part`;
   for (let round = 0; ; round++) {
-    let reached = await sizeOf(part);
-    let before = reached;
+    // Only what was never reached before is progress: a server that makes us begin again and again must end too.
+    let furthest = await sizeOf(part);
+    let before = furthest;
     await withRetries(
       connection,
       async () => {
-        before = await sizeOf(part);
+        before = furthest;
         await appendRest(connection, file, part, (bytes) => {
-          reached = bytes;
+          furthest = Math.max(furthest, bytes);
           onBytes(bytes);
         });
       },
-      () => reached > before,
+      () => furthest > before,
     );
     const got = await checksum(part, file);
     if (got === file.etag) break;
@@ -78,9 +80,13 @@ export async function fetchBlob(
   return path;
 }
 
-/** Bytes of a file, −1 when there is none. */
+/** Bytes of a file of our own, −1 when there is none. What is a link, or is linked elsewhere, would be written through: it goes. */
 async function sizeOf(path: string): Promise<number> {
-  return (await stat(path).catch(() => undefined))?.size ?? -1;
+  const info = await lstat(path).catch(() => undefined);
+  if (info === undefined) return -1;
+  if (info.isFile() && (info.nlink === 1 || !path.endsWith('.part'))) return info.size;
+  await rm(path, { recursive: true, force: true });
+  return -1;
 }
 
 /** Fetch what `part` lacks. A cut connection throws `TransientError` and leaves what came. */
@@ -107,8 +113,12 @@ async function appendRest(
       throw new TransientError(`${file.url}: the server would not go on at byte ${have}`);
     }
     have = 0; // it sends the whole file
+  } else if (have === 0 && response.status !== 200) {
+    await response.body?.cancel();
+    throw new TransientError(`${file.url}: wanted the file, got status ${response.status}`);
   }
-  const handle = await open(part, have > 0 ? 'a' : 'w');
+  const how = have > 0 ? constants.O_APPEND : constants.O_TRUNC;
+  const handle = await open(part, constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW | how);
   try {
     for await (const chunk of readChunks(connection, response, file.url)) {
       if (have + chunk.length > file.size)
@@ -126,12 +136,4 @@ async function appendRest(
   }
   if (have < file.size)
     throw new TransientError(`${file.url}: the connection was cut at ${have} of ${file.size} bytes`);
-}
-
-/** Checksum of the kind the etag is: SHA-256, or git's SHA-1 of `blob <size>\0` and the bytes. */
-async function checksum(path: string, { etag, size }: RemoteFile): Promise<string> {
-  const hash = etag.length === 64 ? createHash('sha256') : createHash('sha1').update(`blob ${size}\0`);
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }))
-    hash.update(chunk as Uint8Array);
-  return hash.digest('hex');
 }

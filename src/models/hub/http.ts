@@ -1,6 +1,13 @@
 /** @file HTTP as the hub needs it: redirects by hand, the token only for its own origin, retries, stall detection. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { AbortedError, CrosspatchError, InputError, throwIfAborted } from '../../base/index.ts';
+import {
+  AbortedError,
+  CrosspatchError,
+  InputError,
+  parseJson,
+  showText,
+  throwIfAborted,
+} from '../../base/index.ts';
 
 /** How to talk to the hub. */
 export interface HubConnection {
@@ -25,6 +32,26 @@ export class TransientError extends CrosspatchError {
     super(message, { id: 'hub-unreachable', cause: options.cause });
     this.retryAfterMs = options.retryAfterMs;
   }
+}
+
+/**
+ * The connection's address and token, checked: neither may end in a message, as an error of `fetch` would do.
+ *
+ * @throws InputError
+ */
+export function checkedAddress(
+  endpoint: string,
+  token: string | undefined,
+): { endpoint: string; token?: string } {
+  const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '')
+    throw new InputError(
+      'hub: the endpoint ($HF_ENDPOINT): wanted an http or https address without user or password; correct it',
+    );
+  const bare = token?.trim();
+  if (bare !== undefined && !/^[\x21-\x7e]+$/.test(bare))
+    throw new InputError('hub: the token ($HF_TOKEN) has characters that no token has; copy it again');
+  return { endpoint: endpoint.replace(/\/+$/, ''), token: bare };
 }
 
 const MAX_REDIRECTS = 8;
@@ -87,7 +114,7 @@ export async function request(
       await refuseBadStatus(response, at, connection.token !== undefined);
       return response;
     }
-    const next = new URL(location, at);
+    const next = redirected(location, at);
     if (init.stopAtChecksum === true && response.headers.has('x-linked-etag')) return response;
     await response.body?.cancel();
     at = next;
@@ -96,6 +123,23 @@ export async function request(
     `${url}: wanted an answer, got more than ${MAX_REDIRECTS} redirects; check the endpoint`,
     { id: 'hub-answer' },
   );
+}
+
+/** Where a redirect leads: over HTTP, and from HTTPS to HTTPS only. */
+function redirected(location: string, from: URL): URL {
+  const next = URL.canParse(location, from.href) ? new URL(location, from) : undefined;
+  const fine = next?.protocol === 'https:' || (next?.protocol === 'http:' && from.protocol === 'http:');
+  if (next === undefined || !fine)
+    throw new CrosspatchError(
+      `${withoutQuery(from)}: wanted a redirect over ${from.protocol === 'https:' ? 'https' : 'http or https'}, got ${next === undefined ? 'no address' : `one to ${showText(next.protocol)}`}; check the endpoint`,
+      { id: 'hub-answer' },
+    );
+  return next;
+}
+
+/** An address for a message: query and user are left out, they may hold signatures and passwords. */
+function withoutQuery(url: URL): string {
+  return showText(`${url.origin}${url.pathname}`, 300);
 }
 
 async function send(connection: HubConnection, url: URL, init: RequestInit): Promise<Response> {
@@ -107,7 +151,7 @@ async function send(connection: HubConnection, url: URL, init: RequestInit): Pro
   try {
     return await fetch(url, { ...init, redirect: 'manual', signal: AbortSignal.any(signals) });
   } catch (error) {
-    throw new TransientError(`${url.href}: the connection failed`, { cause: error });
+    throw new TransientError(`${withoutQuery(url)}: the connection failed`, { cause: error });
   } finally {
     stall.removeEventListener('abort', onStall); // the answer has begun; its body is watched by readChunks
   }
@@ -117,8 +161,8 @@ async function refuseBadStatus(response: Response, url: URL, hasToken: boolean):
   const { status } = response;
   if (status < 400 || status === 416) return;
   await response.body?.cancel();
-  const code = response.headers.get('x-error-code') ?? '';
-  const where = `${url.origin}${url.pathname}`;
+  const code = showText(response.headers.get('x-error-code') ?? '');
+  const where = withoutQuery(url);
   if (status === 404 || /RepoNotFound|RevisionNotFound|EntryNotFound/.test(code))
     throw new InputError(
       `${where}: wanted a model, revision and file that exist, got ${status} ${code}`.trimEnd() +
@@ -186,7 +230,7 @@ async function nextChunk(
   }
 }
 
-/** The whole body as JSON, at most 100 MB. */
+/** The whole body as JSON, at most 32 MB. */
 export async function readJson(
   connection: HubConnection,
   response: Response,
@@ -197,13 +241,13 @@ export async function readJson(
   for await (const chunk of readChunks(connection, response, where)) {
     chunks.push(chunk);
     size += chunk.length;
-    if (size > 100e6)
-      throw new CrosspatchError(`${where}: wanted a short JSON answer, got over 100 MB; check the endpoint`, {
+    if (size > 32e6)
+      throw new CrosspatchError(`${where}: wanted a short JSON answer, got over 32 MB; check the endpoint`, {
         id: 'hub-answer',
       });
   }
   try {
-    return JSON.parse(Buffer.concat(chunks).toString('utf8'));
+    return parseJson(Buffer.concat(chunks), where);
   } catch (error) {
     throw new CrosspatchError(`${where}: wanted JSON, got something else; check the endpoint`, {
       id: 'hub-answer',

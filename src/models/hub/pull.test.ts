@@ -1,12 +1,24 @@
 /** @file Pulling from a local server that speaks the hub's protocol, and misbehaves when told to. */
 import { createHash } from 'node:crypto';
-import { lstat, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import {
+  link,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { InputError, type ProgressEvent } from '../../base/index.ts';
+import { errorLine, InputError, type ProgressEvent } from '../../base/index.ts';
 import { locateModel, type PullOptions, pullModel, wantedFiles } from './pull.ts';
 import { isPath, parseHubReference } from './reference.ts';
 
@@ -285,6 +297,119 @@ describe('trouble', () => {
     expect(await pulledWeights(await pullModel('org/name', { ...options, stallMs: 300 }))).toBe(true);
   });
 
+  test('a server that answers 416 to everything ends, whatever it sends with it', async () => {
+    hub.mischief = (_, response, seen) => {
+      if (!isWeights(seen)) return false;
+      response.writeHead(416).end(weights.subarray(0, 10));
+      return true;
+    };
+    await expect(pullModel('org/name', options)).rejects.toThrow(/status 416 \(6 times\)/);
+    // Cut, refused, begun again: what was reached before is no progress.
+    let requests = 0;
+    hub.mischief = (_, response, seen) => {
+      if (!isWeights(seen)) return false;
+      if (++requests > 50) throw new Error('it loops');
+      if (seen.range === undefined) cutAfter(1000, response, seen);
+      else response.writeHead(416).end();
+      return true;
+    };
+    await expect(pullModel('org/name', options)).rejects.toThrow(/times\); try again later/);
+    expect(requests).toBeLessThan(20);
+  });
+
+  test('a size below nothing is refused', async () => {
+    hub.mischief = (_, response, seen) => {
+      if (seen.method !== 'HEAD' || !seen.path.endsWith('model.safetensors')) return false;
+      response
+        .writeHead(302, { location: '/x', 'x-linked-etag': `"${'a'.repeat(64)}"`, 'x-linked-size': '-5' })
+        .end();
+      return true;
+    };
+    await expect(pullModel('org/name', options)).rejects.toThrow(
+      /wanted a checksum and a size, got .* and -5 bytes/,
+    );
+  });
+
+  test.each(['symlink', 'hard link'])(
+    'a partial download that is a %s is not written through',
+    async (kind) => {
+      const victim = join(cacheDir, 'victim');
+      await writeFile(victim, 'mine');
+      const blobs = join(cacheDir, 'models--org--name', 'blobs');
+      await mkdir(blobs, { recursive: true });
+      const part = join(blobs, `${createHash('sha256').update(weights).digest('hex')}.part`);
+      await (kind === 'symlink' ? symlink(victim, part) : link(victim, part));
+      expect(await pulledWeights(await pullModel('org/name', options))).toBe(true);
+      expect(await readFile(victim, 'utf8')).toBe('mine');
+    },
+  );
+
+  test('a blob with one flipped bit is fetched again; offline it is named', async () => {
+    const folder = await pullModel('org/name', options);
+    const path = join(folder, 'model.safetensors');
+    const { atime, mtime } = await stat(path);
+    const flipped = Buffer.from(weights);
+    flipped[777]! ^= 1;
+    await writeFile(path, flipped);
+    await utimes(path, atime, new Date(mtime.getTime() + 1));
+    await expect(pullModel('org/name', { ...options, offline: true })).rejects.toThrow(
+      /wanted model.safetensors whole, got an unfinished or damaged download/,
+    );
+    expect(await pulledWeights(await pullModel('org/name', options))).toBe(true);
+  });
+
+  test.each([
+    ['data:text/plain,x', /to data:/],
+    ['file:///etc/passwd', /to file:/],
+    ['http://[', /no address/],
+  ])('a redirect to %s is refused', async (location, message) => {
+    hub.mischief = (_, response, seen) => {
+      if (!isWeights(seen)) return false;
+      response.writeHead(302, { location }).end();
+      return true;
+    };
+    await expect(pullModel('org/name', options)).rejects.toThrow(message);
+  });
+
+  test('no message holds a token, a password or a signed query', async () => {
+    const said = async (more: PullOptions): Promise<string> => {
+      const error = await pullModel('org/name', { ...options, attempts: 1, ...more }).catch(
+        (e: unknown) => e,
+      );
+      return errorLine(error);
+    };
+    hub.mischief = (request, response, seen) => {
+      if (seen.path.startsWith('/gone')) request.destroy();
+      else if (isWeights(seen) || seen.path.endsWith('model.safetensors'))
+        response.writeHead(302, { location: `${hub.endpoint}/gone?X-Amz-Signature=s3cret` }).end();
+      else return false;
+      return true;
+    };
+    expect(await said({})).toMatch(/\/gone: the connection failed/);
+    expect(await said({})).not.toContain('s3cret');
+    expect(await said({ endpoint: hub.endpoint.replace('//', '//user:s3cret@') })).toMatch(
+      /without user or password/,
+    );
+    expect(await said({ endpoint: 's3cret' })).not.toContain('s3cret');
+    expect(await said({ token: 's3cret\nx' })).toMatch(/characters that no token has/);
+    expect(await said({ token: 's3cret\nx' })).not.toContain('s3cret');
+  });
+
+  test('what transformers fetched is used from there, with the hub or without', async () => {
+    const home = join(cacheDir, 'hf');
+    await pullModel('org/name', { ...options, cacheDir: join(home, 'hub') });
+    await rm(join(home, 'hub', 'models--org--name', 'listings'), { recursive: true }); // ours alone
+    const env = { HF_HOME: home, CROSSPATCH_CACHE: join(cacheDir, 'own') };
+    const found = join(home, 'hub', 'models--org--name', 'snapshots', SHA);
+    const before = hub.seen.length;
+    const elsewhere = { ...options, cacheDir: undefined, env };
+    expect(await pullModel('org/name', { ...elsewhere, offline: true })).toBe(found);
+    expect(hub.seen.length).toBe(before);
+    expect(await pullModel('org/name', elsewhere)).toBe(found);
+    expect(await pullModel('org/name', { ...elsewhere, endpoint: 'http://127.0.0.1:9' })).toBe(found);
+    expect(await readdir(cacheDir)).not.toContain('own');
+  });
+
   test('an abort ends it at once', async () => {
     const abort = new AbortController();
     hub.mischief = (_, _response, seen) => {
@@ -357,7 +482,7 @@ describe('offline and paths', () => {
     await expect(pullModel('org/other', offline)).rejects.toThrow(InputError);
     await rm(join(folder, 'tokenizer.json'));
     await expect(pullModel('org/name', offline)).rejects.toThrow(
-      /wanted tokenizer\.json, got an unfinished download/,
+      /wanted tokenizer\.json whole, got an unfinished/,
     );
     expect(hub.seen.length).toBe(sent);
   });

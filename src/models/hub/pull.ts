@@ -1,16 +1,18 @@
 /** @file `pullModel`: a model of the hub as a local folder, in the layout of the hub's own cache. */
-import { copyFile, mkdir, readFile, realpath, rename, rm, stat, symlink } from 'node:fs/promises';
-import { dirname, join, relative, resolve } from 'node:path';
+import { copyFile, mkdir, readdir, readFile, realpath, rename, rm, stat, symlink } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
 import {
   CrosspatchError,
   InputError,
   type ProgressSink,
+  parseJson,
+  showValue,
   writeFileAtomic,
   writeJsonAtomic,
 } from '../../base/index.ts';
-import { cacheRoot } from '../checkpoint/index.ts';
+import { hubCaches, isIntact } from './caches.ts';
 import { fetchBlob, headFile } from './download.ts';
-import { type HubConnection, readJson, request, withRetries } from './http.ts';
+import { checkedAddress, type HubConnection, readJson, request, withRetries } from './http.ts';
 import { type HubReference, isPath, parseHubReference } from './reference.ts';
 
 /** Options of {@link pullModel}. */
@@ -19,7 +21,10 @@ export interface PullOptions {
   readonly endpoint?: string;
   /** Access token. Defaults to `$HF_TOKEN`; none is fine for public models. */
   readonly token?: string;
-  /** Folder of the hub cache. Defaults to `$HF_HUB_CACHE`, else `hub` in crosspatch's cache. */
+  /**
+   * Folder of the hub cache. Defaults to `$HF_HUB_CACHE`, else `hub` in crosspatch's cache; then what is whole in `$HF_HOME/hub` or
+   * `~/.cache/huggingface/hub` is used from there.
+   */
   readonly cacheDir?: string;
   /** Use only what is in the cache. Defaults to `$HF_HUB_OFFLINE` being 1 or true. */
   readonly offline?: boolean;
@@ -66,21 +71,41 @@ export async function locateModel(reference: string, options: PullOptions = {}):
 export async function pullModel(reference: string, options: PullOptions = {}): Promise<string> {
   const model = parseHubReference(reference);
   const env = options.env ?? process.env;
-  const cache = resolve(options.cacheDir ?? env.HF_HUB_CACHE ?? join(cacheRoot(undefined, env), 'hub'));
-  const home = join(cache, `models--${model.id.replace('/', '--')}`);
+  const { own, others } = hubCaches(options.cacheDir, env);
+  const [home, ...elsewhere] = [own, ...others].map((cache) =>
+    join(cache, `models--${model.id.replace('/', '--')}`),
+  ) as [string, ...string[]];
+  const stored = (): Promise<string> => offlineSnapshot([home, ...elsewhere], model, options.files);
   const offline = options.offline ?? /^(1|true|yes|on)$/i.test(env.HF_HUB_OFFLINE ?? '');
-  if (offline) return offlineSnapshot(home, model, options.files);
+  if (offline) return stored();
 
+  const { endpoint, token } = checkedAddress(
+    options.endpoint ?? (env.HF_ENDPOINT || PUBLIC_HUB),
+    options.token ?? (env.HF_TOKEN || undefined),
+  );
   const connection: HubConnection = {
-    endpoint: (options.endpoint ?? (env.HF_ENDPOINT || PUBLIC_HUB)).replace(/\/+$/, ''),
-    token: options.token ?? (env.HF_TOKEN || undefined),
+    endpoint,
+    token,
     signal: options.signal,
     retryDelayMs: options.retryDelayMs ?? 500,
     attempts: options.attempts ?? 6,
     stallMs: options.stallMs ?? 60_000,
   };
-  const listing = await list(connection, model);
+  const there = await stored().catch(() => undefined);
+  const listing = await list(there === undefined ? connection : { ...connection, attempts: 1 }, model).catch(
+    (error: unknown) => {
+      // Out of reach, but fetched before: as with the network off.
+      if (there !== undefined && error instanceof CrosspatchError && error.id === 'hub-unreachable')
+        return undefined;
+      throw error;
+    },
+  );
+  if (listing === undefined) return there as string;
   const names = chosen(listing, options.files, model);
+  for (const folder of elsewhere) {
+    const snapshot = join(folder, 'snapshots', listing.sha);
+    if ((await missingFrom(snapshot, names, exists)) === undefined) return realpath(snapshot);
+  }
   await writeJsonAtomic(join(home, 'listings', `${listing.sha}.json`), listing);
   const snapshot = join(home, 'snapshots', listing.sha);
   const base = `${connection.endpoint}/${model.id}/resolve/${listing.sha}`;
@@ -160,7 +185,7 @@ function safeNames(files: readonly unknown[], where: string): string[] {
   return files.map((name) => {
     if (typeof name !== 'string' || !name.split('/').every((part) => /^(?!\.{1,2}$)[^\\\0:]+$/.test(part)))
       throw new CrosspatchError(
-        `${where}: wanted plain file names, got ${JSON.stringify(name)}; check the endpoint`,
+        `${where}: wanted plain file names, got ${showValue(name)}; check the endpoint`,
         { id: 'hub-answer' },
       );
     return name;
@@ -169,9 +194,26 @@ function safeNames(files: readonly unknown[], where: string): string[] {
 
 /** The snapshot of a revision that was pulled before, if everything that is wanted now is in it. */
 async function offlineSnapshot(
+  homes: readonly string[],
+  model: HubReference,
+  filter: PullOptions['files'],
+): Promise<string> {
+  // Our own blobs are named by their checksums and compared; of other programs' caches what is there counts.
+  const errors: unknown[] = [];
+  for (const [i, home] of homes.entries())
+    try {
+      return await snapshotIn(home, model, filter, i === 0 ? isIntact : exists);
+    } catch (error) {
+      errors.push(error);
+    }
+  throw errors[0];
+}
+
+async function snapshotIn(
   home: string,
   model: HubReference,
   filter: PullOptions['files'],
+  usable: (path: string) => Promise<boolean>,
 ): Promise<string> {
   const at = `hub: ${model.id}@${model.revision}`;
   const next = 'pull it once with the network on';
@@ -184,16 +226,37 @@ async function offlineSnapshot(
     throw new InputError(`${at}: offline: wanted it in ${home}, got no such revision there; ${next}`, {
       id: 'hub-offline',
     });
-  const stored = await readFile(join(home, 'listings', `${sha}.json`), 'utf8').catch(() => undefined);
-  if (stored !== undefined) {
-    const { files } = JSON.parse(stored) as Listing;
-    for (const name of chosen({ sha, files: safeNames(files, at) }, filter, model))
-      if (!(await exists(join(snapshot, name))))
-        throw new InputError(`${at}: offline: wanted ${name}, got an unfinished download; ${next}`, {
-          id: 'hub-offline',
-        });
-  }
+  const files = (await storedListing(home, sha, at)) ?? (await readdir(snapshot));
+  const missing = await missingFrom(snapshot, chosen({ sha, files }, filter, model), usable);
+  if (missing !== undefined)
+    throw new InputError(
+      `${at}: offline: wanted ${missing} whole, got an unfinished or damaged download; ${next}`,
+      {
+        id: 'hub-offline',
+      },
+    );
   return realpath(snapshot);
+}
+
+/** The files of a commit as they were listed; undefined where that was not kept, or is not legible. */
+async function storedListing(home: string, sha: string, at: string): Promise<string[] | undefined> {
+  try {
+    const path = join(home, 'listings', `${sha}.json`);
+    const { files } = parseJson(await readFile(path), path) as { files?: unknown };
+    return Array.isArray(files) ? safeNames(files, at) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The first of `names` that is not usable in a snapshot. */
+async function missingFrom(
+  snapshot: string,
+  names: readonly string[],
+  usable: (path: string) => Promise<boolean>,
+): Promise<string | undefined> {
+  for (const name of names) if (!(await usable(join(snapshot, name)))) return name;
+  return undefined;
 }
 
 /** True for what is there; a link must lead somewhere. */

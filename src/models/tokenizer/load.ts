@@ -138,5 +138,5 @@ async function readText(path: string): Promise<string | undefined> {
 async function readJson(path: string): Promise<JsonObject | undefined> {
   const text = await readText(path);
   if (text === undefined) return undefined;
-  return asObject(parseJson(text, `tokenizer: ${path}`), path);
+  return asObject(parseJson(text, `tokenizer: ${path}`, { repeatedKeys: true }), path);
 }

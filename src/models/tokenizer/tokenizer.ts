@@ -140,17 +140,17 @@ export class Tokenizer {
     );
   }
 
-  /** Vocabulary strings of ids; an id outside the vocabulary is an error. */
+  /** Vocabulary strings of ids, a string for each; empty for ids without a token (padding of the embedding). */
   tokenStrings(ids: readonly number[], options: DetokenizeOptions = {}): string[] {
     const out: string[] = [];
     for (const id of ids) {
       if (options.skipSpecialTokens && this.#special.has(id)) continue;
       const token = this.#pipeline.tokenOf.get(id);
-      if (token === undefined)
+      if (token === undefined && !(Number.isInteger(id) && id >= 0))
         throw new InputError(`decode: no token has id ${id} (vocabulary of ${this.vocabSize})`, {
           id: 'tensor-invalid',
         });
-      out.push(token);
+      out.push(token ?? '');
     }
     return out;
   }
