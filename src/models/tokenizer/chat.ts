@@ -58,7 +58,7 @@ export function renderChat(
     );
   } catch (cause) {
     const line = cause instanceof TemplateError && cause.line !== undefined ? ` line ${cause.line}` : '';
-    throw new InputError(`chat template${line}: ${errorLine(cause)}`, { cause });
+    throw new InputError(`chat template${line}: ${errorLine(cause)}`, { id: 'chat-template', cause });
   }
 }
 
