@@ -1,6 +1,7 @@
 /** @file Chat templates (Jinja, as Hugging Face writes them). */
-import { Template } from '@huggingface/jinja';
 import { errorLine, InputError } from '../../base/index.ts';
+import { TemplateError } from './jinja/error.ts';
+import { Template } from './jinja/render.ts';
 
 export interface ChatMessage {
   readonly role: string;
@@ -20,61 +21,52 @@ export interface ChatOptions {
   readonly now?: Date;
 }
 
-const parsed = new Map<string, Template>();
+/** Variables that the arguments of a rendering give. */
+const GIVEN = ['messages', 'add_generation_prompt'] as const;
 
-/** Render `source` with the special tokens by name (`bos_token`, …) in scope, white space as transformers renders it. */
+const parsed = new Map<string, Template>();
+const MAX_PARSED = 64;
+
+/**
+ * Render `source` with the special tokens by name (`bos_token`, …) in scope, as transformers does: `tools` and `documents` are None
+ * unless given.
+ *
+ * @throws InputError with the template's line, for a template that cannot be parsed, fails, asks for what is not supported, or
+ * outgrows its budget
+ */
 export function renderChat(
   source: string,
   messages: readonly ChatMessage[],
   specialTokens: Readonly<Record<string, string>>,
   options: ChatOptions,
 ): string {
+  const { variables = {}, now = new Date(), addGenerationPrompt = false } = options;
+  for (const name of GIVEN)
+    if (Object.hasOwn(variables, name))
+      throw new InputError(`chat template: the variable ${name} is set by the messages; choose another name`);
   try {
-    let template = parsed.get(source);
-    // The engine's own strftime_now reads the clock; the newline is trimmed with the block.
-    if (!template)
-      parsed.set(source, (template = new Template(`{% set strftime_now = format_date %}\n${source}`)));
-    return template.render({
-      ...specialTokens,
-      messages,
-      add_generation_prompt: options.addGenerationPrompt ?? false,
-      format_date: (format: string) => formatDate(options.now ?? new Date(), format),
-      ...options.variables,
-    });
+    return parsedTemplate(source).render(
+      {
+        tools: null,
+        documents: null,
+        ...specialTokens,
+        ...variables,
+        messages,
+        add_generation_prompt: addGenerationPrompt,
+      },
+      { now },
+    );
   } catch (cause) {
-    throw new InputError(`chat template: ${errorLine(cause)}`, { id: 'chat-template', cause });
+    const line = cause instanceof TemplateError && cause.line !== undefined ? ` line ${cause.line}` : '';
+    throw new InputError(`chat template${line}: ${errorLine(cause)}`, { id: 'chat-template', cause });
   }
 }
 
-const MONTHS = [
-  'January',
-  'February',
-  'March',
-  'April',
-  'May',
-  'June',
-  'July',
-  'August',
-  'September',
-  'October',
-  'November',
-  'December',
-];
-
-/** The `strftime` fields chat templates use, English names, UTC. */
-function formatDate(date: Date, format: string): string {
-  const two = (n: number): string => String(n).padStart(2, '0');
-  const month = MONTHS[date.getUTCMonth()] as string;
-  const fields: Record<string, string> = {
-    Y: String(date.getUTCFullYear()),
-    m: two(date.getUTCMonth() + 1),
-    d: two(date.getUTCDate()),
-    B: month,
-    b: month.slice(0, 3),
-    H: two(date.getUTCHours()),
-    M: two(date.getUTCMinutes()),
-    S: two(date.getUTCSeconds()),
-    '%': '%',
-  };
-  return format.replace(/%([a-zA-Z%])/g, (all, field: string) => fields[field] ?? all);
+function parsedTemplate(source: string): Template {
+  const known = parsed.get(source);
+  if (known !== undefined) return known;
+  const template = new Template(source.startsWith('\ufeff') ? source.slice(1) : source);
+  if (parsed.size >= MAX_PARSED) parsed.clear();
+  parsed.set(source, template);
+  return template;
 }
