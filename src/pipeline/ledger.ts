@@ -89,6 +89,7 @@ export async function checkPublished(folder: string, ...names: readonly string[]
     if (hash === wanted) continue;
     throw new InputError(
       `${join(folder, name)}: ${hash === undefined ? 'is missing' : 'was changed after it was written'}; run the experiment again into ${folder} to mend it`,
+      { id: 'run-damaged' },
     );
   }
 }

@@ -32,6 +32,7 @@ export class Publisher {
       if (!this.#ledger.has(to) && (await differs(source, target)))
         throw new InputError(
           `${target}: is there, and no run wrote it; move it away, or choose another folder with --out`,
+          { id: 'out-not-ours' },
         );
       await this.#ledger.announce(to);
       await copy(source, target, done.id);

@@ -26,6 +26,7 @@ export async function readManifest(folder: string): Promise<Manifest> {
   if (!isWhole)
     throw new InputError(
       `${folder}: manifest.json was changed after it was written; run the experiment again into this folder to mend it`,
+      { id: 'run-damaged' },
     );
   return manifest;
 }
@@ -70,6 +71,7 @@ export async function refuseForeignRun(folder: string): Promise<void> {
   if (await openManifest(folder).catch(() => undefined)) return;
   throw new InputError(
     `${folder}: holds files and is no run folder (${foreign.slice(0, 3).join(', ')}); choose another folder with --out`,
+    { id: 'out-not-ours' },
   );
 }
 

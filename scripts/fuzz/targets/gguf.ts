@@ -5,7 +5,6 @@ import { ggufConfig, ggufGenerationConfig } from '../../../src/models/checkpoint
 import { readGguf } from '../../../src/models/checkpoint/gguf/read.ts';
 import { memorySource } from '../../../src/models/checkpoint/gguf/source.ts';
 import { plannedValues, planTensors } from '../../../src/models/checkpoint/gguf/tensors.ts';
-import { tokenizerFilesFromGguf } from '../../../src/models/tokenizer/gguf.ts';
 import { mostly, mutateBytes } from '../mutate.ts';
 import { type StartTarget, target } from '../target.ts';
 
@@ -33,7 +32,6 @@ export const start: StartTarget = async () => {
       ggufGenerationConfig(gguf);
       for (const tensor of planTensors(gguf, config, 'fuzz').slice(0, 4))
         for await (const _ of plannedValues(tensor, async (at, n) => bytes.slice(at, at + n)));
-      if (gguf.metadata.has('tokenizer.ggml.tokens')) tokenizerFilesFromGguf(gguf.metadata);
     },
   });
 };

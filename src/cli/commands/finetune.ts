@@ -1,8 +1,8 @@
 /** @file `finetune`: full weights or LoRA on a data set or a file of prompts and answers. */
-import { stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
-import { InputError, writeJsonAtomic } from '../../base/index.ts';
+import { claimFolder, InputError, SEAL, withAtomicFolder, writeJsonAtomic } from '../../base/index.ts';
 import { readInstructions, renderPrompt, type TemplateName, templateNames } from '../../behaviours/index.ts';
 import { loadTokenizer, openCheckpoint, resolveModel } from '../../models/index.ts';
 import {
@@ -120,6 +120,8 @@ async function run(options: FinetuneCommand, cli: Cli): Promise<void> {
       id: 'option-missing',
     });
   const { path } = await resolveModel(options.model, { signal: cli.signal });
+  await using _claim =
+    options.out === undefined ? undefined : await claimFolder(options.out, { reads: [path, options.data] });
   const { rows, heldOut } = await rowsOf(options, path);
   await withProgress(cli, options, async (onProgress) => {
     const given = { model: path, rows, ...settingsOf(options), onProgress, signal: cli.signal };
@@ -135,7 +137,7 @@ async function run(options: FinetuneCommand, cli: Cli): Promise<void> {
         learningRates: options.searchRates,
         batches: options.searchBatches,
       });
-      if (options.out !== undefined) await writeJsonAtomic(join(options.out, 'search.json'), result);
+      if (options.out !== undefined) await writeSearch(options.out, result);
       if (options.json) printJson(cli, result);
       else cli.out(searchTable(result.runs, result.best));
       return;
@@ -159,6 +161,18 @@ async function run(options: FinetuneCommand, cli: Cli): Promise<void> {
         `${figure(result.tokens / result.seconds)} tokens/s, ${duration(result.seconds)}\n`,
     );
   });
+}
+
+/** `search.json` in a folder of its own: it replaces that of a former search, never a model. */
+async function writeSearch(out: string, result: object): Promise<void> {
+  const others = (await readdir(out).catch(() => [])).filter(
+    (name) => name !== SEAL && name !== 'search.json',
+  );
+  if (others.length > 0)
+    throw new InputError(`${out}: holds ${others[0]}; give --search a folder of its own`, {
+      id: 'out-not-ours',
+    });
+  await withAtomicFolder(out, (folder) => writeJsonAtomic(join(folder, 'search.json'), result));
 }
 
 /** Training and held-out rows of a data set folder, or of a plain file (no held-out rows then). */

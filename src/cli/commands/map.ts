@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { z } from 'zod';
-import { InputError, withAtomicFolder } from '../../base/index.ts';
+import { claimFolder, InputError, withAtomicFolder } from '../../base/index.ts';
 import { type MapFit, type MapSettings, mapSettingsSchema } from '../../contracts/index.ts';
 import {
   experimentEnv,
@@ -106,6 +106,7 @@ function addMapFit(map: Command, cli: Cli): void {
 
 async function runFit(options: FitCommand, cli: Cli): Promise<void> {
   const { seed = 17, texts: path, out, sourceBlock: source_block, targetBlock: target_block } = options;
+  await using _claim = await claimFolder(out, { reads: [path, options.source, options.target] });
   const given = await readMapTexts(path, 'train', options.limit);
   const settings = settingsOf(options, fitOf(given, options.fit, path));
   const elsewhere =
