@@ -17,7 +17,7 @@ import {
   measureMaps,
   tokenMeanOf,
 } from '../../evaluate/index.ts';
-import { saveMap } from '../../maps/index.ts';
+import { MAP_TIMES, saveMap } from '../../maps/index.ts';
 import { type Cli, decimal, declare, wholeNumber } from '../cli.ts';
 import { addRequire, printFigures } from '../figures.ts';
 import { numberList } from '../lists.ts';
@@ -140,10 +140,11 @@ async function runFit(options: FitCommand, cli: Cli): Promise<void> {
     const tokenMean = await tokenMeanOf(work, fitted, made.fit);
     const groups = figureGroups(texts);
     const { map: figures } = await measureMaps(pair, groups, { map: made.map }, tokenMean, reading, env);
-    await withAtomicFolder(out, async (folder) => {
+    const save = async (folder: string): Promise<void> => {
       await saveMap(made.map, folder);
       await saveMap(tokenMean, join(folder, TOKEN_MEAN));
-    });
+    };
+    await withAtomicFolder(out, save, { unsealed: MAP_TIMES });
     return { ...made, entry: mapEntry(made.map, figures), pairing: work.counts };
   });
   const ends = { source: map.source, target: map.target };
