@@ -13,6 +13,8 @@ import { targets } from './fuzz/targets.ts';
 
 /** Without a new input for so long, a child hangs. */
 const HANG_MS = 20_000;
+/** The same before the first: loading the code. */
+const START_MS = 120_000;
 /** Inputs of the pass that counts branches, which runs slower. */
 const COVERED = 4000;
 
@@ -102,7 +104,7 @@ interface Run {
 
 function child(job: Omit<Job, 'state'>): Promise<Run> {
   const state = join(folder, 'state');
-  writeFileSync(state, new Uint8Array(8));
+  writeFileSync(state, new BigInt64Array([-1n]));
   const current = () => Number(readFileSync(state).readBigInt64LE());
   const argument = JSON.stringify({ ...job, state } satisfies Job);
   const process = fork(new URL('./fuzz/child.ts', import.meta.url), [argument], {
@@ -127,7 +129,7 @@ function child(job: Omit<Job, 'state'>): Promise<Run> {
       const how = watch.hangs() ? 'hang' : `crash (${signal ?? code})`;
       resolve({
         tally,
-        next: done?.next ?? current() + 1,
+        next: done?.next ?? Math.max(job.from, current()) + 1,
         done: done !== undefined,
         how,
         errors: errors.replace(/\s+/g, ' '),
@@ -139,12 +141,12 @@ function child(job: Omit<Job, 'state'>): Promise<Run> {
 
 function watchdog(process: ChildProcess, current: () => number) {
   let hangs = false;
-  let last = -1;
+  let last = Number.NaN;
   let since = performance.now();
   const timer = setInterval(() => {
     const now = current();
     if (now !== last) [last, since] = [now, performance.now()];
-    else if (performance.now() - since > HANG_MS) {
+    else if (performance.now() - since > (now < 0 ? START_MS : HANG_MS)) {
       hangs = true;
       process.kill('SIGKILL');
     }

@@ -186,3 +186,12 @@ describe('the checks can fail', () => {
     expect(importsOf('models/index.ts')).toContain('models/hub/index.ts'); // export … from
   });
 });
+
+test('every package of the lock file has an integrity', () => {
+  const lock = JSON.parse(readFileSync(new URL('../package-lock.json', import.meta.url), 'utf8')) as {
+    packages: Record<string, { integrity?: string; link?: boolean }>;
+  };
+  const packages = Object.entries(lock.packages).filter(([path, entry]) => path !== '' && !entry.link);
+  expect(packages.length).toBeGreaterThan(100);
+  expect(packages.filter(([, entry]) => !entry.integrity).map(([path]) => path)).toEqual([]);
+});

@@ -14,6 +14,8 @@ import { writeError } from './writable.ts';
 export interface ClaimOptions {
   /** Files and folders the command reads: the output must be neither one of them nor around one. */
   readonly reads?: readonly (string | undefined)[];
+  /** The writer goes on with what is there and replaces nothing else, so what the folder holds is its business. Defaults to false. */
+  readonly resumes?: boolean;
 }
 
 /** Folders this process claims: a claim within a claim is granted, so that a command may hold one while it calls a writer. */
@@ -25,10 +27,13 @@ const claimed = new Set<string>();
  * @throws InputError when it holds what crosspatch did not write, is one of `reads`, is a file, or another process owns it
  * @example await using _claim = await claimFolder(options.out, { reads: [options.model, options.data] });
  */
-export async function claimFolder(path: string, { reads = [] }: ClaimOptions = {}): Promise<Owned> {
+export async function claimFolder(
+  path: string,
+  { reads = [], resumes = false }: ClaimOptions = {},
+): Promise<Owned> {
   const target = await realTarget(path);
   for (const read of reads) if (read !== undefined) await refuseAround(target, path, read);
-  await refuseForeign(target, path);
+  if (!resumes) await refuseForeign(target, path);
   if (claimed.has(target)) return { [Symbol.asyncDispose]: async () => {} };
   claimed.add(target);
   try {

@@ -3,7 +3,7 @@
  * what; a bit that flipped, a file that is cut, missing or added is found by comparing.
  */
 import { readdir, readFile } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { z } from 'zod';
 import { errorLine } from './errors.ts';
 import { hashFile, hashJson } from './hash.ts';
@@ -23,7 +23,7 @@ const sealSchema = z.strictObject({
 export async function sealOf(folder: string, unsealed: readonly string[] = []): Promise<string> {
   const files: Record<string, string> = {};
   for (const name of await listFiles(folder))
-    if (name !== SEAL && !unsealed.includes(name)) files[name] = await hashFile(join(folder, name));
+    if (name !== SEAL && !isOneOf(name, unsealed)) files[name] = await hashFile(join(folder, name));
   return sealText(files);
 }
 
@@ -54,7 +54,7 @@ export async function brokenSeal(
   try {
     const files = await readSeal(folder);
     if (files === undefined) return `${SEAL} is missing or was changed`;
-    const names = (await listFiles(folder)).filter((name) => name !== SEAL && !unsealed.includes(name));
+    const names = (await listFiles(folder)).filter((name) => name !== SEAL && !isOneOf(name, unsealed));
     const extra = names.find((name) => !Object.hasOwn(files, name));
     if (extra !== undefined) return `${extra} was added`;
     for (const [name, hash] of Object.entries(files)) {
@@ -65,6 +65,11 @@ export async function brokenSeal(
   } catch (error) {
     return errorLine(error);
   }
+}
+
+/** By its name, in whichever folder it lies. */
+function isOneOf(path: string, names: readonly string[]): boolean {
+  return names.includes(basename(path));
 }
 
 /** Paths of all files and links under `folder`, relative, `/`-separated, sorted. */

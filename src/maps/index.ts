@@ -20,4 +20,4 @@ export {
 } from './map.ts';
 export { type Moments, momentsOf, type Watch } from './moments.ts';
 export { exportSaelens } from './saelens.ts';
-export { loadMap, saveMap } from './store.ts';
+export { loadMap, MAP_TIMES, saveMap } from './store.ts';

@@ -553,3 +553,28 @@ describe('files', () => {
     await expect(loadMap(path)).rejects.toThrow(/extra/);
   });
 });
+
+describe('a saved map', () => {
+  it('has the same bytes whatever time the fit took, and gives its times back', async () => {
+    const map = await fitMap(kinds[0], data(), context());
+    const slow = new ActivationMap({ ...map.record, fitSeconds: 99 }, map.body, map.sourceMean);
+    const [a, b] = [join(folder, 'quick'), join(folder, 'slow')];
+    await saveMap(map, a);
+    await saveMap(slow, b);
+    for (const name of ['map.json', 'map.safetensors', '.crosspatch.json'])
+      expect((await readFile(join(a, name))).equals(await readFile(join(b, name))), name).toBe(true);
+    expect((await loadMap(b)).record.fitSeconds).toBe(99);
+    await writeFile(join(b, 'times.json'), 'null');
+    expect((await loadMap(b)).record.fitSeconds).toBe(0);
+  });
+
+  it('one flipped bit of a number is refused by the name of the file', async () => {
+    const path = join(folder, 'flipped');
+    await saveMap(await fitMap(kinds[0], data(), context()), path);
+    const file = join(path, 'map.safetensors');
+    const bytes = await readFile(file);
+    bytes[bytes.length - 4]! ^= 1; // the last bit of a mean
+    await writeFile(file, bytes);
+    await expect(loadMap(path)).rejects.toThrow(/map.safetensors was changed after it was written/);
+  });
+});

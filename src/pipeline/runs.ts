@@ -73,7 +73,7 @@ export async function refuseForeignRun(folder: string): Promise<void> {
   if (await openManifest(folder).catch(() => undefined)) return;
   throw new InputError(
     `${folder}: holds files and is no run folder (${foreign.slice(0, 3).join(', ')}); choose another folder with --out`,
-    { id: 'run-not-found' },
+    { id: 'out-not-ours' },
   );
 }
 

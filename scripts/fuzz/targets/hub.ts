@@ -85,6 +85,7 @@ export const start: StartTarget = async (scratch) => {
       await pullModel('org/name', {
         endpoint,
         cacheDir,
+        files: () => true,
         attempts: 2,
         retryDelayMs: 1,
         stallMs: 200,

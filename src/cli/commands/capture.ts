@@ -1,6 +1,7 @@
 /** @file `capture`: activations of a model over a file of texts, as safetensors shards and an index. */
 import { type Command, Option } from 'commander';
 import { tokenizerHash, writeCapture } from '../../activations/index.ts';
+import { claimFolder } from '../../base/index.ts';
 import { leftOutText, readTexts } from '../../behaviours/index.ts';
 import { type Cli, type CommonOptions, collect, declare, printJson, wholeNumber } from '../cli.ts';
 import { openModel, withProgress } from '../model.ts';
@@ -57,6 +58,10 @@ export function addCapture(program: Command, cli: Cli): void {
 }
 
 async function capture(options: CaptureCommand, cli: Cli): Promise<void> {
+  await using _claim = await claimFolder(options.out, {
+    reads: [options.data, options.model],
+    resumes: true,
+  });
   const { field, limit } = options;
   const { texts, leftOut } = await readTexts(options.data, { field, limit });
   await using model = await openModel(options.model, cli, options);

@@ -1,6 +1,6 @@
 /** @file `data build`: rows that teach a behaviour, and held-out prompts to test it with. */
 import { type Command, Option } from 'commander';
-import { InputError } from '../../base/index.ts';
+import { claimFolder, InputError } from '../../base/index.ts';
 import {
   type BehaviourName,
   behaviourNames,
@@ -94,6 +94,7 @@ async function build(options: BuildCommand, cli: Cli): Promise<void> {
     throw new InputError('data build: --answers self and --template chat need --model', {
       id: 'option-missing',
     });
+  await using _claim = await claimFolder(options.out, { reads: [options.data, options.model] });
   checkChatSettings(options, template);
   const read = await instructionsOf(options.data, options.limit, seed);
   const { phrase, repeats, system, templateVar } = options;

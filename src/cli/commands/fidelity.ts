@@ -8,6 +8,7 @@ import { addControlOption, type ControlOption, openControls } from '../controls.
 import { addRequire, printFigures } from '../figures.ts';
 import { choiceList } from '../lists.ts';
 import { withProgress } from '../model.ts';
+import { refuseForeignOutputs } from '../out-files.ts';
 import { addPairOptions, openMap, openPair, type PairOptions } from '../pair.ts';
 import { addPromptOptions, askingOf, type PromptOptions, readPrompts } from '../prompts.ts';
 import { defaults } from '../settings.ts';
@@ -49,6 +50,7 @@ async function run(options: FidelityCommand, cli: Cli): Promise<void> {
   const { seed = defaults.seed, judges, replace } = options;
   if (judges.length === 0)
     throw new InputError('--judges none: wanted at least one judge', { id: 'option-invalid' });
+  await refuseForeignOutputs(options, 'fidelity', [options.map, options.data]);
   const prompts = await readPrompts(options);
   await using pair = await openPair(options, cli);
   const { source, target } = pair;

@@ -1,11 +1,11 @@
 /** @file `finetune`: full weights or LoRA on a data set or a file of prompts and answers. */
-import { stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { InputError, refuseForeignFile, writeJsonAtomic } from '../../base/index.ts';
+import { claimFolder, InputError, SEAL, withAtomicFolder, writeJsonAtomic } from '../../base/index.ts';
 import { leftOutText, readInstructionFile, renderPrompt } from '../../behaviours/index.ts';
 import { loadTokenizer, openCheckpoint, resolveModel } from '../../models/index.ts';
-import { finetune, type SearchResult, type SearchRun, search, type TextRow } from '../../train/index.ts';
+import { finetune, type SearchRun, search, type TextRow } from '../../train/index.ts';
 import { type Cli, declare, printJson } from '../cli.ts';
 import { readSplit } from '../dataset.ts';
 import { addFinetuneOptions, type FinetuneCommand, settingsOf } from '../finetune-options.ts';
@@ -32,6 +32,8 @@ async function run(options: FinetuneCommand, cli: Cli): Promise<void> {
     });
   const { path } = await resolveModel(options.model, { signal: cli.signal });
   checkChatSettings(options, options.template);
+  await using _claim =
+    options.out === undefined ? undefined : await claimFolder(options.out, { reads: [path, options.data] });
   const { rows, heldOut, leftOut } = await rowsOf(options, path);
   await withProgress(cli, options, async (onProgress) => {
     const given = { model: path, rows, ...settingsOf(options), onProgress, signal: cli.signal };
@@ -47,7 +49,7 @@ async function run(options: FinetuneCommand, cli: Cli): Promise<void> {
         learningRates: options.searchRates,
         batches: options.searchBatches,
       });
-      if (options.out !== undefined) await writeSearch(join(options.out, 'search.json'), result);
+      if (options.out !== undefined) await writeSearch(options.out, result);
       if (options.json) printJson(cli, result);
       else cli.out(searchTable(result.runs, result.best));
       return;
@@ -79,6 +81,18 @@ async function run(options: FinetuneCommand, cli: Cli): Promise<void> {
         `${figure(result.tokens / result.seconds)} tokens/s, ${duration(result.seconds)}\n`,
     );
   });
+}
+
+/** `search.json` in a folder of its own: it replaces that of a former search, never a model. */
+async function writeSearch(out: string, result: object): Promise<void> {
+  const others = (await readdir(out).catch(() => [])).filter(
+    (name) => name !== SEAL && name !== 'search.json',
+  );
+  if (others.length > 0)
+    throw new InputError(`${out}: holds ${others[0]}; give --search a folder of its own`, {
+      id: 'out-not-ours',
+    });
+  await withAtomicFolder(out, (folder) => writeJsonAtomic(join(folder, 'search.json'), result));
 }
 
 /** Training and held-out rows of a data set folder, or of a plain file (no held-out rows then). */
@@ -119,11 +133,6 @@ async function rowsOf(
 }
 
 /** Replaces an earlier search, never another file. */
-async function writeSearch(path: string, result: SearchResult): Promise<void> {
-  await refuseForeignFile(path, (text) => text.includes('"runs"') && text.includes('"best"'));
-  await writeJsonAtomic(path, result);
-}
-
 function searchTable(runs: readonly SearchRun[], best: number): string {
   return textTable([
     ['learning rate', 'batch', 'steps', 'training loss', 'held-out loss', ''],

@@ -1,7 +1,7 @@
 /** @file `invert`: a map back from B to A (the blog's Fig. 13-14): from the map alone, or on the rows it was fitted on. */
 import { tmpdir } from 'node:os';
 import { type Command, Option } from 'commander';
-import { InputError } from '../../base/index.ts';
+import { claimFolder, InputError } from '../../base/index.ts';
 import {
   experimentEnv,
   type InverseMap,
@@ -69,6 +69,7 @@ export function addInvert(program: Command, cli: Cli): void {
 
 async function run(options: InvertCommand, cli: Cli): Promise<void> {
   const { method, out } = options;
+  await using _claim = await claimFolder(out, { reads: [options.map, options.texts] });
   const forward = await loadMap(options.map);
   const { map, figures } =
     options.texts === undefined

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { z } from 'zod';
-import { InputError, withAtomicFolder } from '../../base/index.ts';
+import { claimFolder, InputError, withAtomicFolder } from '../../base/index.ts';
 import { type MapFit, type MapSettings, mapSettingsSchema } from '../../contracts/index.ts';
 import {
   experimentEnv,
@@ -17,7 +17,7 @@ import {
   measureMaps,
   tokenMeanOf,
 } from '../../evaluate/index.ts';
-import { saveMap } from '../../maps/index.ts';
+import { MAP_TIMES, saveMap } from '../../maps/index.ts';
 import { type Cli, decimal, declare, wholeNumber } from '../cli.ts';
 import { addRequire, printFigures } from '../figures.ts';
 import { numberList } from '../lists.ts';
@@ -139,6 +139,7 @@ async function runFit(options: FitCommand, cli: Cli): Promise<void> {
     sourceBlock: source_block,
     targetBlock: target_block,
   } = options;
+  await using _claim = await claimFolder(out, { reads: [path, options.source, options.target] });
   const given = await readMapTexts(path, 'train', options.limit);
   const settings = settingsOf(options, fitOf(given, options.fit, path));
   const elsewhere =
@@ -172,10 +173,11 @@ async function runFit(options: FitCommand, cli: Cli): Promise<void> {
     const tokenMean = await tokenMeanOf(work, fitted, made.fit);
     const groups = figureGroups(texts);
     const { map: figures } = await measureMaps(pair, groups, { map: made.map }, tokenMean, reading, env);
-    await withAtomicFolder(out, async (folder) => {
+    const save = async (folder: string): Promise<void> => {
       await saveMap(made.map, folder);
       await saveMap(tokenMean, join(folder, TOKEN_MEAN));
-    });
+    };
+    await withAtomicFolder(out, save, { unsealed: MAP_TIMES });
     return { ...made, entry: mapEntry(made.map, figures), pairing: work.counts };
   });
   const ends = { source: map.source, target: map.target };

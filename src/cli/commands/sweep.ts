@@ -7,6 +7,7 @@ import { type Cli, decimal, declare, wholeNumber } from '../cli.ts';
 import { addRequire, printFigures } from '../figures.ts';
 import { blockList, choiceList } from '../lists.ts';
 import { openAdapted, withProgress } from '../model.ts';
+import { refuseForeignOutputs } from '../out-files.ts';
 import { blockOf } from '../pair.ts';
 import { addPromptOptions, askingOf, type PromptOptions, readPrompts } from '../prompts.ts';
 import { countOption, defaults } from '../settings.ts';
@@ -65,6 +66,7 @@ export function addSweep(program: Command, cli: Cli): void {
 }
 
 async function run(options: SweepCommand, cli: Cli): Promise<void> {
+  await refuseForeignOutputs(options, 'sweep', [options.model, options.data]);
   const { seed = defaults.seed } = options;
   const prompts = await readPrompts(options);
   await using opened = await openAdapted(options.model, options.adapter, cli, options);

@@ -24,6 +24,7 @@ import { addControlOption, type ControlOption, openControls } from '../controls.
 import { addRequire, printFigures } from '../figures.ts';
 import { choiceList, numberList } from '../lists.ts';
 import { withProgress } from '../model.ts';
+import { refuseForeignOutputs } from '../out-files.ts';
 import { addPairOptions, openMap, openPair, type PairOptions } from '../pair.ts';
 import { addPromptOptions, askingOf, type PromptOptions, type Prompts, readPrompts } from '../prompts.ts';
 import { countOption, defaults } from '../settings.ts';
@@ -105,6 +106,7 @@ async function run(options: TransferCommand, cli: Cli): Promise<void> {
   const { seed = defaults.seed, mode } = options;
   if (mode === 'set' && options.alpha !== undefined)
     throw new InputError('--alpha: belongs to --mode add or both', { id: 'option-conflict' });
+  await refuseForeignOutputs(options, 'transfer', [options.map, options.data]);
   const prompts = await readPrompts(options);
   if (prompts.ofFile && (options.alpha?.length ?? 1) > 1)
     throw new InputError(

@@ -1,0 +1,92 @@
+/**
+ * @file `npm run crash -- [--kills 50] [--seed 1]`: a run, a training run and a capture are killed with -9 at random moments and
+ * started again until the kills are used up; what they end with must be the bytes of one that was left alone, times aside.
+ */
+import { spawn } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { hashBytes, listFiles, Rng } from '../src/base/index.ts';
+
+const { values } = parseArgs({
+  options: { kills: { type: 'string', default: '50' }, seed: { type: 'string', default: '1' } },
+});
+const KINDS = ['run', 'training', 'capture'] as const;
+const child = fileURLToPath(new URL('./faults/crash-child.ts', import.meta.url));
+const root = await mkdtemp(join(tmpdir(), 'crosspatch-crash-'));
+const rng = new Rng(Number(values.seed));
+const per = Math.ceil(Number(values.kills) / KINDS.length);
+let wrong = 0;
+let kills = 0;
+
+for (const kind of KINDS) {
+  const calm = join(root, `${kind}-calm`);
+  const started = performance.now();
+  if (!(await run(kind, calm, Number.POSITIVE_INFINITY))) throw new Error(`${kind}: does not end`);
+  const whole = await contents(calm);
+  const took = performance.now() - started;
+  let rounds = 0;
+  for (let killed = 0; killed < per; ) {
+    const folder = join(root, `${kind}-${rounds++}`);
+    while (killed < per && !(await run(kind, folder, rng.next() * took * 1.05))) killed++;
+    if (!(await run(kind, folder, Number.POSITIVE_INFINITY))) throw new Error(`${kind}: does not end`);
+    const found = await contents(folder);
+    for (const [name, hash] of whole) if (found.get(name) !== hash) report(kind, name);
+    for (const name of found.keys()) if (!whole.has(name)) report(kind, `${name} (left over)`);
+    await rm(folder, { recursive: true, force: true });
+  }
+  kills += per;
+  console.log(`${kind}: ${per} kills in ${rounds} runs, ${whole.size} files compared`);
+}
+await rm(root, { recursive: true, force: true });
+console.log(
+  `${kills} kills, seed ${values.seed}: ${wrong === 0 ? 'the same bytes every time' : `${wrong} files differ`}`,
+);
+process.exit(wrong === 0 ? 0 : 1);
+
+/** True when it ended well before `delay` milliseconds; killed else. */
+async function run(kind: string, folder: string, delay: number): Promise<boolean> {
+  await mkdir(folder, { recursive: true });
+  const work = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), child, kind, folder], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env: { ...process.env, TOY_MILLISECONDS: '15' },
+    detached: true,
+  });
+  const timer = Number.isFinite(delay)
+    ? setTimeout(() => process.kill(-(work.pid as number), 'SIGKILL'), delay)
+    : undefined;
+  const code = await new Promise<number | null>((resolve) => work.on('close', resolve));
+  clearTimeout(timer);
+  if (code !== 0 && code !== null) throw new Error(`${kind}: ended with ${code}`);
+  return code === 0;
+}
+
+/** Hashes of all files, times taken out; files that hold nothing else (logs, ledgers of hashes over times) are left out. */
+async function contents(folder: string): Promise<Map<string, string>> {
+  const out = new Map<string, string>();
+  for (const name of await listFiles(folder)) {
+    if (
+      /(^|\/)(log\.jsonl|meta\.json|manifest\.json|\.published\.json|\.lock|[^/]*\.lock(\..*)?)$/.test(name)
+    )
+      continue;
+    const bytes = await readFile(join(folder, name));
+    const timeless = name.endsWith('results.json')
+      ? Buffer.from(
+          bytes
+            .toString()
+            .replace(/("[\w.]+"|"peak_memory_bytes"): [\d.e-]+(?=,?\n)/g, (line, key: string) =>
+              /toy\.|peak_memory/.test(key) ? key : line,
+            ),
+        )
+      : bytes;
+    out.set(name, hashBytes(timeless));
+  }
+  return out;
+}
+
+function report(kind: string, name: string): void {
+  wrong++;
+  console.log(`DIFFERS: ${kind}: ${name}`);
+}
