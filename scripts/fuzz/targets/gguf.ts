@@ -5,6 +5,7 @@ import { ggufConfig, ggufGenerationConfig } from '../../../src/models/checkpoint
 import { readGguf } from '../../../src/models/checkpoint/gguf/read.ts';
 import { memorySource } from '../../../src/models/checkpoint/gguf/source.ts';
 import { plannedValues, planTensors } from '../../../src/models/checkpoint/gguf/tensors.ts';
+import { tokenizerFilesFromGguf } from '../../../src/models/tokenizer/gguf.ts';
 import { mostly, mutateBytes } from '../mutate.ts';
 import { type StartTarget, target } from '../target.ts';
 
