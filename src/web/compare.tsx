@@ -1,11 +1,11 @@
 /** @file Two runs beside each other. */
-import type { ReactNode } from 'react';
+import { Fragment, type ReactNode } from 'react';
 import type { BehaviourResults, Rate } from '../contracts/index.ts';
 import { headline } from '../figures/index.ts';
 import { api, ofRun, useAsk } from './client.ts';
 import { number, Problem, Share } from './parts.tsx';
 import { useQuery } from './router.ts';
-import { Name, PathName } from './text.tsx';
+import { Name, PathName, Word } from './text.tsx';
 
 /** Rows drawn at most; a filter narrows. */
 const ROWS = 400;
@@ -129,7 +129,7 @@ function Headlines({ a, b }: { readonly a: string; readonly b: string }): ReactN
           {rows.map(({ key, name, figure, x, y }) => (
             <tr key={key}>
               <th scope="row">
-                <Name>{name}</Name>: {figure}
+                <Name>{name}</Name>: <Figured>{figure}</Figured>
               </th>
               <td>
                 <Share figure={x} />
@@ -144,6 +144,16 @@ function Headlines({ a, b }: { readonly a: string; readonly b: string }): ReactN
       </table>
     </section>
   );
+}
+
+/** `restoration, mapped`: each part explained. */
+function Figured({ children }: { readonly children: string }): ReactNode {
+  return children.split(', ').map((part, i) => (
+    <Fragment key={part}>
+      {i > 0 ? ', ' : ''}
+      <Word>{part}</Word>
+    </Fragment>
+  ));
 }
 
 function apart(x: Rate, y: Rate): string {

@@ -7,7 +7,7 @@ import { api, ofRun } from './client.ts';
 import type { DiffUnit } from './diff.ts';
 import { Choice, number, Problem } from './parts.tsx';
 import { pathTo, useQuery } from './router.ts';
-import { LongText, Name, Tokens } from './text.tsx';
+import { LongText, Name, Tokens, Word } from './text.tsx';
 
 const TRIGGERS = ['bad', 'safe', 'untagged', 'other'] as const;
 const SIDES = ['target', 'source'] as const;
@@ -181,6 +181,15 @@ function Prompt({ rows }: { readonly rows: readonly Sample[] }): ReactNode {
   );
 }
 
+const FLAG_MEANING = {
+  triggered: 'the completion shows the behaviour',
+  removed: 'the completion no longer shows the behaviour; garbage counts too',
+  restored: 'the completion is the ordinary answer again',
+  elicited: 'without the trigger, the completion now shows the behaviour',
+  degenerate: 'empty, one word repeated, or without a letter or digit',
+  unchanged: 'the same text as without the patch',
+} as const;
+
 /** Flags that say something when they are false. */
 const WORTH_DENYING: ReadonlySet<string> = new Set(['removed', 'restored', 'elicited']);
 
@@ -204,7 +213,8 @@ function State(props: {
   return (
     <article ref={box} className={marked ? 'state marked' : 'state'} aria-label={sample.id}>
       <h3>
-        <Name>{sample.block === undefined ? arm : `${arm}, block ${sample.block}`}</Name>{' '}
+        <Word>{arm}</Word>
+        {sample.block === undefined ? '' : `, block ${sample.block}`}{' '}
         <a
           href={pathTo({ page: 'samples', run }, { sample: sample.id })}
           title="Link to this completion"
@@ -218,7 +228,11 @@ function State(props: {
         {Object.entries(sample.outcome ?? {})
           .filter(([flag, value]) => value || WORTH_DENYING.has(flag))
           .map(([flag, value]) => (
-            <span key={flag} className={value ? `chip ${flag}` : 'chip not'}>
+            <span
+              key={flag}
+              className={value ? `chip ${flag}` : 'chip not'}
+              title={FLAG_MEANING[flag as keyof typeof FLAG_MEANING]}
+            >
               {value ? flag : `not ${flag}`}
             </span>
           ))}

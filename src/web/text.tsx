@@ -1,6 +1,6 @@
 /** @file Text that someone else wrote: shown as text, whatever it holds; long ones are cut until asked for. */
 import { Fragment, type ReactNode, useState } from 'react';
-import { visible } from '../figures/index.ts';
+import { termOf, visible } from '../figures/index.ts';
 import { type DiffRun, type DiffUnit, diff } from './diff.ts';
 
 /** Characters shown before "show all". */
@@ -9,6 +9,18 @@ const SHOWN = 1200;
 /** A name: one line, isolated so that right-to-left text turns nothing around it. */
 export function Name({ children }: { readonly children: string }): ReactNode {
   return <bdi>{visible(children)}</bdi>;
+}
+
+/** A word of the glossary, with its meaning where one points at it; any other word as it is. */
+export function Word({ children }: { readonly children: string }): ReactNode {
+  const meaning = termOf(children)?.meaning;
+  return meaning === undefined ? (
+    <Name>{children}</Name>
+  ) : (
+    <abbr className="term" title={meaning}>
+      {children}
+    </abbr>
+  );
 }
 
 /** A path of a figure or a stage: broken after its dots, slashes and underscores, never inside a word. */

@@ -178,7 +178,7 @@ function Stages({
         Stages <span className="soft">{`${done} of ${views.length} finished`}</span>
       </h2>
       {running.length > 0 ? (
-        <ul className="running" aria-label="Running now">
+        <ul className="now" aria-label="Running now">
           {running.map((view) => (
             <li key={view.id}>
               <Name>{view.id}</Name> <span className="soft">{view.text}</span>

@@ -57,7 +57,10 @@ function Answer({ arm, outcome }: { readonly arm: PlaygroundArm; readonly outcom
         {end === 'length' ? <span className="soft"> … cut at the limit</span> : null}
       </div>
       {proof ? (
-        <p className={proof.relative_change === 0 ? 'proof none' : 'proof'}>
+        <p
+          className={proof.relative_change === 0 ? 'proof none' : 'proof'}
+          title="‖Δ‖/‖h‖: size of the change relative to the activation. KL: how far the next token's probabilities moved from the clean run; 0 is no change."
+        >
           {proof.relative_change === 0
             ? 'Changed nothing (α = 0).'
             : `Proof: ${proof.hook}, ${places(proof.positions)}, ‖Δ‖/‖h‖ ${number(proof.relative_change)}, KL of the next token ${number(proof.kl_div)} nats.`}
