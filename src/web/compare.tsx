@@ -91,7 +91,7 @@ const HEADLINES: readonly (readonly [string, (behaviour: BehaviourResults) => Ra
         (x, y) => y.value - x.value,
       )[0],
   ],
-  ['restoration, token-mean lookup', (r) => headline(r)?.entry.arms.token_mean?.restoration],
+  ['restoration, token mean', (r) => headline(r)?.entry.arms.token_mean?.restoration],
   ['transfer rate', (r) => headline(r)?.entry.transfer_rate],
   ['elicitation, mapped', (r) => headline(r)?.entry.arms.mapped?.elicitation],
 ];
