@@ -1,8 +1,8 @@
 /** @file Filters of texts and numbers. */
 import { ownAttribute } from './access.ts';
 import { bind, wantInteger, wantText } from './arguments.ts';
-import type { Budget } from './budget.ts';
 import { notSupported, TemplateError } from './error.ts';
+import type { Filter } from './filter.ts';
 import { formatPercent } from './format.ts';
 import { fixed } from './format-number.ts';
 import { toJson } from './json.ts';
@@ -14,7 +14,6 @@ import { capitalise, charsOf, lengthOf, splitLines, trimEnd, trimStart } from '.
 import {
   Dict,
   Float,
-  type Given,
   isInteger,
   numberOf,
   present,
@@ -24,15 +23,6 @@ import {
   Undefined,
   type Value,
 } from './values.ts';
-
-/** A filter. `apply` carries out another filter or test by name (`map`, `select`). */
-export type Filter = (value: Value, given: Given, budget: Budget, apply: Apply) => Value;
-
-/** Filters and tests by name, for those that take names. */
-export interface Apply {
-  filter(name: string, value: Value, given: Given): Value;
-  test(name: string, value: Value, given: Given): boolean;
-}
 
 /** jinja2's filters that need what templates of models never use. */
 const REFUSED = new Set([

@@ -3,7 +3,7 @@ import { path } from './access.ts';
 import { bind, wantInteger, wantText } from './arguments.ts';
 import type { Budget } from './budget.ts';
 import { TemplateError } from './error.ts';
-import type { Apply, Filter } from './filters.ts';
+import type { Apply, Filter } from './filter.ts';
 import { pairsOf } from './methods.ts';
 import { binary, equal, itemsOf, order, truth } from './operators.ts';
 import { str } from './print.ts';
