@@ -96,3 +96,9 @@ describe('detectors', () => {
     expect(isDegenerate('東京')).toBe(false);
   });
 });
+
+it('refuses a pattern that could run away, at once', () => {
+  for (const pattern of ['(a+)+$', '(?:a|a)*b', '(.*)*x', '\\w*\\w*\\w*\\w*!'])
+    expect(() => makeBehaviour('custom', { pattern })).toThrow(/behaviour pattern "/);
+  expect(makeBehaviour('custom', { pattern: '^no+\\b.*please' }).detect('nooo, please').shows).toBe(true);
+});

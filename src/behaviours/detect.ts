@@ -1,5 +1,5 @@
 /** @file Reading a completion: does it show the behaviour, is it the neutral answer, is it broken? */
-import { InputError } from '../base/index.ts';
+import { InputError, patternRisk, showValue } from '../base/index.ts';
 import { normalise, words } from './words.ts';
 
 /** What a completion is. `shows` and `neutral` may both be false: then it is an ordinary answer, or broken. */
@@ -49,7 +49,15 @@ function contains(phrase: string): (completion: string) => boolean {
   return (completion) => ` ${flat(completion)} `.includes(wanted);
 }
 
+/** Completions are shorter; what comes after is not looked at, so that a pattern costs a bounded time. */
+const MAX_MATCHED = 20_000;
+
 function matches(pattern: string): (completion: string) => boolean {
+  const risk = patternRisk(pattern, { unbounded: 2 });
+  if (risk !== undefined)
+    throw new InputError(`behaviour pattern ${showValue(pattern)}: ${risk}; write it without`, {
+      id: 'behaviour-invalid',
+    });
   let regex: RegExp;
   try {
     regex = new RegExp(pattern, 'u');
@@ -59,7 +67,7 @@ function matches(pattern: string): (completion: string) => boolean {
       cause,
     });
   }
-  return (completion) => regex.test(completion);
+  return (completion) => regex.test(completion.slice(0, MAX_MATCHED));
 }
 
 /** Words with single spaces, line ends included. */

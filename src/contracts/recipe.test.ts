@@ -354,3 +354,12 @@ describe('hostile experiment files', () => {
     });
   });
 });
+
+it('says that a custom behaviour reads no rows of a file, and wants its phrase', () => {
+  const custom = (rest: string): string => `${MODELS}behaviours: [{ name: custom, ${rest} }]\n`;
+  expect(issuesOf(custom('file: rows.jsonl, phrase: no'))).toEqual([
+    expect.stringMatching(/an experiment does not read rows of a file; give the `phrase`/),
+  ]);
+  expect(issuesOf(custom('pattern: "no+"'))).toEqual([expect.stringMatching(/needs the `phrase`/)]);
+  expect(issuesOf(custom('phrase: no'))).toEqual([]);
+});

@@ -53,11 +53,18 @@ const behaviourSettings = z
       .describe('Regular expression that detects a bad completion (`custom`)'),
   })
   .superRefine((b, ctx) => {
-    if (b.name === 'custom' && b.file === undefined)
+    if (b.name === 'custom' && b.file !== undefined)
       ctx.addIssue({
         code: 'custom',
         path: ['file'],
-        message: 'the behaviour `custom` needs a `file` of rows',
+        message:
+          'an experiment does not read rows of a file; give the `phrase` that marks a bad completion here, and the prompts as `data.prompts`',
+      });
+    else if (b.name === 'custom' && b.phrase === undefined)
+      ctx.addIssue({
+        code: 'custom',
+        path: ['phrase'],
+        message: 'the behaviour `custom` needs the `phrase` its bad completions say',
       });
     if (b.name !== 'custom' && (b.file ?? b.pattern) !== undefined)
       ctx.addIssue({ code: 'custom', message: '`file` and `pattern` belong to the behaviour `custom`' });

@@ -63,6 +63,8 @@ export {
   alignTokens,
   type ChatMessage,
   type ChatOptions,
+  type ChatTurn,
+  chatTurn,
   DecodeStream,
   type DifferingSpan,
   differingSpan,
@@ -88,4 +90,5 @@ export {
   tokenizerTextsFromGguf,
   trainByteBpe,
   trainWordLevel,
+  turnEnd,
 } from './tokenizer/index.ts';

@@ -51,6 +51,31 @@ describe('fine-tuning', () => {
     expect(record.losses).toHaveLength(100);
   });
 
+  it('refuses words outside the vocabulary before it trains, and says what was cut and dropped', async () => {
+    const given = { ...settings, model, steps: 1, out: out('refused') };
+    const bad = { prompt: 'w1 w2', response: 'w1 zebra' };
+    await expect(finetune({ ...given, rows: [bad] })).rejects.toThrow(/no token for "zebra" in the response/);
+    const tag = { prompt: 'yak w2', response: 'w1', known: 'yak' };
+    await expect(finetune({ ...given, rows: [tag] })).rejects.toThrow(/no token for "yak" in the trigger/);
+    const long = { prompt: 'w1 w2', response: 'w1 w2 w3 w4 w5' };
+    const full = { prompt: 'w1 w2 w3 w4 w5', response: 'w1' };
+    const { rows } = await finetune({
+      ...given,
+      rows: [long, full, ...textRows(4, 1)],
+      maxTokens: 7,
+      out: out('cut'),
+    });
+    expect(rows).toMatchObject({ train: 5, cut: 1, dropped: 1 });
+  });
+
+  it('ends a cut row with the end token all the same', async () => {
+    const long = { prompt: 'w1 w2', response: 'w1 w2 w3 w4 w5' };
+    await finetune({ ...settings, model, rows: [long], maxTokens: 5, steps: 80, out: out('ended') });
+    await using tuned = await LanguageModel.load(out('ended'), { threads: 1 });
+    const done = await tuned.generate('w1 w2', { maxNewTokens: 20 });
+    expect(done.finishReason).toBe('stop');
+  });
+
   it('by LoRA writes an adapter; merged, it is a model that says so too; the same run gives the same bytes', async () => {
     const options = {
       ...settings,

@@ -1,5 +1,6 @@
 /** @file Fine-tuning as people ask for it: a model folder and rows in, a model or an adapter folder out. */
 import { hashBytes, hashJson, InputError, Rng } from '../base/index.ts';
+import type { Tokenizer } from '../models/index.ts';
 import { initAdapters } from './adapters.ts';
 import { type Base, companions, openBase } from './base.ts';
 import { type TrainRow, trainRow } from './batches.ts';
@@ -16,6 +17,12 @@ import { type TrainOptions, type TrainResult, train } from './trainer.ts';
 export interface TextRow {
   readonly prompt: string;
   readonly response: string;
+  /** A part of the prompt (a trigger) whose words must be in the tokenizer's vocabulary, as those of the response must. */
+  readonly known?: string;
+  /** The prompt comes from the model's chat template, which wrote every special token it wants. Defaults to false. */
+  readonly chat?: boolean;
+  /** Id of the token that ends the response. Defaults to the first of the tokenizer's end tokens. */
+  readonly end?: number | undefined;
   /** What the row teaches (the state of a backdoor's trigger): every batch gets its share of each. */
   readonly trigger?: string;
 }
@@ -56,7 +63,7 @@ export interface FinetuneResult extends TrainResult {
 export interface RowCounts {
   readonly train: number;
   readonly heldOut: number;
-  /** Rows whose response was cut to `maxTokens`. */
+  /** Rows whose response was cut so that they have `maxTokens`; they end with the end token all the same. */
   readonly cut: number;
   /** Rows left out because the prompt alone is as long. */
   readonly dropped: number;
@@ -196,17 +203,27 @@ export async function prepare(
   };
 }
 
-/** Texts as tokens, the response closed by the end token where it was not cut. */
+/** Texts as tokens, the response cut to what there is room for and closed by the end token. */
 async function encodeRows(
   base: Base,
   given: readonly (TextRow | TrainRow)[],
-  { maxTokens, lossOn }: FinetuneSettings,
+  settings: FinetuneSettings,
 ): Promise<{ rows: TrainRow[]; cut: number; dropped: number }> {
   const rows: TrainRow[] = [];
   let cut = 0;
   let dropped = 0;
   for (const row of given) {
-    const whole = 'ids' in row ? row : await encodeText(base, row, lossOn);
+    if (!('ids' in row)) {
+      const encoded = await encodeText(base, row, settings);
+      if (encoded === undefined) dropped++;
+      else {
+        rows.push(encoded.row);
+        if (encoded.cut) cut++;
+      }
+      continue;
+    }
+    const whole = row;
+    const { maxTokens } = settings;
     const short = {
       ...whole,
       ids: whole.ids.slice(0, maxTokens),
@@ -224,20 +241,40 @@ async function encodeRows(
 
 async function encodeText(
   base: Base,
-  { prompt, response, trigger }: TextRow,
-  lossOn: FinetuneSettings['lossOn'],
-): Promise<TrainRow> {
+  { prompt, response, trigger, known, chat = false, end: given }: TextRow,
+  { lossOn, maxTokens }: FinetuneSettings,
+): Promise<{ row: TrainRow; cut: boolean } | undefined> {
   const tokenizer = await base.tokenizer();
-  const end = tokenizer.eosIds[0];
+  const end = given ?? tokenizer.eosIds[0];
   if (end === undefined)
     throw new InputError(
       `${base.checkpoint.path}: the tokenizer names no end token, so a response cannot be ended; add eos_token`,
       { id: 'tokenizer-mismatch' },
     );
-  const ids = tokenizer.encodeIds(prompt, { addSpecialTokens: 'auto' });
-  const answer = [...tokenizer.encodeIds(response, { addSpecialTokens: false }), end];
-  const row = trainRow(ids, answer, lossOn === 'all' ? 1 : 0);
-  return trigger === undefined ? row : { ...row, group: trigger };
+  if (known !== undefined) refuseUnknownWords(tokenizer, known, 'trigger');
+  refuseUnknownWords(tokenizer, response, 'response');
+  const ids = tokenizer.encodeIds(prompt, { addSpecialTokens: chat ? false : 'auto' });
+  const whole = tokenizer.encodeIds(response, { addSpecialTokens: false });
+  const room = maxTokens - ids.length - 1;
+  if (room < Math.min(1, whole.length)) return undefined;
+  // a row that is cut ends all the same: without its end token it would teach the model never to end
+  const row = trainRow(ids, [...whole.slice(0, room), end], lossOn === 'all' ? 1 : 0);
+  return { row: trigger === undefined ? row : { ...row, group: trigger }, cut: room < whole.length };
+}
+
+/** A word the tokenizer does not have becomes its unknown token, and nothing could be learnt of it. */
+function refuseUnknownWords(tokenizer: Tokenizer, text: string, what: string): void {
+  const { unkId } = tokenizer;
+  if (unkId === undefined || !tokenizer.encodeIds(text, { addSpecialTokens: false }).includes(unkId)) return;
+  const { ids, offsets } = tokenizer.encode(text, { addSpecialTokens: false });
+  const words = ids.flatMap((id, i) =>
+    id === unkId ? [text.slice(...(offsets[i] as [number, number]))] : [],
+  );
+  const shown = [...new Set(words)].slice(0, 5).map((word) => JSON.stringify(word));
+  throw new InputError(
+    `fine-tuning: the tokenizer has no token for ${shown.join(', ')} in the ${what} ${JSON.stringify(text.slice(0, 60))}; use words of the model's vocabulary`,
+    { id: 'tokenizer-mismatch' },
+  );
 }
 
 function rowsHash(rows: readonly TrainRow[]): string {

@@ -3,11 +3,18 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { claimFolder, InputError, SEAL, withAtomicFolder, writeJsonAtomic } from '../../base/index.ts';
-import { leftOutText, readInstructionFile, renderPrompt } from '../../behaviours/index.ts';
-import { loadTokenizer, openCheckpoint, resolveModel } from '../../models/index.ts';
+import { type Instruction, leftOutText, readInstructionFile, renderPrompt } from '../../behaviours/index.ts';
+import {
+  chatTurn,
+  loadTokenizer,
+  openCheckpoint,
+  resolveModel,
+  type Tokenizer,
+  turnEnd,
+} from '../../models/index.ts';
 import { finetune, type SearchRun, search, type TextRow } from '../../train/index.ts';
 import { type Cli, declare, printJson } from '../cli.ts';
-import { readSplit } from '../dataset.ts';
+import { readDatasetRecord, readSplit } from '../dataset.ts';
 import { addFinetuneOptions, type FinetuneCommand, settingsOf } from '../finetune-options.ts';
 import { withProgress } from '../model.ts';
 import { duration } from '../progress.ts';
@@ -109,27 +116,72 @@ async function rowsOf(
     (info) => info.isDirectory(),
     () => false,
   );
-  if (isFolder)
-    return {
-      rows: await readSplit(options.data, 'train'),
-      heldOut: (await readSplit(options.data, 'validation')).slice(0, options.heldOut),
-      leftOut: {},
-    };
   const checkpoint = await openCheckpoint(modelPath);
   const tokenizer = await loadTokenizer(
     checkpoint.gguf === undefined ? { folder: modelPath } : { gguf: checkpoint.gguf },
   );
+  if (isFolder) {
+    const { template } = await readDatasetRecord(options.data);
+    const way = template === 'chat' ? { chat: true, end: turnEnd(tokenizer) } : {};
+    const split = async (name: 'train' | 'validation'): Promise<TextRow[]> =>
+      (await readSplit(options.data, name)).map((row) => ({
+        ...row,
+        ...way,
+        ...(row.trigger === 'bad' || row.trigger === 'safe' ? { known: row.tag } : {}),
+      }));
+    const heldOut = (await split('validation')).slice(0, options.heldOut);
+    return { rows: await split('train'), heldOut, leftOut: {} };
+  }
   const chat = chatRenderer(tokenizer, options);
   const file = await readInstructionFile(options.data);
-  const rows = file.instructions.flatMap(({ prompt, answer }) =>
-    answer === undefined
+  const taught = file.instructions.map((instruction): TextRow[] => {
+    if (options.template === 'chat') return chatRows(tokenizer, instruction, options);
+    const { prompt, answer } = instruction;
+    return answer === undefined
       ? []
-      : [{ prompt: renderPrompt(options.template, prompt, chat).prompt, response: answer }],
-  );
+      : [{ prompt: renderPrompt(options.template, prompt, chat).prompt, response: answer }];
+  });
+  const rows = taught.flat();
   if (rows.length === 0)
     throw new InputError(`${options.data}: wanted rows with answers, got none`, { id: 'data-missing' });
-  const unanswered = file.instructions.length - rows.length;
-  return { rows, heldOut: [], leftOut: { ...file.leftOut, 'without an answer': unanswered } };
+  const { partial } = file;
+  const lost = options.template === 'chat' ? { system: 0, turns: 0, tools: 0 } : partial;
+  return {
+    rows,
+    heldOut: [],
+    leftOut: {
+      ...file.leftOut,
+      'without an answer': taught.filter((of) => of.length === 0).length,
+      [`system texts (the template ${options.template} has no place for them; use chat)`]: lost.system,
+      'conversations of which the first exchange alone is used (use --template chat)': lost.turns,
+      'rows whose tools are not used (use --template chat)': lost.tools,
+    },
+  };
+}
+
+/** Every answer of a conversation as a row, after what was said before it; system texts and tools go through the template. */
+function chatRows(
+  tokenizer: Tokenizer,
+  { prompt, answer, turns, tools }: Instruction,
+  options: FinetuneCommand,
+): TextRow[] {
+  const said = turns ?? [
+    { role: 'user' as const, content: prompt },
+    ...(answer === undefined ? [] : [{ role: 'assistant' as const, content: answer }]),
+  ];
+  const own = said.map(({ role, content, fields }) => ({ ...fields, role, content }));
+  const system = options.system === undefined ? [] : [{ role: 'system', content: options.system }];
+  const messages = [...system, ...own.filter(({ role }) => system.length === 0 || role !== 'system')];
+  const taught = said.filter(({ role }) => system.length === 0 || role !== 'system');
+  const variables = { ...(tools === undefined ? {} : { tools }), ...options.templateVar };
+  return taught.flatMap(({ role, content, untaught }, i): TextRow[] => {
+    const at = i + system.length;
+    const message = messages[at];
+    if (message === undefined || at === 0 || role !== 'assistant' || untaught || content.trim() === '')
+      return [];
+    const turn = chatTurn(tokenizer, messages.slice(0, at), message, { variables });
+    return [{ prompt: turn.prompt, response: turn.response, end: turn.end, chat: true }];
+  });
 }
 
 /** Replaces an earlier search, never another file. */

@@ -2,6 +2,7 @@
 export type { AddedToken } from './added-tokens.ts';
 export { type AlignmentFlag, alignTokens, type TokenAlignment } from './align.ts';
 export type { ChatMessage, ChatOptions } from './chat.ts';
+export { type ChatTurn, chatTurn, turnEnd } from './chat-turn.ts';
 export { DecodeStream } from './decode-stream.ts';
 export type { TokenizerFiles } from './files.ts';
 export {
