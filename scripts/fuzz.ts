@@ -14,7 +14,7 @@ import { targets } from './fuzz/targets.ts';
 /** Without a new input for so long, a child hangs. */
 const HANG_MS = 20_000;
 /** The same before the first: loading the code. */
-const START_MS = 120_000;
+const START_MS = 600_000;
 /** Inputs of the pass that counts branches, which runs slower. */
 const COVERED = 4000;
 
