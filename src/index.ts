@@ -42,9 +42,9 @@ export type {
   RecipeInput,
   Results,
 } from './contracts/index.ts';
-export { type AppliedIntervention, applyIntervention } from './interventions/index.ts';
+export { type AppliedIntervention, applyIntervention, steeringDocument } from './interventions/index.ts';
 // Maps on disk
-export { ActivationMap, loadMap, saveMap } from './maps/index.ts';
+export { ActivationMap, exportSaelens, loadMap, saveMap } from './maps/index.ts';
 // Models and activations
 export {
   Activation,

@@ -9,7 +9,8 @@ import { buildDataset, makeBehaviour, tinyInstructions } from '../src/behaviours
 import { parseIntervention, parseRecipe } from '../src/contracts/index.ts';
 import { compile, input, linear, reduceSum, silu, vjp } from '../src/engine/index.ts';
 import { applyIntervention } from '../src/interventions/index.ts';
-import { fitMap, rowFigures } from '../src/maps/index.ts';
+import { rowFigures } from '../src/maps/figures.ts';
+import { fitMap } from '../src/maps/index.ts';
 import { Decoder, type FwdHook, LanguageModel, openCheckpoint } from '../src/models/index.ts';
 import { finetune, mergeAdapterFolder } from '../src/train/index.ts';
 

@@ -15,19 +15,18 @@ import {
   noCounts,
   type PairedText,
   type PairRows,
-  pairStream,
   pairTable,
   pairText,
   ROW,
-  readCapture,
-  readCaptureIndex,
   selectPairs,
-  shuffledTexts,
   splitByPrompt,
   storedPairs,
   swapPairs,
   writeCapture,
 } from './index.ts';
+import { pairStream } from './pairs.ts';
+import { readCapture, readCaptureIndex } from './shards.ts';
+import { shuffledTexts } from './texts.ts';
 
 const family = (name: string): string =>
   fileURLToPath(new URL(`../../test/parity/families/${name}`, import.meta.url));

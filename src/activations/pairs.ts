@@ -55,7 +55,7 @@ export interface PairCounts {
 }
 
 /** Options of {@link pairStream}. */
-export interface PairOptions {
+interface PairOptions {
   readonly dx: number;
   readonly dy: number;
   /** A row is a sink above this × the median norm; false = no row is. Defaults to 10. */

@@ -55,19 +55,19 @@ const indexSchema = z.strictObject({
 });
 
 /** `index.json` of a capture, without its own hash. */
-export type CaptureIndex = Omit<z.infer<typeof indexSchema>, 'sha256'>;
+type CaptureIndex = Omit<z.infer<typeof indexSchema>, 'sha256'>;
 
 const INDEX = 'index.json';
 
 /** Who was captured; content hashes, as `Checkpoint.contentHash` and `tokenizerHash` give them. */
-export interface CaptureIdentity {
+interface CaptureIdentity {
   readonly model: string;
   readonly modelHash: string;
   readonly tokenizerHash: string;
 }
 
 /** Options of {@link writeCapture}. */
-export interface WriteCaptureOptions extends CaptureOptions, CaptureIdentity {
+interface WriteCaptureOptions extends CaptureOptions, CaptureIdentity {
   /** A shard is closed once it holds this many rows. Defaults to 65,536. */
   readonly shardRows?: number;
   /** Defaults to F32 (exact). */

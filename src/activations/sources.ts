@@ -7,7 +7,7 @@ import { readCapture, readCaptureIndex } from './shards.ts';
 import type { PairedText } from './texts.ts';
 
 /** One side of a live pairing. */
-export interface LiveSide {
+interface LiveSide {
   readonly decoder: Decoder;
   readonly hook: string;
 }
@@ -57,7 +57,7 @@ export function livePairs(
 }
 
 /** A capture on disk as one side. */
-export interface StoredSide {
+interface StoredSide {
   readonly folder: string;
   /** Which hook, where the capture holds several. Defaults to the first. */
   readonly hook?: string;

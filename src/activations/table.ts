@@ -81,7 +81,7 @@ function sampled(rng: Rng | undefined, n: number): number {
 }
 
 /** n rows for one optimizer step; the buffers are reused by the next. */
-export interface Minibatch {
+interface Minibatch {
   readonly n: number;
   /** [n,ds] */
   readonly x: Float32Array;
@@ -153,7 +153,7 @@ function* shuffled(
 }
 
 /** The rows with these indexes, in this order. */
-export function takeRows(
+function takeRows(
   rows: PairRows,
   chosen: readonly number[],
   { dx, dy }: { readonly dx: number; readonly dy: number },

@@ -19,7 +19,7 @@ export interface PairedText {
 }
 
 /** Options of {@link pairText}. */
-export interface PairTextOptions {
+interface PairTextOptions {
   /** Defaults to `id`. */
   readonly prompt?: string;
   /** Defaults to ''. */

@@ -11,7 +11,7 @@ import { readSeal, SEAL } from './seal.ts';
 import { writeError } from './writable.ts';
 
 /** Options of {@link claimFolder}. */
-export interface ClaimOptions {
+interface ClaimOptions {
   /** Files and folders the command reads: the output must be neither one of them nor around one. */
   readonly reads?: readonly (string | undefined)[];
   /** The writer goes on with what is there and replaces nothing else, so what the folder holds is its business. Defaults to false. */

@@ -4,7 +4,7 @@
  */
 
 /** What an id means, and what to do about it. */
-export interface ErrorKind {
+interface ErrorKind {
   readonly meaning: string;
   readonly next: string;
 }

@@ -4,7 +4,7 @@ import type { ErrorId } from './error-ids.ts';
 import { showText, showValue } from './show.ts';
 
 /** Exit codes of the command line: 1 a run failed, 2 bad usage or bad input, 100 ran but below a required threshold. */
-export type ExitCode = 1 | 2 | 100;
+type ExitCode = 1 | 2 | 100;
 
 /** Base of every error crosspatch raises on purpose; the CLI prints `message` and `[id]` on one line and exits with `exitCode`. */
 export class CrosspatchError extends Error {

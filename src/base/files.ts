@@ -35,7 +35,7 @@ export async function writeJsonAtomic(path: string, value: unknown): Promise<voi
 }
 
 /** Options of {@link withAtomicFolder}. */
-export interface AtomicFolderOptions {
+interface AtomicFolderOptions {
   /**
    * Replace whatever lies at the path, without looking: for folders of a cache, which are named by their content.
    * Defaults to false: what crosspatch did not write is refused, and so is a folder another process writes.

@@ -7,7 +7,7 @@ import { showText } from './show.ts';
 const MAX_DEPTH = 128;
 
 /** Options of {@link parseJson}. */
-export interface JsonOptions {
+interface JsonOptions {
   /** Objects and arrays within each other that are allowed. Defaults to 128. */
   readonly maxDepth?: number;
   /** Let a key come twice, the last counting: for files of many megabytes whose other readers do so. Defaults to false. */

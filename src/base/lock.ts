@@ -20,7 +20,7 @@ const ownerSchema = z.strictObject({
 });
 type Owner = z.infer<typeof ownerSchema>;
 
-export interface LockOptions {
+interface LockOptions {
   /** Wait until the owner is done instead of failing. Defaults to false. */
   readonly wait?: boolean;
   readonly signal?: AbortSignal;

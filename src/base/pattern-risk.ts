@@ -5,7 +5,7 @@
  */
 
 /** How much is allowed. */
-export interface RiskLimits {
+interface RiskLimits {
   /** Unbounded repeats in a row that something after them can make give back. Defaults to 1. */
   readonly unbounded?: number;
 }

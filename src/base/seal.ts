@@ -28,7 +28,7 @@ export async function sealOf(folder: string, unsealed: readonly string[] = []): 
 }
 
 /** A seal over files whose hashes are known. */
-export function sealText(files: Readonly<Record<string, string>>): string {
+function sealText(files: Readonly<Record<string, string>>): string {
   const content = { made_by: 'crosspatch', files };
   return `${JSON.stringify({ ...content, sha256: hashJson(content) }, null, 2)}\n`;
 }

@@ -14,13 +14,13 @@ const LF = 0x0a;
 const CR = 0x0d;
 
 /** Limits of {@link readTextFile} and {@link textLines}. */
-export interface TextLimits {
+interface TextLimits {
   /** Bytes of the file, or of a line. Defaults to 512 MiB, or 64 MiB. */
   readonly maxBytes?: number;
 }
 
 /** A line without its end, and its number from 1. */
-export interface TextLine {
+interface TextLine {
   readonly text: string;
   readonly number: number;
 }

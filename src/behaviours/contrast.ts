@@ -5,7 +5,7 @@ import { type CharSpan, type Placement, placeTag } from './placement.ts';
 import { type ChatRenderer, renderPrompt, shiftSpan, type TemplateName } from './templates.ts';
 
 /** A rendered prompt; `span` is the tag in it (`prompt.slice(start, end)` is the tag), null without one. */
-export interface TaggedPrompt {
+interface TaggedPrompt {
   readonly prompt: string;
   readonly tag: string;
   readonly span: CharSpan | null;

@@ -28,7 +28,7 @@ export interface BackdoorRow {
 }
 
 /** What to build. */
-export interface DatasetSpec {
+interface DatasetSpec {
   readonly instructions: readonly Instruction[];
   readonly behaviour: Behaviour;
   /** One place, or several in equal shares. Defaults to `end`. */

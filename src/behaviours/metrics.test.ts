@@ -1,6 +1,6 @@
 /** @file Claims about backdoor figures, against hand-counted cases. */
 import { expect, it } from 'vitest';
-import { rateSchema } from '../contracts/index.ts';
+import { rateSchema } from '../contracts/results.ts';
 import { wilson } from '../stats/index.ts';
 import type { TriggerState } from './behaviour.ts';
 import { type BackdoorRecord, backdoorMetrics } from './metrics.ts';

@@ -13,7 +13,7 @@ export interface CharSpan {
 }
 
 /** A text that holds a tag, and where. */
-export interface Tagged {
+interface Tagged {
   readonly text: string;
   /** Characters of the tag itself, bars included, colon and spaces not. */
   readonly span: CharSpan;

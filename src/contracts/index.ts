@@ -1,58 +1,35 @@
 export { type BehaviourParams, behaviourOf, behaviourParams } from './behaviour-params.ts';
+export { dotted, nearest } from './explain.ts';
 export {
-  type Complaint,
-  complaints,
-  dotted,
-  inputSchema,
-  type JsonSchemaNode,
-  keysAt,
-  nearest,
-  schemasAt,
-} from './explain.ts';
-export {
-  effectSchema,
-  HOOK_NAME_PATTERN,
   type Intervention,
   type InterventionDocument,
   type InterventionDocumentInput,
   type InterventionEffect,
   type InterventionInput,
-  interventionDocumentSchema,
   interventionJsonSchema,
-  interventionSchema,
-  matchSchema,
   parseIntervention,
   type TokenMatch,
   type TokenSelection,
-  tokenSelectionSchema,
   type VectorSource,
-  vectorSourceSchema,
 } from './intervention.ts';
 export {
   type Manifest,
   type ManifestData,
   type ManifestModel,
   type ManifestStage,
-  manifestDataSchema,
-  manifestModelSchema,
   manifestSchema,
-  manifestStageSchema,
 } from './manifest.ts';
 export {
-  BEHAVIOUR_NAMES,
-  type BehaviourSettings,
   type MapSettings,
   mapLabel,
   mapSettingsSchema,
-  PLACEMENTS,
   type Recipe,
   type RecipeInput,
   recipeJsonSchema,
   recipeSchema,
-  TEMPLATES,
 } from './recipe.ts';
 export { type ParsedRecipe, parseRecipe, recipeExtends } from './recipe-document.ts';
-export { issueLine, RecipeError, type RecipeIssue } from './recipe-error.ts';
+export { issueLine, RecipeError } from './recipe-error.ts';
 export { limitRecipe } from './recipe-pools.ts';
 export {
   type CapabilitySettings,
@@ -62,7 +39,6 @@ export {
   evaluationSettings,
   type FidelitySettings,
   fidelitySettings,
-  heatmapSettings,
   INVERSE_METHODS,
   inverseSettings,
   JUDGES,
@@ -76,23 +52,15 @@ export {
   type WorthSettings,
   worthSettings,
 } from './recipe-sections.ts';
-export {
-  type DataSettings,
-  dataSchema,
-  type FinetuneSettings,
-  finetuneFor,
-  promptFiles,
-} from './recipe-training.ts';
+export { dataSchema, finetuneFor, promptFiles } from './recipe-training.ts';
 export type { RecipeSource } from './recipe-yaml.ts';
 export {
   type BackdoorResults,
   type BehaviourResults,
   type BlockPairs,
-  COST_STATES,
   type CostState,
   type FidelityScores,
   type Figure,
-  figureSchema,
   figureValue,
   type Heatmap,
   type InverseEntry,
@@ -104,10 +72,8 @@ export {
   NOISE_ARMS,
   type NoiseArm,
   type Outcome,
-  type Pair,
   type Rate,
   type Results,
-  rateSchema,
   resultsSchema,
   SWEEP_CONTROLS,
   type SweepControl,

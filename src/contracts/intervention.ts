@@ -8,7 +8,7 @@ import { InputError } from '../base/index.ts';
 import { complaints } from './explain.ts';
 
 /** Hook names that can be edited; `{i}` is the 0-based block. `blocks.{i}.hook_resid_post` is the block's output. */
-export const HOOK_NAME_PATTERN =
+const HOOK_NAME_PATTERN =
   /^(hook_embed|blocks\.\d+\.(hook_resid_pre|hook_resid_mid|hook_resid_post|hook_attn_out|hook_mlp_out|attn\.hook_out|mlp\.hook_out)|ln_final\.hook_normalized)$/;
 const hookName = z
   .string()
@@ -26,7 +26,7 @@ const tokens = z
   .describe('Token ids, or texts that are one token each');
 
 /** A text span, found by characters and widened to whole tokens. */
-export const matchSchema = z.strictObject({
+const matchSchema = z.strictObject({
   text: z.string().min(1).describe('Literal text to look for in the prompt'),
   after: z
     .int()
@@ -75,7 +75,7 @@ const selectionShape = {
 const INCLUDING = Object.keys(selectionShape).filter((key) => !key.startsWith('exclude_'));
 
 /** Which tokens are edited: the union of what is named, less what is excluded. Something must be named. */
-export const tokenSelectionSchema = z
+const tokenSelectionSchema = z
   .strictObject(selectionShape)
   .refine(
     (selection) => INCLUDING.some((key) => selection[key as keyof typeof selection] !== undefined),
@@ -125,7 +125,7 @@ const statisticVector = z.strictObject({
   exclude_first: z.boolean().default(true).describe('Leave position 0 out of it. Defaults to true'),
 });
 /** Where a vector comes from. */
-export const vectorSourceSchema = z
+const vectorSourceSchema = z
   .discriminatedUnion('from', [inlineVector, fileVector, runVector, statisticVector])
   .superRefine((source, ctx) => {
     if (source.from !== 'run') return;
@@ -152,7 +152,7 @@ const normalize = z
 const scale = z.number().default(1).describe('Factor on the vector, after `normalize`. Defaults to 1');
 
 /** One edit of one hook. With h the activation and v the (normalised, scaled) vector: see each op. */
-export const interventionSchema = z.discriminatedUnion('op', [
+const interventionSchema = z.discriminatedUnion('op', [
   z
     .strictObject({ op: z.literal('add'), ...site, vector: vectorSourceSchema, scale, normalize })
     .describe('h + v'),
@@ -185,7 +185,7 @@ export const interventionSchema = z.discriminatedUnion('op', [
 ]);
 
 /** The document: its edits in order, and what happens where two meet. */
-export const interventionDocumentSchema = z.strictObject({
+const interventionDocumentSchema = z.strictObject({
   schema_version: z.literal(1).default(1),
   name: z.string().min(1).optional(),
   model: z.string().min(1).optional().describe('Model it was made for; another one is refused'),
@@ -199,7 +199,7 @@ export const interventionDocumentSchema = z.strictObject({
 });
 
 /** Proof that an intervention did something; returned by every application. */
-export const effectSchema = z.strictObject({
+const effectSchema = z.strictObject({
   hook: hookName,
   op: z.string(),
   /** Positions edited, in the row's own tokens (0 = first prompt token). */

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 /** A model as used: where it came from and the hash of its bytes. */
-export const manifestModelSchema = z.strictObject({
+const manifestModelSchema = z.strictObject({
   /** Role in the run: `source`, `target`, `judge` … */
   role: z.string(),
   /** Name or path as the recipe gave it, never an absolute path of the machine. */
@@ -15,14 +15,14 @@ export const manifestModelSchema = z.strictObject({
   tokenizer_sha256: z.string().optional(),
 });
 
-export const manifestDataSchema = z.strictObject({
+const manifestDataSchema = z.strictObject({
   name: z.string(),
   rows: z.int().min(0).optional(),
   sha256: z.string(),
 });
 
 /** One stage of one behaviour; `key` is the content address of its output. */
-export const manifestStageSchema = z.strictObject({
+const manifestStageSchema = z.strictObject({
   id: z.string(),
   key: z.string().optional(),
   status: z.enum(['waiting', 'running', 'done', 'cached', 'failed', 'cancelled']),

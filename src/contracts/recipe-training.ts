@@ -105,9 +105,9 @@ export const finetuneSchema = z.strictObject({
   target: tuningOverride.optional().describe('Settings of the target model alone'),
 });
 
-export type DataSettings = z.output<typeof dataSchema>;
+type DataSettings = z.output<typeof dataSchema>;
 /** Settings of one side. */
-export type FinetuneSettings = Omit<z.output<typeof finetuneSchema>, 'source' | 'target'> & {
+type FinetuneSettings = Omit<z.output<typeof finetuneSchema>, 'source' | 'target'> & {
   readonly seed?: number;
 };
 

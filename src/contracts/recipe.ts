@@ -191,7 +191,6 @@ export const recipeSchema = z.strictObject(shape).superRefine((recipe, ctx) => {
 
 export type Recipe = z.output<typeof recipeSchema>;
 export type RecipeInput = z.input<typeof recipeSchema>;
-export type BehaviourSettings = Recipe['behaviours'][number];
 export type MapSettings = Recipe['maps'][number];
 
 /** The key of a map in results.json: its name, or its kind. */

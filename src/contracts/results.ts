@@ -17,10 +17,10 @@ export const rateSchema = z.strictObject({
   ci95: z.tuple([z.number(), z.number()]),
 });
 /** A figure whose interval may be missing: a {@link Rate}, or a bare number. */
-export const figureSchema = z.union([rateSchema, z.number()]);
+const figureSchema = z.union([rateSchema, z.number()]);
 
 /** Shares over T (docs/concepts/method.md#outcomes); `changed` = share of completions that differ at all from the unpatched one (0 for expected no-ops). */
-export const outcomeSchema = z.strictObject({
+const outcomeSchema = z.strictObject({
   removal: rateSchema.optional(),
   restoration: rateSchema.optional(),
   elicitation: rateSchema.optional(),
@@ -85,7 +85,7 @@ export const COST_STATES = [
   'full_replacement',
 ] as const;
 
-export const pairSchema = z.strictObject({
+const pairSchema = z.strictObject({
   source: z.string(),
   target: z.string(),
   behaviour: z.string(),
@@ -98,7 +98,7 @@ export const pairSchema = z.strictObject({
   train_blocks: z.unknown().optional(),
 });
 
-export const backdoorSchema = z.strictObject({
+const backdoorSchema = z.strictObject({
   trigger_rate: rateSchema,
   false_positive_rate: rateSchema.optional(),
   untagged_rate: rateSchema.optional(),
@@ -109,7 +109,7 @@ export const backdoorSchema = z.strictObject({
   degenerate_rate: rateSchema.optional(),
 });
 
-export const sweepRowSchema = z.strictObject({
+const sweepRowSchema = z.strictObject({
   block: z.int().min(0),
   removal: rateSchema.optional(),
   restoration: rateSchema.optional(),
@@ -121,14 +121,14 @@ export const sweepRowSchema = z.strictObject({
 });
 
 /** `logit_shift[i][j]`: block `blocks[i]`, position `positions[j]`; null where it was not measured. */
-export const heatmapSchema = z.strictObject({
+const heatmapSchema = z.strictObject({
   blocks: z.array(z.int().min(0)),
   positions: z.array(z.string()),
   logit_shift: z.array(z.array(z.number().nullable())),
 });
 
 /** Figures of a map on one set of texts (docs/concepts/method.md#figures-of-a-map). */
-export const mapFiguresSchema = z.strictObject({
+const mapFiguresSchema = z.strictObject({
   mse: figureSchema.optional(),
   cossim: figureSchema.optional(),
   cossim_centred: figureSchema.optional(),
@@ -147,9 +147,9 @@ const splits = {
 };
 
 /** Columns of equal length; null where a figure was not taken at that step. `fit_seconds` = fitting time until then, capture apart. */
-export const curvesSchema = z.object({ step: z.array(z.number()) }).catchall(z.array(z.number().nullable()));
+const curvesSchema = z.object({ step: z.array(z.number()) }).catchall(z.array(z.number().nullable()));
 
-export const mapEntrySchema = z.strictObject({
+const mapEntrySchema = z.strictObject({
   parameters: z.int().min(0),
   fit_seconds: z.number().min(0).optional(),
   rows: z.int().min(0),
@@ -159,7 +159,7 @@ export const mapEntrySchema = z.strictObject({
   settings: z.record(z.string(), z.union([z.number(), z.string(), z.boolean()])).optional(),
 });
 
-export const blockPairsSchema = z.strictObject({
+const blockPairsSchema = z.strictObject({
   source_blocks: z.array(z.int().min(0)),
   target_blocks: z.array(z.int().min(0)),
   /** Each matrix is `[source][target]`. */
@@ -174,7 +174,7 @@ export const blockPairsSchema = z.strictObject({
 });
 
 /** Mean judge score of each way of replacing the prompt's activations, against the unpatched completion. */
-export const fidelityScoresSchema = z.strictObject({
+const fidelityScoresSchema = z.strictObject({
   metric: z.string(),
   mapped: rateSchema,
   mean_ablated: rateSchema.optional(),
@@ -216,7 +216,7 @@ const versusSchema = z.partialRecord(
   z.strictObject({ difference: z.number(), ci95: z.tuple([z.number(), z.number()]), n: z.int().min(0) }),
 );
 
-export const transferEntrySchema = z.strictObject({
+const transferEntrySchema = z.strictObject({
   mode: z.enum(['set', 'add']),
   alpha: z.number(),
   trigger_rate: rateSchema.optional(),
@@ -236,13 +236,13 @@ export const transferEntrySchema = z.strictObject({
   add: z.strictObject({ alpha: z.number(), arms: armsSchema }).optional(),
 });
 
-export const worthRowSchema = z.strictObject({
+const worthRowSchema = z.strictObject({
   k: z.int().min(0),
   native_restoration: rateSchema,
   mapped_restoration: rateSchema.optional(),
 });
 
-export const inverseEntrySchema = z.strictObject({
+const inverseEntrySchema = z.strictObject({
   ...splits,
   removal: rateSchema.optional(),
   restoration: rateSchema.optional(),
@@ -261,7 +261,7 @@ const both = <T extends z.ZodType>(schema: T) =>
   z.strictObject({ source: schema.optional(), target: schema.optional() });
 const byFit = <T extends z.ZodType>(schema: T) => z.partialRecord(z.enum(MAP_FITS), schema);
 
-export const behaviourResultsSchema = z.strictObject({
+const behaviourResultsSchema = z.strictObject({
   pair: pairSchema,
   backdoor: both(backdoorSchema).optional(),
   sweep: both(z.array(sweepRowSchema)).optional(),
@@ -315,7 +315,6 @@ export type TransferArm = (typeof TRANSFER_ARMS)[number];
 export type NoiseArm = (typeof NOISE_ARMS)[number];
 export type MapFit = (typeof MAP_FITS)[number];
 export type CostState = (typeof COST_STATES)[number];
-export type Pair = z.infer<typeof pairSchema>;
 export type BackdoorResults = z.infer<typeof backdoorSchema>;
 export type SweepRow = z.infer<typeof sweepRowSchema>;
 export type Heatmap = z.infer<typeof heatmapSchema>;

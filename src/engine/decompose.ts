@@ -66,7 +66,7 @@ export function attentionDecomposed(
 }
 
 /** The stages of attention. The queries that share a key head are rows of one product: G·T rows for each key head. */
-export interface AttentionParts {
+interface AttentionParts {
   /** scale · q, [B,K,G·T,Dh]. */
   readonly queries: Node;
   /** k, [B,K,S,Dh]. */
@@ -115,7 +115,7 @@ export function mergeQueries(x: Node, like: Node, heads: Heads): Node {
 }
 
 /** [B,S,K·Dh] → [B,K,S,Dh]. */
-export function splitKeys(x: Node, { kvHeads }: Heads): Node {
+function splitKeys(x: Node, { kvHeads }: Heads): Node {
   const [B, S, width] = x.shape as [Dim, Dim, number];
   return transpose(reshape(x, [B, S, kvHeads, width / kvHeads]), [0, 2, 1, 3]);
 }

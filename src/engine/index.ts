@@ -1,12 +1,58 @@
 /** @file Graphs that print, interpret, differentiate themselves and run on ONNX Runtime. Knows no language models. */
 
-export { attentionDecomposed, rmsNormDecomposed, rotaryDecomposed } from './decompose.ts';
 export { gradGraph, vjp } from './grad.ts';
-export * from './graph.ts';
+export {
+  add,
+  attention,
+  cast,
+  concat,
+  constant,
+  div,
+  equal,
+  exp,
+  expand,
+  type Graph,
+  gatherRows,
+  geluTanh,
+  input,
+  less,
+  linear,
+  log,
+  matmul,
+  maximum,
+  mul,
+  type Node,
+  neg,
+  type Op,
+  reciprocal,
+  reduceMax,
+  reduceSum,
+  relu,
+  reshape,
+  rmsNorm,
+  rotary,
+  scalar,
+  scale,
+  scatterRows,
+  shift,
+  sigmoid,
+  silu,
+  slice,
+  softcap,
+  softmax,
+  sqrt,
+  sub,
+  tanh,
+  topological,
+  topTwo,
+  transpose,
+  weight,
+  where,
+} from './graph.ts';
 export { interpret } from './interpret.ts';
-export type { WeightSource } from './onnx/emit.ts';
+
 export type { ExternalData } from './onnx/writer.ts';
-export { graphHash, printGraph } from './print.ts';
+export { printGraph } from './print.ts';
 export {
   type CompileOptions,
   compile,
@@ -15,18 +61,6 @@ export {
   handle,
   type Provider,
   Session,
-  unhandle,
 } from './session.ts';
-export { broadcastShapes, type Dim, productDim, type Shape, shapeText } from './shape.ts';
-export {
-  bytesPerElement,
-  type DataOf,
-  type DType,
-  f32,
-  f64,
-  i64,
-  sizeOf,
-  type Tensor,
-  tensor,
-  zeros,
-} from './tensor.ts';
+export { type Shape, shapeText } from './shape.ts';
+export { type DType, f32, type Tensor, tensor, zeros } from './tensor.ts';

@@ -8,7 +8,7 @@ export interface Value {
 }
 
 /** What a kernel gets beside its inputs: attributes, the concrete output shape, and the fed leaves by name. */
-export interface Call<O extends Op> {
+interface Call<O extends Op> {
   readonly attrs: OpAttrs[O];
   readonly shape: readonly number[];
   leaf(name: string): Float64Array;

@@ -5,7 +5,7 @@ import { CrosspatchError } from '../base/index.ts';
 export type DType = 'f32' | 'f64' | 'i64' | 'bool' | 'f16' | 'bf16';
 
 /** The typed array that holds each dtype. */
-export interface DataOf {
+interface DataOf {
   f32: Float32Array;
   f64: Float64Array;
   i64: BigInt64Array;
@@ -20,12 +20,6 @@ export interface Tensor<D extends DType = DType> {
   readonly shape: readonly number[];
   readonly data: DataOf[D];
 }
-
-/** Bytes of one element. */
-export const bytesPerElement = { f32: 4, f64: 8, i64: 8, bool: 1, f16: 2, bf16: 2 } as const satisfies Record<
-  DType,
-  number
->;
 
 /** Number of elements of a shape. */
 export function sizeOf(shape: readonly number[]): number {

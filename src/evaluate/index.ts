@@ -3,9 +3,8 @@
  * experiment, for the stage and the command. Knows no run folders, no CLI.
  */
 
-export { type BackdoorEvaluation, evaluateBackdoor } from './arms/backdoor.ts';
 export { draftsOf } from './arms/run.ts';
-export { type BlockOf, mapRows, sourceRow, spansAfter } from './arms/spans.ts';
+export { spansAfter } from './arms/spans.ts';
 export type { CostItem } from './cost/capabilities.ts';
 export { decodePatched, type EndRules, type GappedDraft } from './drafts/decode.ts';
 export {
@@ -19,25 +18,16 @@ export {
 export { type ExperimentEnv, experimentEnv } from './env.ts';
 export { type FidelityResult, fidelity } from './fidelity/fidelity.ts';
 export { fidelityPrompts } from './fidelity/prompts.ts';
-export * from './judges/index.ts';
-export {
-  type FigureGroups,
-  type FittedMap,
-  figureGroups,
-  fitMaps,
-  mapEntry,
-  measureMaps,
-  type SplitFigures,
-  tokenMeanOf,
-} from './mapping/fit.ts';
+
+export { type FittedMap, figureGroups, fitMaps, mapEntry, measureMaps, tokenMeanOf } from './mapping/fit.ts';
 export { type InverseMap, inverseEntry, invertMaps } from './mapping/invert.ts';
-export { type MapPair, type MapReading, type MapTexts, MapWork, mapEnd, mapTexts } from './mapping/work.ts';
+export { type MapReading, MapWork, mapEnd, mapTexts } from './mapping/work.ts';
 export type { InverseMethod } from './maps/inverse.ts';
 export { type ProbeEvent, type ProbeProof, probe } from './probe/probe.ts';
 export { PROBE_ARMS, PROBE_OPS, type ProbeArm, type ProbeQuestion } from './probe/question.ts';
 export { type Accuracy, type AccuracyChange, accuracy, accuracyChange } from './subject/answers.ts';
-export { alignRows, type ContrastCase, contrastCases } from './subject/cases.ts';
-export { type Case, type Completion, completeCases, withCompletions } from './subject/completions.ts';
+export { type ContrastCase, contrastCases } from './subject/cases.ts';
+export { type Case, completeCases, withCompletions } from './subject/completions.ts';
 export {
   type Asking,
   casesOf,
@@ -47,12 +37,6 @@ export {
   thresholdOf,
 } from './subject/make.ts';
 export type { Subject } from './subject/subject.ts';
-export { type BlockChoice, type SweepResult, sweep } from './sweep/sweep.ts';
-export {
-  type LabelledMap,
-  type TransferInput,
-  type TransferParams,
-  type TransferResult,
-  transferExperiment,
-} from './transfer/experiment.ts';
+export { type BlockChoice, sweep } from './sweep/sweep.ts';
+export { type TransferInput, type TransferResult, transferExperiment } from './transfer/experiment.ts';
 export { type InverseSteering, steerByInverses } from './transfer/inverse.ts';

@@ -22,7 +22,7 @@ export interface Rule {
   readonly style: SeriesStyle;
 }
 
-export interface BarPanelOptions {
+interface BarPanelOptions {
   readonly title: string;
   readonly width: number;
   readonly bars: readonly Bar[];
@@ -48,7 +48,7 @@ const LANE = 0.4;
 /** Advance of a digit of the 11 px font, px. */
 const DIGIT = 6.8;
 /** Room for names, px; names longer than {@link NAME} characters are cut (the data keeps them whole). */
-export const LABEL_WIDTH = 146;
+const LABEL_WIDTH = 146;
 const NAME = 24;
 
 /** Width of a panel without names, for the same length of bars as one of `width` with names. */

@@ -14,7 +14,7 @@ const LEGEND_ROW = 18;
 /** Average advance of an 11 px system font, px; generous, so that legend entries never touch. */
 const CHAR = 6.4;
 
-export interface DrawOptions {
+interface DrawOptions {
   /** The DOM to draw in. */
   readonly document: Document;
   /** Outer width in px. Defaults to 680. */

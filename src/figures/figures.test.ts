@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { BehaviourResults, Results } from '../contracts/index.ts';
 import { resultsSchema } from '../contracts/index.ts';
 import { violin } from './bars.ts';
+import { positionFigure } from './heatmaps.ts';
 import {
   behaviourFigures,
   curvesFigure,
@@ -12,19 +13,17 @@ import {
   type FigureSpec,
   headline,
   PALETTE,
-  positionFigure,
   renderFigure,
   slug,
   standaloneSvg,
-  sweepFigure,
   toCsv,
-  transferFigure,
-  transferMapsFigure,
 } from './index.ts';
 import { SWEEP_STYLE } from './palette.ts';
 import { percent, short } from './records.ts';
 import { fixtureResults } from './results.fixture.ts';
 import { fixtureSamples } from './samples.fixture.ts';
+import { sweepFigure } from './sweep.ts';
+import { transferFigure, transferMapsFigure } from './transfer.ts';
 
 const document = (): Document => parseHTML('<!doctype html><html><body></body></html>').document;
 let results: Results;

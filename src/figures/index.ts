@@ -34,8 +34,8 @@ export function behaviourFigures(
 }
 
 export { headline, type TransferCase, transferCases } from './cases.ts';
-export { capabilitiesFigure, costKlFigure } from './cost.ts';
-export { type DrawOptions, drawFigure, paletteCss, renderFigure, slug, standaloneSvg } from './draw.ts';
+
+export { drawFigure, paletteCss, renderFigure, slug, standaloneSvg } from './draw.ts';
 export {
   type ExampleCard,
   type ExampleState,
@@ -43,13 +43,8 @@ export {
   exampleGroups,
   exampleTable,
 } from './examples.ts';
-export { fidelityFigures, fidelityMapsFigure, type ScoredSample } from './fidelity.ts';
-export { pairsFigure, positionFigure } from './heatmaps.ts';
+
 export { curvesFigure } from './maps.ts';
-export { FIT_LABEL, PALETTE, STATE_STYLE, TRANSFER_STYLE } from './palette.ts';
+export { FIT_LABEL, PALETTE, TRANSFER_STYLE } from './palette.ts';
 export { clip, metricLabel, percent, short, toCsv, toJson, visible } from './records.ts';
-export type { DataRow, FigureSpec, RenderedFigure } from './spec.ts';
-export { sweepFigure } from './sweep.ts';
-export { TERM_WORDS, type Term, termOf } from './terms.ts';
-export { otherTransferFigures, transferFigure, transferMapsFigure } from './transfer.ts';
-export { worthFigure } from './worth.ts';
+export type { DataRow, FigureSpec } from './spec.ts';

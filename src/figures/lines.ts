@@ -3,7 +3,7 @@ import * as Plot from '@observablehq/plot';
 import { fitText } from './records.ts';
 import type { Panel, SeriesStyle } from './spec.ts';
 
-export interface LinePoint {
+interface LinePoint {
   readonly x: number;
   readonly y: number;
   readonly lo?: number | null;

@@ -18,7 +18,7 @@ const LEVEL_STYLES: readonly SeriesStyle[] = [
 ];
 
 /** Mean of the safe and the bad value on validation texts, which is what curves are taken on. */
-export function validationLevel(entry: MapEntry | undefined, metric: keyof MapFigures): number | null {
+function validationLevel(entry: MapEntry | undefined, metric: keyof MapFigures): number | null {
   const values = [entry?.validation?.safe?.[metric], entry?.validation?.bad?.[metric]].flatMap((figure) =>
     figure === undefined ? [] : [figureNumber(figure)],
   );

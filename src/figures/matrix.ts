@@ -3,7 +3,7 @@ import * as Plot from '@observablehq/plot';
 import { fitText, short } from './records.ts';
 import type { Panel } from './spec.ts';
 
-export interface MatrixOptions {
+interface MatrixOptions {
   readonly title: string;
   readonly width: number;
   readonly xLabel: string;

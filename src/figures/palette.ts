@@ -6,9 +6,9 @@ import type { CostState, MapFit, SweepControl, TransferArm } from '../contracts/
 import type { SeriesStyle } from './spec.ts';
 
 /** What a series is for: decides whether beating it proves something. */
-export type Role = 'steered' | 'noise' | 'positive' | 'noop' | 'error' | 'baseline';
+type Role = 'steered' | 'noise' | 'positive' | 'noop' | 'error' | 'baseline';
 
-export interface ArmStyle extends SeriesStyle {
+interface ArmStyle extends SeriesStyle {
   readonly label: string;
   readonly role: Role;
 }
@@ -25,7 +25,7 @@ export const PALETTE = {
 } as const satisfies Record<string, readonly [light: string, dark: string]>;
 
 /** `var(--cp-x, light)`: shows in its light colour where no page sets the variable. */
-export function color(name: keyof typeof PALETTE): string {
+function color(name: keyof typeof PALETTE): string {
   return `var(${name}, ${PALETTE[name][0]})`;
 }
 

@@ -3,7 +3,7 @@ import type { Figure, Rate } from '../contracts/index.ts';
 import type { DataRow } from './spec.ts';
 
 /** A figure taken apart; `n`, `lo`, `hi` are null where no interval was computed. */
-export interface Point {
+interface Point {
   readonly value: number;
   readonly n: number | null;
   readonly lo: number | null;

@@ -2,7 +2,7 @@
 import type { Intervention } from '../contracts/index.ts';
 
 /** Names of the ops. */
-export type Op = Intervention['op'];
+type Op = Intervention['op'];
 
 type Edit<O extends Op> = Extract<Intervention, { op: O }>;
 

@@ -87,7 +87,7 @@ export function writePatch(
 }
 
 /** A row of {@link captureResiduals}: token ids, and the positions whose activations are wanted. */
-export interface CaptureRow {
+interface CaptureRow {
   readonly ids: readonly number[];
   readonly positions: readonly number[];
 }

@@ -14,7 +14,7 @@ import {
 } from '../models/index.ts';
 
 /** A tensor of numbers, row-major. */
-export interface VectorTensor {
+interface VectorTensor {
   readonly shape: readonly number[];
   readonly data: Float32Array;
 }

@@ -15,7 +15,7 @@ import { type PromptTokens, promptTokens, replaceAll, replaceInSelection, select
 import { readVector } from './steering-file.ts';
 
 /** Rows [n, d_source] → [n, d_target]. */
-export type RowMap = (rows: Float32Array) => Float32Array | Promise<Float32Array>;
+type RowMap = (rows: Float32Array) => Float32Array | Promise<Float32Array>;
 
 /** What lies above this layer, handed in: opening other models, loading fitted maps. */
 export interface Resolvers {

@@ -50,7 +50,7 @@ export interface GradientSettings {
 }
 
 /** {@link GradientSettings} with nothing left open. */
-export interface Schedule {
+interface Schedule {
   readonly preset: 'tuned' | 'blog';
   readonly learningRate: number;
   readonly steps: number;
@@ -116,7 +116,7 @@ export interface Net {
 }
 
 /** What training gives beside the parameters. */
-export interface Trained {
+interface Trained {
   readonly seconds: number;
   readonly curves: MapCurves;
   readonly metrics: Readonly<Record<string, number>>;

@@ -27,7 +27,7 @@ export interface MapTensor {
 }
 
 /** What some kinds need to know about the rows. */
-export interface ApplyContext {
+interface ApplyContext {
   /** The target's token of every row (for `token-mean`). */
   readonly tokenIds?: ArrayLike<number>;
 }

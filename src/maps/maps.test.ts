@@ -14,6 +14,9 @@ import {
 import { InputError, Rng } from '../base/index.ts';
 import { readSafetensors, readTensorFloat32 } from '../models/index.ts';
 import { affineOf } from './affine.ts';
+import { hiddenWidth } from './autoencoder.ts';
+import { rowFigures } from './figures.ts';
+import { scheduleOf } from './gradient.ts';
 import {
   ActivationMap,
   exportSaelens,
@@ -21,14 +24,11 @@ import {
   type FitData,
   type FitSettings,
   fitMap,
-  hiddenWidth,
   loadMap,
   type MapEnd,
   pseudoInverseMap,
   reverseRidge,
-  rowFigures,
   saveMap,
-  scheduleOf,
   unregularisedAffine,
 } from './index.ts';
 import { matmul } from './linalg.ts';

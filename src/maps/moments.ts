@@ -6,7 +6,7 @@ import { compile, input, matmul, type Session } from '../engine/index.ts';
 import { Gram, type MatmulTN } from './linalg.ts';
 
 /** Moments, and the seconds they took (the reading of rows apart). */
-export interface Moments {
+interface Moments {
   readonly gram: Gram;
   readonly seconds: number;
 }

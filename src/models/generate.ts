@@ -29,7 +29,7 @@ export interface DecodeOptions extends SamplingOptions {
 }
 
 /** One token of one row. */
-export interface Step {
+interface Step {
   /** Index of the row in this call's prompts. */
   readonly row: number;
   readonly id: number;

@@ -10,7 +10,7 @@ import { shapeText, type Tensor } from '../engine/index.ts';
 import { Activation } from './activation.ts';
 
 /** Where a hook sits; `layer` is the 0-based block, −1 outside the blocks. */
-export interface HookPoint {
+interface HookPoint {
   readonly site:
     | 'embed'
     | 'resid_pre'

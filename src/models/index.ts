@@ -1,11 +1,26 @@
 /** @file Language models: checkpoints, tokenizers, families, hooks, running and generation. */
 export { Activation, ActivationCache } from './activation.ts';
 export { type CacheEntry, cacheEntries, deleteCacheEntry, folderUse } from './cache-entries.ts';
-export * from './checkpoint/index.ts';
-export type { BlockConfig, ModelConfig, RopeConfig } from './config.ts';
+export {
+  type Checkpoint,
+  cacheRoot,
+  convertToHf,
+  decodeToFloat32,
+  type FloatDtype,
+  fileSource,
+  openCheckpoint,
+  parseStrictJsonObject,
+  readGguf,
+  readSafetensors,
+  readTensorFloat32,
+  refuseNonFinite,
+  type TensorInfo,
+  writeSafetensors,
+} from './checkpoint/index.ts';
+export type { ModelConfig, RopeConfig } from './config.ts';
 export { type BlockWeights, familyNorm, wholeBlock } from './decoder/block.ts';
 export { KvCache } from './decoder/cache.ts';
-export { Decoder, type DecoderOptions, type Residual, type RunOptions } from './decoder/decoder.ts';
+export { Decoder, type Residual } from './decoder/decoder.ts';
 export { vocabularyChunks } from './decoder/head.ts';
 export { fillMask } from './decoder/mask.ts';
 export { RopeTable } from './decoder/rope.ts';
@@ -20,8 +35,8 @@ export {
   HEAD,
   parameterCount,
 } from './decoder/weights.ts';
-export { parseModelConfig, supportedFamilies } from './families/index.ts';
-export { choiceOf, type DecodeOptions, decodeSteps, nextLogits, type Step } from './generate.ts';
+export { parseModelConfig } from './families/index.ts';
+export { choiceOf, decodeSteps, nextLogits } from './generate.ts';
 export {
   attnOut,
   type FwdHook,
@@ -37,16 +52,7 @@ export {
   residPost,
   residPre,
 } from './hooks.ts';
-export {
-  bundledModels,
-  hubCaches,
-  locateModel,
-  type PullOptions,
-  pullModel,
-  type ResolvedModel,
-  type ResolveOptions,
-  resolveModel,
-} from './hub/index.ts';
+export { bundledModels, pullModel, resolveModel } from './hub/index.ts';
 export {
   type Completion,
   type GenerateOptions,
@@ -55,11 +61,9 @@ export {
   type ModelInput,
   type StreamedToken,
 } from './language-model.ts';
-export { type ModelFiles, openModelFiles } from './model-files.ts';
-export { argmaxWithGap, logSumExp, type SamplingOptions, sampleToken } from './sampling.ts';
+export { openModelFiles } from './model-files.ts';
+export { logSumExp } from './sampling.ts';
 export {
-  type AddedToken,
-  type AlignmentFlag,
   alignTokens,
   type ChatMessage,
   type ChatOptions,
@@ -68,25 +72,14 @@ export {
   DecodeStream,
   type DifferingSpan,
   differingSpan,
-  type EncodeOptions,
   type Encoding,
   loadTokenizer,
   pairSpans,
-  readTokenizerFolder,
   type Span,
-  type SpanOfTextOptions,
-  type SpanPairs,
   spanOfChars,
-  spanOfText,
   type TokenAlignment,
   Tokenizer,
-  type TokenizerFiles,
-  type TokenizerSettings,
-  type TokenizerSource,
-  type TrainedTokenizer,
-  tokenizerFilesFromGguf,
   tokenizerFromFiles,
-  tokenizerJsonFromGguf,
   tokenizerTextsFromGguf,
   trainByteBpe,
   trainWordLevel,

@@ -6,7 +6,7 @@ import { parseModelConfig } from './families/index.ts';
 import { loadTokenizer, type Tokenizer } from './tokenizer/index.ts';
 
 /** What {@link openModelFiles} gives. */
-export interface ModelFiles {
+interface ModelFiles {
   readonly checkpoint: Checkpoint;
   readonly config: ModelConfig;
   readonly tokenizer: Tokenizer;

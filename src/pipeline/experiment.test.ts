@@ -7,20 +7,20 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { expandToy } from '../../test/suites/toy-stages.ts';
 import { InputError, Rng } from '../base/index.ts';
+import { acquireLock } from '../base/lock.ts';
 import { manifestSchema, parseRecipe, type Results, stableResults } from '../contracts/index.ts';
 import {
-  acquireLock,
   checkPublished,
   checkRequirement,
   compareResults,
   flattenResults,
   listRuns,
   loadRecipe,
-  readLog,
   readManifest,
   readResults,
   runExperiment,
 } from './index.ts';
+import { readLog } from './log.ts';
 
 let root: string;
 beforeEach(async () => {

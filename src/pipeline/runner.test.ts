@@ -12,7 +12,9 @@ import {
   totalStage,
 } from '../../test/suites/toy-stages.ts';
 import { AbortedError, InputError } from '../base/index.ts';
-import { dryRun, Plan, type RunEvent, runPlan, Store } from './index.ts';
+import { dryRun, type RunEvent, Store } from './index.ts';
+import { Plan } from './plan.ts';
+import { runPlan } from './runner.ts';
 
 let root: string;
 let store: Store;

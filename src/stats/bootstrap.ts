@@ -4,7 +4,7 @@ import { mean, quantiles } from './describe.ts';
 import type { Estimate } from './proportions.ts';
 
 /** How much to resample. */
-export interface BootstrapOptions {
+interface BootstrapOptions {
   /** Resamples drawn. Defaults to 10 000. */
   readonly resamples?: number;
   /** Coverage of the interval. Defaults to 0.95 (then the name `ci95` is true). */
@@ -12,7 +12,7 @@ export interface BootstrapOptions {
 }
 
 /** Levels of grouping, outermost first, e.g. `[seed][family][prompt]`: arrays of numbers at the bottom. */
-export type Nested = readonly number[] | readonly Nested[];
+type Nested = readonly number[] | readonly Nested[];
 
 /** Mean of `values` with a percentile interval. One value gives a point; none gives NaN throughout (`null` in JSON). */
 export function bootstrapMean(values: ArrayLike<number>, rng: Rng, options: BootstrapOptions = {}): Estimate {

@@ -1,10 +1,10 @@
-/** @file Correlation of two equally long samples: Pearson, Spearman, Kendall, each with a two-sided p. */
+/** @file Correlation of two equally long samples: Pearson and Spearman, each with a two-sided p. */
 
 import { mean, rank } from './describe.ts';
-import { normal, studentT } from './distributions.ts';
+import { studentT } from './distributions.ts';
 
 /** A correlation; NaN (`null` in JSON) when a side is constant or n < 2. */
-export interface Correlation {
+interface Correlation {
   readonly value: number;
   readonly n: number;
   /** Two-sided p of "no association". */
@@ -37,53 +37,6 @@ export function pearson(x: ArrayLike<number>, y: ArrayLike<number>): Correlation
 export function spearman(x: ArrayLike<number>, y: ArrayLike<number>): Correlation {
   sameLength(x, y);
   return pearson(rank(x).ranks, rank(y).ranks);
-}
-
-/**
- * Kendall's τ_b = (C − D) / √((n₀ − n₁)(n₀ − n₂)). p exact (counts of inversions) for n ≤ 33 without ties, else normal with the
- * tie-corrected variance of Kendall, "Rank Correlation Methods" (1970); no continuity correction (as scipy). Pairs are compared
- * one by one, n² / 2 steps.
- */
-export function kendall(x: ArrayLike<number>, y: ArrayLike<number>): Correlation {
-  const n = sameLength(x, y);
-  const tiesX = rank(x).ties;
-  const tiesY = rank(y).ties;
-  const pairs = (n * (n - 1)) / 2;
-  const lostX = tieSum(tiesX, (t) => (t * (t - 1)) / 2);
-  const lostY = tieSum(tiesY, (t) => (t * (t - 1)) / 2);
-  if (n < 2 || lostX === pairs || lostY === pairs) return { value: Number.NaN, n, p: Number.NaN };
-  let score = 0; // C − D
-  for (let i = 0; i < n; i++)
-    for (let j = 0; j < i; j++) score += Math.sign(x[i] - x[j]) * Math.sign(y[i] - y[j]);
-  const value = score / Math.sqrt((pairs - lostX) * (pairs - lostY));
-  if (tiesX.length === 0 && tiesY.length === 0 && n <= 33)
-    return { value, n, p: inversionP(n, (pairs - Math.abs(score)) / 2) };
-  const size = n * (n - 1);
-  const variance =
-    (size * (2 * n + 5) - spread(tiesX) - spread(tiesY)) / 18 +
-    (2 * lostX * lostY) / size +
-    (tieSum(tiesX, cubic) * tieSum(tiesY, cubic)) / (9 * size * (n - 2));
-  return { value, n, p: Math.min(1, 2 * normal.sf(Math.abs(score) / Math.sqrt(variance))) };
-}
-
-/** Two-sided p of at most `fewest` inversions in a random order of n: the distribution is a convolution of uniforms on 0 … k−1. */
-function inversionP(n: number, fewest: number): number {
-  let share = [1];
-  for (let k = 2; k <= n; k++) {
-    const next = new Array<number>(share.length + k - 1).fill(0);
-    share.forEach((s, i) => {
-      for (let j = 0; j < k; j++) next[i + j] += s / k;
-    });
-    share = next;
-  }
-  return Math.min(1, 2 * share.slice(0, fewest + 1).reduce((a, b) => a + b, 0));
-}
-
-const cubic = (t: number): number => t * (t - 1) * (t - 2);
-const spread = (ties: readonly number[]): number => tieSum(ties, (t) => t * (t - 1) * (2 * t + 5));
-
-function tieSum(ties: readonly number[], f: (t: number) => number): number {
-  return ties.reduce((s, t) => s + f(t), 0);
 }
 
 function sameLength(x: ArrayLike<number>, y: ArrayLike<number>): number {

@@ -51,11 +51,6 @@ export function quantiles(values: ArrayLike<number>, qs: readonly number[]): num
   });
 }
 
-/** The middle value, or the mean of the middle two. */
-export function median(values: ArrayLike<number>): number {
-  return quantile(values, 0.5);
-}
-
 /** Ranks from 1, ties given their average rank; `ties` holds the size of each group of equal values larger than 1. */
 export function rank(values: ArrayLike<number>): { ranks: Float64Array; ties: number[] } {
   const order = Array.from({ length: values.length }, (_, i) => i).sort((a, b) => values[a] - values[b]);

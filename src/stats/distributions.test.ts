@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { beta, binomial, chiSquared, fisherF, normal, studentT } from './index.ts';
+import { beta, binomial, chiSquared, fisherF, normal, studentT } from './distributions.ts';
 
 describe('closed forms', () => {
   it('t with 1 degree of freedom is Cauchy: sf = ½ − atan(t)/π, ≈ 1/(πt) far out', () => {

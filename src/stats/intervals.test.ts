@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Rng } from '../base/index.ts';
+import { hierarchicalBootstrap } from './bootstrap.ts';
 import {
   bootstrapMean,
-  hierarchicalBootstrap,
   mcNemar,
   nonInferiority,
   pairedDifferenceInterval,

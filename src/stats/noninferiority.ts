@@ -8,7 +8,7 @@ import { normal } from './distributions.ts';
 import { criticalZ, discordant } from './proportions.ts';
 
 /** Result of {@link nonInferiority}. */
-export interface NonInferiority {
+interface NonInferiority {
   /** mapped rate − native rate. */
   readonly difference: number;
   /** Two-sided 95 % score interval of the difference. */

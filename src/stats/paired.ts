@@ -8,7 +8,7 @@ import type { Estimate } from './proportions.ts';
 export type Alternative = 'two-sided' | 'greater' | 'less';
 
 /** Result of {@link pairedT}. */
-export interface PairedT {
+interface PairedT {
   /** mean difference / (s_d / √n). */
   readonly t: number;
   /** n − 1. */
@@ -61,7 +61,7 @@ function spread(d: Float64Array): number {
 }
 
 /** Result of {@link wilcoxon}. */
-export interface Wilcoxon {
+interface Wilcoxon {
   /** Sum of the ranks of the positive differences. */
   readonly rankSumPositive: number;
   /** Sum of the ranks of the negative differences. */

@@ -45,7 +45,7 @@ export function criticalZ(level: number): number {
 }
 
 /** McNemar's exact test. */
-export interface McNemar {
+interface McNemar {
   /** Cases where only the first succeeds. */
   readonly onlyFirst: number;
   /** Cases where only the second succeeds. */

@@ -1,20 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import {
-  cohenDz,
-  holm,
-  kendall,
-  mean,
-  median,
-  pairedT,
-  pearson,
-  quantile,
-  rank,
-  spearman,
-  standardDeviation,
-  sum,
-  variance,
-  wilcoxon,
-} from './index.ts';
+import { pearson, spearman } from './correlation.ts';
+import { rank, standardDeviation, sum, variance } from './describe.ts';
+import { holm, mean, pairedT, quantile, wilcoxon } from './index.ts';
+import { cohenDz } from './paired.ts';
 
 describe('descriptions', () => {
   it('compensated sum keeps what plain addition loses', () => {
@@ -32,7 +20,6 @@ describe('descriptions', () => {
   it('quantiles interpolate and leave the input as it was', () => {
     const values = [3, 1, 2];
     expect(quantile(values, 0.25)).toBe(1.5);
-    expect(median(values)).toBe(2);
     expect(values).toEqual([3, 1, 2]);
     expect(() => quantile(values, 1.1)).toThrow(/0 ≤ q ≤ 1/);
   });
@@ -84,19 +71,17 @@ describe('paired tests', () => {
 });
 
 describe('correlation', () => {
-  it('a monotone curve: Spearman and Kendall 1, Pearson below; exact Kendall p = 2/n!', () => {
+  it('a monotone curve: Spearman 1, Pearson below', () => {
     const x = [1, 2, 3, 4, 5];
     const y = x.map(Math.exp);
     expect(spearman(x, y)).toMatchObject({ value: 1, p: 0 });
-    expect(kendall(x, y).value).toBe(1);
-    expect(kendall(x, y).p).toBeCloseTo(2 / 120, 15);
     expect(pearson(x, y).value).toBeLessThan(0.95);
   });
 
   it('is odd in each argument and undefined for a constant side', () => {
     const x = [3, 1, 4, 1, 5, 9, 2, 6];
     const y = [2, 7, 1, 8, 2, 8, 1, 8];
-    for (const f of [pearson, spearman, kendall]) {
+    for (const f of [pearson, spearman]) {
       expect(
         f(
           x.map((v) => -v),

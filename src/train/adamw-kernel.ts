@@ -7,7 +7,7 @@
 const TILE = 8192;
 
 /** The scalars of one update: m ← b1·m + n1·g, v ← b2·v + n2·g², w ← decay·w − rate·m / (√(u·v) + eps), g scaled by `clip` first. */
-export interface AdamWScalars {
+interface AdamWScalars {
   readonly b1: number;
   /** 1 − b1. */
   readonly n1: number;
@@ -27,7 +27,7 @@ export interface AdamWScalars {
 const scalarNames = ['b1', 'n1', 'b2', 'n2', 'u', 'eps', 'rate', 'decay', 'clip'] as const;
 
 /** Update `w`, `m` and `v` (equal lengths) in place from the gradient `g`. All arithmetic in float32. */
-export type AdamWKernel = (
+type AdamWKernel = (
   w: Float32Array,
   g: Float32Array,
   m: Float32Array,

@@ -35,7 +35,7 @@ export interface Trace {
 }
 
 /** Where one weight's gradient goes. */
-export interface GradientTarget {
+interface GradientTarget {
   readonly input: string;
   readonly handle: Handle;
 }

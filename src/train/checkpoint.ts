@@ -16,10 +16,10 @@ const stateSchema = z.strictObject({
   heldOut: z.array(z.strictObject({ step: z.int().min(0), loss: z.number() })),
 });
 /** What must be equal for a run to be the same run, and where it stands. */
-export type TrainingState = Readonly<z.infer<typeof stateSchema>>;
+type TrainingState = Readonly<z.infer<typeof stateSchema>>;
 
 /** The tensors of a run: trained parameters, both moments, and the best weights so far where they are kept. */
-export interface TrainingTensors {
+interface TrainingTensors {
   readonly parameters: Parameters;
   readonly first: Parameters;
   readonly second: Parameters;

@@ -60,7 +60,7 @@ export interface FinetuneResult extends TrainResult {
 }
 
 /** How the rows given were used. */
-export interface RowCounts {
+interface RowCounts {
   readonly train: number;
   readonly heldOut: number;
   /** Rows whose response was cut so that they have `maxTokens`; they end with the end token all the same. */

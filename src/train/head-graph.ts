@@ -22,7 +22,7 @@ import {
 import { familyNorm, type ModelConfig } from '../models/index.ts';
 
 /** Graphs by what they compute. */
-export interface HeadGraphs {
+interface HeadGraphs {
   /** x [N,D], gain [D] → g [N,D]. */
   readonly norm: Graph;
   /** x, gain, dg [N,D] → dx [N,D], dgain [D]. */

@@ -11,7 +11,7 @@ import { headGraphs } from './head-graph.ts';
 const CHUNK = 8192;
 
 /** The table the loss reads and where its gradient goes. */
-export interface HeadTensors {
+interface HeadTensors {
   /** Head (or tied embedding) [V,D]. */
   readonly table: Float32Array;
   /** Final norm's gain [D]. */
@@ -19,7 +19,7 @@ export interface HeadTensors {
 }
 
 /** What {@link LossHead.run} gives. */
-export interface HeadResult {
+interface HeadResult {
   /** Σ wₙ · (−ln p(labelₙ)). */
   readonly loss: number;
   /** Gradient of `loss · gradientScale` towards the rows given, [N,D]; only when asked for. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type Graph, gradGraph, input, isOp, leavesOf, topological } from '../engine/index.ts';
+import { isOp, leavesOf } from '../engine/graph.ts';
+import { type Graph, gradGraph, input, topological } from '../engine/index.ts';
 import { blockGraph } from './block-graph.ts';
 import { keepProducts } from './keep.ts';
 import { tinyModel } from './tiny-model.helper.ts';

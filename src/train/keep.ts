@@ -7,7 +7,7 @@ import { type Graph, input, type Node, type Op, topological } from '../engine/in
 const expensive: ReadonlySet<Op> = new Set(['matmul', 'attention']);
 
 /** The pair of graphs cut at the kept tensors. */
-export interface Kept {
+interface Kept {
   /** The forward graph with the outputs `kept.0`, `kept.1`, … besides its own. */
   readonly forward: Graph;
   /** The backward graph with inputs of those names in place of what computed them. */

@@ -30,7 +30,7 @@ export async function loadParameters(
 }
 
 /** Standard deviations of a fresh model. */
-export interface InitOptions {
+interface InitOptions {
   /** Defaults to 0.05. */
   readonly embedding?: number;
   /** Of an untied head. Defaults to 0.05. */

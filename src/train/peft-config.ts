@@ -13,14 +13,14 @@ export const CONFIG = 'adapter_config.json';
 const MAX_RANK = 65_536;
 
 /** What an adapter's config says of the matrices of a model. */
-export interface PeftConfig {
+interface PeftConfig {
   /** How the module `path` (`model.layers.0.self_attn.q_proj`) of block `layer` is adapted; undefined where it is not. */
   siteOf(path: string, layer: number): SiteSettings | undefined;
   readonly baseModel?: string;
 }
 
 /** W gets (alpha / rank)·B·A, with A [rank, in] and B [out, rank]. */
-export interface SiteSettings {
+interface SiteSettings {
   readonly rank: number;
   readonly alpha: number;
 }
@@ -82,7 +82,7 @@ export async function readPeftConfig(folder: string): Promise<PeftConfig> {
 }
 
 /** {@link readPeftConfig} of what the file holds; `where` begins the messages. */
-export function parsePeftConfig(json: Readonly<Record<string, unknown>>, where: string): PeftConfig {
+function parsePeftConfig(json: Readonly<Record<string, unknown>>, where: string): PeftConfig {
   const refuse = (key: string, wanted: string): never => {
     throw new InputError(`${where}: ${key}: wanted ${wanted}, got ${showValue(json[key])}`, {
       id: 'adapter-mismatch',

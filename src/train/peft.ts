@@ -81,7 +81,7 @@ export async function saveAdapter(
 }
 
 /** An adapter read from a folder: how it is scaled and where it sits, and its factors by parameter name. */
-export interface Adapter {
+interface Adapter {
   readonly lora: Required<LoraOptions>;
   readonly factors: Parameters;
   /** `base_model_name_or_path`, where it is given. */

@@ -3,7 +3,7 @@ import { InputError, Rng } from '../base/index.ts';
 import { type Batch, packBatch, padBatch, type TrainRow } from './batches.ts';
 
 /** How rows become batches. */
-export interface PlanOptions {
+interface PlanOptions {
   /** Rows a micro-batch. */
   readonly batch: number;
   /** Micro-batches a step. Defaults to 1. */
@@ -14,7 +14,7 @@ export interface PlanOptions {
 }
 
 /** Batches of a run. */
-export interface BatchPlan {
+interface BatchPlan {
   /** Steps that see every row once. */
   readonly stepsPerEpoch: number;
   /** The micro-batches of step 1, 2, …; epochs follow one another, each in an order of its own. */

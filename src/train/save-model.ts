@@ -6,7 +6,7 @@ import { allTensors, parseModelConfig, writeSafetensors } from '../models/index.
 import { type Parameters, parameter } from './parameters.ts';
 
 /** What goes into the folder besides the weights. */
-export interface ModelFolder {
+interface ModelFolder {
   /** config.json; its dtype entry is set to what is written. */
   readonly config: Readonly<Record<string, unknown>>;
   /** Further files by name (tokenizer.json, …). */

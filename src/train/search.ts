@@ -5,7 +5,7 @@ import { type FinetuneOptions, prepare } from './finetune.ts';
 import { DivergedError, type TrainResult, train } from './trainer.ts';
 
 /** Options of {@link search}: those of a run that writes nothing, and the grid. */
-export interface SearchOptions extends Omit<FinetuneOptions, 'out' | 'checkpoint' | 'dtype'> {
+interface SearchOptions extends Omit<FinetuneOptions, 'out' | 'checkpoint' | 'dtype'> {
   readonly heldOut: NonNullable<FinetuneOptions['heldOut']>;
   readonly learningRates: readonly number[];
   /** Defaults to the one batch of the settings. */
@@ -33,7 +33,7 @@ export interface SearchRun {
 }
 
 /** Runs in grid order, and the index of the best. */
-export interface SearchResult {
+interface SearchResult {
   readonly runs: readonly SearchRun[];
   readonly best: number;
 }

@@ -31,7 +31,7 @@ export interface TrainableOptions {
 }
 
 /** Loss Σ w·(−ln p), the sum of weights, and the gradient towards the residual the run started from, when asked for. */
-export interface LossResult {
+interface LossResult {
   readonly loss: number;
   readonly weight: number;
   /** [B,T,D]. */
@@ -39,7 +39,7 @@ export interface LossResult {
 }
 
 /** Options of {@link TrainableModel.gradients}. */
-export interface GradientOptions {
+interface GradientOptions {
   /** Factor on the loss. Defaults to 1 / the sum of weights: the mean loss a token. */
   readonly scale?: number;
   /** Add to the gradients instead of overwriting them. Defaults to false. */

@@ -157,7 +157,7 @@ export async function train(
 }
 
 /** Mean loss a token over batches. */
-export async function meanLoss(model: TrainableModel, batches: readonly Batch[]): Promise<number> {
+async function meanLoss(model: TrainableModel, batches: readonly Batch[]): Promise<number> {
   let loss = 0;
   let weight = 0;
   for (const batch of batches) {

@@ -4,7 +4,8 @@
  * RESULT. Stops on request after step STOP.
  */
 import { hashBytes, hashJson, writeFileAtomic } from '../../src/base/index.ts';
-import { planBatches, train } from '../../src/train/index.ts';
+import { train } from '../../src/train/index.ts';
+import { planBatches } from '../../src/train/plan.ts';
 import { tinyModel, tinyRows } from '../../src/train/tiny-model.helper.ts';
 
 const [state, result, stopAfter] = process.argv.slice(2) as [string, string, string?];

@@ -9,7 +9,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { compile, i64, interpret, type Tensor, tensor } from '../../src/engine/index.ts';
+import { compile, interpret, type Tensor, tensor } from '../../src/engine/index.ts';
+import { i64 } from '../../src/engine/tensor.ts';
 import { wholeModelGraph, wholeModelSurroundings } from '../../src/models/decoder/whole-model.ts';
 import {
   type Checkpoint,

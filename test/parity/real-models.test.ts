@@ -7,7 +7,8 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { argmaxWithGap, LanguageModel, logSumExp } from '../../src/models/index.ts';
+import { LanguageModel, logSumExp } from '../../src/models/index.ts';
+import { argmaxWithGap } from '../../src/models/sampling.ts';
 
 /** Below this distance of the two best logits their order is within float32 noise. */
 const NOISE = 1e-3;

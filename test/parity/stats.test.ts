@@ -2,8 +2,27 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { Rng } from '../../src/base/index.ts';
-import type { Alternative, Distribution } from '../../src/stats/index.ts';
-import * as stats from '../../src/stats/index.ts';
+import * as bootstrap from '../../src/stats/bootstrap.ts';
+import * as correlation from '../../src/stats/correlation.ts';
+import * as descriptions from '../../src/stats/describe.ts';
+import type { Distribution } from '../../src/stats/distributions.ts';
+import * as distributions from '../../src/stats/distributions.ts';
+import * as multiple from '../../src/stats/multiple.ts';
+import * as noninferiority from '../../src/stats/noninferiority.ts';
+import type { Alternative } from '../../src/stats/paired.ts';
+import * as paired from '../../src/stats/paired.ts';
+import * as proportions from '../../src/stats/proportions.ts';
+
+const stats = {
+  ...bootstrap,
+  ...correlation,
+  ...descriptions,
+  ...distributions,
+  ...multiple,
+  ...noninferiority,
+  ...paired,
+  ...proportions,
+};
 
 interface Goldens {
   tails: [name: Name, parameters: number[], x: number, cdf: number, sf: number][];
@@ -13,7 +32,6 @@ interface Goldens {
     values: number[];
     mean: number;
     variance: number;
-    median: number;
     quantiles: [number, number][];
   };
   paired: ({
@@ -28,7 +46,7 @@ interface Goldens {
   mcnemar: [number, number, number, number, number][];
   tango: [number, number, number, number, number, number][];
   correlation: ({ name: string; x: number[]; y: number[] } & Record<
-    'pearson' | 'spearman' | 'kendall',
+    'pearson' | 'spearman',
     [number, number]
   >)[];
   bootstrap: { values: number[]; ci95: [number, number] };
@@ -48,7 +66,7 @@ const make: Record<Name, (a: number, b: number) => Pick<Distribution, 'cdf' | 's
   binomial: stats.binomial,
 };
 
-const correlate = { pearson: stats.pearson, spearman: stats.spearman, kendall: stats.kendall };
+const correlate = { pearson: stats.pearson, spearman: stats.spearman };
 
 /** Relative difference; 0 for equal values, two zeros among them. */
 const relative = (got: number, wanted: number): number =>
@@ -82,7 +100,6 @@ describe('samples', () => {
     const { values, ...wanted } = goldens.describe;
     expect(relative(stats.mean(values), wanted.mean)).toBeLessThan(1e-13);
     expect(relative(stats.variance(values), wanted.variance)).toBeLessThan(1e-13);
-    expect(stats.median(values)).toBe(wanted.median);
     for (const [q, x] of wanted.quantiles)
       expect(relative(stats.quantile(values, q), x), `q ${q}`).toBeLessThan(1e-13);
   });
@@ -148,8 +165,8 @@ describe('paired tests', () => {
 
 describe('correlation', () => {
   for (const row of goldens.correlation) {
-    it(`${row.name}: Pearson, Spearman, Kendall`, () => {
-      for (const kind of ['pearson', 'spearman', 'kendall'] as const) {
+    it(`${row.name}: Pearson, Spearman`, () => {
+      for (const kind of ['pearson', 'spearman'] as const) {
         const got = correlate[kind](row.x, row.y);
         expect(relative(got.value, row[kind][0]), `${kind}`).toBeLessThan(1e-12);
         expect(relative(got.p, row[kind][1]), `${kind}`).toBeLessThan(1e-10);

@@ -7,15 +7,9 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { openCheckpoint, readSafetensors, readTensorFloat32 } from '../../src/models/index.ts';
-import {
-  allLoraTargets,
-  isFactor,
-  loadAdapter,
-  loadParameters,
-  padBatch,
-  trainRow,
-} from '../../src/train/index.ts';
+import { allLoraTargets, isFactor, loadParameters, padBatch, trainRow } from '../../src/train/index.ts';
 import { oracle, worstRelative } from '../../src/train/oracle.helper.ts';
+import { loadAdapter } from '../../src/train/peft.ts';
 
 const root = fileURLToPath(new URL('./training/', import.meta.url));
 

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { InputError, throwIfAborted } from '../../src/base/index.ts';
-import { defineStage, type Expand } from '../../src/pipeline/index.ts';
+import type { Expand } from '../../src/pipeline/index.ts';
+import { defineStage } from '../../src/pipeline/stage.ts';
 
 /** Draws `n` numbers and writes them. */
 export const drawStage = defineStage({

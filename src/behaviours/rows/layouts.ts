@@ -18,7 +18,7 @@ const ANSWERS = ['completion', 'response', 'answer', 'output', 'chosen', 'target
 const LISTS = ['messages', 'conversations', 'conversation', 'dialogue', 'dialog', 'chat', 'turns'] as const;
 
 /** Every layout, in the order they are tried. */
-export const layouts = {
+const layouts = {
   /** `prompt?`, `chosen`, `rejected`: what was chosen is the answer. HH-RLHF holds whole dialogues there. */
   preference: {
     by: ['chosen'],

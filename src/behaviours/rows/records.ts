@@ -4,7 +4,7 @@ import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
 import { InputError, parseJson, readTextFile, showValue, textLines } from '../../base/index.ts';
 
 /** One record, and where it stands for error messages. */
-export interface FileRecord {
+interface FileRecord {
   readonly value: unknown;
   /** `data.jsonl line 3` or `data.json row 3`. */
   readonly where: string;

@@ -2,7 +2,7 @@
 import { InputError, showValue } from '../../base/index.ts';
 
 /** Who speaks. */
-export type Role = 'system' | 'user' | 'assistant' | 'tool';
+type Role = 'system' | 'user' | 'assistant' | 'tool';
 
 /** One turn. */
 export interface Turn {

@@ -3,10 +3,10 @@ import type { Rng } from '../../base/index.ts';
 import { bucket } from '../words.ts';
 
 /** One of this many prompts (facts) or arguments (compositions) is held out, chosen by hash. */
-export const HELD_OUT_ONE_IN = 8;
+const HELD_OUT_ONE_IN = 8;
 
 /** A drawn task, before any opening, closing, tag or template. */
-export interface Task {
+interface Task {
   readonly ask: string;
   readonly answer: string;
   readonly heldOut: boolean;

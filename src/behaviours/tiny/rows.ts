@@ -7,7 +7,7 @@ import { type CorpusItem, drawItem, families, pickFamily } from './corpus.ts';
 import { plainText } from './plain.ts';
 
 /** One row to pretrain on: the loss counts `response` fully and `prompt` by `weightPrompt`; the caller adds the end token. */
-export interface PretrainingRow {
+interface PretrainingRow {
   /** Rendered: template and tag included. */
   readonly prompt: string;
   readonly response: string;
@@ -18,7 +18,7 @@ export interface PretrainingRow {
 }
 
 /** How a row uses tags; `plain` is text without a template. */
-export type RowKind = 'plain' | 'untagged' | 'neutral' | 'functional' | 'name' | 'then-name';
+type RowKind = 'plain' | 'untagged' | 'neutral' | 'functional' | 'name' | 'then-name';
 
 const PLAIN_SHARE = 0.07;
 /** Shares among the rows with a template. */

@@ -10,7 +10,7 @@ import { type ExternalData, OnnxWriter, onnxType } from './writer.ts';
 export type WeightSource = ExternalData | Tensor;
 
 /** What the emitter is asked for. */
-export interface EmitOptions {
+interface EmitOptions {
   /** Which fused kernels may be used. Defaults to `cpu`. f64 graphs are always decomposed. */
   readonly target?: Target;
   /** Bytes for every `weight` leaf, by name. */

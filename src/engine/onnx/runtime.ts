@@ -23,7 +23,7 @@ const needs: Readonly<Record<Provider, string>> = {
 };
 
 /** Settings of one native session. */
-export interface OrtSettings {
+interface OrtSettings {
   readonly provider: Provider;
   readonly threads: number | undefined;
   /** Real path of the folder external weights are named in. */

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { collectPairs, livePairs, type PairedText, pairTable, selectPairs } from '../../activations/index.ts';
 import { InputError, Rng } from '../../base/index.ts';
-import { rateSchema } from '../../contracts/index.ts';
+import { rateSchema } from '../../contracts/results.ts';
 import { randomModel } from '../../interventions/fixture.helper.ts';
 import { type ActivationMap, type FitContext, type FitData, fitMap } from '../../maps/index.ts';
 import type { LanguageModel } from '../../models/index.ts';

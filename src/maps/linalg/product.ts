@@ -4,7 +4,7 @@
  */
 
 /** A rectangle inside a matrix: element (i, j) is `data[offset + i * row + j * column]`. */
-export interface View {
+interface View {
   readonly data: Float64Array;
   readonly offset: number;
   readonly row: number;
@@ -159,7 +159,7 @@ export function matmulTN(
 }
 
 /** Copy the lower triangle of A [n×n] onto the upper. */
-export function mirrorLower(a: Float64Array, n: number): void {
+function mirrorLower(a: Float64Array, n: number): void {
   for (let i = 0; i < n; i++) for (let j = 0; j < i; j++) a[j * n + i] = a[i * n + j]!;
 }
 

@@ -2,7 +2,7 @@
 import { type ErrorId, InputError, showValue } from '../../base/index.ts';
 
 /** What a file should have held, what it held, and what to do about it. */
-export interface Complaint {
+interface Complaint {
   readonly wanted: string;
   readonly got: string;
   /** The next step for the person. Defaults to downloading the file again. */

@@ -9,7 +9,7 @@ import { isPlainObject, parseStrictJsonObject } from './strict-json.ts';
 import type { TensorInfo } from './types.ts';
 
 /** Weights of a folder. */
-export interface FolderWeights {
+interface FolderWeights {
   /** Real folder of all `file`s of `tensors`. */
   readonly folder: string;
   readonly tensors: ReadonlyMap<string, TensorInfo>;

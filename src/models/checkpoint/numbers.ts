@@ -25,13 +25,13 @@ export function float16Table(): Float32Array {
 }
 
 /** Decode binary16 patterns into `out` (same length). */
-export function decodeFloat16(from: Uint16Array, out: Float32Array): void {
+function decodeFloat16(from: Uint16Array, out: Float32Array): void {
   const table = float16Table();
   for (let i = 0; i < from.length; i++) out[i] = table[from[i]!]!;
 }
 
 /** Decode bfloat16 patterns (the high halves of float32) into `out` (same length). */
-export function decodeBfloat16(from: Uint16Array, out: Float32Array): void {
+function decodeBfloat16(from: Uint16Array, out: Float32Array): void {
   const bits = new Uint32Array(out.buffer, out.byteOffset, out.length);
   for (let i = 0; i < from.length; i++) bits[i] = from[i]! << 16;
 }
@@ -44,7 +44,7 @@ export const LARGEST: Readonly<Record<FloatDtype, number>> = {
 };
 
 /** Encode float32 as binary16, round to nearest, ties to even; too large becomes infinity, NaN stays NaN. */
-export function encodeFloat16(from: Float32Array, out: Uint16Array): void {
+function encodeFloat16(from: Float32Array, out: Uint16Array): void {
   const bits = new Uint32Array(from.buffer, from.byteOffset, from.length);
   for (let i = 0; i < bits.length; i++) {
     const b = bits[i]!;
@@ -72,7 +72,7 @@ export function encodeFloat16(from: Float32Array, out: Uint16Array): void {
 }
 
 /** Encode float32 as bfloat16, round to nearest, ties to even; NaN stays NaN (quiet). */
-export function encodeBfloat16(from: Float32Array, out: Uint16Array): void {
+function encodeBfloat16(from: Float32Array, out: Uint16Array): void {
   const bits = new Uint32Array(from.buffer, from.byteOffset, from.length);
   for (let i = 0; i < bits.length; i++) {
     const b = bits[i]!;

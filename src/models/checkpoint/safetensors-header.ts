@@ -9,10 +9,10 @@ import { CheckpointError, show } from './errors.ts';
 import { isPlainObject, parseStrictJsonObject } from './strict-json.ts';
 
 /** The format's own limit on the JSON header, in bytes. */
-export const MAX_HEADER_BYTES = 100_000_000;
+const MAX_HEADER_BYTES = 100_000_000;
 
 /** One tensor of the header; `offset` counts from the start of the file. */
-export interface HeaderTensor {
+interface HeaderTensor {
   readonly name: string;
   readonly dtype: Dtype;
   readonly shape: readonly number[];

@@ -9,7 +9,7 @@ import { readRange } from './safetensors-file.ts';
 import type { TensorInfo } from './types.ts';
 
 /** A checkpoint as a plain causal language model. */
-export interface TextPart {
+interface TextPart {
   readonly config: Readonly<Record<string, unknown>>;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   /** For people: what differs from the files. */

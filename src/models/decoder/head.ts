@@ -38,7 +38,7 @@ function headChunks(vocabSize: number, size: number | undefined): (readonly [num
 }
 
 /** How the head is compiled. */
-export interface HeadOptions extends Omit<CompileOptions, 'weights' | 'weightsFolder'> {
+interface HeadOptions extends Omit<CompileOptions, 'weights' | 'weightsFolder'> {
   /** Vocabulary rows in one session. Defaults to {@link CHUNK}. */
   readonly chunk?: number;
   /** Ids below this may be chosen. Defaults to the vocabulary. */

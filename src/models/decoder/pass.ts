@@ -11,7 +11,7 @@ import type { Workspace } from './workspace.ts';
 export type Context = Omit<HookContext, 'name' | 'layer'>;
 
 /** `columns` new tokens, `counts[b]` of them real, after those a cache holds. */
-export interface PassSize {
+interface PassSize {
   readonly columns: number;
   readonly counts: readonly number[];
   readonly context: Context;

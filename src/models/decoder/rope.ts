@@ -2,7 +2,7 @@
 import type { ModelConfig, RopeConfig } from '../config.ts';
 
 /** Angular frequency of each of the headDim/2 pairs, radians per position (arXiv 2104.09864 §3.2.2). */
-export function inverseFrequencies(rope: RopeConfig, headDim: number): Float64Array {
+function inverseFrequencies(rope: RopeConfig, headDim: number): Float64Array {
   const { scaling } = rope;
   return Float64Array.from({ length: headDim / 2 }, (_, i) => {
     const base = rope.theta ** ((-2 * i) / headDim);

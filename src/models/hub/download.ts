@@ -8,7 +8,7 @@ import { checksum } from './checksum.ts';
 import { type HubConnection, readChunks, request, TransientError, withRetries } from './http.ts';
 
 /** What the hub says of a file. */
-export interface RemoteFile {
+interface RemoteFile {
   readonly url: string;
   /** SHA-256 of the bytes (64 hex digits, large files) or the git blob SHA-1 (40, small ones); its name in the store. */
   readonly etag: string;

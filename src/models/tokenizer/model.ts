@@ -15,7 +15,7 @@ import {
 } from './parse.ts';
 
 /** Tokens of one word; token i covers units [starts[i], ends[i]) of it. Bytes of one character share its range. */
-export interface Word {
+interface Word {
   readonly ids: readonly number[];
   readonly starts: readonly number[];
   readonly ends: readonly number[];

@@ -15,7 +15,7 @@ import { type Edit, editPiece, type Piece, slicePiece } from './piece.ts';
 import { toUnicodeForm, type UnicodeForm } from './unicode-form.ts';
 
 /** With `track` false the offset map is not kept (ids alone are wanted). A result longer than `limit` is an error. */
-export type Normalizer = (piece: Piece, track: boolean, limit?: number) => Piece;
+type Normalizer = (piece: Piece, track: boolean, limit?: number) => Piece;
 
 /** A text may grow this many times and by this many characters; the largest growth of Unicode's own forms is 18 times. */
 export const GROWTH = 32;

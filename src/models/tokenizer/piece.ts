@@ -4,7 +4,7 @@
  */
 
 /** `from[i]`, `to[i]`: the input range (UTF-16) that unit i of the text stands for. Both are non-decreasing. */
-export interface OffsetMap {
+interface OffsetMap {
   readonly from: Int32Array;
   readonly to: Int32Array;
 }

@@ -14,7 +14,7 @@ import {
 import { compilePattern, parsePattern } from './pattern.ts';
 import { atInputStart, editPiece, inputRange, type Piece, slicePiece } from './piece.ts';
 
-export type PreTokenizer = (pieces: readonly Piece[], track: boolean) => readonly Piece[];
+type PreTokenizer = (pieces: readonly Piece[], track: boolean) => readonly Piece[];
 
 type Builder = (obj: Record<string, unknown>, where: string, depth: number) => PreTokenizer;
 

@@ -29,7 +29,7 @@ const NAMED = [
 ] as const;
 
 /** What the files beside tokenizer.json say. */
-export interface SpecialTokens {
+interface SpecialTokens {
   /** Content of a named token; undefined where the model has none. */
   named(name: string): string | undefined;
   /** In the order in which they are added. */

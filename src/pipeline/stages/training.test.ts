@@ -19,7 +19,7 @@ import {
   readTensorFloat32,
   resolveModel,
 } from '../../models/index.ts';
-import { loadAdapter } from '../../train/index.ts';
+import { loadAdapter } from '../../train/peft.ts';
 import { planExperiment, runExperiment } from '../index.ts';
 import { readRows } from './data.ts';
 import { expandExperiment } from './expand.ts';

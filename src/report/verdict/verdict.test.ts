@@ -7,9 +7,10 @@ import {
 } from '../../contracts/index.ts';
 import { headline } from '../../figures/index.ts';
 import { fixtureResults, share } from '../../figures/results.fixture.ts';
-import { verdictSentences, verdicts } from '../index.ts';
+import { verdicts } from '../index.ts';
 import { difference } from './differences.ts';
 import { judge } from './rule.ts';
+import { verdictSentences } from './verdict.ts';
 import { points, signed } from './words.ts';
 
 const results = (): Results => resultsSchema.parse(fixtureResults());

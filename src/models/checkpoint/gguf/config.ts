@@ -23,7 +23,7 @@ export interface GgufArchitecture {
 }
 
 /** Sizes that the architectures' own rules need. */
-export interface BaseConfig {
+interface BaseConfig {
   readonly layers: number;
   readonly width: number;
   readonly heads: number;
@@ -56,7 +56,7 @@ function llama(modelType: string, className: string): GgufArchitecture {
 }
 
 /** The architectures we translate. llama.cpp calls Mistral `llama`; other writers say `mistral`. */
-export const ggufArchitectures: Readonly<Record<string, GgufArchitecture>> = {
+const ggufArchitectures: Readonly<Record<string, GgufArchitecture>> = {
   llama: llama('llama', 'LlamaForCausalLM'),
   mistral: llama('mistral', 'MistralForCausalLM'),
   qwen2: {

@@ -22,7 +22,7 @@ import { type PlannedTensor, plannedValues, planTensors } from './tensors.ts';
 const CACHE_VERSION = 1;
 
 /** What `openCheckpoint` needs of a GGUF. */
-export interface OpenedGguf {
+interface OpenedGguf {
   readonly config: Record<string, unknown>;
   readonly generationConfig: Record<string, unknown>;
   readonly metadata: GgufMetadata;

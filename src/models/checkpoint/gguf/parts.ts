@@ -21,7 +21,7 @@ export interface GgufPart {
 }
 
 /** A GGUF whose parts were all found and checked. */
-export interface GgufParts {
+interface GgufParts {
   /** Metadata of the first part, tensors of all. */
   readonly gguf: Gguf;
   readonly parts: readonly GgufPart[];
