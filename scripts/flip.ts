@@ -7,7 +7,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { readCapture, readCaptureIndex } from '../src/activations/index.ts';
+import { readCapture, readCaptureIndex } from '../src/activations/shards.ts';
 import { brokenSeal, listFiles, Rng, withAtomicFolder } from '../src/base/index.ts';
 import { parseRecipe } from '../src/contracts/index.ts';
 import { checkPublished, readManifest, readResults, runExperiment } from '../src/pipeline/index.ts';

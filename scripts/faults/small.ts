@@ -2,7 +2,8 @@
 import { writeCapture } from '../../src/activations/index.ts';
 import type { ProgressSink } from '../../src/base/index.ts';
 import { LanguageModel } from '../../src/models/index.ts';
-import { planBatches, train } from '../../src/train/index.ts';
+import { train } from '../../src/train/index.ts';
+import { planBatches } from '../../src/train/plan.ts';
 import { tinyModel, tinyRows } from '../../src/train/tiny-model.helper.ts';
 
 /** Train a random Llama of three blocks; the same options give the same bytes. Returns its parameters. */

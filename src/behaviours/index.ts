@@ -25,12 +25,11 @@ export {
 } from './instructions.ts';
 export { type BackdoorMetrics, backdoorMetrics } from './metrics.ts';
 export { behaviourFrom, contrastsOf } from './params.ts';
+export type { CharSpan } from './placement.ts';
 export { type Placement, placements, placeTag } from './placement.ts';
-
 export { functionalTags, neutralTags } from './tags.ts';
-export { type ChatRenderer, renderPrompt, type TemplateName, templateNames } from './templates.ts';
+export { type ChatRenderer, renderPrompt, shiftSpan, type TemplateName, templateNames } from './templates.ts';
 export { checkAnswer, checkableFamilies, constantBaseline, generalTexts, heldOut } from './tiny/corpus.ts';
-
 export { tinyInstructions } from './tiny/instructions.ts';
 export { pretrainingRow, pretrainingRows } from './tiny/rows.ts';
 export { corpusVocabulary } from './tiny/vocabulary.ts';

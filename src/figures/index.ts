@@ -48,3 +48,4 @@ export { curvesFigure } from './maps.ts';
 export { FIT_LABEL, PALETTE, TRANSFER_STYLE } from './palette.ts';
 export { clip, metricLabel, percent, short, toCsv, toJson, visible } from './records.ts';
 export type { DataRow, FigureSpec } from './spec.ts';
+export { TERM_WORDS, termOf } from './terms.ts';

@@ -52,7 +52,7 @@ export {
   residPost,
   residPre,
 } from './hooks.ts';
-export { bundledModels, pullModel, resolveModel } from './hub/index.ts';
+export { bundledModels, hubCaches, pullModel, resolveModel } from './hub/index.ts';
 export {
   type Completion,
   type GenerateOptions,

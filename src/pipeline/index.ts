@@ -6,9 +6,8 @@ export { checkPublished } from './ledger.ts';
 export { loadRecipe } from './load.ts';
 export type { LogLine } from './log.ts';
 export { describeMachine, packageRoot, packageVersions } from './machine.ts';
-
+export { openProbe } from './open-probe.ts';
 export { PREVIEW } from './preview.ts';
-
 export {
   checkRequirement,
   compareResults,
@@ -28,7 +27,6 @@ export {
   readResults,
   readResultsSoFar,
 } from './runs.ts';
-
 export { expandExperiment } from './stages/expand.ts';
 export { Store } from './store.ts';
 export { storeEntries } from './store-entries.ts';

@@ -10,6 +10,6 @@ export { peftModules } from './peft.ts';
 export { saveModel } from './save-model.ts';
 
 export { type SearchRun, search } from './search.ts';
-export { type FinetunePreset, finetunePresets } from './settings.ts';
+export { type FinetunePreset, finetuneDefaults, finetunePresets } from './settings.ts';
 export { TrainableModel } from './trainable.ts';
 export { train } from './trainer.ts';

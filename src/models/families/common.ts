@@ -70,6 +70,7 @@ export function readRope(
   if ((old?.optional('rope_theta') ?? theta) !== theta)
     throw new InputError(
       `${c.where}: rope_scaling says rope_theta ${showValue(old?.raw('rope_theta'))}, elsewhere it is ${theta}`,
+      { id: 'model-unsupported' },
     );
   const [scaling, former] = [own, old].map((s) => (s === undefined ? undefined : readScaling(s)));
   if (scaling !== undefined && former !== undefined && canonicalJson(scaling) !== canonicalJson(former))

@@ -47,10 +47,13 @@ export function checkedAddress(
   if (url === undefined || !/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '')
     throw new InputError(
       'hub: the endpoint ($HF_ENDPOINT): wanted an http or https address without user or password; correct it',
+      { id: 'hub-unreachable' },
     );
   const bare = token?.trim();
   if (bare !== undefined && !/^[\x21-\x7e]+$/.test(bare))
-    throw new InputError('hub: the token ($HF_TOKEN) has characters that no token has; copy it again');
+    throw new InputError('hub: the token ($HF_TOKEN) has characters that no token has; copy it again', {
+      id: 'hub-answer',
+    });
   return { endpoint: endpoint.replace(/\/+$/, ''), token: bare };
 }
 

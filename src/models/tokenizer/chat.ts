@@ -43,7 +43,10 @@ export function renderChat(
   const { variables = {}, now = new Date(), addGenerationPrompt = false } = options;
   for (const name of GIVEN)
     if (Object.hasOwn(variables, name))
-      throw new InputError(`chat template: the variable ${name} is set by the messages; choose another name`);
+      throw new InputError(
+        `chat template: the variable ${name} is set by the messages; choose another name`,
+        { id: 'chat-template' },
+      );
   try {
     return parsedTemplate(source).render(
       {
