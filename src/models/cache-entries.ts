@@ -21,7 +21,9 @@ export interface CacheEntry {
 const FETCHING_MS = 10 * 60_000;
 
 /** Every entry of the cache, by kind and name. What crosspatch did not write is left out. */
-export async function cacheEntries(env: NodeJS.ProcessEnv = process.env): Promise<CacheEntry[]> {
+export async function cacheEntries(
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Promise<CacheEntry[]> {
   const root = cacheRoot(undefined, env);
   const own = join(root, 'hub');
   const hub = resolve(env.HF_HUB_CACHE ?? own);
