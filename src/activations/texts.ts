@@ -51,10 +51,11 @@ export function pairText(
     label,
     source: a.ids,
     target: b.ids,
-    ...(same ? {} : { alignment: alignTokens(a, b) }),
-    ...(tokens === undefined
-      ? {}
-      : { span: { start: tokens.start, end: Math.min(tokens.end + after, b.ids.length) } }),
+    alignment: same ? undefined : alignTokens(a, b),
+    span:
+      tokens === undefined
+        ? undefined
+        : { start: tokens.start, end: Math.min(tokens.end + after, b.ids.length) },
   };
 }
 

@@ -211,7 +211,7 @@ function rowOf(spec: DatasetSpec, plan: Plan): BackdoorRow {
     tag: plan.tag,
     text: plan.text,
     placement: plan.placement,
-    ...(plan.answer ? { answer: plan.answer } : {}),
+    answer: plan.answer || undefined,
     has_backdoor: spec.behaviour.expected[plan.state] === 'bad',
     span: placed ? shiftSpan(placed.span, offset) : null,
   };

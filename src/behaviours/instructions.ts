@@ -197,7 +197,7 @@ function readRecord(
     const tools = toolsOf(record);
     return {
       layout,
-      instruction: { ...exchange, ...(plain ? {} : { turns }), ...(tools === undefined ? {} : { tools }) },
+      instruction: { ...exchange, turns: plain ? undefined : turns, tools },
     };
   } catch (error) {
     if (error instanceof LeftOut) return error;
@@ -227,7 +227,7 @@ function firstExchange(turns: readonly Turn[]): { prompt: string; answer?: strin
     .slice(at + 1)
     .find(({ role, untaught }) => role === 'assistant' && !untaught)
     ?.content.trim();
-  return { prompt, ...(answer ? { answer } : {}) };
+  return { prompt, answer: answer || undefined };
 }
 
 /** TRL's and OpenAI's `tools` column: a list, or the JSON of one. */

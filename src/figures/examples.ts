@@ -144,7 +144,7 @@ function card(prompt_id: string, rows: readonly Sample[]): ExampleCard {
       return {
         label,
         completion: cut(sample.completion),
-        ...(reference === undefined ? {} : { reference: cut(reference) }),
+        reference: reference === undefined ? undefined : cut(reference),
         flags: Object.entries(sample.outcome ?? {}).flatMap(([flag, value]) => (value ? [flag] : [])),
         scores: sample.scores ?? {},
       };

@@ -72,8 +72,8 @@ export function replaceInSelection(
     typeof m === 'string' ? replaceAll(m, replace) : { ...m, text: replaceAll(m.text, replace) };
   return {
     ...selection,
-    ...(selection.match === undefined ? {} : { match: match(selection.match) }),
-    ...(selection.exclude_match === undefined ? {} : { exclude_match: match(selection.exclude_match) }),
+    match: selection.match === undefined ? undefined : match(selection.match),
+    exclude_match: selection.exclude_match === undefined ? undefined : match(selection.exclude_match),
   };
 }
 

@@ -55,6 +55,10 @@ export async function resolveVectors(
   if (!('vector' in edit)) return { kind: 'none' };
   const source = edit.vector;
   const d = model.config.dModel;
+  const everywhere = (values: Float32Array): EditVectors => {
+    const ofRow = prompts.map(() => values);
+    return { kind: 'values', ofRow: checkCounts(ofRow, edit, selected, d, where) };
+  };
   switch (source.from) {
     case 'statistic':
       return { kind: 'prompt_mean', excludeFirst: source.exclude_first };
@@ -63,17 +67,7 @@ export async function resolveVectors(
       const flat = typeof source.values[0] === 'number' ? [rows.flat()] : rows;
       const ragged = flat.find((row) => row.length !== d);
       if (ragged !== undefined) throw wrongWidth(where, ragged.length, d);
-      const values = Float32Array.from(flat.flat());
-      return {
-        kind: 'values',
-        ofRow: checkCounts(
-          prompts.map(() => values),
-          edit,
-          selected,
-          d,
-          where,
-        ),
-      };
+      return everywhere(Float32Array.from(flat.flat()));
     }
     case 'file': {
       const path = isAbsolute(source.path) ? source.path : join(resolvers.folder ?? '', source.path);
@@ -81,16 +75,7 @@ export async function resolveVectors(
       const width = shape.at(-1) ?? 0;
       if (shape.length < 1 || shape.length > 2 || width !== d)
         throw wrongWidth(`${where}: ${source.key}`, width, d);
-      return {
-        kind: 'values',
-        ofRow: checkCounts(
-          prompts.map(() => data),
-          edit,
-          selected,
-          d,
-          where,
-        ),
-      };
+      return everywhere(data);
     }
     case 'run':
       return {

@@ -134,7 +134,7 @@ export async function* decodeSteps(
         row,
         id,
         gap: best.gap,
-        ...(options.logprobs ? { logprob: (scores[id] as number) - logSumExp(scores) } : {}),
+        logprob: options.logprobs ? (scores[id] as number) - logSumExp(scores) : undefined,
         finish,
       };
       chosen.push(finish === undefined && !ended?.has(row) ? id : undefined);

@@ -256,7 +256,7 @@ export class LanguageModel implements Owned {
         text,
         finishReason: finish,
         smallestGap: gap,
-        ...(options.logprobs ? { logprobs } : {}),
+        logprobs: options.logprobs ? logprobs : undefined,
       }),
     );
     const single = typeof input === 'string' || typeof input[0] === 'number';

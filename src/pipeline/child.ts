@@ -69,7 +69,7 @@ function plain(error: unknown): RemoteError {
     name,
     message: errorLine(error),
     id: errorId(error),
-    ...(error instanceof CrosspatchError ? { exitCode: error.exitCode } : {}),
+    exitCode: error instanceof CrosspatchError ? error.exitCode : undefined,
   };
 }
 

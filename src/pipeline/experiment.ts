@@ -136,7 +136,7 @@ async function inFolder(
     }
     await rm(join(out, PREVIEW), { force: true });
     await manifest.end('done');
-    return { out, manifest: manifest.value, ...(results ? { results } : {}) };
+    return { out, manifest: manifest.value, results: results || undefined };
   } catch (error) {
     await manifest.end(error instanceof AbortedError ? 'cancelled' : 'failed', error).catch(() => {});
     throw error;
@@ -165,7 +165,7 @@ async function firstManifest(options: ExperimentOptions, plan: Plan): Promise<Ma
   return {
     schema_version: 1,
     name: recipe.name,
-    ...(options.command ? { command: [...options.command] } : {}),
+    command: options.command ? [...options.command] : undefined,
     status: 'running',
     started_at: new Date().toISOString(),
     config: { given, resolved: recipe },

@@ -4,7 +4,7 @@ export { dryRun, type PlannedStage } from './dry-run.ts';
 export { defaultStore, type Expand, planExperiment, runExperiment } from './experiment.ts';
 export { checkPublished } from './ledger.ts';
 export { loadRecipe } from './load.ts';
-export type { LogLine } from './log.ts';
+export { type LogLine, readLogLine } from './log.ts';
 export { describeMachine, packageRoot, packageVersions } from './machine.ts';
 export { openProbe } from './open-probe.ts';
 export { PREVIEW } from './preview.ts';

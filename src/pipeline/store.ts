@@ -107,7 +107,7 @@ export class Store {
     await using _lock = await acquireLock(`${folder}.lock`, {
       wait: true,
       what: node.id,
-      ...(options.signal ? { signal: options.signal } : {}),
+      signal: options.signal || undefined,
     });
     const now = await this.look(node);
     if (now.state === 'whole') return { ...now.entry, cached: true };
@@ -118,7 +118,7 @@ export class Store {
       const meta = {
         seconds: (performance.now() - started) / 1000,
         finished_at: new Date().toISOString(),
-        ...(options.work ? { work: options.work } : {}),
+        work: options.work || undefined,
       };
       await writeJsonAtomic(join(aside, META), { ...meta, sha256: hashJson(meta) });
       return { output, meta };

@@ -80,7 +80,7 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneResult
   const { checkpoint } = options;
   const result = await train(base.config, run.parameters, {
     ...run.train,
-    ...(checkpoint === undefined ? {} : { checkpoint: { ...checkpoint, identity: run.identity } }),
+    checkpoint: checkpoint && { ...checkpoint, identity: run.identity },
   });
   const folder = options.out;
   const record = {

@@ -129,7 +129,7 @@ function parsePeftConfig(json: Readonly<Record<string, unknown>>, where: string)
       if (excluded?.(path) === true || !targeted(path) || chosen?.(path, layer) === false) return undefined;
       return settings(matching(ranks, path) ?? rank, matching(alphas, path) ?? alpha);
     },
-    ...(typeof json.base_model_name_or_path === 'string' ? { baseModel: json.base_model_name_or_path } : {}),
+    baseModel: typeof json.base_model_name_or_path === 'string' ? json.base_model_name_or_path : undefined,
   };
 }
 

@@ -149,7 +149,7 @@ export class TrainableModel implements Owned {
     return {
       loss: head.loss,
       weight: batch.totalWeight,
-      ...(options.inputGradient ? { inputGradient: valuesOf(dx).slice() } : {}),
+      inputGradient: options.inputGradient ? valuesOf(dx).slice() : undefined,
     };
   }
 

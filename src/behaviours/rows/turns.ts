@@ -79,8 +79,8 @@ export function turnsOf(list: readonly unknown[], where: string): Turn[] {
     return {
       role,
       content,
-      ...(untaught ? { untaught } : {}),
-      ...(rest.length === 0 ? {} : { fields: Object.fromEntries(rest) }),
+      untaught: untaught || undefined,
+      fields: rest.length === 0 ? undefined : Object.fromEntries(rest),
     };
   });
 }

@@ -124,7 +124,7 @@ async function build(options: BuildCommand, cli: Cli): Promise<void> {
     behaviour: named,
     placement,
     template,
-    ...(system === undefined && templateVar === undefined ? {} : { chat: { system, templateVar } }),
+    chat: system === undefined && templateVar === undefined ? undefined : { system, templateVar },
     seed,
     answers,
     bundled: options.data === 'bundled',

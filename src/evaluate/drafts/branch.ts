@@ -182,7 +182,7 @@ export class Branches {
         column: ids.length - from - 1,
         expected: draft.ids,
         steps,
-        ...(probed ? { probe: run.probe } : {}),
+        probe: probed ? run.probe : undefined,
       };
     });
     return { chosen, cache, out, checks };

@@ -62,5 +62,5 @@ export async function invertMaps(
 export function inverseEntry(entry: MapEntry): InverseEntry {
   const { settings, ...own } = { ...entry };
   delete own.curves;
-  return { ...own, ...(typeof settings?.rank === 'number' ? { rank: settings.rank } : {}) };
+  return { ...own, rank: typeof settings?.rank === 'number' ? settings.rank : undefined };
 }

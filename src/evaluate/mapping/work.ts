@@ -197,18 +197,16 @@ export class MapWork implements Owned {
     return {
       train: await this.#rows('tagged', () => split.train, source, this.counts),
       validation: await this.#rows('validation', () => split.validation, source),
-      ...(shuffled
+      shuffled: shuffled
         ? {
-            shuffled: {
-              train: await this.#rows('shuffled tags', () => this.#shuffled(split.train, 'train'), source),
-              validation: await this.#rows(
-                'shuffled tags validation',
-                () => this.#shuffled(split.validation, 'validation'),
-                source,
-              ),
-            },
+            train: await this.#rows('shuffled tags', () => this.#shuffled(split.train, 'train'), source),
+            validation: await this.#rows(
+              'shuffled tags validation',
+              () => this.#shuffled(split.validation, 'validation'),
+              source,
+            ),
           }
-        : {}),
+        : undefined,
     };
   }
 

@@ -43,7 +43,7 @@ describe('mergeSymbols', () => {
       const ids = Int32Array.from(symbols);
       const starts = Int32Array.from(symbols.keys());
       const ends = starts.map((i) => i + 1);
-      const n = mergeSymbols(ids, starts, ends, symbols.length, pairs);
+      const n = mergeSymbols({ ids, starts, ends }, symbols.length, pairs);
       const got = Array.from({ length: n }, (_, i) => ({
         id: ids[i],
         length: ends[i] - starts[i],

@@ -4,31 +4,24 @@ import type { PairTable } from './pair-table.ts';
 /** Up to this many symbols a scan for the best pair beats a heap. */
 const SCAN_LIMIT = 48;
 
+/** The symbols of a word: token ids, and where each begins and ends in the text. */
+export interface Symbols {
+  readonly ids: Int32Array;
+  readonly starts: Int32Array;
+  readonly ends: Int32Array;
+}
+
 /**
- * Merge the first `count` symbols in place and return how many are left. `ids`, `ends` (end of each symbol in the text) are compacted;
- * the start of a symbol is not touched by what is merged into it, so `starts` is compacted as well.
+ * Merge the first `count` symbols in place and return how many are left. `ids` and `ends` are compacted; the start of a symbol is not
+ * touched by what is merged into it, so `starts` is compacted as well.
  */
-export function mergeSymbols(
-  ids: Int32Array,
-  starts: Int32Array,
-  ends: Int32Array,
-  count: number,
-  pairs: PairTable,
-): number {
-  return count <= SCAN_LIMIT
-    ? mergeByScan(ids, starts, ends, count, pairs)
-    : mergeByHeap(ids, starts, ends, count, pairs);
+export function mergeSymbols(symbols: Symbols, count: number, pairs: PairTable): number {
+  return count <= SCAN_LIMIT ? mergeByScan(symbols, count, pairs) : mergeByHeap(symbols, count, pairs);
 }
 
 const scanRanks = new Float64Array(SCAN_LIMIT);
 
-function mergeByScan(
-  ids: Int32Array,
-  starts: Int32Array,
-  ends: Int32Array,
-  count: number,
-  pairs: PairTable,
-): number {
+function mergeByScan({ ids, starts, ends }: Symbols, count: number, pairs: PairTable): number {
   const rankAt = (i: number): number => {
     const slot = pairs.find(ids[i] as number, ids[i + 1] as number);
     return slot < 0 ? Number.POSITIVE_INFINITY : pairs.rank(slot);
@@ -58,13 +51,7 @@ function mergeByScan(
 }
 
 /** Keys are rank · count + position, so one number orders by rank, then from the left. Exact below 2⁵³. */
-function mergeByHeap(
-  ids: Int32Array,
-  starts: Int32Array,
-  ends: Int32Array,
-  count: number,
-  pairs: PairTable,
-): number {
+function mergeByHeap({ ids, starts, ends }: Symbols, count: number, pairs: PairTable): number {
   const next = new Int32Array(count);
   const previous = new Int32Array(count);
   for (let i = 0; i < count; i++) {

@@ -111,9 +111,7 @@ class Bpe implements TokenModel {
   readonly #cache = new Map<string, Word>();
   /** Characters that some token holds right before a ▁; elsewhere a word may be cut before ▁ and no token notices. */
   readonly #joinsMark: ReadonlySet<string> | undefined;
-  #ids = new Int32Array(256);
-  #starts = new Int32Array(256);
-  #ends = new Int32Array(256);
+  #buffer = { ids: new Int32Array(256), starts: new Int32Array(256), ends: new Int32Array(256) };
 
   constructor(
     vocab: ReadonlyMap<string, number>,
@@ -176,11 +174,11 @@ class Bpe implements TokenModel {
       if (whole !== undefined) return { ids: [whole], starts: [0], ends: [text.length] };
     }
     const symbols = this.#symbols(text);
-    const n = mergeSymbols(this.#ids, this.#starts, this.#ends, symbols, this.#pairs);
+    const n = mergeSymbols(this.#buffer, symbols, this.#pairs);
     return {
-      ids: Array.from(this.#ids.subarray(0, n)),
-      starts: Array.from(this.#starts.subarray(0, n)),
-      ends: Array.from(this.#ends.subarray(0, n)),
+      ids: Array.from(this.#buffer.ids.subarray(0, n)),
+      starts: Array.from(this.#buffer.starts.subarray(0, n)),
+      ends: Array.from(this.#buffer.ends.subarray(0, n)),
     };
   }
 
@@ -191,10 +189,10 @@ class Bpe implements TokenModel {
     let pendingUnk = -1;
     let pendingEnd = 0;
     const add = (id: number, start: number, end: number): void => {
-      if (n === this.#ids.length) this.#grow();
-      this.#ids[n] = id;
-      this.#starts[n] = start;
-      this.#ends[n++] = end;
+      if (n === this.#buffer.ids.length) this.#grow();
+      this.#buffer.ids[n] = id;
+      this.#buffer.starts[n] = start;
+      this.#buffer.ends[n++] = end;
     };
     const flushUnk = (): void => {
       if (pendingUnk >= 0) add(unk as number, pendingUnk, pendingEnd);
@@ -237,9 +235,9 @@ class Bpe implements TokenModel {
       b.set(a);
       return b;
     };
-    this.#ids = longer(this.#ids);
-    this.#starts = longer(this.#starts);
-    this.#ends = longer(this.#ends);
+    this.#buffer.ids = longer(this.#buffer.ids);
+    this.#buffer.starts = longer(this.#buffer.starts);
+    this.#buffer.ends = longer(this.#buffer.ends);
   }
 }
 

@@ -1,15 +1,6 @@
 /** @file Normalisers: input text → the text the model was trained on, keeping the way back to the input. */
 import { InputError } from '../../base/index.ts';
-import {
-  asArray,
-  asBoolean,
-  asObject,
-  asString,
-  refuseDepth,
-  refuseUnknownKeys,
-  typeOf,
-  unsupported,
-} from './parse.ts';
+import { asArray, asBoolean, asString, buildPart, refuseUnknownKeys } from './parse.ts';
 import { parsePattern } from './pattern.ts';
 import { type Edit, editPiece, type Piece, slicePiece } from './piece.ts';
 import { toUnicodeForm, type UnicodeForm } from './unicode-form.ts';
@@ -74,13 +65,7 @@ const builders: Record<string, Builder> = {
 
 /** The `normalizer` field of tokenizer.json; null means none. */
 export function parseNormalizer(value: unknown, where: string, depth = 0): Normalizer {
-  refuseDepth(depth, where);
-  if (value === null || value === undefined) return (piece) => piece;
-  const obj = asObject(value, where);
-  const type = typeOf(obj, where);
-  const build = Object.hasOwn(builders, type) ? builders[type] : undefined;
-  if (!build) throw unsupported(where, type, Object.keys(builders));
-  return build(obj, where, depth);
+  return buildPart(builders, value, { where, depth }) ?? ((piece) => piece);
 }
 
 function limitOf({ text }: Piece): number {

@@ -85,3 +85,21 @@ export function describeValue(value: unknown): string {
   if (typeof value === 'object' && value !== null) return 'an object';
   return showValue(value, 60);
 }
+
+/** Makes one part of a tokenizer from its description. */
+export type PartBuilder<T> = (description: Record<string, unknown>, where: string, depth: number) => T;
+
+/** The part that `value` describes by its `type`; undefined where it describes none. */
+export function buildPart<T>(
+  builders: Readonly<Record<string, PartBuilder<T>>>,
+  value: unknown,
+  { where, depth }: { readonly where: string; readonly depth: number },
+): T | undefined {
+  refuseDepth(depth, where);
+  if (value === null || value === undefined) return undefined;
+  const description = asObject(value, where);
+  const type = typeOf(description, where);
+  const build = Object.hasOwn(builders, type) ? builders[type] : undefined;
+  if (!build) throw unsupported(where, type, Object.keys(builders));
+  return build(description, where, depth);
+}

@@ -1,15 +1,5 @@
 /** @file Post-processors: the special tokens a template puts before and after a text. Pairs of texts are not needed here. */
-import {
-  asArray,
-  asId,
-  asObject,
-  asString,
-  badTokenizer,
-  refuseDepth,
-  refuseUnknownKeys,
-  typeOf,
-  unsupported,
-} from './parse.ts';
+import { asArray, asId, asObject, asString, badTokenizer, buildPart, refuseUnknownKeys } from './parse.ts';
 
 /** Ids before and after the text. */
 export interface Template {
@@ -46,13 +36,7 @@ function refuseMany(ids: readonly number[], where: string): void {
 
 /** The `post_processor` field of tokenizer.json; null means none. */
 export function parseTemplate(value: unknown, where: string, depth = 0): Template {
-  refuseDepth(depth, where);
-  if (value === null || value === undefined) return NOTHING;
-  const obj = asObject(value, where);
-  const type = typeOf(obj, where);
-  const build = Object.hasOwn(builders, type) ? builders[type] : undefined;
-  if (!build) throw unsupported(where, type, Object.keys(builders));
-  return build(obj, where, depth);
+  return buildPart(builders, value, { where, depth }) ?? NOTHING;
 }
 
 function parseTemplateProcessing(obj: Record<string, unknown>, where: string): Template {

@@ -1,16 +1,6 @@
 /** @file Pre-tokenisers: cut normalised text into the words the model works on. */
 import { toByteChars, utf8Length } from './bytes.ts';
-import {
-  asArray,
-  asBoolean,
-  asObject,
-  asString,
-  badTokenizer,
-  refuseDepth,
-  refuseUnknownKeys,
-  typeOf,
-  unsupported,
-} from './parse.ts';
+import { asArray, asBoolean, asString, badTokenizer, buildPart, refuseUnknownKeys } from './parse.ts';
 import { compilePattern, parsePattern } from './pattern.ts';
 import { atInputStart, editPiece, inputRange, type Piece, slicePiece } from './piece.ts';
 
@@ -104,13 +94,7 @@ const builders: Record<string, Builder> = {
 
 /** The `pre_tokenizer` field of tokenizer.json; null means none. */
 export function parsePreTokenizer(value: unknown, where: string, depth = 0): PreTokenizer {
-  refuseDepth(depth, where);
-  if (value === null || value === undefined) return (pieces) => pieces;
-  const obj = asObject(value, where);
-  const type = typeOf(obj, where);
-  const build = Object.hasOwn(builders, type) ? builders[type] : undefined;
-  if (!build) throw unsupported(where, type, Object.keys(builders));
-  return build(obj, where, depth);
+  return buildPart(builders, value, { where, depth }) ?? ((pieces) => pieces);
 }
 
 /** `prepend_scheme`, or the older boolean `add_prefix_space`. Defaults to `always`. */

@@ -87,15 +87,13 @@ async function drawnPrompts(
       validation,
       test,
       max_prompt_chars,
-      ...(self
+      self: self
         ? {
-            self: {
-              template: recipe.template,
-              max_tokens: answer_tokens,
-              batch: recipe.evaluation.batch,
-            },
+            template: recipe.template,
+            max_tokens: answer_tokens,
+            batch: recipe.evaluation.batch,
           }
-        : {}),
+        : undefined,
     },
     inputs: { files, model: self ? target : undefined },
   });

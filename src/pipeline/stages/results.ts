@@ -104,19 +104,19 @@ function assemble(
     sweep: both(sourceSweep, targetSweep, (s) => [...s.rows]),
     heatmap: both(sourceSweep, targetSweep, (s) => s.heatmap),
     maps: maps?.entries,
-    ...(fidelity === undefined || Object.keys(fidelity.fidelity).length === 0
-      ? {}
-      : { fidelity: fidelity.fidelity }),
+    fidelity:
+      fidelity === undefined || Object.keys(fidelity.fidelity).length === 0 ? undefined : fidelity.fidelity,
     ...(transfer === undefined
       ? {}
       : {
           transfer: transfer.transfer,
           ...pick(transfer, ['strip_trigger', 'worth', 'capabilities', 'cost_kl']),
         }),
-    ...(Object.keys(inverse).length === 0 ? {} : { inverse }),
-    ...(maps === undefined
-      ? {}
-      : { pairing: pick(maps.pairing, ['coinciding', 'approximated', 'dropped', 'first', 'sinks']) }),
+    inverse: Object.keys(inverse).length === 0 ? undefined : inverse,
+    pairing:
+      maps === undefined
+        ? undefined
+        : pick(maps.pairing, ['coinciding', 'approximated', 'dropped', 'first', 'sinks']),
     draft_acceptance: defined({
       'sweep.source': sourceSweep?.draft_acceptance,
       'sweep.target': targetSweep?.draft_acceptance,

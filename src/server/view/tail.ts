@@ -2,9 +2,8 @@
 import { open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { z } from 'zod';
 import type { Manifest } from '../../contracts/index.ts';
-import { type LogLine, PREVIEW, readManifest } from '../../pipeline/index.ts';
+import { type LogLine, PREVIEW, readLogLine, readManifest } from '../../pipeline/index.ts';
 import { markOf, type RunsFolder } from './runs-folder.ts';
 
 /**
@@ -26,18 +25,6 @@ export interface RunEvents {
 export type Followed = {
   readonly [E in keyof RunEvents]: { readonly event: E; readonly data: RunEvents[E]; readonly id?: string };
 }[keyof RunEvents];
-
-const logLine = z.looseObject({
-  time: z.string(),
-  stage: z.string(),
-  state: z.enum(['started', 'running', 'cached', 'done', 'failed']),
-  done: z.number(),
-  total: z.number().optional(),
-  unit: z.string().optional(),
-  figures: z.record(z.string(), z.number()).optional(),
-  message: z.string().optional(),
-  seconds: z.number().optional(),
-});
 
 /** Most bytes read at once; a longer line is passed over. */
 const CHUNK = 8 << 20;
@@ -104,21 +91,12 @@ async function linesFrom(path: string, from: number): Promise<{ end: number; dat
   const lines: { end: number; data?: LogLine }[] = [];
   let start = 0;
   for (let end = bytes.indexOf(10); end >= 0; end = bytes.indexOf(10, start)) {
-    const data = parse(bytes.toString('utf8', start, end));
+    const data = readLogLine(bytes.toString('utf8', start, end));
     start = end + 1;
     lines.push({ end: from + start, data });
   }
   if (start === 0 && bytesRead === CHUNK) lines.push({ end: from + CHUNK });
   return lines;
-}
-
-function parse(text: string): LogLine | undefined {
-  try {
-    const parsed = logLine.safeParse(JSON.parse(text));
-    return parsed.success ? parsed.data : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 /** Bytes of a regular file; 0 for anything else. */

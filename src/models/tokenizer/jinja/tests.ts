@@ -11,11 +11,9 @@ import {
   Dict,
   Float,
   type Given,
-  isList,
   Members,
   numberOf,
-  Range,
-  Tuple,
+  Stream,
   Undefined,
   type Value,
 } from './values.ts';
@@ -83,16 +81,7 @@ const tests: Readonly<Record<string, Test>> = {
   mapping: (value) => value instanceof Dict,
   number: (value) => numberOf(value) !== undefined,
   sameas: (value, given) => same(value, bind(given, 'sameas', ['other'], 1)[0] as Value),
-  sequence: (value) => {
-    return (
-      typeof value === 'string' ||
-      isList(value) ||
-      value instanceof Tuple ||
-      value instanceof Dict ||
-      value instanceof Range ||
-      isMissing(value)
-    );
-  },
+  sequence: (value) => isIterable(value) && !(value instanceof Stream),
   string: (value) => typeof value === 'string',
   test: (value) => typeof value === 'string' && Object.hasOwn(tests, value),
   undefined: isMissing,
