@@ -7,7 +7,7 @@ import { basename, dirname, join, relative, resolve } from 'node:path';
 import type { Owned } from './dispose.ts';
 import { InputError } from './errors.ts';
 import { acquireLock } from './lock.ts';
-import { readSeal, SEAL } from './seal.ts';
+import { readSeal, SEAL, type Seal } from './seal.ts';
 import { writeError } from './writable.ts';
 
 /** Options of {@link claimFolder}. */
@@ -119,12 +119,12 @@ async function refuseAround(target: string, path: string, read: string): Promise
     });
 }
 
-async function unlisted(folder: string, files: Readonly<Record<string, string>>): Promise<string[]> {
+async function unlisted(folder: string, { files, unsealed = [] }: Seal): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   return entries
     .filter((entry) => !entry.isDirectory())
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)).replaceAll('\\', '/'))
-    .filter((name) => name !== SEAL && !Object.hasOwn(files, name))
+    .filter((name) => name !== SEAL && !Object.hasOwn(files, name) && !unsealed.includes(name))
     .sort();
 }
 

@@ -15,6 +15,8 @@ const sealSchema = z.strictObject({
   made_by: z.literal('crosspatch'),
   /** Path within the folder → SHA-256. */
   files: z.record(z.string(), z.string().regex(/^[0-9a-f]{64}$/)),
+  /** Files that are crosspatch's too, and may change. */
+  unsealed: z.array(z.string()).optional(),
   /** Of the rest of this document. */
   sha256: z.string(),
 });
@@ -22,25 +24,27 @@ const sealSchema = z.strictObject({
 /** The seal's text for `folder` as it is now; `unsealed` files may change later. */
 export async function sealOf(folder: string, unsealed: readonly string[] = []): Promise<string> {
   const files: Record<string, string> = {};
-  for (const name of await listFiles(folder))
-    if (name !== SEAL && !isOneOf(name, unsealed)) files[name] = await hashFile(join(folder, name));
-  return sealText(files);
-}
-
-/** A seal over files whose hashes are known. */
-function sealText(files: Readonly<Record<string, string>>): string {
-  const content = { made_by: 'crosspatch', files };
+  const names = (await listFiles(folder)).filter((name) => name !== SEAL);
+  for (const name of names)
+    if (!isOneOf(name, unsealed)) files[name] = await hashFile(join(folder, name));
+  const open = names.filter((name) => isOneOf(name, unsealed));
+  const content = { made_by: 'crosspatch', files, unsealed: open.length > 0 ? open : undefined };
   return `${JSON.stringify({ ...content, sha256: hashJson(content) }, null, 2)}\n`;
 }
 
-/** Files a seal lists, with their hashes; undefined where there is no seal or it was changed. */
-export async function readSeal(
-  folder: string,
-  name = SEAL,
-): Promise<Readonly<Record<string, string>> | undefined> {
+/** What a seal says. */
+export interface Seal {
+  /** Path within the folder → SHA-256. */
+  readonly files: Readonly<Record<string, string>>;
+  /** Files that are crosspatch's too, and may change. */
+  readonly unsealed?: readonly string[] | undefined;
+}
+
+/** The seal of a folder; undefined where there is none or it was changed. */
+export async function readSeal(folder: string): Promise<Seal | undefined> {
   try {
-    const { sha256, ...content } = sealSchema.parse(JSON.parse(await readFile(join(folder, name), 'utf8')));
-    return hashJson(content) === sha256 ? content.files : undefined;
+    const { sha256, ...content } = sealSchema.parse(JSON.parse(await readFile(join(folder, SEAL), 'utf8')));
+    return hashJson(content) === sha256 ? content : undefined;
   } catch {
     return undefined;
   }
@@ -52,7 +56,7 @@ export async function brokenSeal(
   unsealed: readonly string[] = [],
 ): Promise<string | undefined> {
   try {
-    const files = await readSeal(folder);
+    const files = (await readSeal(folder))?.files;
     if (files === undefined) return `${SEAL} is missing or was changed`;
     const names = (await listFiles(folder)).filter((name) => name !== SEAL && !isOneOf(name, unsealed));
     const extra = names.find((name) => !Object.hasOwn(files, name));

@@ -276,7 +276,7 @@ it.each([
   [['sweep', '--model', 'nowhere', ...asked], /model nowhere: wanted a bundled model/],
   [['sweep', '--model', 'B', '--data', 'nowhere'], /wanted a file of rows at nowhere, found none/],
   [['sweep', '--model', 'B', '--data', 'SUMS'], /say which --behaviour it is read under/],
-  [[...sweeping, '--behaviour', 'locked'], /--behaviour locked: belongs to a file of prompts/],
+  [[...sweeping, '--behaviour', 'locked'], /--behaviour: belongs to a file of prompts/],
   [[...sweeping, '--blocks', '0,7'], /--blocks 7: wanted a block of the model, 0…2/],
   [[...sweeping, '--blocks', '2..1'], /wanted block numbers and ranges/],
   [[...sweeping, '--controls', 'slef'], /did you mean "self"/],
