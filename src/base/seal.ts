@@ -25,8 +25,7 @@ const sealSchema = z.strictObject({
 export async function sealOf(folder: string, unsealed: readonly string[] = []): Promise<string> {
   const files: Record<string, string> = {};
   const names = (await listFiles(folder)).filter((name) => name !== SEAL);
-  for (const name of names)
-    if (!isOneOf(name, unsealed)) files[name] = await hashFile(join(folder, name));
+  for (const name of names) if (!isOneOf(name, unsealed)) files[name] = await hashFile(join(folder, name));
   const open = names.filter((name) => isOneOf(name, unsealed));
   const content = { made_by: 'crosspatch', files, unsealed: open.length > 0 ? open : undefined };
   return `${JSON.stringify({ ...content, sha256: hashJson(content) }, null, 2)}\n`;

@@ -98,7 +98,9 @@ describe('validate', () => {
     };
     expect(await says('')).toBe('');
     expect(await says('data: { prompts: ./no-such.jsonl }\n')).toMatch(/no-such.jsonl: not found/);
-    expect(await says('capture: { exclude_first: false }\n')).toMatch(/unknown key "exclude_first" in capture/);
+    expect(await says('capture: { exclude_first: false }\n')).toMatch(
+      /unknown key "exclude_first" in capture/,
+    );
     expect(await says('blocks: { source: 40 }\n')).toMatch(/tiny-llama-s has blocks 0…/);
     const file = join(root, 'valid.yaml');
     await writeFile(file, 'models: { source: ./nowhere, target: tiny-llama-m }\n');
