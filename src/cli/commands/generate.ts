@@ -79,7 +79,7 @@ async function generate(options: GenerateCommand, cli: Cli): Promise<void> {
     printJson(cli, {
       model: options.model,
       template: options.template,
-      completions: completions.map(({ id: _, ...completion }) => completion),
+      completions: completions.map(({ id: _id, ...completion }) => completion),
     });
 }
 

@@ -185,7 +185,7 @@ export async function mapRows(
     all.set(rows, at);
     at += rows.length;
   }
-  const mapped = await map.apply(all, tokenIds.length, { tokenIds });
+  const mapped = map.apply(all, tokenIds.length, { tokenIds });
   const d = map.target.width;
   if (mapped.length !== tokenIds.length * d)
     throw new InputError(

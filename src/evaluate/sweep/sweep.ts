@@ -1,5 +1,5 @@
 /** @file The sweep: steer at every block, with every control, and choose a block (docs/concepts/method.md#sweep; the blog's Fig. 1). */
-import { CrosspatchError, InputError, silent } from '../../base/index.ts';
+import { CrosspatchError, InputError } from '../../base/index.ts';
 import type {
   EvaluationSettings,
   Heatmap,
@@ -66,7 +66,7 @@ export interface SweepResult {
 export async function sweep(
   input: SweepInput,
   p: SweepParams,
-  { rng, progress = silent, signal }: Pick<ExperimentEnv, 'rng' | 'signal' | 'progress'>,
+  { rng, progress, signal }: Pick<ExperimentEnv, 'rng' | 'signal' | 'progress'>,
 ): Promise<SweepResult> {
   const { model, subject, side } = input;
   const tags: SampleTags = { behaviour: input.behaviour, stage: 'sweep', side };

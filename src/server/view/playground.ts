@@ -140,7 +140,9 @@ export class Playground implements Owned {
       if (parts.length > 0 && entries.some((entry) => entry.name === file)) {
         const inside = await Promise.all(
           entries.map(({ name }) =>
-            name.startsWith('.') ? true : this.#runs.find(run, kind, ...parts, name).catch(() => undefined),
+            name.startsWith('.')
+              ? Promise.resolve<unknown>(true)
+              : this.#runs.find(run, kind, ...parts, name).catch(() => undefined),
           ),
         );
         if (inside.every(Boolean)) found.push({ rest: parts.join('/'), path: folder });

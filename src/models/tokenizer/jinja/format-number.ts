@@ -94,7 +94,7 @@ function integerDigits(size: number, whole: boolean, type: string, precision: nu
 
 function exponent(size: number, precision: number): string {
   if (!Number.isFinite(size)) return floatText(size);
-  const [mantissa, power = ''] = size.toExponential(Math.min(precision, 100)).split('e') as [string, string];
+  const [mantissa, power] = size.toExponential(Math.min(precision, 100)).split('e') as [string, string];
   return `${mantissa}e${power.slice(0, 1)}${power.slice(1).padStart(2, '0')}`;
 }
 

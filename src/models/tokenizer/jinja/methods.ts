@@ -95,8 +95,8 @@ const listMethods: Readonly<Record<string, Method<readonly Value[]>>> = {
 };
 
 const tupleMethods: Readonly<Record<string, Method<Tuple>>> = {
-  count: (self, given, budget, lookup) => countItems(self.items, given, budget, lookup),
-  index: (self, given, budget, lookup) => indexOfItem(self.items, given, budget, lookup),
+  count: (self, given, budget) => countItems(self.items, given, budget),
+  index: (self, given, budget) => indexOfItem(self.items, given, budget),
 };
 
 const dictMethods: Readonly<Record<string, Method<Dict>>> = {
@@ -119,12 +119,12 @@ export function pairsOf(dict: Dict): Tuple[] {
   return dict.entries().map(([key, value]) => new Tuple([key, value]));
 }
 
-function countItems(self: readonly Value[], given: Given, budget: Budget, _: Lookup): Value {
+function countItems(self: readonly Value[], given: Given, budget: Budget): Value {
   const [value] = bind(given, 'count', ['value'], 1);
   return self.filter((item) => equal(item, value as Value, budget)).length;
 }
 
-function indexOfItem(self: readonly Value[], given: Given, budget: Budget, _: Lookup): Value {
+function indexOfItem(self: readonly Value[], given: Given, budget: Budget): Value {
   const [value, start = 0, stop = self.length] = bind(given, 'index', ['value', 'start', 'stop'], 1);
   const [from, to] = bounds(self.length, start, stop);
   for (let i = from; i < to; i++) if (equal(self[i] as Value, value as Value, budget)) return i;

@@ -16,7 +16,9 @@ export class Scope {
   }
 
   get(name: string): Value {
-    for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.#around) {
+    const own = this.#values.get(name);
+    if (own !== undefined) return own;
+    for (let scope = this.#around; scope !== undefined; scope = scope.#around) {
       const value = scope.#values.get(name);
       if (value !== undefined) return value;
     }
