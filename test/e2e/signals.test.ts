@@ -71,7 +71,9 @@ it.each(['SIGTERM', 'SIGHUP', 'SIGINT'] as const)(
     run.kill(signal);
     const { code, err } = await end;
     expect(code).toBe(1);
-    expect(err).toMatch(/^\nstopping; .*\nerror: \S+: stopped on request; run again to go on from here\n$/);
+    expect(err).toMatch(
+      /^\nstopping; .*\nerror: \S+: stopped on request; run again to go on from here \[aborted\]\n$/,
+    );
     expect((await readManifest(out)).status).toBe('cancelled');
   },
   120_000,
