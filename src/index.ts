@@ -42,6 +42,8 @@ export type {
   RecipeInput,
   Results,
 } from './contracts/index.ts';
+// Judging completions by a language model
+export { openAiJudge } from './evaluate/index.ts';
 export { type AppliedIntervention, applyIntervention, steeringDocument } from './interventions/index.ts';
 // Maps on disk
 export { ActivationMap, exportSaelens, loadMap, saveMap } from './maps/index.ts';

@@ -134,9 +134,9 @@ describe.skipIf(!hasChromium)('web app, a real demo', () => {
       const figures = await page.locator('figure').count();
       expect(figures).toBeGreaterThan(8);
       expect(await page.locator('figure .drawing:has(svg)').count()).toBe(figures);
-      // A violin is an area drawn half transparent over its bar.
+      // A violin is an area drawn half transparent under its bar.
       await expect
-        .poll(() => page.locator('[id*=fidelity-affine] [fill-opacity="0.16"]').count())
+        .poll(() => page.locator('[id*=fidelity-affine] [fill-opacity="0.45"]').count())
         .toBeGreaterThan(3);
       expect(
         await page

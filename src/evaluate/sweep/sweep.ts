@@ -130,7 +130,8 @@ export async function sweep(
         stage: 'heatmap',
       },
     ));
-  const missing = `heat map: left out, no validation prompt shows the behaviour in the ${side ?? ''} model`;
+  const whose = side === undefined ? 'model' : `${side} model`;
+  const missing = `heat map: left out, no validation prompt shows the behaviour in the ${whose}`;
   return {
     rows: blocks.map(row),
     chosen,
@@ -139,7 +140,7 @@ export async function sweep(
     draft_acceptance: draftAcceptance(stats),
     notes: [
       ...surplusNotes(subject.cases),
-      ...(input.heatmap !== undefined && map === undefined ? [missing.replace('  ', ' ')] : []),
+      ...(input.heatmap !== undefined && map === undefined ? [missing] : []),
     ],
   };
 }

@@ -3,7 +3,7 @@
  * arm and control over the same prompts T. What does not depend on the map (native steering, noise) is run once per pair of blocks.
  */
 import type { Sample, TransferEntry, TransferSettings } from '../../contracts/index.ts';
-import { type ArmOptions, runArms } from '../arms/run.ts';
+import { type ArmOptions, type ArmPlan, type Place, runArms } from '../arms/run.ts';
 import { armSample, type SampleTags } from '../arms/samples.ts';
 import { Tally } from '../arms/tally.ts';
 import { draftAcceptance, noStats } from '../drafts/run.ts';
@@ -45,7 +45,7 @@ export async function steerShared(
 ): Promise<ArmOutcomes> {
   const armsOf = sharedArms(data, p.arms, p.draws, env.rng);
   const stage = `${env.tags.stage}.shared`;
-  return outcomes(data, armsOf, 'native', env.tags, { ...env, max_tokens: p.max_tokens, stage });
+  return outcomes(data, armsOf, 'native', { ...env, max_tokens: p.max_tokens, stage });
 }
 
 /** An entry of `results.transfer`, with its sample rows. */
@@ -71,12 +71,10 @@ export async function steerByMap(
   const alpha = p.modes.includes('add') ? await chooseAlpha(validation, maps, p, env) : 1;
   const spans = await armSpans(data, maps);
   const run = (which: 'set' | 'add'): Promise<ArmOutcomes> => {
-    const suffix = which === mode ? '' : `.${which}`;
-    const tags = { ...env.tags, stage: `${env.tags.stage}${suffix}` };
-    return steerMode(data, spans, { mode: which, alpha: which === 'add' ? alpha : 1, wanted: p.arms }, p, {
-      ...env,
-      tags,
-    });
+    const how = { mode: which, alpha: which === 'add' ? alpha : 1, wanted: p.arms, max_tokens: p.max_tokens };
+    // Rows of the mode that is reported beside the main one carry its name.
+    const tags = which === mode ? env.tags : { ...env.tags, stage: `${env.tags.stage}.${which}` };
+    return steerMode(data, spans, { ...how, tags }, env);
   };
   const main = await run(mode);
   const beside = mode === 'set' && p.modes.includes('add') ? await run('add') : undefined;
@@ -100,25 +98,25 @@ export async function steerByMap(
 function steerMode(
   data: TransferData,
   spans: ArmSpans,
-  how: Omit<ArmSettings, 'rng'>,
-  { max_tokens }: { readonly max_tokens: number },
+  how: Omit<ArmSettings, 'rng'> & { readonly max_tokens: number; readonly tags: SampleTags },
   env: SteerEnv,
 ): Promise<ArmOutcomes> {
-  const stage = `${env.tags.stage.split('.')[0]}.${how.mode}`;
-  return outcomes(data, (place) => mappedArms(spans, place, { ...how, rng: env.rng }), 'mapped', env.tags, {
+  const armsOf = (place: Place) => mappedArms(spans, place, { ...how, rng: env.rng });
+  const { max_tokens, tags } = how;
+  return outcomes(data, armsOf, 'mapped', {
     ...env,
     max_tokens,
-    stage,
+    tags,
+    stage: `${env.tags.stage}.${how.mode}`,
   });
 }
 
 /** Run arms on the target; samples are the first draw of each, those of `shown` with their tokens. */
 async function outcomes(
   { target, subject }: TransferData,
-  armsOf: Parameters<typeof runArms>[2]['armsOf'],
+  armsOf: ArmPlan['armsOf'],
   shown: string,
-  tags: SampleTags,
-  { progress, signal, max_tokens, stage }: ArmOptions,
+  { progress, signal, max_tokens, stage, tags }: ArmOptions & { readonly tags: SampleTags },
 ): Promise<ArmOutcomes> {
   const tally = new Tally(subject.cases);
   const samples: Sample[] = [];
@@ -142,7 +140,12 @@ async function chooseAlpha(
   const spans = await armSpans({ ...validation, training: undefined }, { mapped });
   let best = { alpha: 1, score: Number.NEGATIVE_INFINITY };
   for (const alpha of alphas) {
-    const { tally } = await steerMode(validation, spans, { mode: 'add', alpha, wanted: ['mapped'] }, p, env);
+    const { tally } = await steerMode(
+      validation,
+      spans,
+      { mode: 'add', alpha, wanted: ['mapped'], max_tokens: p.max_tokens, tags: env.tags },
+      env,
+    );
     const { restoration, elicitation } = tally.outcome('mapped');
     // Elicitation breaks ties: α that steers both ways.
     const score = (restoration?.value ?? 0) + 1e-3 * (elicitation?.value ?? 0);

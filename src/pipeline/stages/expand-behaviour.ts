@@ -53,7 +53,7 @@ export function expandBehaviour(
     params: { behaviour, ...dataCounts(recipe) },
     inputs: { prompts: base.prompts, outOfDomain: base.outOfDomain },
   });
-  const side = (side: 'source' | 'target') => {
+  const sideOf = (side: 'source' | 'target') => {
     const { lora, seed, method, ...settings } = finetuneFor(recipe, side);
     const model = plan.add(finetuneStage, {
       id: at.id(`finetune.${side}`),
@@ -82,7 +82,7 @@ export function expandBehaviour(
     });
     return { model, runs, sweep };
   };
-  const [source, target] = [side('source'), side('target')];
+  const [source, target] = [sideOf('source'), sideOf('target')];
 
   const maps = plan.add(mapsStage, {
     id: at.id('maps'),
