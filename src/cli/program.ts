@@ -18,6 +18,7 @@ import { addList } from './commands/list.ts';
 import { addLogits } from './commands/logits.ts';
 import { addMap } from './commands/map.ts';
 import { addModels } from './commands/models.ts';
+import { addProbe } from './commands/probe.ts';
 import { addReport } from './commands/report.ts';
 import { addRun } from './commands/run.ts';
 import { addShow } from './commands/show.ts';
@@ -44,6 +45,7 @@ const COMMANDS = [
   addCapture,
   addData,
   addFinetune,
+  addProbe,
   addEvaluate,
   addSweep,
   addMap,

@@ -38,6 +38,15 @@ export {
   thresholdOf,
 } from './subject/make.ts';
 export type { Subject } from './subject/subject.ts';
+export { type Located, locate } from './suspect/locate.ts';
+export {
+  type Asked,
+  type Finding,
+  type SuspectInput,
+  type SuspectResult,
+  type SuspectSettings,
+  suspect,
+} from './suspect/suspect.ts';
 export { type BlockChoice, sweep } from './sweep/sweep.ts';
 export { type TransferInput, type TransferResult, transferExperiment } from './transfer/experiment.ts';
 export { type InverseSteering, steerByInverses } from './transfer/inverse.ts';

