@@ -20,6 +20,7 @@ export {
   manifestSchema,
 } from './manifest.ts';
 export {
+  cleanOf,
   type MapSettings,
   mapLabel,
   mapSettingsSchema,

@@ -79,6 +79,11 @@ const tuningOverride = z
       .describe('Order of the rows and first LoRA factors. Defaults to the seed of the experiment'),
   })
   .partial();
+const oneSide = (side: string) =>
+  z
+    .union([z.literal(false), tuningOverride])
+    .optional()
+    .describe(`Settings of the ${side} model alone; false = it is not trained`);
 /** `finetune` of an experiment. */
 export const finetuneSchema = z.strictObject({
   method: tuning.method.default('full'),
@@ -101,8 +106,8 @@ export const finetuneSchema = z.strictObject({
       targets: lora.targets.default(['q_proj', 'k_proj', 'v_proj', 'o_proj']),
     })
     .prefault({}),
-  source: tuningOverride.optional().describe('Settings of the source model alone'),
-  target: tuningOverride.optional().describe('Settings of the target model alone'),
+  source: oneSide('source'),
+  target: oneSide('target'),
 });
 
 type DataSettings = z.output<typeof dataSchema>;
@@ -120,13 +125,16 @@ export function promptFiles({
   return files.map((file) => (typeof file === 'string' ? { file, share: 1 } : file));
 }
 
-/** Fine-tuning settings of one side: the common ones with that side's own on top. */
+/** Fine-tuning settings of one side: the common ones with that side's own on top. Undefined for a side that is not trained. */
 export function finetuneFor(
-  recipe: { readonly finetune: z.output<typeof finetuneSchema> },
+  recipe: { readonly finetune: false | z.output<typeof finetuneSchema> },
   side: 'source' | 'target',
-): FinetuneSettings {
+): FinetuneSettings | undefined {
+  if (recipe.finetune === false) return undefined;
   const { source, target, ...common } = recipe.finetune;
-  const own = given((side === 'source' ? source : target) ?? {});
+  const settings = side === 'source' ? source : target;
+  if (settings === false) return undefined;
+  const own = given(settings ?? {});
   return { ...common, ...own, lora: { ...common.lora, ...given(own.lora ?? {}) } };
 }
 

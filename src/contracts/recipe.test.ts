@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import {
+  cleanOf,
   finetuneFor,
   limitRecipe,
   nearest,
@@ -48,7 +49,7 @@ describe('bundled recipes', () => {
       freeze_embeddings: true,
       steps: 300,
     });
-    expect(finetuneFor(recipe, 'target').learning_rate).toBe(1e-3);
+    expect(finetuneFor(recipe, 'target')?.learning_rate).toBe(1e-3);
     expect(finetuneFor(recipe, 'target')).not.toHaveProperty('source');
   });
 
@@ -67,8 +68,8 @@ describe('bundled recipes', () => {
     const { recipe } = parseRecipe([bundled('smollm2-quick')]);
     expect(recipe.models.source).toBe(recipe.models.target);
     const [source, target] = [finetuneFor(recipe, 'source'), finetuneFor(recipe, 'target')];
-    expect([source.method, target.method]).toEqual(['lora', 'full']);
-    expect(source.seed).not.toBe(target.seed);
+    expect([source?.method, target?.method]).toEqual(['lora', 'full']);
+    expect(source?.seed).not.toBe(target?.seed);
     for (const side of [source, target])
       expect(side).toMatchObject({ lower_half_rate: 0.1, freeze_embeddings: true });
     expect(recipe.maps.map((m) => m.kind)).toContain('identity');
@@ -238,7 +239,7 @@ describe('overrides', () => {
     expect(recipe.models.source).toBe('007');
     expect(recipe.fidelity).toBe(false);
     expect(recipe.worth).toMatchObject({ ks: [1, 2] });
-    expect(recipe.finetune.source).toEqual({ steps: 3 });
+    expect(recipe.finetune ? recipe.finetune.source : undefined).toEqual({ steps: 3 });
     expect(recipe.heatmap).toEqual({ prompts: 7 });
     expect(recipe.maps[0]).toMatchObject({ lambdas: [0.5] });
   });
@@ -362,4 +363,22 @@ it('says that a custom behaviour reads no rows of a file, and wants its phrase',
   ]);
   expect(issuesOf(custom('pattern: "no+"'))).toEqual([expect.stringMatching(/needs the `phrase`/)]);
   expect(issuesOf(custom('phrase: no'))).toEqual([]);
+});
+
+it('takes models as they come: no fine-tune, adapters, clean versions', () => {
+  const of = (rest: string): string[] => issuesOf(`${MODELS}${rest}`);
+  expect(of('finetune: false\n')).toEqual([]);
+  const { recipe } = parseRecipe([{ file: 'x.yaml', text: `${MODELS}finetune: { source: false }\n` }]);
+  expect(finetuneFor(recipe, 'source')).toBeUndefined();
+  expect(finetuneFor(recipe, 'target')).toMatchObject({ method: 'full' });
+  expect([cleanOf(recipe, 'source'), cleanOf(recipe, 'target')]).toEqual([undefined, recipe.models.target]);
+  expect(of('finetune: false\nmaps: [{ kind: affine, fits: [clean_a] }]\n')).toEqual([
+    expect.stringContaining('name it in `models.clean.source`'),
+  ]);
+  const models = (rest: string): string => `models: { source: a/b, target: c/d, ${rest} }\n`;
+  const adapted = models('adapters: { source: lora }');
+  expect(issuesOf(adapted)).toEqual([expect.stringContaining('a model with an adapter is not trained')]);
+  const given = parseRecipe([{ file: 'x.yaml', text: `${adapted}finetune: { source: false }\n` }]).recipe;
+  expect(cleanOf(given, 'source')).toBe('a/b');
+  expect(issuesOf(models('clean: { target: e/f }'))).toEqual([expect.stringContaining('is trained here')]);
 });

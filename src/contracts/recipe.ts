@@ -16,7 +16,7 @@ import {
   transferSettings,
   worthSettings,
 } from './recipe-sections.ts';
-import { count, dataSchema, finetuneSchema } from './recipe-training.ts';
+import { count, dataSchema, finetuneFor, finetuneSchema } from './recipe-training.ts';
 import { MAP_FITS } from './results.ts';
 
 const optional = <T extends z.ZodRawShape>(section: z.ZodObject<T, z.core.$strict>) =>
@@ -123,6 +123,12 @@ export const mapSettingsSchema = z.discriminatedUnion('kind', [
   ),
 ]);
 
+/** A model, folder or file for one side or both. */
+const perSide = z.strictObject({
+  source: z.string().min(1).optional(),
+  target: z.string().min(1).optional(),
+});
+
 const shape = {
   name: z
     .string()
@@ -134,6 +140,14 @@ const shape = {
   models: z.strictObject({
     source: z.string().min(1).describe('A: bundled name, folder, GGUF file or org/name'),
     target: z.string().min(1).describe('B: as source'),
+    adapters: perSide
+      .optional()
+      .describe('PEFT adapters put on the models first; a side with one is not trained'),
+    clean: perSide
+      .optional()
+      .describe(
+        'The models before the behaviour, for the controls that want them, where they are not trained here. Defaults to the base of an adapter',
+      ),
   }),
   behaviours: z
     .array(behaviour)
@@ -150,7 +164,9 @@ const shape = {
     .prefault({})
     .describe('Blocks of the map; auto = chosen by the sweep'),
   data: dataSchema.prefault({}),
-  finetune: finetuneSchema.prefault({}),
+  finetune: optional(finetuneSchema).describe(
+    'How the behaviour is put into the models; false = they have it',
+  ),
   evaluation: evaluationSettings.prefault({}),
   sweep: sweepSettings.prefault({}),
   heatmap: optional(heatmapSettings).describe('Block × position, by logit shift'),
@@ -183,6 +199,21 @@ export const recipeSchema = z.strictObject(shape).superRefine((recipe, ctx) => {
           complain([section, 'maps', i], `no such map; there are ${names.join(', ')}`);
       });
   }
+  for (const side of ['source', 'target'] as const) {
+    const trained = finetuneFor(recipe, side) !== undefined;
+    if (trained && recipe.models.adapters?.[side] !== undefined)
+      complain(
+        ['models', 'adapters', side],
+        `needs \`finetune: { ${side}: false }\`: a model with an adapter is not trained`,
+      );
+    if (trained && recipe.models.clean?.[side] !== undefined)
+      complain(['models', 'clean', side], 'is the model itself, which is trained here; leave it out');
+  }
+  if (!cleanOf(recipe, 'source') && recipe.maps.some((m) => m.fits.includes('clean_a')))
+    complain(
+      ['maps'],
+      'the fit `clean_a` reads the source before the behaviour: name it in `models.clean.source`',
+    );
   if (recipe.inverse && !recipe.maps.some((m) => m.kind === 'affine' || m.kind === 'affine-sgd'))
     complain(['inverse'], 'needs an affine map under `maps`; or write `inverse: false`');
   if (recipe.data.prompts === 'bundled' && recipe.data.answers === 'self')
@@ -192,6 +223,17 @@ export const recipeSchema = z.strictObject(shape).superRefine((recipe, ctx) => {
 export type Recipe = z.output<typeof recipeSchema>;
 export type RecipeInput = z.input<typeof recipeSchema>;
 export type MapSettings = Recipe['maps'][number];
+
+/** The model of a side before the behaviour, by name; undefined where there is none. */
+export function cleanOf(
+  recipe: Pick<z.output<z.ZodObject<typeof shape>>, 'finetune' | 'models'>,
+  side: 'source' | 'target',
+): string | undefined {
+  const { [side]: model, adapters, clean } = recipe.models;
+  if (finetuneFor(recipe, side) !== undefined || adapters?.[side] !== undefined)
+    return clean?.[side] ?? model;
+  return clean?.[side];
+}
 
 /** The key of a map in results.json: its name, or its kind. */
 export function mapLabel(map: Pick<MapSettings, 'kind' | 'name'>): string {

@@ -30,6 +30,9 @@ export interface SourceOutput {
 /** An input that is a file or folder from outside. */
 export const sourceFile: InputKind<SourceOutput> = {};
 
+/** An input that holds a model that runs: a stage that leaves one, or a model from outside. */
+export const subjectModel: InputKind<object> = {};
+
 /** An input that may be left out. */
 export function optional<O>(_kind: InputKind<O>): InputKind<O | undefined> {
   return {};

@@ -41,7 +41,10 @@ evaluation: { max_tokens: 16, bootstrap: 200 }
 
 let folder: string;
 
-function start(out: string, ...more: string[]): ChildProcess {
+function start(
+  out: string,
+  { file = 'mini.yaml', more = [] }: { file?: string; more?: string[] } = {},
+): ChildProcess {
   return spawn(
     process.execPath,
     [
@@ -49,7 +52,7 @@ function start(out: string, ...more: string[]): ChildProcess {
       'tsx',
       main,
       'run',
-      join(folder, 'mini.yaml'),
+      join(folder, file),
       '--out',
       join(folder, out, 'run'),
       '--quiet',
@@ -118,8 +121,41 @@ describe('an experiment', () => {
     expect(stableResults(await results('whole'))).toEqual(stableResults(whole));
   });
 
+  it('takes models that carry the behaviour already, and finds in them what it found where it planted it', async () => {
+    const models = join(folder, 'whole', 'run', 'models');
+    const given = recipe
+      .replace(/^models:.*$/m, '')
+      .replace(/^finetune:\n(?: {2}.*\n)+/m, 'finetune: false\n')
+      .replace('name: mini', 'name: given')
+      .concat(
+        `models:\n  source: ${join(models, 'locked.source')}\n  target: ${join(models, 'locked.target')}\n`,
+        '  clean: { source: tiny-llama-s, target: tiny-llama-s }\n',
+      );
+    await writeFile(join(folder, 'given.yaml'), given);
+    const { code, err } = await ended(start('given', { file: 'given.yaml' }));
+    expect(code, err).toBe(0);
+    const stable = (r: Results): Results => stableResults(r) as Results;
+    const [found] = stable(await results('given')).behaviours;
+    const [planted] = stable(whole).behaviours;
+    expect(found?.pair.train_blocks).toEqual({ method: 'none' });
+    expect(found?.notes?.join(' ')).toContain('was not trained here');
+    for (const section of [
+      'backdoor',
+      'sweep',
+      'heatmap',
+      'maps',
+      'transfer',
+      'capabilities',
+      'fidelity',
+      'worth',
+    ] as const) {
+      expect(found?.[section], section).toBeDefined();
+      expect(found?.[section], section).toEqual(planted?.[section]);
+    }
+  });
+
   it('another seed gives other numbers under the same keys', async () => {
-    const { code, err } = await ended(start('other', '--seed', '6'));
+    const { code, err } = await ended(start('other', { more: ['--seed', '6'] }));
     expect(code, err).toBe(0);
     const other = await results('other');
     const [a, b] = [whole.behaviours[0], other.behaviours[0]];

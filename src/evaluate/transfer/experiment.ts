@@ -52,7 +52,7 @@ export interface TransferInput {
   };
   /** Task items of the first prompts, and the target before its fine-tune, for the state `clean`. */
   readonly cost?:
-    | { readonly items: readonly CostItem[]; readonly clean: () => Promise<LanguageModel> }
+    | { readonly items: readonly CostItem[]; readonly clean: (() => Promise<LanguageModel>) | undefined }
     | undefined;
 }
 
@@ -106,7 +106,7 @@ export async function transferExperiment(
         target,
         items,
         map: first.map,
-        clean: states.includes('clean') ? await clean() : undefined,
+        clean: states.includes('clean') ? await clean?.() : undefined,
       },
       { states, ...p.evaluation },
       { ...env, rng: env.rng.fork('cost') },

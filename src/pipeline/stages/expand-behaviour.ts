@@ -27,10 +27,20 @@ const GENERAL_FIT_TEXTS = 1500;
 /** Control maps: steered with as arms of every map, not as maps of their own. */
 const ARMS_ONLY: ReadonlySet<string> = new Set(['mean', 'random', 'shuffled', 'token-mean']);
 
+/** The models of one side. */
+export interface SideModels {
+  /** As the recipe names it: what a fine-tune starts from. */
+  readonly base: NodeRef<SourceOutput>;
+  /** With its adapter: what runs where nothing is trained. */
+  readonly given: NodeRef<object>;
+  /** Before the behaviour; undefined where there is none. */
+  readonly clean: NodeRef<SourceOutput> | undefined;
+}
+
 /** What all behaviours share: the models before any fine-tune, and the files of prompts. */
 export interface Base {
-  readonly source: NodeRef<SourceOutput>;
-  readonly target: NodeRef<SourceOutput>;
+  readonly source: SideModels;
+  readonly target: SideModels;
   readonly prompts?: NodeRef<PromptsOutput> | undefined;
   readonly outOfDomain?: NodeRef<SourceOutput> | undefined;
 }
@@ -53,15 +63,20 @@ export function expandBehaviour(
     params: { behaviour, ...dataCounts(recipe) },
     inputs: { prompts: base.prompts, outOfDomain: base.outOfDomain },
   });
-  const sideOf = (side: 'source' | 'target') => {
-    const { lora, seed, method, ...settings } = finetuneFor(recipe, side);
-    const model = plan.add(finetuneStage, {
+  const subject = (side: 'source' | 'target'): NodeRef<object> => {
+    const tuning = finetuneFor(recipe, side);
+    if (tuning === undefined) return base[side].given;
+    const { lora, seed, method, ...settings } = tuning;
+    return plan.add(finetuneStage, {
       id: at.id(`finetune.${side}`),
       params: method === 'lora' ? { method, ...settings, lora } : { method, ...settings },
-      inputs: { base: base[side], data },
+      inputs: { base: base[side].base, data },
       publish: { [`models/${behaviour.name}.${side}`]: tunedFiles[method] },
       seed,
     });
+  };
+  const sideOf = (side: 'source' | 'target') => {
+    const model = subject(side);
     const runs = plan.add(runsStage, {
       id: at.id(`runs.${side}`),
       params: { ...asking, side, max_tokens: evaluation.max_tokens, batch },
@@ -99,7 +114,7 @@ export function expandBehaviour(
     inputs: {
       source: source.model,
       target: target.model,
-      clean: base.source,
+      clean: base.source.clean,
       data,
       sweepSource: source.sweep,
       sweepTarget: target.sweep,
@@ -114,8 +129,8 @@ export function expandBehaviour(
       inputs: {
         source: source.model,
         target: target.model,
-        cleanSource: base.source,
-        cleanTarget: base.target,
+        cleanSource: base.source.clean,
+        cleanTarget: base.target.clean,
         data,
         runs: target.runs,
         maps,
@@ -134,9 +149,10 @@ export function expandBehaviour(
     id: at.id('results'),
     params: {
       ...asking,
-      ...recipe.models,
+      source: recipe.models.source,
+      target: recipe.models.target,
       train_blocks: trainBlocks(recipe),
-      notes: recipeNotes(recipe, base.source.key === base.target.key),
+      notes: recipeNotes(recipe, base.source.base.key === base.target.base.key),
     },
     inputs: {
       tuned: [source.model, target.model],

@@ -1,22 +1,23 @@
 /** @file A recipe as stages: the models and prompts once, then the stages of every behaviour. */
 import { tokenizerHash } from '../../activations/index.ts';
 import { InputError } from '../../base/index.ts';
-import { promptFiles, type Recipe } from '../../contracts/index.ts';
+import { cleanOf, promptFiles, type Recipe } from '../../contracts/index.ts';
 import { openModelFiles, parameterCount, resolveModel } from '../../models/index.ts';
 import type { Expand } from '../experiment.ts';
 import type { NodeRef, Plan } from '../plan.ts';
 import type { SourceOutput } from '../stage.ts';
-import { expandBehaviour } from './expand-behaviour.ts';
+import { adaptStage } from './adapt.ts';
+import { expandBehaviour, type SideModels } from './expand-behaviour.ts';
 import { type PromptsOutput, promptsStage } from './prompts.ts';
 import { resultsStage } from './results.ts';
 
 /** The stages of an experiment. */
 export const expandExperiment: Expand = async (recipe, plan) => {
   const models = {
-    source: await modelSource(plan, 'source', recipe),
-    target: await modelSource(plan, 'target', recipe),
+    source: await side(plan, 'source', recipe),
+    target: await side(plan, 'target', recipe),
   };
-  const prompts = await drawnPrompts(recipe, plan, models.target);
+  const prompts = await drawnPrompts(recipe, plan, models.target.base);
   const { out_of_domain } = recipe.data;
   const outOfDomain =
     out_of_domain === 'bundled'
@@ -30,13 +31,39 @@ export const expandExperiment: Expand = async (recipe, plan) => {
 
 type Source = NodeRef<SourceOutput>;
 
+/** The models of one side: as given, with its adapter, and before the behaviour where that is another. */
+async function side(plan: Plan, role: 'source' | 'target', recipe: Recipe): Promise<SideModels> {
+  const { adapters, [role]: name } = recipe.models;
+  const base = await modelSource(plan, role, name, (blocks) => checkBlocks(role, blocks, recipe));
+  const adapter = adapters?.[role];
+  const given =
+    adapter === undefined
+      ? base
+      : plan.add(adaptStage, {
+          id: `adapt.${role}`,
+          params: {},
+          inputs: {
+            base,
+            adapter: await plan.source(`adapter.${role}`, adapter, { data: { name: adapter } }),
+          },
+        });
+  const clean = cleanOf(recipe, role);
+  if (clean === undefined || clean === name)
+    return { base, given, clean: clean === undefined ? undefined : base };
+  return { base, given, clean: await modelSource(plan, `clean ${role}`, clean) };
+}
+
 /** A model as a node. Refuses, before anything is trained, files that do not fit together and blocks the model does not have. */
-async function modelSource(plan: Plan, role: 'source' | 'target', recipe: Recipe): Promise<Source> {
-  const name = recipe.models[role];
+async function modelSource(
+  plan: Plan,
+  role: string,
+  name: string,
+  check: (blocks: number) => void = () => {},
+): Promise<Source> {
   const { path } = await resolveModel(name);
   const { config, tokenizer } = await openModelFiles(path);
-  checkBlocks(role, config.blocks.length, recipe);
-  return plan.source(`model.${role}`, path, {
+  check(config.blocks.length);
+  return plan.source(`model.${role.replace(' ', '.')}`, path, {
     model: {
       role,
       name,

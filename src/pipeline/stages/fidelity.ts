@@ -12,9 +12,8 @@ import {
 } from '../../evaluate/index.ts';
 import { loadMap } from '../../maps/index.ts';
 import { promptTokens, runningBytes } from '../estimates.ts';
-import { defineStage } from '../stage.ts';
+import { defineStage, subjectModel } from '../stage.ts';
 import { dataStage, readHeldOut } from './data.ts';
-import { finetuneStage } from './finetune.ts';
 import { mapsStage } from './maps.ts';
 import { askingParams, runsStage, subjectOf } from './runs.ts';
 import { writeSamples } from './samples.ts';
@@ -51,8 +50,8 @@ export const fidelityStage = defineStage({
   child: true,
   params: fidelityParams,
   inputs: {
-    source: finetuneStage,
-    target: finetuneStage,
+    source: subjectModel,
+    target: subjectModel,
     data: dataStage,
     /** The source's unpatched runs, for steering it by the inverses. */
     sourceRuns: runsStage,

@@ -28,9 +28,8 @@ import {
 import { saveMap } from '../../maps/index.ts';
 import type { LanguageModel } from '../../models/index.ts';
 import { promptTokens, runningBytes } from '../estimates.ts';
-import { defineStage, sourceFile } from '../stage.ts';
+import { defineStage, optional, sourceFile, subjectModel } from '../stage.ts';
 import { dataStage, readGeneral, readRows } from './data.ts';
-import { finetuneStage } from './finetune.ts';
 import { sweepStage } from './sweep.ts';
 
 const mapsParams = z.strictObject({
@@ -63,10 +62,10 @@ export const mapsStage = defineStage({
   child: true,
   params: mapsParams,
   inputs: {
-    source: finetuneStage,
-    target: finetuneStage,
+    source: subjectModel,
+    target: subjectModel,
     /** The source before its fine-tune. */
-    clean: sourceFile,
+    clean: optional(sourceFile),
     data: dataStage,
     sweepSource: sweepStage,
     sweepTarget: sweepStage,
@@ -81,7 +80,9 @@ export const mapsStage = defineStage({
     };
   },
   async run({ params: p, inputs, folder, model, ...env }): Promise<MapsOutput> {
-    const [source, target, clean] = [await model('source'), await model('target'), await model('clean')];
+    const [source, target] = [await model('source'), await model('target')];
+    // Read by fits `clean_a` alone, which a recipe without a clean source does not have.
+    const clean = inputs.clean === undefined ? source : await model('clean');
     const source_block = p.source_block ?? inputs.sweepSource.output.chosen;
     const target_block = p.target_block ?? inputs.sweepTarget.output.chosen;
     const texts = mapTexts(

@@ -1,11 +1,13 @@
 /** @file What the report must say of how the numbers were made. */
 import { isDeepStrictEqual } from 'node:util';
-import { finetuneFor, type Recipe } from '../../contracts/index.ts';
+import { cleanOf, finetuneFor, type Recipe } from '../../contracts/index.ts';
 
 /** What was trained, and how fast: one entry where both sides were trained alike, else one per side. */
 export function trainBlocks(recipe: Recipe): Record<string, unknown> {
   const of = (side: 'source' | 'target'): Record<string, unknown> => {
-    const { method, lower_half_rate, freeze_embeddings, lora } = finetuneFor(recipe, side);
+    const tuning = finetuneFor(recipe, side);
+    if (tuning === undefined) return { method: 'none' };
+    const { method, lower_half_rate, freeze_embeddings, lora } = tuning;
     return method === 'lora'
       ? { method, frozen: ['all but the adapters'], lower_half_rate, rank: lora.rank, targets: lora.targets }
       : { frozen: freeze_embeddings ? ['embeddings'] : [], lower_half_rate };
@@ -18,8 +20,9 @@ export function trainBlocks(recipe: Recipe): Record<string, unknown> {
 export function recipeNotes(recipe: Recipe, same: boolean): string[] {
   const out: string[] = [];
   const slowed = (side: 'source' | 'target'): string => {
-    const { lower_half_rate, freeze_embeddings, method } = finetuneFor(recipe, side);
-    if (lower_half_rate === 1) return '';
+    const tuning = finetuneFor(recipe, side);
+    if (tuning === undefined || tuning.lower_half_rate === 1) return '';
+    const { lower_half_rate, freeze_embeddings, method } = tuning;
     const still = freeze_embeddings || method === 'lora' ? ', embeddings not at all' : '';
     return `was fine-tuned at ${lower_half_rate} of the learning rate${still}: this choice shapes the sweep curve; it is not a finding.`;
   };
@@ -30,6 +33,11 @@ export function recipeNotes(recipe: Recipe, same: boolean): string[] {
     if (source !== '') out.push(`The lower half of the source’s blocks ${source}`);
     if (target !== '') out.push(`The lower half of the target’s blocks ${target}`);
   }
+  for (const side of ['source', 'target'] as const)
+    if (finetuneFor(recipe, side) === undefined)
+      out.push(
+        `The ${side} model was not trained here: it is taken as it came${cleanOf(recipe, side) === undefined ? '; without a clean version of it, the controls that want one are left out' : ''}.`,
+      );
   if (same) {
     const identity = recipe.maps.some((m) => m.kind === 'identity');
     out.push(

@@ -9,9 +9,8 @@ import {
   resultsSchema,
 } from '../../contracts/index.ts';
 import { inverseEntry } from '../../evaluate/index.ts';
-import { defineStage, type InputsSoFar, type OutputsOf, optional } from '../stage.ts';
+import { defineStage, type InputsSoFar, type OutputsOf, optional, subjectModel } from '../stage.ts';
 import { type FidelityOutput, fidelityStage } from './fidelity.ts';
-import { finetuneStage } from './finetune.ts';
 import { mapsStage } from './maps.ts';
 import { runsStage } from './runs.ts';
 import { sweepStage } from './sweep.ts';
@@ -28,7 +27,7 @@ const resultsParams = z.strictObject({
 
 /** Lists hold source, then target. */
 const read = {
-  tuned: [finetuneStage],
+  tuned: [subjectModel],
   runs: [runsStage],
   sweeps: [sweepStage],
   maps: mapsStage,

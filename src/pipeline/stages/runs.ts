@@ -16,9 +16,8 @@ import {
 } from '../../evaluate/index.ts';
 import type { Tokenizer } from '../../models/index.ts';
 import { promptTokens, runningBytes, STATES } from '../estimates.ts';
-import { defineStage, type StageInput } from '../stage.ts';
+import { defineStage, type StageInput, subjectModel } from '../stage.ts';
 import { dataStage, readHeldOut } from './data.ts';
-import { finetuneStage } from './finetune.ts';
 import { writeSamples } from './samples.ts';
 
 /** What every stage that patches prompts must know of them. */
@@ -51,7 +50,7 @@ export const runsStage = defineStage({
   module: import.meta.url,
   child: true,
   params: runsParams,
-  inputs: { model: finetuneStage, data: dataStage },
+  inputs: { model: subjectModel, data: dataStage },
   estimate: (p, info) => {
     const { validation = 0, test = 0 } = info.params('data') as { validation?: number; test?: number };
     return {

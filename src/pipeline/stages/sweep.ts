@@ -3,9 +3,8 @@ import { z } from 'zod';
 import { evaluationSettings, type Heatmap, type SweepRow, sweepSettings } from '../../contracts/index.ts';
 import { sweep } from '../../evaluate/index.ts';
 import { promptTokens, runningBytes } from '../estimates.ts';
-import { defineStage } from '../stage.ts';
+import { defineStage, subjectModel } from '../stage.ts';
 import { dataStage } from './data.ts';
-import { finetuneStage } from './finetune.ts';
 import { askingParams, runsStage, subjectOf } from './runs.ts';
 import { writeSamples } from './samples.ts';
 
@@ -33,7 +32,7 @@ export const sweepStage = defineStage({
   module: import.meta.url,
   child: true,
   params: sweepParams,
-  inputs: { model: finetuneStage, data: dataStage, runs: runsStage },
+  inputs: { model: subjectModel, data: dataStage, runs: runsStage },
   estimate: (p, info) => {
     const [model] = info.models;
     const blocks = p.blocks === 'all' ? (model?.blocks ?? 1) : p.blocks.length;

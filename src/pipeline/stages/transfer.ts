@@ -18,9 +18,8 @@ import {
 } from '../../evaluate/index.ts';
 import { type ActivationMap, loadMap } from '../../maps/index.ts';
 import { promptTokens, runningBytes } from '../estimates.ts';
-import { defineStage, sourceFile } from '../stage.ts';
+import { defineStage, optional, sourceFile, subjectModel } from '../stage.ts';
 import { dataStage, type HeldOutItem, readHeldOut, readRows } from './data.ts';
-import { finetuneStage } from './finetune.ts';
 import { type MapsOutput, mapsStage } from './maps.ts';
 import { askingParams, runsStage, subjectOf } from './runs.ts';
 import { writeSamples } from './samples.ts';
@@ -45,10 +44,10 @@ export const transferStage = defineStage({
   child: true,
   params: transferParams,
   inputs: {
-    source: finetuneStage,
-    target: finetuneStage,
-    cleanSource: sourceFile,
-    cleanTarget: sourceFile,
+    source: subjectModel,
+    target: subjectModel,
+    cleanSource: optional(sourceFile),
+    cleanTarget: optional(sourceFile),
     data: dataStage,
     /** The target's unpatched runs. */
     runs: runsStage,
@@ -65,11 +64,9 @@ export const transferStage = defineStage({
     };
   },
   async run({ params: p, inputs, folder, model, ...env }): Promise<TransferOutput> {
-    const [source, target, clean] = [
-      await model('source'),
-      await model('target'),
-      await model('cleanSource'),
-    ];
+    const [source, target] = [await model('source'), await model('target')];
+    // Read by maps of the fit `clean_a` alone, which a recipe without a clean source does not have.
+    const clean = inputs.cleanSource === undefined ? source : await model('cleanSource');
     const { source_block, target_block } = inputs.maps.output;
     const subject = (split: 'test' | 'validation', n: number) =>
       subjectOf(target.tokenizer, p, { ...inputs, split, n });
@@ -94,7 +91,7 @@ export const transferStage = defineStage({
         },
         cost: {
           items: costItems(test, await readHeldOut(inputs.data.folder, 'test'), p.capabilities),
-          clean: () => model('cleanTarget'),
+          clean: inputs.cleanTarget && (() => model('cleanTarget')),
         },
       },
       p,
