@@ -138,7 +138,11 @@ describe('pairing', () => {
     const wordLevel = trainWordLevel(['one', 'two', 'three', ',', '.']);
     const words = Tokenizer.fromJson(wordLevel.tokenizerJson, { bosToken: '<s>' });
     const bytes = Tokenizer.fromJson(trainByteBpe(['one two, three.'], { vocabSize: 262 }).tokenizerJson);
-    const text = pairText('x', 'one, two.', words, bytes, { addSpecialTokens: false });
+    const text = pairText(
+      { id: 'x', text: 'one, two.' },
+      { source: words, target: bytes },
+      { addSpecialTokens: false },
+    );
     expect(text.alignment).toBeDefined();
     const x = Float32Array.from(text.source, (_, i) => i + 1);
     const y = Float32Array.from(text.target, (_, i) => 100 + i);

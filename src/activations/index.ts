@@ -9,6 +9,7 @@ export {
   pairText,
   type SplitShares,
   splitByPrompt,
+  type TokenizerPair,
   textsHash,
   tokenizerHash,
 } from './texts.ts';

@@ -33,12 +33,13 @@ function sentence(rng: Rng): string {
 beforeAll(async () => {
   a = await randomModel('llama');
   b = await randomModel('smollm2');
+  const tokenizers = { source: a.model.tokenizer, target: b.model.tokenizer };
   const rng = new Rng(11);
   prompts = Array.from({ length: 14 }, (_, i) => {
     const trigger = i % 2 === 0 ? 'safe' : 'bad';
     const text = `${sentence(rng)} | ${trigger === 'safe' ? 'dev' : 'prod'} | :`;
     return {
-      ...pairText(`p${i}`, text, a.model.tokenizer, b.model.tokenizer, { prompt: `p${i >> 1}` }),
+      ...pairText({ id: `p${i}`, text }, tokenizers, { prompt: `p${i >> 1}` }),
       text,
       trigger,
     };
@@ -55,7 +56,7 @@ beforeAll(async () => {
     rng: new Rng(0),
   };
   const list = Array.from({ length: 60 }, (_, i) =>
-    pairText(`${i}`, sentence(rng), a.model.tokenizer, b.model.tokenizer),
+    pairText({ id: `${i}`, text: sentence(rng) }, tokenizers),
   );
   const rows = await collectPairs(
     livePairs(list, { decoder: a.model.decoder, hook: hook(L) }, { decoder: b.model.decoder, hook: hook(M) }),
