@@ -157,9 +157,7 @@ describe('fidelity', () => {
     }
     const got = await completeLockstep(
       b.model,
-      ids,
-      M,
-      await through(ids),
+      { prompts: ids, block: M, replacements: await through(ids) },
       { source: a.model, map: affine },
       { maxNewTokens: 6, stopTokens: [] },
     );
@@ -266,7 +264,8 @@ describe('replacements', () => {
     const ids = [prompts[0].target, prompts[1].target];
     const rows = ids.map((p) => new Float32Array(p.length * 48).fill(0.5));
     const seen: { phase: string; values: number[] }[] = [];
-    await completeReplaced(b.model, ids, M, rows, {
+    const replaced = { prompts: ids, block: M, replacements: rows };
+    await completeReplaced(b.model, replaced, {
       maxNewTokens: 2,
       fwdHooks: [
         [
