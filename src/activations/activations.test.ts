@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hashBytes, InputError, Rng } from '../base/index.ts';
 import { Decoder, openCheckpoint, Tokenizer, trainByteBpe, trainWordLevel } from '../models/index.ts';
+import { readCaptureIndex } from './capture-index.ts';
 import {
   type CapturedText,
   captureActivations,
@@ -25,7 +26,7 @@ import {
   writeCapture,
 } from './index.ts';
 import { pairStream } from './pairs.ts';
-import { readCapture, readCaptureIndex } from './shards.ts';
+import { readCapture } from './read-capture.ts';
 import { shuffledTexts } from './texts.ts';
 
 const family = (name: string): string =>

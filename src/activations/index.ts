@@ -1,7 +1,7 @@
 /** @file Paired activations of two models over the same text: capture, pairing, shards, streams. Knows no maps. */
 export { type CapturedText, type CaptureOptions, captureActivations } from './capture.ts';
-export { LEFT_OUT, noCounts, type PairCounts, type PairRows, type PairSource, ROW } from './pairs.ts';
-export { writeCapture } from './shards.ts';
+export { noCounts, type PairCounts } from './pairs.ts';
+export { LEFT_OUT, type PairRows, type PairSource, ROW } from './rows.ts';
 export { livePairs, type SourceOptions, storedPairs } from './sources.ts';
 export { collectPairs, minibatches, pairTable, selectPairs, swapPairs } from './table.ts';
 export {
@@ -13,3 +13,4 @@ export {
   textsHash,
   tokenizerHash,
 } from './texts.ts';
+export { writeCapture } from './write-capture.ts';
