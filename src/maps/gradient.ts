@@ -153,7 +153,7 @@ export async function trainNet(
       step++;
       const loss = await stepper.gradients(x, y);
       const rate = rateAt(step, schedule);
-      optimizer.update(net.parameters, stepper.gradientsByName, step, () => rate, 1);
+      optimizer.update(net.parameters, stepper.gradientsByName, { step, rate: () => rate });
       if (step % 25 === 0 || step === schedule.steps)
         onProgress({ stage, done: step, total: schedule.steps, unit: 'steps', figures: { loss } });
       if (curves.wants(step)) {

@@ -18,7 +18,7 @@ export const start: StartTarget = async (scratch) => {
   const config = parseModelConfig(json, 'config.json');
   const lora = { rank: 2, alpha: 4, targets: ['q', 'v', 'down'] as const };
   const sound = join(scratch, 'sound');
-  await saveAdapter(sound, config, initAdapters(config, lora, new Rng(1)), lora, { base: 'x' });
+  await saveAdapter(sound, config, { lora, factors: initAdapters(config, lora, new Rng(1)) }, { base: 'x' });
   const files: Files = {};
   for (const name of NAMES) files[name] = new Uint8Array(await readFile(join(sound, name)));
   const about = JSON.parse(new TextDecoder().decode(files['adapter_config.json']));
