@@ -2,7 +2,7 @@
 export { type CapturedText, type CaptureOptions, captureActivations } from './capture.ts';
 export { noCounts, type PairCounts } from './pairs.ts';
 export { LEFT_OUT, type PairRows, type PairSource, ROW } from './rows.ts';
-export { livePairs, type SourceOptions, storedPairs } from './sources.ts';
+export { livePairs, storedPairs } from './sources.ts';
 export { collectPairs, minibatches, pairTable, selectPairs, swapPairs } from './table.ts';
 export {
   type PairedText,

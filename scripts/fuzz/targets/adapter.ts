@@ -1,14 +1,13 @@
 /** @file PEFT adapters: the config, then weights whose names or shapes may not fit. */
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Rng } from '../../../src/base/index.ts';
 import { parseModelConfig } from '../../../src/models/families/index.ts';
 import { initAdapters } from '../../../src/train/adapters.ts';
 import { loadAdapter, saveAdapter } from '../../../src/train/peft.ts';
 import { bytesOf, mostly, mutateBytes, mutateFiles, mutateJsonBytes } from '../mutate.ts';
-import { type StartTarget, target } from '../target.ts';
+import { type Files, refill, type StartTarget, target } from '../target.ts';
 
-type Files = Record<string, Uint8Array>;
 const NAMES = ['adapter_config.json', 'adapter_model.safetensors'];
 
 export const start: StartTarget = async (scratch) => {
@@ -30,9 +29,7 @@ export const start: StartTarget = async (scratch) => {
     make: (rng) => mostly(rng, 10, files, () => mutateFiles(rng, files, damage(rng))),
     size: bytesOf,
     async attempt(given) {
-      await rm(folder, { recursive: true, force: true });
-      await mkdir(folder);
-      for (const [name, bytes] of Object.entries(given)) await writeFile(join(folder, name), bytes);
+      await refill(folder, given);
       await loadAdapter(folder, config);
     },
   });
