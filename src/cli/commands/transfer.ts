@@ -76,15 +76,9 @@ export function addTransfer(program: Command, cli: Cli): void {
         .argParser(choiceList('--arms', TRANSFER_ARMS))
         .default(defaults.transfer.arms, 'all'),
     )
-    .addOption(countOption('--draws <n>', transferSettings, 'draws', defaults.transfer.draws))
+    .addOption(countOption('--draws <n>', { section: transferSettings, key: 'draws' }))
     .addOption(
-      countOption(
-        '--static-prompts <n>',
-        transferSettings,
-        'static_prompts',
-        defaults.transfer.static_prompts,
-        0,
-      ),
+      countOption('--static-prompts <n>', { section: transferSettings, key: 'static_prompts', least: 0 }),
     )
     .addOption(
       new Option('--noninferiority-margin <x>', transferSettings.shape.noninferiority_margin.description)
