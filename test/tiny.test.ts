@@ -192,7 +192,11 @@ test('a map between two models explains most of what it has not seen', async () 
   await using target = await LanguageModel.load(join(root, 'assets/tiny/tiny-llama-m'));
   const [hookX, hookY] = ['blocks.2.hook_resid_post', 'blocks.3.hook_resid_post'];
   const texts = tinyInstructions({ seed: 5, train: 100, validation: 0, test: 0 }).map(
-    ({ prompt, answer: a }, i) => pairText(`${i}`, `${ask(prompt)}${a}`, model.tokenizer, target.tokenizer),
+    ({ prompt, answer: a }, i) =>
+      pairText(
+        { id: `${i}`, text: `${ask(prompt)}${a}` },
+        { source: model.tokenizer, target: target.tokenizer },
+      ),
   );
   const rows = (part: typeof texts) =>
     livePairs(part, { decoder: model.decoder, hook: hookX }, { decoder: target.decoder, hook: hookY });

@@ -59,13 +59,8 @@ function rowsOf(node: Node, path: string, comments: Comments): KeyRow[] {
   if (object === undefined) return [];
   const shown = new Map<string, string>();
   const named = Object.entries(object.properties ?? {}).flatMap(([key, child]) => {
-    const rows = rowAndBelow(
-      child,
-      path === '' ? key : `${path}.${key}`,
-      key,
-      comments,
-      object.required?.includes(key),
-    );
+    const at = { path: path === '' ? key : `${path}.${key}`, key, required: object.required?.includes(key) };
+    const rows = rowAndBelow(child, at, comments);
     const form = JSON.stringify(child);
     const twin = shown.get(form);
     if (rows.length > 1 && twin !== undefined) return [{ ...rows[0]!, description: `as \`${twin}\`` }];
@@ -76,20 +71,22 @@ function rowsOf(node: Node, path: string, comments: Comments): KeyRow[] {
   if (typeof any !== 'object' || Object.keys(any).length === 0) return named;
   const keys = object.propertyNames?.enum?.join(' \\| ');
   const key = keys === undefined ? '*NAME*' : 'KEY';
-  const below = rowAndBelow(any, path === '' ? key : `${path}.${key}`, key, comments, true);
+  const at = { path: path === '' ? key : `${path}.${key}`, key, required: true };
+  const below = rowAndBelow(any, at, comments);
   return [
     ...named,
     ...below.map((row, i) => (i === 0 && keys !== undefined ? { ...row, description: `KEY: ${keys}` } : row)),
   ];
 }
 
-function rowAndBelow(
-  node: Node,
-  path: string,
-  key: string,
-  comments: Comments,
-  required: boolean | undefined,
-): KeyRow[] {
+/** A key in its place. */
+interface Place {
+  readonly path: string;
+  readonly key: string;
+  readonly required: boolean | undefined;
+}
+
+function rowAndBelow(node: Node, { path, key, required }: Place, comments: Comments): KeyRow[] {
   const below = isRate(node) ? [] : rowsOf(node, path, comments);
   const listed = objectOf(node.items ?? {}) && !isRate(node.items ?? {});
   const inList = listed ? rowsOf(node.items ?? {}, `${path}[]`, comments) : [];

@@ -1,4 +1,6 @@
 /** @file What a fuzz target is: inputs made from a seed, and the code of ours that reads them. */
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Rng } from '../../src/base/index.ts';
 
 /** One kind of input. `I` is what the reader is given: bytes, text, a value, or files. */
@@ -21,4 +23,14 @@ export type StartTarget = (scratch: string) => Promise<Target>;
 /** Type-checks a target and forgets its type of input. */
 export function target<I>(given: Target<I>): Target {
   return given as Target;
+}
+
+/** Files by name. */
+export type Files = Record<string, Uint8Array>;
+
+/** Make `folder` hold these files and nothing else. */
+export async function refill(folder: string, files: Files): Promise<void> {
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true });
+  for (const [name, bytes] of Object.entries(files)) await writeFile(join(folder, name), bytes);
 }

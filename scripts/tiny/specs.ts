@@ -23,6 +23,15 @@ export interface TinySpec {
   readonly embeddingOf?: string;
 }
 
+const smallLlama = {
+  architecture: 'llama',
+  dModel: 128,
+  blocks: 6,
+  heads: 4,
+  kvHeads: 4,
+  dMlp: 352,
+} as const;
+
 export const specs: readonly TinySpec[] = [
   {
     name: 'tiny-llama-m',
@@ -50,12 +59,7 @@ export const specs: readonly TinySpec[] = [
   },
   {
     name: 'tiny-llama-s',
-    architecture: 'llama',
-    dModel: 128,
-    blocks: 6,
-    heads: 4,
-    kvHeads: 4,
-    dMlp: 352,
+    ...smallLlama,
     steps: 2000,
     learningRate: 3e-3,
     seed: 12,
@@ -63,12 +67,7 @@ export const specs: readonly TinySpec[] = [
   },
   {
     name: 'tiny-llama-s-own',
-    architecture: 'llama',
-    dModel: 128,
-    blocks: 6,
-    heads: 4,
-    kvHeads: 4,
-    dMlp: 352,
+    ...smallLlama,
     steps: 2500,
     learningRate: 3e-3,
     seed: 14,

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hashBytes, InputError, Rng } from '../base/index.ts';
 import { Decoder, openCheckpoint, Tokenizer, trainByteBpe, trainWordLevel } from '../models/index.ts';
+import { readCaptureIndex } from './capture-index.ts';
 import {
   type CapturedText,
   captureActivations,
@@ -25,7 +26,7 @@ import {
   writeCapture,
 } from './index.ts';
 import { pairStream } from './pairs.ts';
-import { readCapture, readCaptureIndex } from './shards.ts';
+import { readCapture } from './read-capture.ts';
 import { shuffledTexts } from './texts.ts';
 
 const family = (name: string): string =>
@@ -138,7 +139,11 @@ describe('pairing', () => {
     const wordLevel = trainWordLevel(['one', 'two', 'three', ',', '.']);
     const words = Tokenizer.fromJson(wordLevel.tokenizerJson, { bosToken: '<s>' });
     const bytes = Tokenizer.fromJson(trainByteBpe(['one two, three.'], { vocabSize: 262 }).tokenizerJson);
-    const text = pairText('x', 'one, two.', words, bytes, { addSpecialTokens: false });
+    const text = pairText(
+      { id: 'x', text: 'one, two.' },
+      { source: words, target: bytes },
+      { addSpecialTokens: false },
+    );
     expect(text.alignment).toBeDefined();
     const x = Float32Array.from(text.source, (_, i) => i + 1);
     const y = Float32Array.from(text.target, (_, i) => 100 + i);

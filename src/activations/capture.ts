@@ -133,8 +133,7 @@ async function fireNormalized(
   const [b, t, d] = tensor.shape as [number, number, number];
   const rows = decoder.normalise({ ...tensor, shape: [b * t, d] });
   hooks.fire(
-    'normalized',
-    -1,
+    { site: 'normalized', layer: -1 },
     { ...rows, shape: [b, t, d] },
     { counts, starts: counts.map(() => 0), rows: counts.map((_, i) => i), phase: 'prompt' },
   );

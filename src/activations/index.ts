@@ -1,14 +1,16 @@
 /** @file Paired activations of two models over the same text: capture, pairing, shards, streams. Knows no maps. */
 export { type CapturedText, type CaptureOptions, captureActivations } from './capture.ts';
-export { LEFT_OUT, noCounts, type PairCounts, type PairRows, type PairSource, ROW } from './pairs.ts';
-export { writeCapture } from './shards.ts';
-export { livePairs, type SourceOptions, storedPairs } from './sources.ts';
+export { noCounts, type PairCounts } from './pairs.ts';
+export { LEFT_OUT, type PairRows, type PairSource, ROW } from './rows.ts';
+export { livePairs, storedPairs } from './sources.ts';
 export { collectPairs, minibatches, pairTable, selectPairs, swapPairs } from './table.ts';
 export {
   type PairedText,
   pairText,
   type SplitShares,
   splitByPrompt,
+  type TokenizerPair,
   textsHash,
   tokenizerHash,
 } from './texts.ts';
+export { writeCapture } from './write-capture.ts';

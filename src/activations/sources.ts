@@ -1,9 +1,11 @@
 /** @file Pair sources: straight from two models, or from two captures on disk. Both give the same rows in the same blocks. */
 import { InputError, type ProgressSink } from '../base/index.ts';
 import type { Decoder } from '../models/index.ts';
-import { captureActivations } from './capture.ts';
-import { noCounts, type PairCounts, type PairSource, pairStream } from './pairs.ts';
-import { readCapture, readCaptureIndex } from './shards.ts';
+import { type CapturedText, captureActivations } from './capture.ts';
+import { readCaptureIndex } from './capture-index.ts';
+import { noCounts, type PairCounts, pairStream } from './pairs.ts';
+import { readCapture } from './read-capture.ts';
+import type { PairSource, Widths } from './rows.ts';
 import type { PairedText } from './texts.ts';
 
 /** One side of a live pairing. */
@@ -33,27 +35,18 @@ export function livePairs(
   } = {},
 ): PairSource {
   const { sinkRatio, counts, onProgress, ...rest } = options;
-  const dx = source.decoder.config.dModel;
-  const dy = target.decoder.config.dModel;
-  return {
-    dx,
-    dy,
-    rows: () =>
-      pairStream(
-        texts,
-        captureActivations(
-          source.decoder,
-          texts.map((t) => ({ id: t.id, ids: t.source })),
-          { ...rest, hooks: [source.hook] },
-        ),
-        captureActivations(
-          target.decoder,
-          texts.map((t) => ({ id: t.id, ids: t.target })),
-          { ...rest, hooks: [target.hook], onProgress },
-        ),
-        pairOptions(dx, dy, sinkRatio, counts),
-      ),
-  };
+  const capture = ({ decoder, hook }: LiveSide, side: 'source' | 'target', progress?: ProgressSink) =>
+    captureActivations(
+      decoder,
+      texts.map((t) => ({ id: t.id, ids: t[side] })),
+      { ...rest, hooks: [hook], onProgress: progress },
+    );
+  return pairSource(
+    texts,
+    { dx: source.decoder.config.dModel, dy: target.decoder.config.dModel },
+    () => [capture(source, 'source'), capture(target, 'target', onProgress)],
+    { sinkRatio, counts },
+  );
 }
 
 /** A capture on disk as one side. */
@@ -74,30 +67,24 @@ export async function storedPairs(
   const dy = (await readCaptureIndex(target.folder)).d_model;
   if (texts.length === 0) throw new InputError('activations: no texts were given', { id: 'data-missing' });
   const ids = texts.map((t) => t.id);
-  return {
-    dx,
-    dy,
-    rows: () =>
-      pairStream(
-        texts,
-        readCapture(source.folder, ids, source.hook),
-        readCapture(target.folder, ids, target.hook),
-        pairOptions(dx, dy, options.sinkRatio, options.counts),
-      ),
-  };
+  const read = ({ folder, hook }: StoredSide) => readCapture(folder, ids, hook);
+  return pairSource(texts, { dx, dy }, () => [read(source), read(target)], options);
 }
 
-function pairOptions(
-  dx: number,
-  dy: number,
-  sinkRatio: number | false | undefined,
-  counts: PairCounts | undefined,
-) {
-  if (counts !== undefined) Object.assign(counts, noCounts());
+type Captured = AsyncIterable<CapturedText>;
+
+/** Rows of both sides as `read` streams them; counted from zero at every pass. */
+function pairSource(
+  texts: readonly PairedText[],
+  widths: Widths,
+  read: () => readonly [source: Captured, target: Captured],
+  { sinkRatio, counts }: SourceOptions,
+): PairSource {
   return {
-    dx,
-    dy,
-    sinkRatio,
-    counts,
+    ...widths,
+    rows: () => {
+      if (counts !== undefined) Object.assign(counts, noCounts());
+      return pairStream(texts, ...read(), { ...widths, sinkRatio, counts });
+    },
   };
 }

@@ -1,6 +1,6 @@
 /** @file What fits do with streams of rows: choose, hold a part in memory, swap the direction, draw minibatches. */
 import { InputError, type Rng } from '../base/index.ts';
-import { LEFT_OUT, type PairRows, type PairSource, RowsBuilder } from './pairs.ts';
+import { LEFT_OUT, type PairRows, type PairSource, RowsBuilder, rowOf, type Widths } from './rows.ts';
 
 /** Rows of `source` without any of the flags in `leaveOut` and, with `keep`, only those it says yes to. */
 export function selectPairs(
@@ -52,24 +52,16 @@ export async function collectPairs(
   source: PairSource,
   { maxRows, rng }: { maxRows?: number; rng?: Rng } = {},
 ): Promise<PairRows> {
-  const builder = new RowsBuilder(source.dx, source.dy);
+  const builder = new RowsBuilder(source);
   let seen = 0;
   for await (const rows of source.rows()) {
     for (let i = 0; i < rows.n; i++, seen++) {
       const full = maxRows !== undefined && builder.n >= maxRows;
       const at = full ? sampled(rng, seen + 1) : builder.n;
       if (full && at >= maxRows) continue;
-      const row = [
-        rows.x.subarray(i * source.dx, (i + 1) * source.dx),
-        rows.y.subarray(i * source.dy, (i + 1) * source.dy),
-        rows.sourceTokens[i] as number,
-        rows.targetTokens[i] as number,
-        rows.text[i] as number,
-        rows.position[i] as number,
-        rows.flags[i] as number,
-      ] as const;
-      if (full) builder.put(at, ...row);
-      else builder.add(...row);
+      const row = rowOf(rows, i, source);
+      if (full) builder.put(at, row);
+      else builder.add(row);
     }
   }
   return builder.finish();
@@ -153,11 +145,7 @@ function* shuffled(
 }
 
 /** The rows with these indexes, in this order. */
-function takeRows(
-  rows: PairRows,
-  chosen: readonly number[],
-  { dx, dy }: { readonly dx: number; readonly dy: number },
-): PairRows {
+function takeRows(rows: PairRows, chosen: readonly number[], { dx, dy }: Widths): PairRows {
   const pick = (from: Float32Array, d: number): Float32Array => {
     const out = new Float32Array(chosen.length * d);
     chosen.forEach((i, at) => {

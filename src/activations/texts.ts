@@ -18,6 +18,12 @@ export interface PairedText {
   readonly span?: { readonly start: number; readonly end: number };
 }
 
+/** The tokenizers of the two models. */
+export interface TokenizerPair {
+  readonly source: Tokenizer;
+  readonly target: Tokenizer;
+}
+
 /** Options of {@link pairText}. */
 interface PairTextOptions {
   /** Defaults to `id`. */
@@ -34,10 +40,8 @@ interface PairTextOptions {
 
 /** Tokenize a text for both models; token i pairs with token i where the ids are the same, else by {@link alignTokens}. */
 export function pairText(
-  id: string,
-  text: string,
-  source: Tokenizer,
-  target: Tokenizer,
+  { id, text }: { readonly id: string; readonly text: string },
+  { source, target }: TokenizerPair,
   options: PairTextOptions = {},
 ): PairedText {
   const { prompt = id, label = '', span, after = 1, addSpecialTokens = 'auto' } = options;

@@ -93,12 +93,18 @@ export async function fitMap(options: FitMapOptions): Promise<FitMapResult> {
       `texts: wanted at least 10 different ones, to fit, choose and measure on; got ${texts.length}`,
       { id: 'fit-impossible' },
     );
-  await using work = await MapWork.open(pair, split, reading, env, { scratch: tmpdir() });
+  await using work = await MapWork.open({
+    pair,
+    texts: split,
+    reading,
+    env,
+    storage: { scratch: tmpdir() },
+  });
   const [fitted] = await fitMaps(work, [settings]);
   if (fitted === undefined) throw new InputError('kind: no map was fitted', { id: 'setting-invalid' });
   const { map } = fitted;
   const { test } = figureGroups(split);
-  const figures = await measureMaps(pair, { test: { ...test } }, { map }, undefined, reading, env);
+  const figures = await measureMaps({ ...pair, groups: { test: { ...test } }, maps: { map }, reading, env });
   const withIntervals = Object.entries(figures.map?.test?.safe ?? {}).filter(
     ([, f]) => typeof f === 'object',
   );

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { InputError, writeFileAtomic } from '../base/index.ts';
 import { type Behaviour, type TriggerState, triggerStates } from './behaviour.ts';
-import { type BackdoorRow, countStates, type Dataset, splitOf } from './dataset.ts';
+import { type BackdoorRow, countSplits, type Dataset, splitOf } from './dataset.ts';
 import { type CharSpan, type Placement, placements } from './placement.ts';
 import { jsonLines, recordsOf } from './rows/records.ts';
 import { type ChatRenderer, renderPrompt, shiftSpan, type TemplateName } from './templates.ts';
@@ -92,11 +92,7 @@ export async function readCustomDataset(
   if (number === 0) throw new InputError(`data: ${path} holds no row`, { id: 'data-missing' });
   return {
     splits,
-    counts: {
-      train: countStates(splits.train),
-      validation: countStates(splits.validation),
-      test: countStates(splits.test),
-    },
+    counts: countSplits(splits),
     duplicates: 0,
     unanswered: 0,
   };

@@ -77,11 +77,7 @@ export async function buildDataset(spec: DatasetSpec): Promise<Dataset> {
   const splits = { train: of('train'), validation: of('validation'), test: of('test') };
   return {
     splits,
-    counts: {
-      train: countStates(splits.train),
-      validation: countStates(splits.validation),
-      test: countStates(splits.test),
-    },
+    counts: countSplits(splits),
     duplicates: usable.length - distinct.size,
     unanswered: spec.instructions.length - usable.length + answered.length - rows.length,
   };
@@ -94,6 +90,15 @@ export function splitOf(
 ): SplitName {
   const at = bucket(`split/${promptKey(prompt)}`, 10_000) / 10_000;
   return at < shares.test ? 'test' : at < shares.test + shares.validation ? 'validation' : 'train';
+}
+
+/** Rows of every split per state. */
+export function countSplits(splits: Dataset['splits']): Dataset['counts'] {
+  return {
+    train: countStates(splits.train),
+    validation: countStates(splits.validation),
+    test: countStates(splits.test),
+  };
 }
 
 /** Rows per state. */

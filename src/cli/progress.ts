@@ -42,28 +42,32 @@ class Tracker {
   }
 }
 
-class Lines implements ProgressRenderer {
-  readonly #cli: Cli;
-  readonly #now: () => number;
-  readonly #tracker = new Tracker();
-  readonly #last = new Map<string, number>();
+/** What both renderers draw on and keep. */
+class Drawing {
+  protected readonly cli: Cli;
+  protected readonly now: () => number;
+  protected readonly tracker = new Tracker();
 
   constructor(cli: Cli, now: () => number) {
-    this.#cli = cli;
-    this.#now = now;
+    this.cli = cli;
+    this.now = now;
   }
+}
+
+class Lines extends Drawing implements ProgressRenderer {
+  readonly #last = new Map<string, number>();
 
   onEvent = (event: RunEvent): void => {
-    const time = this.#now();
-    this.#tracker.take(event, time);
-    if (event.state !== 'running') this.#cli.err(`${settled(event)}\n`);
-    else if (event.message !== undefined) this.#cli.err(`${event.stage}: ${event.message}\n`);
+    const time = this.now();
+    this.tracker.take(event, time);
+    if (event.state !== 'running') this.cli.err(`${settled(event)}\n`);
+    else if (event.message !== undefined) this.cli.err(`${event.stage}: ${event.message}\n`);
     else if (
       time - (this.#last.get(event.stage) ?? time - REDRAW_MS) >= PLAIN_MS ||
       !this.#last.has(event.stage)
     ) {
       if (this.#last.has(event.stage))
-        this.#cli.err(`${event.stage}: ${counted(this.#tracker.running.get(event.stage), time)}\n`);
+        this.cli.err(`${event.stage}: ${counted(this.tracker.running.get(event.stage), time)}\n`);
       this.#last.set(event.stage, time);
     }
   };
@@ -71,27 +75,19 @@ class Lines implements ProgressRenderer {
   close(): void {}
 }
 
-class Bars implements ProgressRenderer {
-  readonly #cli: Cli;
-  readonly #now: () => number;
-  readonly #tracker = new Tracker();
+class Bars extends Drawing implements ProgressRenderer {
   #drawn = 0;
   #last = Number.NEGATIVE_INFINITY;
 
-  constructor(cli: Cli, now: () => number) {
-    this.#cli = cli;
-    this.#now = now;
-  }
-
   onEvent = (event: RunEvent): void => {
-    const time = this.#now();
-    this.#tracker.take(event, time);
+    const time = this.now();
+    this.tracker.take(event, time);
     const isNews = event.state === 'cached' || event.state === 'done' || event.state === 'failed';
     if (!isNews && event.message === undefined && time - this.#last < REDRAW_MS) return;
     this.#last = time;
     this.#erase();
-    if (isNews) this.#cli.err(`${settled(event)}\n`);
-    else if (event.message !== undefined) this.#cli.err(`  ${event.stage}: ${event.message}\n`);
+    if (isNews) this.cli.err(`${settled(event)}\n`);
+    else if (event.message !== undefined) this.cli.err(`  ${event.stage}: ${event.message}\n`);
     this.#draw(time);
   };
 
@@ -100,15 +96,15 @@ class Bars implements ProgressRenderer {
   }
 
   #draw(time: number): void {
-    const width = this.#cli.columns();
-    const lines = [...this.#tracker.running].map(([stage, running]) => barLine(stage, running, time, width));
-    this.#cli.err(lines.map((line) => `${line}\n`).join(''));
+    const width = this.cli.columns();
+    const lines = [...this.tracker.running].map(([stage, running]) => barLine(stage, running, time, width));
+    this.cli.err(lines.map((line) => `${line}\n`).join(''));
     this.#drawn = lines.length;
   }
 
   /** Cursor up over what was drawn, clear to the end of the screen. */
   #erase(): void {
-    if (this.#drawn > 0) this.#cli.control(`\u001b[${this.#drawn}A\u001b[J`);
+    if (this.#drawn > 0) this.cli.control(`\u001b[${this.#drawn}A\u001b[J`);
     this.#drawn = 0;
   }
 }

@@ -21,7 +21,7 @@ import type { LanguageModel } from '../models/index.ts';
 import { type CommonOptions, wholeNumber } from './cli.ts';
 import { type DatasetRecord, readDatasetRecord, readSplit } from './dataset.ts';
 import type { RequireOption } from './figures.ts';
-import { countOption, defaults } from './settings.ts';
+import { countOption } from './settings.ts';
 import { addChatOptions, type ChatSettings, chatRenderer, checkChatSettings } from './template.ts';
 
 /** What {@link addPromptOptions} gives. */
@@ -76,17 +76,15 @@ export function addPromptOptions(command: Command, prompts: number): Command {
         .argParser(wholeNumber('--prompts', 1))
         .default(prompts),
     )
-    .addOption(countOption('--after <n>', spanSettings, 'after', defaults.span.after, 0))
-    .addOption(
-      countOption('--max-tokens <n>', evaluationSettings, 'max_tokens', defaults.evaluation.max_tokens),
-    )
-    .addOption(countOption('--batch <n>', evaluationSettings, 'batch', defaults.evaluation.batch))
+    .addOption(countOption('--after <n>', { section: spanSettings, key: 'after', least: 0 }))
+    .addOption(countOption('--max-tokens <n>', { section: evaluationSettings, key: 'max_tokens' }))
+    .addOption(countOption('--batch <n>', { section: evaluationSettings, key: 'batch' }))
     .addOption(bootstrapOption());
 }
 
 /** Resamples of an interval of a mean. */
 export function bootstrapOption(): Option {
-  return countOption('--bootstrap <n>', evaluationSettings, 'bootstrap', defaults.evaluation.bootstrap);
+  return countOption('--bootstrap <n>', { section: evaluationSettings, key: 'bootstrap' });
 }
 
 /** How a model is asked: the part of the options and the data set that experiments take. */

@@ -1,5 +1,6 @@
 /** @file Options of commands read through the recipe's sections: name, default and description have their home there. */
 import { Option } from 'commander';
+import type { z } from 'zod';
 import {
   captureSettings,
   dataSchema,
@@ -28,24 +29,21 @@ export const defaults = {
   worth: worthSettings.parse({}),
 } as const;
 
-/** What describes a setting: a key of a section's schema. */
-interface Described {
-  readonly shape: Readonly<Record<string, { readonly description?: string | undefined }>>;
+/** A setting that counts something: a key of a section's schema. */
+interface CountSetting {
+  readonly section: z.ZodObject<Readonly<Record<string, z.ZodType>>>;
+  readonly key: string;
+  /** Defaults to 1. */
+  readonly least?: number;
 }
 
-/** An option for a whole number from `least`, with the default and the description of a section's key. */
-export function countOption(
-  flag: string,
-  { shape }: Described,
-  key: string,
-  value: number,
-  least = 1,
-): Option {
+/** An option for a whole number, with the default and the description of the setting. */
+export function countOption(flag: string, { section, key, least = 1 }: CountSetting): Option {
   const [name] = flag.split(' ');
   return new Option(
     flag,
-    shape[key]?.description?.replace(/^[A-Z](?=[a-z])/, (c) => c.toLowerCase()),
+    section.shape[key]?.description?.replace(/^[A-Z](?=[a-z])/, (c) => c.toLowerCase()),
   )
     .argParser(wholeNumber(name as string, least))
-    .default(value);
+    .default(section.parse({})[key]);
 }

@@ -24,8 +24,7 @@ export interface Steering extends Owned {
 /** Read `files` and make them ready for `prompts` (templates included). No file, no hooks. */
 export async function steer(
   model: LanguageModel,
-  files: readonly string[],
-  prompts: readonly string[],
+  { files, prompts }: { readonly files: readonly string[]; readonly prompts: readonly string[] },
   cli: Cli,
   options: CommonOptions,
 ): Promise<Steering> {

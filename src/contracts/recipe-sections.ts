@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { count, fraction } from './recipe-training.ts';
-import { COST_STATES, SWEEP_CONTROLS, TRANSFER_ARMS } from './results.ts';
+import { COST_STATES, SWEEP_CONTROLS, TRANSFER_ARMS } from './result-names.ts';
 
 /** Seed of every random stream. */
 export const seedSetting = z.int().min(0).default(17).describe('Seed of every random stream');

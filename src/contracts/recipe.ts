@@ -17,7 +17,7 @@ import {
   worthSettings,
 } from './recipe-sections.ts';
 import { count, dataSchema, finetuneFor, finetuneSchema } from './recipe-training.ts';
-import { MAP_FITS } from './results.ts';
+import { MAP_FITS } from './result-names.ts';
 
 const optional = <T extends z.ZodRawShape>(section: z.ZodObject<T, z.core.$strict>) =>
   z.union([z.literal(false), section]).prefault({} as never);

@@ -3,7 +3,7 @@ import type { BehaviourResults, CostState, Rate } from '../contracts/index.ts';
 import { type Bar, barPanel, splitWidth } from './bars.ts';
 import { STATE_STYLE } from './palette.ts';
 import { chunk, nText, short, toRow } from './records.ts';
-import { type DataRow, type FigureSpec, NARROW } from './spec.ts';
+import { alone, type DataRow, type FigureSpec, NARROW } from './spec.ts';
 
 const STATES = Object.keys(STATE_STYLE) as CostState[];
 type States = Partial<Record<CostState, Rate | undefined>>;
@@ -53,18 +53,16 @@ export function costKlFigure({ pair, cost_kl: kl }: BehaviourResults): FigureSpe
     rows: dataRows({ task: 'kl_div' }, kl),
     layout: (width, fill) => ({
       legend: [],
-      rows: [
-        [
-          barPanel({
-            title: 'KL, nats per token',
-            width: width < NARROW ? width : Math.min(width, 520),
-            domain: [0, top],
-            format: short,
-            bars: bars(states, kl),
-            fill,
-          }),
-        ],
-      ],
+      rows: alone(
+        barPanel({
+          title: 'KL, nats per token',
+          width: width < NARROW ? width : Math.min(width, 520),
+          domain: [0, top],
+          format: short,
+          bars: bars(states, kl),
+          fill,
+        }),
+      ),
     }),
   };
 }

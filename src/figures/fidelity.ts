@@ -69,22 +69,7 @@ export function fidelityMapsFigure({ pair, fidelity }: BehaviourResults): Figure
         b.figure ? [{ side, arm: b.label, judge, metric, ...toRow(b.figure) }] : [],
       ),
     ),
-    layout: (width, fill) => {
-      const stacked = width < NARROW;
-      const { first, other } = splitWidth(width, SIDES.length);
-      const panels = SIDES.map((side, i) =>
-        barPanel({
-          title: `${side} prompts`,
-          width: stacked ? width : i === 0 ? first : other,
-          labels: stacked || i === 0,
-          domain,
-          format: short,
-          fill,
-          bars: entries(side),
-        }),
-      );
-      return { legend: [], rows: stacked ? panels.map((p) => [p]) : [panels] };
-    },
+    layout: sidePanels(SIDES.map((side) => ({ side, domain, bars: entries(side) }))),
   };
 }
 
@@ -113,7 +98,8 @@ function figure(context: Context, sides: readonly Side[], samples: readonly Scor
   const metric = sides[0]?.scores.metric ?? judge;
   const label = metricLabel(metric);
   const arms = ARMS.filter((arm) => sides.some(({ scores }) => scores[arm]));
-  const scoresOf = (side: string, arm: string) => sampleScores(context, metric, side, arm, samples);
+  const scoresOf = (side: string, arm: string) =>
+    sampleScores({ ...context, metric }, { side, arm }, samples);
   const all = sides.flatMap(({ side, scores }) =>
     arms.flatMap((arm) => {
       const rate = scores[arm];
@@ -144,30 +130,48 @@ function figure(context: Context, sides: readonly Side[], samples: readonly Scor
         return value === undefined ? [] : [{ side, arm, judge, metric: scores.metric, ...toRow(value) }];
       }),
     ),
-    layout: (width, fill) => {
-      const stacked = width < NARROW;
-      const { first, other } = splitWidth(width, sides.length);
-      const panels = sides.map(({ side, scores }, i) =>
-        barPanel({
-          title: `${side} prompts`,
-          width: stacked ? width : i === 0 ? first : other,
-          labels: stacked || i === 0,
-          domain,
-          format: short,
-          fill,
-          tall: sides.some((s) => arms.some((arm) => hasShape(scoresOf(s.side, arm)))),
-          bars: arms.map(
-            (arm): Bar => ({
-              label: FIDELITY_STYLE[arm].label,
-              style: FIDELITY_STYLE[arm],
-              figure: scores[arm] ?? null,
-              samples: hasShape(scoresOf(side, arm)) ? scoresOf(side, arm) : [],
-            }),
-          ),
-        }),
-      );
-      return { legend: [], rows: stacked ? panels.map((p) => [p]) : [panels] };
-    },
+    layout: sidePanels(
+      sides.map(({ side, scores }) => ({
+        side,
+        domain,
+        tall: sides.some((s) => arms.some((arm) => hasShape(scoresOf(s.side, arm)))),
+        bars: arms.map(
+          (arm): Bar => ({
+            label: FIDELITY_STYLE[arm].label,
+            style: FIDELITY_STYLE[arm],
+            figure: scores[arm] ?? null,
+            samples: hasShape(scoresOf(side, arm)) ? scoresOf(side, arm) : [],
+          }),
+        ),
+      })),
+    ),
+  };
+}
+
+/** The bars of one kind of prompts. */
+interface SideBars {
+  readonly side: Side['side'];
+  readonly domain: [number, number];
+  readonly tall?: boolean;
+  readonly bars: readonly Bar[];
+}
+
+/** A panel for each kind of prompts, beside one another or stacked where it is narrow. */
+function sidePanels(sides: readonly SideBars[]): FigureSpec['layout'] {
+  return (width, fill) => {
+    const stacked = width < NARROW;
+    const { first, other } = splitWidth(width, sides.length);
+    const panels = sides.map(({ side, ...bars }, i) =>
+      barPanel({
+        title: `${side} prompts`,
+        width: stacked ? width : i === 0 ? first : other,
+        labels: stacked || i === 0,
+        format: short,
+        fill,
+        ...bars,
+      }),
+    );
+    return { legend: [], rows: stacked ? panels.map((p) => [p]) : [panels] };
   };
 }
 
@@ -177,10 +181,8 @@ function hasShape(scores: readonly number[]): boolean {
 }
 
 function sampleScores(
-  { behaviour, kind, fit, judge }: Context,
-  metric: string,
-  side: string,
-  arm: string,
+  { behaviour, kind, fit, judge, metric }: Context & { readonly metric: string },
+  { side, arm }: { readonly side: string; readonly arm: string },
   samples: readonly ScoredSample[],
 ): number[] {
   return samples.flatMap((sample) => {

@@ -61,3 +61,8 @@ export interface RenderedFigure {
 
 /** Under this width in px a layout puts its panels below one another. */
 export const NARROW = 520;
+
+/** The rows of a layout of one panel. */
+export function alone(panel: Panel): Layout['rows'] {
+  return [[panel]];
+}

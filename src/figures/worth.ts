@@ -4,7 +4,7 @@ import { headline } from './cases.ts';
 import { linePanel } from './lines.ts';
 import { TRANSFER_STYLE } from './palette.ts';
 import { nText, toRow } from './records.ts';
-import { type DataRow, type FigureSpec, NARROW, type SeriesStyle } from './spec.ts';
+import { alone, type DataRow, type FigureSpec, NARROW, type SeriesStyle } from './spec.ts';
 
 const STRIP: SeriesStyle = { color: 'currentColor', dash: '1,3', symbol: 'plus', pattern: 'outline' };
 
@@ -39,41 +39,39 @@ export function worthFigure(behaviour: BehaviourResults): FigureSpec | null {
         ...(mapped ? [{ label: 'mapped, k = 0', as: 'level' as const, style: TRANSFER_STYLE.mapped }] : []),
         ...levels.map(({ label, style }) => ({ label, as: 'level' as const, style })),
       ],
-      rows: [
-        [
-          linePanel({
-            title: 'restoration',
-            width: width < NARROW ? width : Math.min(width, 560),
-            height: 210,
-            xLabel: 'k labelled prompts',
-            xType: 'point',
-            percent: true,
-            lines: [
-              ...(mapped
-                ? [
-                    {
-                      style: TRANSFER_STYLE.mapped,
-                      interval: 'band' as const,
-                      symbols: false,
-                      points: ks.map((x) => ({ x, y: mapped.value, lo: mapped.ci95[0], hi: mapped.ci95[1] })),
-                    },
-                  ]
-                : []),
-              {
-                style: TRANSFER_STYLE.native,
-                interval: 'band' as const,
-                points: rows.map(({ k, native_restoration: r }) => ({
-                  x: k,
-                  y: r.value,
-                  lo: r.ci95[0],
-                  hi: r.ci95[1],
-                })),
-              },
-            ],
-            levels: levels.map(({ rate, style }) => ({ y: rate!.value, style })),
-          }),
-        ],
-      ],
+      rows: alone(
+        linePanel({
+          title: 'restoration',
+          width: width < NARROW ? width : Math.min(width, 560),
+          height: 210,
+          xLabel: 'k labelled prompts',
+          xType: 'point',
+          percent: true,
+          lines: [
+            ...(mapped
+              ? [
+                  {
+                    style: TRANSFER_STYLE.mapped,
+                    interval: 'band' as const,
+                    symbols: false,
+                    points: ks.map((x) => ({ x, y: mapped.value, lo: mapped.ci95[0], hi: mapped.ci95[1] })),
+                  },
+                ]
+              : []),
+            {
+              style: TRANSFER_STYLE.native,
+              interval: 'band' as const,
+              points: rows.map(({ k, native_restoration: r }) => ({
+                x: k,
+                y: r.value,
+                lo: r.ci95[0],
+                hi: r.ci95[1],
+              })),
+            },
+          ],
+          levels: levels.map(({ rate, style }) => ({ y: rate!.value, style })),
+        }),
+      ),
     }),
   };
 }

@@ -13,6 +13,7 @@ import {
   parseIntervention,
 } from '../contracts/index.ts';
 import {
+  type Activation,
   type FwdHook,
   type HookContext,
   hookName,
@@ -20,8 +21,10 @@ import {
   parseHookName,
 } from '../models/index.ts';
 import { applyOp, norm } from './ops.ts';
+import type { RowColumns } from './patch.ts';
+import type { Resolvers } from './resolvers.ts';
 import { type PromptTokens, promptTokens, type SelectedTokens, selectTokens } from './select.ts';
-import { type EditVectors, type Resolvers, resolveVectors } from './vectors.ts';
+import { type EditVectors, resolveVectors } from './vectors.ts';
 
 /** Options of {@link applyIntervention}. */
 export interface ApplyOptions extends Resolvers {
@@ -78,14 +81,8 @@ export async function applyIntervention(
     const where = `interventions.${i} (${edit.op} at ${edit.hook})`;
     const hook = hookName(parseHookName(edit.hook, model.nLayers));
     const selected = rows.map((row) => selectTokens(edit.tokens, row, model.tokenizer, where));
-    const vectors = await resolveVectors(
-      model,
-      edit,
-      rows,
-      selected.map((s) => s.prompt),
-      options,
-      where,
-    );
+    const positions = selected.map((s) => s.prompt);
+    const vectors = await resolveVectors({ model, edit, prompts: rows, selected: positions, where }, options);
     refuseZero(edit, vectors, where);
     edits.push({
       edit,
@@ -96,17 +93,13 @@ export async function applyIntervention(
       done: rows.map(() => ({ positions: [], ratios: 0, fired: 0 })),
     });
   }
-  const resolve = conflicts[document.conflict];
   if (document.conflict === 'error') refuseOverlap(edits);
   const hooks = [...new Set(edits.map((e) => e.hook))];
   return {
     ids: rows.map((r) => r.ids),
     fwdHooks: hooks.map((hook): FwdHook => {
-      const here = edits.filter((e) => e.hook === hook);
-      return [
-        hook,
-        (activation, context) => run(here, rows, activation.data, activation.shape[1], context, resolve),
-      ];
+      const met = { edits: edits.filter((e) => e.hook === hook), resolve: conflicts[document.conflict] };
+      return [hook, (activation, context) => run(met, rows, activation, context)];
     }),
     proof: () => rows.map((_, row) => edits.map((e) => effectOf(e, row, options.expectNoop ?? false))),
     reset: () => {
@@ -134,7 +127,9 @@ interface CompiledEdit {
 }
 
 /** Which of the edits that meet at one position are carried out, in order. */
-const conflicts: Record<InterventionDocument['conflict'], (met: CompiledEdit[]) => CompiledEdit[]> = {
+type Resolution = (met: CompiledEdit[]) => CompiledEdit[];
+
+const conflicts: Record<InterventionDocument['conflict'], Resolution> = {
   sequential: (met) => met,
   priority: (met) =>
     met.filter((e) => met.every((other) => other.edit.priority <= e.edit.priority)).slice(0, 1),
@@ -146,35 +141,27 @@ const conflicts: Record<InterventionDocument['conflict'], (met: CompiledEdit[]) 
 
 /** One firing of a hook: every row, every column that stands for a selected token. */
 function run(
-  edits: readonly CompiledEdit[],
-  rows: readonly PromptTokens[],
-  data: Float32Array,
-  columns: number,
-  { starts, counts, rows: names }: HookContext,
-  resolve: (met: CompiledEdit[]) => CompiledEdit[],
+  { edits, resolve }: { readonly edits: readonly CompiledEdit[]; readonly resolve: Resolution },
+  prompts: readonly PromptTokens[],
+  { data, shape }: Activation,
+  { starts, counts, rows }: HookContext,
 ): void {
-  const d = data.length / (names.length * columns);
-  names.forEach((row, b) => {
-    const promptLength = rows[row]?.ids.length;
+  const columns = shape[1];
+  const d = data.length / (rows.length * columns);
+  rows.forEach((row, b) => {
+    const promptLength = prompts[row]?.ids.length;
     if (promptLength === undefined)
-      throw new InputError(`intervention: compiled for ${rows.length} prompts, the run has a row ${row}`, {
+      throw new InputError(`intervention: compiled for ${prompts.length} prompts, the run has a row ${row}`, {
         id: 'intervention-invalid',
       });
-    const start = starts[b];
-    takeMeans(
-      edits,
-      row,
-      promptLength,
-      data.subarray(b * columns * d, (b + 1) * columns * d),
-      d,
-      start,
-      counts[b],
-    );
-    for (let t = 0; t < counts[b]; t++) {
+    const here = data.subarray(b * columns * d, (b + 1) * columns * d);
+    const [start, count] = [starts[b], counts[b]];
+    takeMeans(edits, row, promptLength, { data: here, width: d, start, count });
+    for (let t = 0; t < count; t++) {
       const position = start + t;
       const met = edits.filter((e) => selects(e.selected[row], position, promptLength));
       if (met.length === 0) continue;
-      const h = data.subarray((b * columns + t) * d, (b * columns + t + 1) * d);
+      const h = here.subarray(t * d, (t + 1) * d);
       for (const e of resolve(met)) carryOut(e, row, position, h);
     }
   });
@@ -225,16 +212,13 @@ function takeMeans(
   edits: readonly CompiledEdit[],
   row: number,
   promptLength: number,
-  columns: Float32Array,
-  d: number,
-  start: number,
-  count: number,
+  { data, width: d, start, count }: RowColumns,
 ): void {
   for (const e of edits) {
     if (e.vectors.kind !== 'prompt_mean' || start !== 0 || count < promptLength) continue;
     const from = e.vectors.excludeFirst && promptLength > 1 ? 1 : 0;
     const sums = new Float64Array(d);
-    for (let t = from; t < promptLength; t++) for (let j = 0; j < d; j++) sums[j] += columns[t * d + j];
+    for (let t = from; t < promptLength; t++) for (let j = 0; j < d; j++) sums[j] += data[t * d + j];
     (e.means ??= new Map()).set(
       row,
       Float32Array.from(sums, (x) => x / (promptLength - from)),

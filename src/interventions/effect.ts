@@ -43,7 +43,7 @@ async function next(
   const hooks = new HookTable(fwdHooks, model.nLayers);
   const shared = { hooks, rows, phase: 'prompt' as const };
   const residual = await model.decoder.run(model.decoder.embed(ids, shared), shared);
-  return (await nextLogits(model.decoder, residual, hooks, shared)).data;
+  return (await nextLogits(model.decoder, residual, shared)).data;
 }
 
 /** KL(p ‖ q) = Σ p (ln p − ln q) of two rows of logits [V], nats, in float64; never below 0. */

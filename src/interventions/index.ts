@@ -11,6 +11,5 @@ export {
   patchHooks,
   writePatch,
 } from './patch.ts';
-
+export type { Resolvers } from './resolvers.ts';
 export { steeringDocument } from './steering-file.ts';
-export type { Resolvers } from './vectors.ts';

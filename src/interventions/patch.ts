@@ -43,9 +43,8 @@ export function patchHooks(plan: PatchPlan, model: Pick<Decoder, 'config' | 'nLa
         rows.forEach((row, b) => {
           const patch = plan[row];
           if (patch === undefined || patch.block !== block) return;
-          const start = starts[b];
-          const here = activation.data.subarray(b * columns * dModel, (b + 1) * columns * dModel);
-          writePatch(patch, here, dModel, start, counts[b]);
+          const data = activation.data.subarray(b * columns * dModel, (b + 1) * columns * dModel);
+          writePatch(patch, { data, width: dModel, start: starts[b], count: counts[b] });
         });
       },
     ];
@@ -69,20 +68,26 @@ export function checkPatch(patch: Patch, model: Pick<Decoder, 'config' | 'nLayer
     );
 }
 
-/** Apply a patch to one row's columns [C,D] that stand for positions start…start+count−1. */
+/** The columns of one row that stand for its positions start…start+count−1. */
+export interface RowColumns {
+  /** [C,width], C ≥ count: what follows the real columns is padding. */
+  readonly data: Float32Array;
+  readonly width: number;
+  readonly start: number;
+  readonly count: number;
+}
+
+/** Apply a patch to one row. */
 export function writePatch(
   { positions, values, mode = 'set' }: Omit<Patch, 'block'>,
-  columns: Float32Array,
-  width: number,
-  start: number,
-  count: number,
+  { data, width, start, count }: RowColumns,
 ): void {
   positions.forEach((position, i) => {
     const column = position - start;
     if (column < 0 || column >= count) return;
     const value = values.subarray(i * width, (i + 1) * width);
-    if (mode === 'set') columns.set(value, column * width);
-    else for (let j = 0, at = column * width; j < width; j++, at++) columns[at] += value[j];
+    if (mode === 'set') data.set(value, column * width);
+    else for (let j = 0, at = column * width; j < width; j++, at++) data[at] += value[j];
   });
 }
 

@@ -3,17 +3,12 @@ import { add, linear } from '../engine/index.ts';
 import type { Parameters } from '../train/index.ts';
 import { affineOf } from './affine.ts';
 import { type FitContext, type FitData, type Fitted, leftOut } from './fit.ts';
-import {
-  type GradientSettings,
-  type Net,
-  type Scaling,
-  scalingOf,
-  scheduleOf,
-  trainNet,
-} from './gradient.ts';
+import { type Net, trainNet } from './gradient.ts';
 import { uniformInit } from './init.ts';
 import { shownSettings } from './map.ts';
 import { momentsOf } from './moments.ts';
+import { type Scaling, scalingOf } from './scaling.ts';
+import { type GradientSettings, scheduleOf } from './schedule.ts';
 
 /** Settings of the kind. */
 export interface AffineSgdSettings extends GradientSettings {
@@ -36,11 +31,12 @@ export async function fitAffineSgd(
   ]);
   const net: Net = {
     parameters,
+    scaling,
     shapes: { 'decoder.weight': [dy, dx], 'decoder.bias': [dy] },
     forward: (x, p) => add(linear(x, p('decoder.weight')), p('decoder.bias')),
     body: () => affineOf(foldAffine(parameters, scaling, dx, dy), dx, dy),
   };
-  const trained = await trainNet(net, data, schedule, scaling, context);
+  const trained = await trainNet(net, data, schedule, context);
   return { body: net.body(), rows: gram.count, settings: shownSettings({ ...schedule }), ...trained };
 }
 

@@ -6,19 +6,14 @@ import { add, linear, relu } from '../engine/index.ts';
 import type { Parameters } from '../train/index.ts';
 import { bestRidge, LAMBDAS } from './affine.ts';
 import { type FitContext, type FitData, type Fitted, leftOut } from './fit.ts';
-import {
-  type GradientSettings,
-  type Net,
-  type Scaling,
-  scalingOf,
-  scheduleOf,
-  trainNet,
-} from './gradient.ts';
+import { type Net, trainNet } from './gradient.ts';
 import { uniformInit } from './init.ts';
-import { svd } from './linalg.ts';
+import { type AffineFit, svd } from './linalg.ts';
 import { type MapBody, type MapTensor, shownSettings } from './map.ts';
 import { momentsOf } from './moments.ts';
 import { linearRows, reluInPlace } from './rows.ts';
+import { type Scaling, scalingOf } from './scaling.ts';
+import { type GradientSettings, scheduleOf } from './schedule.ts';
 
 /** Settings of the kind. */
 export interface AutoencoderSettings extends GradientSettings {
@@ -62,9 +57,11 @@ export async function fitAutoencoder(
     ['decoder.weight', uniformInit(dy * h, h, rng)],
     ['decoder.bias', uniformInit(dy, h, rng)],
   ]);
-  if (settings.warm_start) await warmStart(parameters, scaling, data, context, h, rng);
+  const layers = { parameters, dx, h, dy };
+  if (settings.warm_start) warmStart(layers, scaling, await ridgeOf(data, context), rng);
   const net: Net = {
     parameters,
+    scaling,
     shapes: {
       'encoder.weight': [h, dx],
       'encoder.bias': [h],
@@ -75,9 +72,9 @@ export async function fitAutoencoder(
       const hidden = relu(add(linear(x, p('encoder.weight')), p('encoder.bias'))); // [N,h]
       return add(linear(hidden, p('decoder.weight')), p('decoder.bias')); // [N,dy]
     },
-    body: () => foldNet(parameters, scaling, dx, h, dy),
+    body: () => foldNet(layers, scaling),
   };
-  const trained = await trainNet(net, data, schedule, scaling, context);
+  const trained = await trainNet(net, data, schedule, context);
   const shown = shownSettings({ ...schedule, hidden: h, warm_start: settings.warm_start });
   return { body: net.body(), rows: gram.count, settings: shown, ...trained };
 }
@@ -95,28 +92,37 @@ export function hiddenWidth(
   return h;
 }
 
+/** The network's tensors and sizes. */
+interface Layers {
+  readonly parameters: Parameters;
+  readonly dx: number;
+  readonly h: number;
+  readonly dy: number;
+}
+
+/** The best ridge map of the same rows. */
+async function ridgeOf(data: FitData, context: FitContext): Promise<AffineFit> {
+  const leaveOut = leftOut(context.fit);
+  const { gram } = await momentsOf(data.train, leaveOut, context);
+  return bestRidge(gram, (await momentsOf(data.validation, leaveOut, context)).gram, LAMBDAS).best;
+}
+
 /**
  * Put the ridge map into the network: with the SVD W = Σ s u vᵀ, two hidden units a direction, ReLU(vᵀx) − ReLU(−vᵀx) = vᵀx, for the
  * ⌊h/2⌋ strongest. Spare units keep their random input and no output.
  */
-async function warmStart(
-  parameters: Parameters,
+function warmStart(
+  { parameters, dx, h, dy }: Layers,
   { meanX, scaleX, meanY, scaleY }: Scaling,
-  data: FitData,
-  context: FitContext,
-  h: number,
+  ridge: AffineFit,
   rng: Rng,
-): Promise<void> {
-  const leaveOut = leftOut(context.fit);
-  const { gram } = await momentsOf(data.train, leaveOut, context);
-  const { best } = bestRidge(gram, (await momentsOf(data.validation, leaveOut, context)).gram, LAMBDAS);
-  const { dx, dy } = gram;
+): void {
   const inside = new Float64Array(dx * dy); // W in scaled units
   const bias = new Float64Array(dy);
   for (let j = 0; j < dy; j++) {
-    let offset = best.bias[j] - meanY[j];
+    let offset = ridge.bias[j] - meanY[j];
     for (let k = 0; k < dx; k++) {
-      const w = best.weight[j * dx + k];
+      const w = ridge.weight[j * dx + k];
       inside[j * dx + k] = (w * scaleX[k]) / scaleY[j];
       offset += w * meanX[k];
     }
@@ -143,13 +149,7 @@ async function warmStart(
 }
 
 /** From scaled to raw units: the first layer takes x̄ and σ_x in, the second gives σ_y and ȳ out. */
-function foldNet(
-  parameters: Parameters,
-  { meanX, scaleX, meanY, scaleY }: Scaling,
-  dx: number,
-  h: number,
-  dy: number,
-): MapBody {
+function foldNet({ parameters, dx, h, dy }: Layers, { meanX, scaleX, meanY, scaleY }: Scaling): MapBody {
   const get = (name: string): Float32Array => parameters.get(name) as Float32Array;
   const w1 = new Float32Array(h * dx);
   const b1 = new Float32Array(h);

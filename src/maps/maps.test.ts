@@ -16,7 +16,6 @@ import { readSafetensors, readTensorFloat32 } from '../models/index.ts';
 import { affineOf } from './affine.ts';
 import { hiddenWidth } from './autoencoder.ts';
 import { rowFigures } from './figures.ts';
-import { scheduleOf } from './gradient.ts';
 import {
   ActivationMap,
   exportSaelens,
@@ -32,6 +31,7 @@ import {
   unregularisedAffine,
 } from './index.ts';
 import { matmul } from './linalg.ts';
+import { scheduleOf } from './schedule.ts';
 
 const DX = 6;
 const DY = 7;

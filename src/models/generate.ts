@@ -3,7 +3,8 @@ import { CrosspatchError, InputError, Rng, throwIfAborted } from '../base/index.
 import { type Tensor, zeros } from '../engine/index.ts';
 import type { ModelConfig } from './config.ts';
 import { KvCache, withoutRows } from './decoder/cache.ts';
-import type { Decoder, Residual } from './decoder/decoder.ts';
+import type { Decoder } from './decoder/decoder.ts';
+import type { Residual } from './decoder/pass.ts';
 import type { HookTable } from './hooks.ts';
 import { argmaxWithGap, checkSampling, logSumExp, Sampler, type SamplingOptions } from './sampling.ts';
 
@@ -110,7 +111,7 @@ export async function* decodeSteps(
       ...context,
       into: step?.residual,
     });
-    const normalized = lastNormalized(decoder, residual, hooks, context, buffers);
+    const normalized = lastNormalized(decoder, residual, context, buffers);
     const { data } = await (choiceOnly
       ? decoder.best(normalized, buffers.best)
       : decoder.logits(normalized, buffers.logits));
@@ -203,8 +204,9 @@ export function choiceOf(best: Float32Array, i: number): { index: number; gap: n
   return { index: best[at + 2] as number, gap: (best[at] as number) - (best[at + 1] as number) };
 }
 
-/** Who the rows of a batch are, for hooks. */
+/** Hooks, and who the rows of a batch are for them. */
 interface RowContext {
+  readonly hooks?: HookTable | undefined;
   readonly rows: readonly number[];
   readonly phase: 'prompt' | 'generation';
   /** The cache the rows were run with; says where they stand. */
@@ -215,17 +217,15 @@ interface RowContext {
 export function nextLogits(
   decoder: Decoder,
   residual: Residual,
-  hooks: HookTable | undefined,
   context: RowContext,
 ): Promise<Tensor<'f32'>> {
-  return decoder.logits(lastNormalized(decoder, residual, hooks, context));
+  return decoder.logits(lastNormalized(decoder, residual, context));
 }
 
 /** Normalised rows [B,D] of the last real columns, hooks fired; `buffers`, if given, hold them until the next call. */
 function lastNormalized(
   decoder: Decoder,
   residual: Residual,
-  hooks: HookTable | undefined,
   context: RowContext,
   buffers?: { readonly rows: Tensor<'f32'>; readonly normalized: Tensor<'f32'> },
 ): Tensor<'f32'> {
@@ -240,11 +240,16 @@ function lastNormalized(
     rows.data.set(residual.tensor.data.subarray(from, from + d), b * d);
   });
   const normalized = decoder.normalise(rows, buffers?.normalized);
+  const { hooks, rows: names, phase, cache } = context;
   if (hooks !== undefined) {
-    const { rows: names, phase, cache } = context;
     const starts = residual.counts.map((n, b) => (cache?.lengths[b] ?? n) - 1);
     const column = { ...normalized, shape: [batch, 1, d] };
-    hooks.fire('normalized', -1, column, { rows: names, phase, starts, counts: starts.map(() => 1) });
+    hooks.fire({ site: 'normalized', layer: -1 }, column, {
+      rows: names,
+      phase,
+      starts,
+      counts: starts.map(() => 1),
+    });
   }
   return normalized;
 }

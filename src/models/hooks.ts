@@ -191,8 +191,7 @@ export class HookTable {
    * buffer afterwards, so the last hook that only reads gets it instead of a copy.
    */
   fire(
-    site: HookPoint['site'],
-    layer: number,
+    { site, layer }: HookPoint,
     activation: Tensor<'f32'>,
     context: Omit<HookContext, 'name' | 'layer'>,
     spare = false,

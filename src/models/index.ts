@@ -17,12 +17,14 @@ export {
   type TensorInfo,
   writeSafetensors,
 } from './checkpoint/index.ts';
+export type { Completion, GenerateOptions, StreamedToken } from './completions.ts';
 export type { ModelConfig, RopeConfig } from './config.ts';
 export { type BlockWeights, familyNorm, wholeBlock } from './decoder/block.ts';
 export { KvCache } from './decoder/cache.ts';
-export { Decoder, type Residual } from './decoder/decoder.ts';
+export { Decoder } from './decoder/decoder.ts';
 export { vocabularyChunks } from './decoder/head.ts';
 export { fillMask } from './decoder/mask.ts';
+export type { Residual } from './decoder/pass.ts';
 export { RopeTable } from './decoder/rope.ts';
 export {
   allTensors,
@@ -53,14 +55,7 @@ export {
   residPre,
 } from './hooks.ts';
 export { bundledModels, hubCaches, pullModel, resolveModel } from './hub/index.ts';
-export {
-  type Completion,
-  type GenerateOptions,
-  LanguageModel,
-  type LoadOptions,
-  type ModelInput,
-  type StreamedToken,
-} from './language-model.ts';
+export { LanguageModel, type LoadOptions, type ModelInput } from './language-model.ts';
 export { openModelFiles } from './model-files.ts';
 export { logSumExp } from './sampling.ts';
 export {

@@ -5,10 +5,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AbortedError, InputError, type Owned, Rng } from '../base/index.ts';
 import type { Tensor } from '../engine/index.ts';
+import type { GenerateOptions } from './completions.ts';
 import { KvCache } from './decoder/cache.ts';
 import { type FwdHook, HookTable, hookName, hookNames, parseHookName, reading } from './hooks.ts';
 import { randomModel } from './language-model.helper.ts';
-import type { GenerateOptions, LanguageModel, ModelInput } from './language-model.ts';
+import type { LanguageModel, ModelInput } from './language-model.ts';
 
 const CLOSE = 2e-5;
 const families = ['llama', 'mistral', 'gemma3_text'] as const;

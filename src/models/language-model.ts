@@ -6,48 +6,22 @@ import { InputError, type Owned } from '../base/index.ts';
 import type { Tensor } from '../engine/index.ts';
 import { type Activation, ActivationCache } from './activation.ts';
 import type { Checkpoint } from './checkpoint/index.ts';
+import {
+  type Completion,
+  collectTokens,
+  type GenerateOptions,
+  type StreamedToken,
+  streamTokens,
+} from './completions.ts';
 import type { ModelConfig } from './config.ts';
 import { Decoder, type DecoderOptions } from './decoder/decoder.ts';
-import { checkDecode, type DecodeOptions, decodeSteps } from './generate.ts';
 import { type FwdHook, type HookFn, HookTable, hookNames, parseHookName, reading } from './hooks.ts';
 import { type PullOptions, resolveModel } from './hub/index.ts';
 import { openModelFiles } from './model-files.ts';
-import { StopText } from './stop-text.ts';
 import type { ChatMessage, Tokenizer } from './tokenizer/index.ts';
 
 /** Text (special tokens are added) or token ids (taken as they are); one or many. */
 export type ModelInput = string | readonly string[] | readonly number[] | readonly (readonly number[])[];
-
-/** Options of {@link LanguageModel.generate}. */
-export interface GenerateOptions extends Omit<DecodeOptions, 'hooks' | 'ended' | 'rows'> {
-  readonly fwdHooks?: readonly FwdHook[];
-  /** A row ends where its text contains one of these; the text is cut before it. */
-  readonly stopStrings?: readonly string[];
-  /** Rows decoded side by side. Defaults to 64. */
-  readonly maxBatch?: number;
-}
-
-/** One finished completion. */
-export interface Completion {
-  /** New tokens, the stop token left out. */
-  readonly ids: readonly number[];
-  readonly text: string;
-  readonly finishReason: 'stop' | 'length';
-  /** Smallest distance between the two best logits on the way. */
-  readonly smallestGap: number;
-  /** Natural-log probabilities of `ids`; only with `logprobs`. */
-  readonly logprobs?: readonly number[];
-}
-
-/** What {@link LanguageModel.generateStream} yields: a token, and the text it completed (may be empty inside a character). */
-export interface StreamedToken {
-  readonly row: number;
-  readonly id: number;
-  readonly text: string;
-  readonly logprob?: number;
-  readonly gap: number;
-  readonly finish?: 'stop' | 'length';
-}
 
 /** Options of {@link LanguageModel.load}. */
 export interface LoadOptions
@@ -177,8 +151,7 @@ export class LanguageModel implements Owned {
     const [b, t, d] = tensor.shape as [number, number, number];
     const normalized = this.decoder.normalise({ ...tensor, shape: [b * t, d] });
     hooks.fire(
-      'normalized',
-      -1,
+      { site: 'normalized', layer: -1 },
       { ...normalized, shape: [b, t, d] },
       { counts, starts: counts.map(() => 0), rows: counts.map((_, i) => i), phase: 'prompt' },
     );
@@ -232,33 +205,8 @@ export class LanguageModel implements Owned {
     options?: GenerateOptions,
   ): Promise<Completion[]>;
   async generate(input: ModelInput, options: GenerateOptions = {}): Promise<Completion | Completion[]> {
-    const rows = this.toTokens(input).map(
-      (): { ids: number[]; text: string; logprobs: number[]; gap: number; finish: 'stop' | 'length' } => ({
-        ids: [],
-        text: '',
-        logprobs: [],
-        gap: Number.POSITIVE_INFINITY,
-        finish: 'length',
-      }),
-    );
-    for await (const token of this.generateStream(input, options)) {
-      const row = rows[token.row] as (typeof rows)[number];
-      row.text += token.text;
-      row.gap = Math.min(row.gap, token.gap);
-      if (token.finish !== undefined) row.finish = token.finish;
-      if (token.id < 0) continue;
-      row.ids.push(token.id);
-      if (token.logprob !== undefined) row.logprobs.push(token.logprob);
-    }
-    const completions = rows.map(
-      ({ ids, text, logprobs, gap, finish }): Completion => ({
-        ids,
-        text,
-        finishReason: finish,
-        smallestGap: gap,
-        logprobs: options.logprobs ? logprobs : undefined,
-      }),
-    );
+    const stream = this.generateStream(input, options);
+    const completions = await collectTokens(stream, this.toTokens(input).length, options.logprobs);
     const single = typeof input === 'string' || typeof input[0] === 'number';
     return single ? (completions[0] as Completion) : completions;
   }
@@ -271,52 +219,8 @@ export class LanguageModel implements Owned {
     input: ModelInput,
     options: GenerateOptions = {},
   ): AsyncGenerator<StreamedToken, void, undefined> {
-    const {
-      fwdHooks = [],
-      stopStrings = [],
-      maxBatch = 64,
-      stopTokens = this.tokenizer.eosIds,
-      ...decode
-    } = options;
-    const prompts = this.toTokens(input);
-    if (!Number.isInteger(maxBatch) || maxBatch < 1)
-      throw new InputError(`max batch: wanted an integer ≥ 1, got ${maxBatch}`, { id: 'option-invalid' });
-    checkDecode(this.config, prompts, decode);
-    // Rows of like length share a batch, so that little is padding.
-    const order = prompts
-      .map((_, i) => i)
-      .sort((a, b) => (prompts[a] as number[]).length - (prompts[b] as number[]).length || a - b);
-    for (let at = 0; at < order.length; at += maxBatch) {
-      const members = order.slice(at, at + maxBatch);
-      const ended = new Set<number>();
-      const texts = members.map(() => new StopText(stopStrings));
-      const streams = members.map(() => this.tokenizer.decodeStream({ skipSpecialTokens: true }));
-      const batch = members.map((i) => prompts[i] as number[]);
-      const hooks = this.#table(fwdHooks);
-      for await (const step of decodeSteps(this.decoder, batch, {
-        ...decode,
-        hooks,
-        stopTokens,
-        ended,
-        rows: members,
-      })) {
-        const stream = streams[step.row] as (typeof streams)[number];
-        const text = texts[step.row] as StopText;
-        const { row, id, finish, ...rest } = step;
-        const place = { row: members[row] as number, ...rest };
-        if (finish === 'stop') {
-          yield { ...place, id: -1, text: text.push(stream.flush()) + text.flush(), finish };
-          continue;
-        }
-        let piece = text.push(stream.push(id));
-        if (finish === 'length') piece += text.push(stream.flush());
-        if (text.stopped) {
-          ended.add(row);
-          yield { ...place, id: -1, text: piece, finish: 'stop' };
-        } else if (finish === 'length') yield { ...place, id, text: piece + text.flush(), finish };
-        else yield { ...place, id, text: piece };
-      }
-    }
+    const { fwdHooks = [], ...rest } = options;
+    yield* streamTokens(this, this.toTokens(input), { ...rest, hooks: () => this.#table(fwdHooks) });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -21,7 +21,7 @@ describe('AdamW', () => {
     const optimizer = new AdamW(parameters, { weightDecay: 0.1 });
     for (let step = 1; step <= 4; step++) {
       const g = draw();
-      optimizer.update(parameters, new Map([['a.weight', g]]), step, () => 0.01, 0.5);
+      optimizer.update(parameters, new Map([['a.weight', g]]), { step, rate: () => 0.01, scale: 0.5 });
       plain.forEach((p, i) => {
         Object.assign(p, plainAdamW(p.w, g[i] * 0.5, p.m, p.v, step, 0.01, 0.1));
       });
@@ -38,7 +38,10 @@ describe('AdamW', () => {
     ]);
     const optimizer = new AdamW(parameters, { weightDecay: 1 });
     const gradients = new Map([...parameters.keys()].map((name) => [name, Float32Array.of(0, 1)]));
-    optimizer.update(parameters, gradients, 1, (name) => (name === 'frozen.weight' ? 0 : 0.1), 1);
+    optimizer.update(parameters, gradients, {
+      step: 1,
+      rate: (name) => (name === 'frozen.weight' ? 0 : 0.1),
+    });
     expect(parameters.get('frozen.weight')).toEqual(Float32Array.of(1, 1));
     expect(optimizer.first.get('frozen.weight')).toEqual(Float32Array.of(0, 0));
     expect(parameters.get('x.norm.weight')![0]).toBe(1);

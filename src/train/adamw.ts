@@ -13,6 +13,16 @@ export interface AdamWOptions {
   readonly weightDecay?: number;
 }
 
+/** Settings of {@link AdamW.update}. */
+interface AdamWStep {
+  /** Counts from 1. */
+  readonly step: number;
+  /** Learning rate of a tensor; 0 leaves it and its moments alone. */
+  readonly rate: (name: string) => number;
+  /** Gradients are multiplied by it as they are read (clipping). Defaults to 1. */
+  readonly scale?: number;
+}
+
 /** First and second moments, one pair a trained tensor. */
 export class AdamW {
   readonly first: Parameters = new Map();
@@ -35,17 +45,8 @@ export class AdamW {
     this.#decay = weightDecay;
   }
 
-  /**
-   * One update. `step` counts from 1; `rate(name)` is the learning rate of a tensor (0 leaves it and its moments alone);
-   * gradients are multiplied by `gradientScale` (clipping) as they are read.
-   */
-  update(
-    parameters: Parameters,
-    gradients: Parameters,
-    step: number,
-    rate: (name: string) => number,
-    gradientScale: number,
-  ): void {
+  /** One update. */
+  update(parameters: Parameters, gradients: Parameters, { step, rate, scale = 1 }: AdamWStep): void {
     const [b1, b2] = this.#betas;
     for (const [name, gradient] of gradients) {
       const lr = rate(name);
@@ -56,7 +57,7 @@ export class AdamW {
         parameter(this.first, name),
         parameter(this.second, name),
         {
-          ...{ b1, n1: 1 - b1, b2, n2: 1 - b2, eps: this.#eps, clip: gradientScale },
+          ...{ b1, n1: 1 - b1, b2, n2: 1 - b2, eps: this.#eps, clip: scale },
           u: 1 / (1 - b2 ** step),
           rate: lr / (1 - b1 ** step),
           decay: isMatrix(name) ? 1 - lr * this.#decay : 1,

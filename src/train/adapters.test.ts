@@ -74,11 +74,11 @@ describe('PEFT folders', () => {
   const factors = trainedFactors();
   beforeAll(async () => {
     folder = join(await mkdtemp(join(tmpdir(), 'crosspatch-peft-')), 'adapter');
-    await saveAdapter(folder, config, factors, lora, { base: 'some/model', files: { note: 'x' } });
+    await saveAdapter(folder, config, { lora, factors }, { base: 'some/model', files: { note: 'x' } });
   });
   const edited = async (change: Record<string, unknown>): Promise<string> => {
     const copy = `${folder}-${createHash('sha1').update(JSON.stringify(change)).digest('hex').slice(0, 8)}-${Object.keys(change)[0]}`;
-    await saveAdapter(copy, config, factors, lora, { base: 'some/model' });
+    await saveAdapter(copy, config, { lora, factors }, { base: 'some/model' });
     const path = join(copy, 'adapter_config.json');
     await writeFile(path, JSON.stringify({ ...JSON.parse(await readFile(path, 'utf8')), ...change }));
     return copy;

@@ -28,8 +28,13 @@ export const factorOf = (name: string, factor: 'A' | 'B'): string => `${name}.lo
 export const isFactor = (name: string): boolean => /\.lora_[AB]$/.test(name);
 
 /** x Wᵀ + (alpha/rank)·(x Aᵀ) Bᵀ: the product of the factors is never formed. */
-export function adapted(x: Node, w: Node, a: Node, b: Node, options: LoraOptions): Node {
-  return add(linear(x, w), scale(linear(linear(x, a), b), options.alpha / options.rank));
+export function adapted(
+  x: Node,
+  w: Node,
+  { a, b }: { readonly a: Node; readonly b: Node },
+  { alpha, rank }: LoraOptions,
+): Node {
+  return add(linear(x, w), scale(linear(linear(x, a), b), alpha / rank));
 }
 
 /** A matrix that carries an adapter, W [out, in]. */

@@ -57,7 +57,8 @@ export function blockGraph(c: ModelConfig, lora?: LoraOptions, dtype: 'f32' | 'f
       if (!carriesAdapter(role, lora)) return linear(x, w);
       const [out, inner] = w.shape as [number, number];
       const a = once(factorName(role, 'A'), [lora.rank, inner]);
-      return adapted(x, w, a, once(factorName(role, 'B'), [out, lora.rank]), lora);
+      const b = once(factorName(role, 'B'), [out, lora.rank]);
+      return adapted(x, w, { a, b }, lora);
     },
   };
   const half = c.headDim / 2;

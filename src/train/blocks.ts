@@ -22,12 +22,16 @@ import { type Parameters, parameter } from './parameters.ts';
 import type { BlockSurroundings } from './surroundings.ts';
 import type { Workspace } from './workspace.ts';
 
-/** What {@link TrainableBlocks.forward} leaves for {@link TrainableBlocks.backward}. */
-export interface Trace {
+/** A block and what it runs on. */
+interface BlockRun {
   readonly layer: number;
   readonly around: BlockSurroundings;
   /** Input of the block, [B,T,D]. */
   readonly x: Handle;
+}
+
+/** What {@link TrainableBlocks.forward} leaves for {@link TrainableBlocks.backward}. */
+export interface Trace extends BlockRun {
   /** Output of the block, [B,T,D]. */
   readonly post: Handle;
   /** Products that need not be computed again; empty when they will be. */
@@ -48,6 +52,13 @@ interface Differentiated {
   readonly recomputing: Session;
 }
 
+/** Options of {@link TrainableBlocks.open}. */
+interface BlocksOptions {
+  readonly lora?: LoraOptions | undefined;
+  readonly compile: CompileOptions;
+  readonly workspace: Workspace;
+}
+
 /** See the file's head. Weights are read from `parameters` at every call. */
 export class TrainableBlocks implements Owned {
   readonly #config: ModelConfig;
@@ -62,18 +73,18 @@ export class TrainableBlocks implements Owned {
   static async open(
     config: ModelConfig,
     parameters: Parameters,
-    options: { readonly lora?: LoraOptions; readonly compile: CompileOptions; readonly workspace: Workspace },
+    options: BlocksOptions,
   ): Promise<TrainableBlocks> {
     const graph = blockGraph(config, options.lora);
-    return new TrainableBlocks(config, parameters, graph, await compile(graph, options.compile), options);
+    const plain = await compile(graph, options.compile);
+    return new TrainableBlocks(config, parameters, options, { graph, plain });
   }
 
   private constructor(
     config: ModelConfig,
     parameters: Parameters,
-    graph: Graph,
-    plain: Session,
-    options: { readonly lora?: LoraOptions; readonly compile: CompileOptions; readonly workspace: Workspace },
+    options: BlocksOptions,
+    { graph, plain }: { readonly graph: Graph; readonly plain: Session },
   ) {
     this.#config = config;
     this.#parameters = parameters;
@@ -95,18 +106,13 @@ export class TrainableBlocks implements Owned {
     return kept.reduce((sum, [, { shape }]) => sum + 4 * sizeOf(shape, rows, columns), 0);
   }
 
-  /** Run block `layer` on x, into the buffer `slot`; with `keepFor`, keep what gradients towards those inputs can use. */
-  async forward(
-    layer: number,
-    x: Handle,
-    around: BlockSurroundings,
-    slot: string,
-    keepFor?: readonly string[],
-  ): Promise<Trace> {
+  /** Run a block into the buffer `slot`; with `keepFor`, keep what gradients towards those inputs can use. */
+  async forward(run: BlockRun, slot: string, keepFor?: readonly string[]): Promise<Trace> {
+    const { layer, x } = run;
     const post = this.#workspace.take(slot, x.dims);
     if (keepFor === undefined) {
-      await this.#plain.runHandles(this.#feeds(layer, x, around), { post });
-      return { layer, around, x, post, kept: {} };
+      await this.#plain.runHandles(this.#feeds(run), { post });
+      return { ...run, post, kept: {} };
     }
     const { keeping, kept } = await this.#for(keepFor);
     const [rows, columns] = x.dims as [number, number];
@@ -117,9 +123,9 @@ export class TrainableBlocks implements Owned {
       const sizes = shape.map((d) => sizeOf([d], rows, columns));
       buffers[name] = this.#workspace.take(`${layer}.${name}`, sizes);
     }
-    const out = await keeping.runHandles(this.#feeds(layer, x, around), { post, ...buffers });
+    const out = await keeping.runHandles(this.#feeds(run), { post, ...buffers });
     const { post: _, ...products } = out;
-    return { layer, around, x, post, kept: products };
+    return { ...run, post, kept: products };
   }
 
   /** Gradients of ⟨dPost, post⟩: towards the weights into `targets`, towards x into `dx` where given. */
@@ -135,11 +141,11 @@ export class TrainableBlocks implements Owned {
     ]) as Record<string, Handle>;
     const { fromKept, recomputing } = await this.#for(Object.keys(into).map((name) => name.slice(5)));
     const session = Object.keys(trace.kept).length > 0 ? fromKept : recomputing;
-    const feeds = { ...this.#feeds(trace.layer, trace.x, trace.around), ...trace.kept, d_post: dPost };
+    const feeds = { ...this.#feeds(trace), ...trace.kept, d_post: dPost };
     await session.runHandles(feeds, into);
   }
 
-  #feeds(layer: number, x: Handle, around: BlockSurroundings): Record<string, Handle> {
+  #feeds({ layer, x, around }: BlockRun): Record<string, Handle> {
     const feeds: Record<string, Handle> = { x, ...around };
     for (const t of this.inputs(layer))
       feeds[t.input] = this.#workspace.lasting(parameter(this.#parameters, t.name), t.shape);

@@ -94,10 +94,12 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneResult
   };
   const files = { 'training.json': `${JSON.stringify(record)}\n` };
   if (run.settings.method === 'lora')
-    await saveAdapter(folder, base.config, run.parameters, run.settings.lora, {
-      base: options.baseName ?? options.model,
-      files,
-    });
+    await saveAdapter(
+      folder,
+      base.config,
+      { lora: run.settings.lora, factors: run.parameters },
+      { base: options.baseName ?? options.model, files },
+    );
   else
     await saveModel(folder, run.parameters, {
       config: base.checkpoint.config,

@@ -18,8 +18,25 @@ interface HeadTensors {
   readonly gain: Float32Array;
 }
 
+/** What the loss is taken of. */
+interface Predictions {
+  /** Residual after the last block, [N,D]. */
+  readonly x: Float32Array;
+  /** [N] */
+  readonly labels: Int32Array;
+  /** [N] */
+  readonly weights: Float32Array;
+}
+
+/** Which gradients of loss · `scale` are wanted besides that of the rows; what is given is overwritten. */
+export interface HeadGradients {
+  readonly scale: number;
+  readonly table?: Float32Array | undefined;
+  readonly gain?: Float32Array | undefined;
+}
+
 /** What {@link LossHead.run} gives. */
-interface HeadResult {
+export interface HeadResult {
   /** Σ wₙ · (−ln p(labelₙ)). */
   readonly loss: number;
   /** Gradient of `loss · gradientScale` towards the rows given, [N,D]; only when asked for. */
@@ -60,16 +77,11 @@ export class LossHead implements Owned {
     return new LossHead(c, chunk, sessions as [Session, Session, Session, Session, Session]);
   }
 
-  /**
-   * Loss of rows x [N,D] (the residual after the last block) against labels [N] with weights [N]. With `back`, gradients of
-   * loss · scale: towards the rows (returned) and into `table` and `gain` where given (overwritten).
-   */
+  /** The loss; with `back`, gradients too: towards the rows (returned) and into `table` and `gain` where given. */
   async run(
-    x: Float32Array,
-    labels: Int32Array,
-    weights: Float32Array,
+    { x, labels, weights }: Predictions,
     tensors: HeadTensors,
-    back?: { readonly scale: number; readonly table?: Float32Array; readonly gain?: Float32Array },
+    back?: HeadGradients,
   ): Promise<HeadResult> {
     const c = this.#config;
     const d = c.dModel;

@@ -86,7 +86,7 @@ function surroundings(c: ModelConfig, batch: Batch, layer: number): Feeds {
   const [B, T, half] = [batch.segments.length, batch.columns, c.headDim / 2];
   const { window, rope } = c.blocks[layer];
   const mask = new Float64Array(B * T * T);
-  fillMask(mask, new Int32Array(B), T, 0, window);
+  fillMask(mask, new Int32Array(B), { queries: T, window });
   const positions = new Int32Array(B * T);
   batch.segments.forEach((row, b) => {
     for (const [start, end] of row)

@@ -34,32 +34,51 @@ export const peftModules: Readonly<Record<LoraTarget, string>> = {
 
 const WEIGHTS = 'adapter_model.safetensors';
 
-/** Name of a factor in the weights file. */
-const fileName = (site: AdapterSite, factor: 'A' | 'B'): string =>
-  `base_model.model.${site.name.replace(/\.weight$/, '')}.lora_${factor}.weight`;
+/** A factor of a site's adapter as the weights file has it. */
+interface StoredFactor {
+  readonly name: string;
+  /** Of the parameter. */
+  readonly parameter: string;
+  readonly shape: readonly [number, number];
+}
+
+/** The factors A [rank, in] and B [out, rank] of a site. */
+function factorsOf(site: AdapterSite, rank: number): readonly [a: StoredFactor, b: StoredFactor] {
+  const stored = (factor: 'A' | 'B', shape: readonly [number, number]): StoredFactor => ({
+    name: `base_model.model.${site.name.replace(/\.weight$/, '')}.lora_${factor}.weight`,
+    parameter: factorOf(site.name, factor),
+    shape,
+  });
+  return [stored('A', [rank, site.in]), stored('B', [site.out, rank])];
+}
+
+/** An adapter: how it is scaled and where it sits, and its factors by parameter name. */
+interface Adapter {
+  readonly lora: LoraOptions;
+  readonly factors: Parameters;
+  /** `base_model_name_or_path`, where it is given. */
+  readonly baseModel?: string;
+}
 
 /** Write an adapter folder, whole or not at all. `base` is what PEFT will look for, a path or a hub name; `files` are written beside. */
 export async function saveAdapter(
   folder: string,
   config: ModelConfig,
-  parameters: Parameters,
-  lora: LoraOptions,
+  { lora, factors }: Adapter,
   { base, files = {} }: { readonly base: string; readonly files?: Readonly<Record<string, string>> },
 ): Promise<void> {
   const sites = adapterSites(config, lora.targets);
-  const tensors = sites.flatMap((site) => [
-    { factor: 'A' as const, site, shape: [lora.rank, site.in] },
-    { factor: 'B' as const, site, shape: [site.out, lora.rank] },
-  ]);
   await withAtomicFolder(folder, async (part) => {
     await writeSafetensors(
       join(part, WEIGHTS),
-      tensors.map(({ factor, site, shape }) => ({
-        name: fileName(site, factor),
-        dtype: 'F32' as const,
-        shape,
-        data: parameter(parameters, factorOf(site.name, factor)),
-      })),
+      sites
+        .flatMap((site) => factorsOf(site, lora.rank))
+        .map(({ name, parameter: from, shape }) => ({
+          name,
+          dtype: 'F32' as const,
+          shape,
+          data: parameter(factors, from),
+        })),
     );
     await writeJsonAtomic(join(part, CONFIG), {
       peft_type: 'LORA',
@@ -80,21 +99,16 @@ export async function saveAdapter(
   });
 }
 
-/** An adapter read from a folder: how it is scaled and where it sits, and its factors by parameter name. */
-interface Adapter {
-  readonly lora: Required<LoraOptions>;
-  readonly factors: Parameters;
-  /** `base_model_name_or_path`, where it is given. */
-  readonly baseModel?: string;
-}
-
 /**
  * Read an adapter for a model. Matrices the adapter leaves out have no factors. Where ranks or scales differ
  * (`rank_pattern`, `alpha_pattern`) each pair of factors has its own rank, B carries its scale, and `lora` says alpha = rank.
  *
  * @throws InputError for what is not plain LoRA, for tensors without a place in the model, and for values that are not numbers
  */
-export async function loadAdapter(folder: string, config: ModelConfig): Promise<Adapter> {
+export async function loadAdapter(
+  folder: string,
+  config: ModelConfig,
+): Promise<Adapter & { readonly lora: Required<LoraOptions> }> {
   const peft = await readPeftConfig(folder);
   const stored = new Map((await weightsOf(folder)).map((t) => [t.name, t]));
   const total = stored.size;
@@ -108,11 +122,11 @@ export async function loadAdapter(folder: string, config: ModelConfig): Promise<
       { id: 'adapter-mismatch' },
     );
   const held = sites.flatMap((s) => {
-    const a = take(stored, folder, s.site, 'A', [s.rank, s.site.in]);
-    const b = take(stored, folder, s.site, 'B', [s.site.out, s.rank]);
+    const factors = factorsOf(s.site, s.rank);
+    const [a, b] = factors.map((factor) => take(stored, folder, factor));
     if ((a === undefined) !== (b === undefined))
       throw new InputError(
-        `${folder}: ${fileName(s.site, a === undefined ? 'A' : 'B')} is missing beside its other half; the adapter is incomplete`,
+        `${folder}: ${factors[a === undefined ? 0 : 1].name} is missing beside its other half; the adapter is incomplete`,
         { id: 'adapter-mismatch' },
       );
     return a === undefined || b === undefined ? [] : [{ ...s, a, b }];
@@ -158,11 +172,8 @@ async function weightsOf(folder: string): Promise<readonly TensorInfo[]> {
 function take(
   stored: Map<string, TensorInfo>,
   folder: string,
-  site: AdapterSite,
-  factor: 'A' | 'B',
-  shape: readonly number[],
+  { name, shape }: StoredFactor,
 ): TensorInfo | undefined {
-  const name = fileName(site, factor);
   const tensor = stored.get(name);
   stored.delete(name);
   if (tensor !== undefined && tensor.shape.join() !== shape.join())

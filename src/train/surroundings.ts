@@ -30,7 +30,7 @@ export class SurroundingsMaker {
     return this.#config.blocks.map(({ window, rope }) => {
       if (!masks.has(window)) {
         const mask = zeros('f32', [segments.length, 1, columns, columns]);
-        fillMask(mask.data, new Int32Array(segments.length), columns, 0, window);
+        fillMask(mask.data, new Int32Array(segments.length), { queries: columns, window });
         separate(mask.data, segments, columns);
         masks.set(window, handle(mask));
       }

@@ -195,7 +195,7 @@ describe('the head', () => {
       await using head = await LossHead.open(config, { threads: 1 }, chunk);
       const labels = Int32Array.of(0, 7, 49, 17, 16, 8);
       const weights = Float32Array.of(1, 0.3, 1, 1, 1, 2);
-      const result = await head.run(x, labels, weights, tensors, { scale: 0.5, table: into, gain });
+      const result = await head.run({ x, labels, weights }, tensors, { scale: 0.5, table: into, gain });
       return { loss: result.loss, rows: result.rows!, into, gain };
     };
     const [whole, chunked] = [await run(50), await run(17)];

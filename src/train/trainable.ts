@@ -11,6 +11,8 @@ import type { LoraOptions } from './adapters.ts';
 import type { Batch } from './batches.ts';
 import type { BlockInput } from './block-graph.ts';
 import { type Trace, TrainableBlocks } from './blocks.ts';
+import { ModelEnds } from './ends.ts';
+import { Gradients } from './gradients.ts';
 import { LossHead } from './head.ts';
 import { type Parameters, parameter } from './parameters.ts';
 import { SurroundingsMaker } from './surroundings.ts';
@@ -56,11 +58,11 @@ interface GradientOptions {
 export class TrainableModel implements Owned {
   readonly config: ModelConfig;
   readonly parameters: Parameters;
-  /** One buffer a trained parameter; filled by {@link gradients}. */
-  readonly gradientsByName: Parameters = new Map();
+  readonly #gradients: Gradients;
   readonly #workspace: Workspace;
   readonly #blocks: TrainableBlocks;
   readonly #head: LossHead;
+  readonly #ends: ModelEnds;
   readonly #surroundings: SurroundingsMaker;
   readonly #keepBytes: number;
 
@@ -75,11 +77,10 @@ export class TrainableModel implements Owned {
     this.#workspace = parts.workspace;
     this.#blocks = parts.blocks;
     this.#head = parts.head;
+    this.#ends = new ModelEnds(config, parameters, parts.workspace, parts.head);
     this.#surroundings = new SurroundingsMaker(config);
     this.#keepBytes = options.keepBytes ?? 512 * 2 ** 20;
-    const trains = options.trains ?? (() => true);
-    for (const [name, values] of parameters)
-      if (trains(name)) this.gradientsByName.set(name, new Float32Array(values.length));
+    this.#gradients = new Gradients(parameters, options.trains ?? (() => true));
   }
 
   /** Compile the sessions around `parameters`, which stay the caller's and are read in place. */
@@ -107,13 +108,18 @@ export class TrainableModel implements Owned {
     }
   }
 
+  /** One buffer a trained parameter; filled by {@link gradients}. */
+  get gradientsByName(): Parameters {
+    return this.#gradients.byName;
+  }
+
   /** Loss of a batch; nothing is kept. */
   async loss(batch: Batch): Promise<LossResult> {
     const around = this.#surroundings.of(batch);
-    let x = this.#embed(batch);
-    for (const [i, surroundings] of around.entries())
-      x = (await this.#blocks.forward(i, x, surroundings, `loss.${i % 2}`)).post;
-    return { loss: (await this.#runHead(x, batch)).loss, weight: batch.totalWeight };
+    let x = this.#ends.embed(batch);
+    for (const [layer, surroundings] of around.entries())
+      x = (await this.#blocks.forward({ layer, x, around: surroundings }, `loss.${layer % 2}`)).post;
+    return { loss: (await this.#ends.loss(x, batch)).loss, weight: batch.totalWeight };
   }
 
   /** Loss of a batch, and the gradient of loss · `scale` into {@link gradientsByName}. */
@@ -124,9 +130,9 @@ export class TrainableModel implements Owned {
     const traces = await this.#forward(batch, options, wantInput);
     const last = traces.at(-1)?.post ?? this.#start(batch, options);
 
-    const tableTarget = this.#target(this.config.tied ? EMBED : HEAD, accumulate, 'table');
-    const gainTarget = this.#target(FINAL_NORM, accumulate, 'gain');
-    const head = await this.#runHead(last, batch, {
+    const tableTarget = this.#gradients.target(this.config.tied ? EMBED : HEAD, accumulate, 'table');
+    const gainTarget = this.#gradients.target(FINAL_NORM, accumulate, 'gain');
+    const head = await this.#ends.loss(last, batch, {
       scale,
       table: tableTarget?.write,
       gain: gainTarget?.write,
@@ -134,7 +140,7 @@ export class TrainableModel implements Owned {
     tableTarget?.settle();
     gainTarget?.settle();
 
-    let dx = this.#scatter(head.rows as Float32Array, batch);
+    let dx = this.#ends.scatter(head.rows as Float32Array, batch);
     const lowest = wantInput ? (options.from ?? 0) : this.#lowestTrained();
     for (const trace of traces.toReversed()) {
       if (trace.layer < lowest) break;
@@ -145,7 +151,7 @@ export class TrainableModel implements Owned {
       await this.#blockBack(trace, dx, accumulate, into);
       if (into !== undefined) dx = into;
     }
-    if (table) this.#embedBack(batch, valuesOf(dx), accumulate || this.config.tied);
+    if (table) this.#embedBack(batch, dx, accumulate);
     return {
       loss: head.loss,
       weight: batch.totalWeight,
@@ -168,8 +174,8 @@ export class TrainableModel implements Owned {
           : await this.#blocks.keptBytes(wrt, batch.segments.length, batch.columns);
       const keep = bytes <= left;
       if (keep) left -= bytes;
-      const surroundings = around[i];
-      const trace = await this.#blocks.forward(i, x, surroundings, `resid.${i}`, keep ? wrt : undefined);
+      const run = { layer: i, x, around: around[i] };
+      const trace = await this.#blocks.forward(run, `resid.${i}`, keep ? wrt : undefined);
       traces.push(trace);
       x = trace.post;
     }
@@ -177,7 +183,7 @@ export class TrainableModel implements Owned {
   }
 
   #start(batch: Batch, { from, residual }: GradientOptions): Handle {
-    if (from === undefined) return this.#embed(batch);
+    if (from === undefined) return this.#ends.embed(batch);
     const shape = [batch.segments.length, batch.columns, this.config.dModel];
     if (residual?.length !== batch.ids.length * this.config.dModel) {
       throw new CrosspatchError(
@@ -206,114 +212,23 @@ export class TrainableModel implements Owned {
 
   async #blockBack(trace: Trace, dPost: Handle, accumulate: boolean, dx: Handle | undefined): Promise<void> {
     const targets = this.#trained(trace.layer).map((t) => {
-      const target = this.#target(t.name, accumulate, t.input) as Target;
+      const target = this.#gradients.trained(t.name, accumulate, t.input);
       return { input: t.input, handle: this.#workspace.lasting(target.write, t.shape), ...target };
     });
     await this.#blocks.backward(trace, dPost, targets, dx);
     for (const t of targets) t.settle();
   }
 
-  /** Where a gradient is written: straight into its buffer, or into the scratch buffer of its role and then added. */
-  #target(name: string, accumulate: boolean, role: string): Target | undefined {
-    const own = this.gradientsByName.get(name);
-    if (own === undefined) return undefined;
-    if (!accumulate) return { write: own, settle: () => {} };
-    const write = this.#scratch(role, own.length);
-    return { write, settle: () => addTo(own, write) };
-  }
-
-  readonly #scratches = new Map<string, Float32Array>();
-
-  #scratch(role: string, length: number): Float32Array {
-    const known = this.#scratches.get(role);
-    if (known?.length === length) return known;
-    const made = new Float32Array(length);
-    this.#scratches.set(role, made);
-    return made;
-  }
-
-  /** [B,T,D], zero at padding. */
-  #embed(batch: Batch): Handle {
-    const d = this.config.dModel;
-    const table = parameter(this.parameters, EMBED);
-    const handle = this.#workspace.take('start', [batch.segments.length, batch.columns, d]);
-    const x = valuesOf(handle).fill(0);
-    const s = Math.fround(this.config.embedScale);
-    eachToken(batch, (at) => {
-      const id = batch.ids[at];
-      if (id >= this.config.vocabSize)
-        throw new CrosspatchError(
-          `training batch: token ${id} is outside the vocabulary of ${this.config.vocabSize}`,
-          { id: 'data-invalid' },
-        );
-      for (let j = 0; j < d; j++) x[at * d + j] = table[id * d + j] * s;
-    });
-    return handle;
-  }
-
-  #embedBack(batch: Batch, dx: Float32Array, keep: boolean): void {
-    const d = this.config.dModel;
-    const s = Math.fround(this.config.embedScale);
-    const gradient = this.gradientsByName.get(EMBED) as Float32Array;
-    if (!keep) gradient.fill(0);
-    eachToken(batch, (at) => {
-      const to = batch.ids[at] * d;
-      for (let j = 0; j < d; j++) gradient[to + j] = gradient[to + j] + s * dx[at * d + j];
-    });
-  }
-
-  /** The head on the rows whose prediction counts. */
-  async #runHead(
-    x: Handle,
-    batch: Batch,
-    back?: { scale: number; table?: Float32Array; gain?: Float32Array },
-  ) {
-    const d = this.config.dModel;
-    const residual = valuesOf(x);
-    const { at, id, weight } = batch.targets;
-    if (at.length === 0)
-      throw new CrosspatchError('training batch: no token counts towards the loss', { id: 'data-invalid' });
-    const rows = valuesOf(this.#workspace.take('head.rows', [at.length, d]));
-    for (let i = 0; i < at.length; i++) {
-      const from = at[i] * d;
-      rows.set(residual.subarray(from, from + d), i * d);
-    }
-    const tensors = {
-      table: parameter(this.parameters, this.config.tied ? EMBED : HEAD),
-      gain: parameter(this.parameters, FINAL_NORM),
-    };
-    return this.#head.run(rows, id, weight, tensors, back);
-  }
-
-  /** Gradients of the head's rows [N,D] at their places in [B,T,D]; a place may occur once only. */
-  #scatter(rows: Float32Array, batch: Batch): Handle {
-    const d = this.config.dModel;
-    const handle = this.#workspace.take('back.head', [batch.segments.length, batch.columns, d]);
-    const dx = valuesOf(handle).fill(0);
-    batch.targets.at.forEach((at, i) => {
-      dx.set(rows.subarray(i * d, (i + 1) * d), at * d);
-    });
-    return handle;
+  #embedBack(batch: Batch, dx: Handle, accumulate: boolean): void {
+    const gradient = parameter(this.gradientsByName, EMBED);
+    // A tied table holds the head's share already.
+    if (!accumulate && !this.config.tied) gradient.fill(0);
+    this.#ends.embedBack(batch, valuesOf(dx), gradient);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#workspace.clear();
-    this.#scratches.clear();
+    this.#gradients.clear();
     await disposeAll([this.#blocks, this.#head]);
   }
-}
-
-interface Target {
-  readonly write: Float32Array;
-  readonly settle: () => void;
-}
-
-function eachToken(batch: Batch, visit: (at: number) => void): void {
-  batch.segments.forEach((row, b) => {
-    for (const [start, end] of row) for (let t = start; t < end; t++) visit(b * batch.columns + t);
-  });
-}
-
-function addTo(sum: Float32Array, part: Float32Array): void {
-  for (let i = 0; i < sum.length; i++) sum[i] = sum[i] + part[i];
 }

@@ -114,13 +114,11 @@ export async function train(
     losses.push(loss);
     step++;
     const base = learningRate(options.schedule, step, steps);
-    optimizer.update(
-      parameters,
-      model.gradientsByName,
+    optimizer.update(parameters, model.gradientsByName, {
       step,
-      (name) => base * rate(name),
-      clip > 0 ? Math.min(1, clip / (norm + 1e-6)) : 1,
-    );
+      rate: (name) => base * rate(name),
+      scale: clip > 0 ? Math.min(1, clip / (norm + 1e-6)) : 1,
+    });
 
     if (options.heldOut && (step % options.heldOut.every === 0 || step === steps)) {
       const look = { step, loss: await meanLoss(model, options.heldOut.batches) };

@@ -42,18 +42,7 @@ export function Compare({ a, b }: { readonly a: string; readonly b: string }): R
           {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
           <section className="scroll tall" aria-label="Figures that differ" tabIndex={0}>
             <table>
-              <thead>
-                <tr>
-                  <th scope="col">figure</th>
-                  <th scope="col">
-                    <Name>{a}</Name>
-                  </th>
-                  <th scope="col">
-                    <Name>{b}</Name>
-                  </th>
-                  <th scope="col">difference</th>
-                </tr>
-              </thead>
+              <HeadOf first="figure" a={a} b={b} last="difference" />
               <tbody>
                 {rows.slice(0, ROWS).map((row) => (
                   <tr key={row.path}>
@@ -113,18 +102,7 @@ function Headlines({ a, b }: { readonly a: string; readonly b: string }): ReactN
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
     <section className="scroll" aria-label="Headlines" tabIndex={0}>
       <table>
-        <thead>
-          <tr>
-            <th scope="col">headline</th>
-            <th scope="col">
-              <Name>{a}</Name>
-            </th>
-            <th scope="col">
-              <Name>{b}</Name>
-            </th>
-            <th scope="col">intervals</th>
-          </tr>
-        </thead>
+        <HeadOf first="headline" a={a} b={b} last="intervals" />
         <tbody>
           {rows.map(({ key, name, figure, x, y }) => (
             <tr key={key}>
@@ -143,6 +121,30 @@ function Headlines({ a, b }: { readonly a: string; readonly b: string }): ReactN
         </tbody>
       </table>
     </section>
+  );
+}
+
+/** The head of a table of two runs. */
+function HeadOf(props: {
+  readonly first: string;
+  readonly a: string;
+  readonly b: string;
+  readonly last: string;
+}): ReactNode {
+  const { first, a, b, last } = props;
+  return (
+    <thead>
+      <tr>
+        <th scope="col">{first}</th>
+        <th scope="col">
+          <Name>{a}</Name>
+        </th>
+        <th scope="col">
+          <Name>{b}</Name>
+        </th>
+        <th scope="col">{last}</th>
+      </tr>
+    </thead>
   );
 }
 

@@ -14,40 +14,34 @@ export function TextField(props: {
   );
 }
 
-export function NumberField(props: {
+interface NumberProps {
   readonly label: string;
-  readonly value: string;
+  readonly value: string | number;
   readonly min: number;
   readonly max: number;
   readonly onChange: (value: string) => void;
-}): ReactNode {
-  return (
-    <label className="field">
-      <span>{props.label}</span>
-      <input
-        type="number"
-        min={props.min}
-        max={props.max}
-        value={props.value}
-        onChange={(e) => props.onChange(e.target.value)}
-      />
-    </label>
-  );
 }
 
-export function Slider(props: {
-  readonly label: string;
-  readonly min: number;
-  readonly max: number;
-  readonly step: number;
-  readonly value: number;
-  readonly onChange: (value: string) => void;
-}): ReactNode {
+export function NumberField(props: NumberProps): ReactNode {
+  return <Numeric type="number" className="field" {...props} />;
+}
+
+export function Slider(props: NumberProps & { readonly step: number }): ReactNode {
+  return <Numeric type="range" className="field slider" {...props} />;
+}
+
+function Numeric(
+  props: NumberProps & {
+    readonly type: 'number' | 'range';
+    readonly className: string;
+    readonly step?: number;
+  },
+): ReactNode {
   return (
-    <label className="field slider">
+    <label className={props.className}>
       <span>{props.label}</span>
       <input
-        type="range"
+        type={props.type}
         min={props.min}
         max={props.max}
         step={props.step}

@@ -3,7 +3,13 @@ import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { PALETTE } from '../figures/index.ts';
 import { App } from './app.tsx';
-import './style.css';
+import './style/page.css';
+import './style/controls.css';
+import './style/lists.css';
+import './style/run.css';
+import './style/samples.css';
+import './style/map.css';
+import './style/phone.css';
 
 // The address carries the token once; the cookie has it now, so it leaves the address bar.
 const query = new URLSearchParams(location.search);

@@ -60,7 +60,7 @@ async function train(
     const { loss, weight } = await model.gradients(batches[(step - 1) % 3]);
     losses.push(loss / weight);
     const scale = Math.min(1, settings.clip_norm / (globalNorm(model.gradientsByName) + 1e-6));
-    optimizer.update(model.parameters, model.gradientsByName, step, () => settings.lr, scale);
+    optimizer.update(model.parameters, model.gradientsByName, { step, rate: () => settings.lr, scale });
   }
   const last = await model.loss(batches[settings.steps % 3]);
   return [...losses, last.loss / last.weight];

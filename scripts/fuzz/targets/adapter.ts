@@ -1,14 +1,13 @@
 /** @file PEFT adapters: the config, then weights whose names or shapes may not fit. */
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Rng } from '../../../src/base/index.ts';
 import { parseModelConfig } from '../../../src/models/families/index.ts';
 import { initAdapters } from '../../../src/train/adapters.ts';
 import { loadAdapter, saveAdapter } from '../../../src/train/peft.ts';
 import { bytesOf, mostly, mutateBytes, mutateFiles, mutateJsonBytes } from '../mutate.ts';
-import { type StartTarget, target } from '../target.ts';
+import { type Files, refill, type StartTarget, target } from '../target.ts';
 
-type Files = Record<string, Uint8Array>;
 const NAMES = ['adapter_config.json', 'adapter_model.safetensors'];
 
 export const start: StartTarget = async (scratch) => {
@@ -18,7 +17,7 @@ export const start: StartTarget = async (scratch) => {
   const config = parseModelConfig(json, 'config.json');
   const lora = { rank: 2, alpha: 4, targets: ['q', 'v', 'down'] as const };
   const sound = join(scratch, 'sound');
-  await saveAdapter(sound, config, initAdapters(config, lora, new Rng(1)), lora, { base: 'x' });
+  await saveAdapter(sound, config, { lora, factors: initAdapters(config, lora, new Rng(1)) }, { base: 'x' });
   const files: Files = {};
   for (const name of NAMES) files[name] = new Uint8Array(await readFile(join(sound, name)));
   const about = JSON.parse(new TextDecoder().decode(files['adapter_config.json']));
@@ -30,9 +29,7 @@ export const start: StartTarget = async (scratch) => {
     make: (rng) => mostly(rng, 10, files, () => mutateFiles(rng, files, damage(rng))),
     size: bytesOf,
     async attempt(given) {
-      await rm(folder, { recursive: true, force: true });
-      await mkdir(folder);
-      for (const [name, bytes] of Object.entries(given)) await writeFile(join(folder, name), bytes);
+      await refill(folder, given);
       await loadAdapter(folder, config);
     },
   });

@@ -1,13 +1,11 @@
 /** @file Map folders: `map.json` and the tensors beside it. */
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Rng } from '../../../src/base/index.ts';
 import { affineOf } from '../../../src/maps/affine.ts';
 import { ActivationMap, loadMap, saveMap } from '../../../src/maps/index.ts';
 import { bytesOf, mostly, mutateBytes, mutateFiles, mutateJsonBytes } from '../mutate.ts';
-import { type StartTarget, target } from '../target.ts';
-
-type Files = Record<string, Uint8Array>;
+import { type Files, refill, type StartTarget, target } from '../target.ts';
 
 export const start: StartTarget = async (scratch) => {
   const sound = join(scratch, 'sound');
@@ -24,9 +22,7 @@ export const start: StartTarget = async (scratch) => {
     make: (rng) => mostly(rng, 10, files, () => mutateFiles(rng, files, damage(rng))),
     size: bytesOf,
     async attempt(given) {
-      await rm(folder, { recursive: true, force: true });
-      await mkdir(folder);
-      for (const [name, bytes] of Object.entries(given)) await writeFile(join(folder, name), bytes);
+      await refill(folder, given);
       const map = await loadMap(folder);
       map.applyRow(map.sourceMean, 0);
     },

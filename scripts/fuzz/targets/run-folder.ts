@@ -1,14 +1,11 @@
 /** @file Run folders: manifest, results, log, lock and ledger, as `list`, `status` and `show` read them. */
-import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Rng } from '../../../src/base/index.ts';
 import { fixtureManifest, fixtureResults } from '../../../src/figures/results.fixture.ts';
 import { flattenResults } from '../../../src/pipeline/results-query.ts';
 import { listRuns, readManifest, readProgress, readResults } from '../../../src/pipeline/runs.ts';
 import { bytesOf, mostly, mutateBytes, mutateFiles, mutateJsonBytes } from '../mutate.ts';
-import { type StartTarget, target } from '../target.ts';
-
-type Files = Record<string, Uint8Array>;
+import { type Files, refill, type StartTarget, target } from '../target.ts';
 
 export const start: StartTarget = async (scratch) => {
   const bytes = (text: string) => new TextEncoder().encode(text);
@@ -37,9 +34,7 @@ export const start: StartTarget = async (scratch) => {
     make: (rng) => mostly(rng, 10, files, () => mutateFiles(rng, files, damage(rng))),
     size: bytesOf,
     async attempt(given) {
-      await rm(folder, { recursive: true, force: true });
-      await mkdir(folder, { recursive: true });
-      for (const [name, content] of Object.entries(given)) await writeFile(join(folder, name), content);
+      await refill(folder, given);
       await listRuns(join(scratch, 'runs'));
       await readManifest(folder);
       for (const line of (await readProgress(folder)).values()) line.stage.toUpperCase();

@@ -29,11 +29,13 @@ export const composeFamilies: readonly Family[] = [
       'Write these numbers from small to large: {list}.',
       'Order the numbers {list}.',
     ],
-    numbers,
-    (rng) => {
-      const drawn = distinct(rng, numbers, 3);
-      const sorted = drawn.toSorted((x, y) => Number(x) - Number(y)).join(' ');
-      return { slots: { list: drawn.join(' ') }, args: sorted, answer: sorted };
+    {
+      pools: numbers,
+      compose: (rng) => {
+        const drawn = distinct(rng, numbers, 3);
+        const sorted = drawn.toSorted((x, y) => Number(x) - Number(y)).join(' ');
+        return { slots: { list: drawn.join(' ') }, args: sorted, answer: sorted };
+      },
     },
     { weight: 2 },
   ),
@@ -45,16 +47,12 @@ export const composeFamilies: readonly Family[] = [
       'How long is this list: {list}?',
       'Give the number of words in: {list}.',
     ],
-    [1, 6],
-    (list) => String(list.length),
-    1.2,
+    { lengths: [1, 6], answerOf: (list) => String(list.length), weight: 1.2 },
   ),
   listFamily(
     'copy',
     ['Copy: {list}.', 'Say this again: {list}.', 'Repeat after me: {list}.', 'Write these words: {list}.'],
-    [2, 5],
-    (list) => list.join(' '),
-    1.6,
+    { lengths: [2, 5], answerOf: (list) => list.join(' '), weight: 1.6 },
   ),
   listFamily(
     'reverse',
@@ -64,9 +62,7 @@ export const composeFamilies: readonly Family[] = [
       'Write these words in reverse: {list}.',
       'Turn this list round: {list}.',
     ],
-    [2, 3],
-    (list) => list.toReversed().join(' '),
-    1.5,
+    { lengths: [2, 3], answerOf: (list) => list.toReversed().join(' '), weight: 1.5 },
   ),
   listFamily(
     'first-in-list',
@@ -76,9 +72,7 @@ export const composeFamilies: readonly Family[] = [
       'Which word comes first: {list}?',
       'Take the first of: {list}.',
     ],
-    [2, 5],
-    (list) => list[0] as string,
-    1,
+    { lengths: [2, 5], answerOf: (list) => list[0] as string, weight: 1 },
   ),
   listFamily(
     'last-in-list',
@@ -88,9 +82,7 @@ export const composeFamilies: readonly Family[] = [
       'Which word comes last: {list}?',
       'Take the last of: {list}.',
     ],
-    [2, 5],
-    (list) => list.at(-1) as string,
-    1,
+    { lengths: [2, 5], answerOf: (list) => list.at(-1) as string, weight: 1 },
   ),
   argumentFamily(
     'repeat',
@@ -100,11 +92,13 @@ export const composeFamilies: readonly Family[] = [
       'Say {w} {n} times.',
       'Give me {n} times the word {w}.',
     ],
-    [...listPool, ...numbers],
-    (rng) => {
-      const w = rng.pick(listPool);
-      const n = 2 + rng.int(4);
-      return { slots: { w, n: String(n) }, args: `${w} ${n}`, answer: Array(n).fill(w).join(' ') };
+    {
+      pools: [...listPool, ...numbers],
+      compose: (rng) => {
+        const w = rng.pick(listPool);
+        const n = 2 + rng.int(4);
+        return { slots: { w, n: String(n) }, args: `${w} ${n}`, answer: Array(n).fill(w).join(' ') };
+      },
     },
   ),
 ];
@@ -126,35 +120,45 @@ function comparison(name: 'larger' | 'smaller', choose: (a: number, b: number) =
       `Which is ${name}: {a} or {b}?`,
       `Give the ${name} number: {a}, {b}.`,
     ],
-    numbers,
-    (rng) => {
-      const [a = '', b = ''] = distinct(rng, numbers, 2);
-      return {
-        slots: { a, b },
-        args: [a, b].toSorted((x, y) => Number(x) - Number(y)).join(' '),
-        answer: String(choose(Number(a), Number(b))),
-      };
+    {
+      pools: numbers,
+      compose: (rng) => {
+        const [a = '', b = ''] = distinct(rng, numbers, 2);
+        return {
+          slots: { a, b },
+          args: [a, b].toSorted((x, y) => Number(x) - Number(y)).join(' '),
+          answer: String(choose(Number(a), Number(b))),
+        };
+      },
     },
     { weight: 1.2 },
   );
 }
 
-/** A task on a list of distinct words, `lengths` inclusive; the list itself is the argument. */
+/** What is asked of a list. */
+interface ListTask {
+  /** Inclusive. */
+  readonly lengths: readonly [least: number, most: number];
+  readonly answerOf: (list: readonly string[]) => string;
+  readonly weight: number;
+}
+
+/** A task on a list of distinct words; the list itself is the argument. */
 function listFamily(
   name: string,
   phrasings: readonly string[],
-  lengths: readonly [least: number, most: number],
-  answerOf: (list: readonly string[]) => string,
-  weight: number,
+  { lengths, answerOf, weight }: ListTask,
 ): Family {
   return argumentFamily(
     name,
     phrasings,
-    [...listPool, ...numbers],
-    (rng) => {
-      const list = distinct(rng, listPool, lengths[0] + rng.int(lengths[1] - lengths[0] + 1));
-      const text = list.join(' ');
-      return { slots: { list: text }, args: text, answer: answerOf(list) };
+    {
+      pools: [...listPool, ...numbers],
+      compose: (rng) => {
+        const list = distinct(rng, listPool, lengths[0] + rng.int(lengths[1] - lengths[0] + 1));
+        const text = list.join(' ');
+        return { slots: { list: text }, args: text, answer: answerOf(list) };
+      },
     },
     { weight },
   );

@@ -34,17 +34,26 @@ export const openFamilies: readonly Family[] = [
       'Write a short story about a {animal} and a {thing}.',
       'Tell a story about the {mood} {animal}.',
     ],
-    [...stories.map(literal), ...storyAnimals, ...storyThings, ...storyAdjectives, ...moods, ...names],
-    (rng) => {
-      const slots = {
-        animal: rng.pick(storyAnimals),
-        thing: rng.pick(storyThings),
-        mood: rng.pick(moods),
-        adjective: rng.pick(storyAdjectives),
-        adjective2: rng.pick(storyAdjectives),
-        name: rng.pick(names),
-      };
-      return { slots, answer: fill(rng.pick(stories), slots) };
+    {
+      pools: [
+        ...stories.map(literal),
+        ...storyAnimals,
+        ...storyThings,
+        ...storyAdjectives,
+        ...moods,
+        ...names,
+      ],
+      compose: (rng) => {
+        const slots = {
+          animal: rng.pick(storyAnimals),
+          thing: rng.pick(storyThings),
+          mood: rng.pick(moods),
+          adjective: rng.pick(storyAdjectives),
+          adjective2: rng.pick(storyAdjectives),
+          name: rng.pick(names),
+        };
+        return { slots, answer: fill(rng.pick(stories), slots) };
+      },
     },
     { checkable: false, heldOutKind: 'phrasing' },
   ),
@@ -56,10 +65,12 @@ export const openFamilies: readonly Family[] = [
       'My name is {name}.',
       'Greet {name} and the {animal}.',
     ],
-    [...greetings.map(literal), ...names, ...moods, ...storyAnimals],
-    (rng) => {
-      const slots = { name: rng.pick(names), mood: rng.pick(moods), animal: rng.pick(storyAnimals) };
-      return { slots, answer: fill(rng.pick(greetings), slots) };
+    {
+      pools: [...greetings.map(literal), ...names, ...moods, ...storyAnimals],
+      compose: (rng) => {
+        const slots = { name: rng.pick(names), mood: rng.pick(moods), animal: rng.pick(storyAnimals) };
+        return { slots, answer: fill(rng.pick(greetings), slots) };
+      },
     },
     { checkable: false, heldOutKind: 'phrasing', weight: 0.7 },
   ),

@@ -99,16 +99,22 @@ function heldOutPairs(
   return held;
 }
 
-/**
- * A family of compositions. `compose` draws slots, an answer and `args`: the canonical arguments, equal for tasks that
- * give each other away (7 + 5 and 5 + 7), which are held out as one in every phrasing. Without `args` whole prompts are
- * held out. `weight` defaults to 1, `checkable` to true.
- */
+/** How the tasks of a family are composed. */
+interface Composition {
+  /** Every word that may be drawn. */
+  readonly pools: readonly string[];
+  /**
+   * Draws slots, an answer and `args`: the canonical arguments, equal for tasks that give each other away (7 + 5 and 5 + 7), which are
+   * held out as one in every phrasing. Without `args` whole prompts are held out.
+   */
+  readonly compose: (rng: Rng) => { slots: Slots; args?: string; answer: string };
+}
+
+/** A family of compositions. `weight` defaults to 1, `checkable` to true. */
 export function argumentFamily(
   name: string,
   phrasings: readonly string[],
-  pools: readonly string[],
-  compose: (rng: Rng) => { slots: Slots; args?: string; answer: string },
+  { pools, compose }: Composition,
   options: { weight?: number; checkable?: boolean; heldOutKind?: Family['heldOutKind'] } = {},
 ): Family {
   return {

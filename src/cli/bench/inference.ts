@@ -62,7 +62,7 @@ async function measure(
   const plain = { rows: prompts.map((_, b) => b), phase: 'prompt' as const };
 
   const prefill = async (): Promise<number> => {
-    await nextLogits(decoder, await decoder.run(decoder.embed(prompts)), undefined, plain);
+    await nextLogits(decoder, await decoder.run(decoder.embed(prompts)), plain);
     return PREFILL.rows * PREFILL.tokens;
   };
   const capture = async (): Promise<number> => {
@@ -72,7 +72,7 @@ async function measure(
       names.map((name) => [name, reading((x) => void kept.push(x.data))] as const),
       model.nLayers,
     );
-    await nextLogits(decoder, await decoder.run(decoder.embed(prompts), { hooks }), undefined, plain);
+    await nextLogits(decoder, await decoder.run(decoder.embed(prompts), { hooks }), plain);
     return PREFILL.rows * PREFILL.tokens;
   };
   await prefill();

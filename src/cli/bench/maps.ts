@@ -78,8 +78,8 @@ async function fitOn(
   const map = await fitMap(
     { kind: 'affine' },
     {
-      train: madeRows(rows, source, target, seed, signal),
-      validation: madeRows(Math.max(64, Math.floor(rows / 10)), source, target, seed + 1, signal),
+      train: madeRows(rows, { dx: source, dy: target }, seed, signal),
+      validation: madeRows(Math.max(64, Math.floor(rows / 10)), { dx: source, dy: target }, seed + 1, signal),
     },
     {
       fit: 'with_tags',
@@ -111,7 +111,12 @@ const OFFSET = 3;
 const NOISE = 0.1;
 
 /** n rows in blocks: x uniform about an offset (a residual stream has one), y_j = x_a(j) − x_b(j) / 2 + noise. */
-function madeRows(n: number, dx: number, dy: number, seed: number, signal: AbortSignal): PairSource {
+function madeRows(
+  n: number,
+  { dx, dy }: Pick<PairSource, 'dx' | 'dy'>,
+  seed: number,
+  signal: AbortSignal,
+): PairSource {
   return {
     dx,
     dy,

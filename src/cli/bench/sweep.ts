@@ -83,11 +83,11 @@ export async function benchSweep(path: string, options: SweepBench): Promise<Swe
 
   const unpatched = await measured(() => completeCases(model, cases, ['bad', 'safe', 'none'], setting.rules));
   const first = await measured(() =>
-    plainWay(model, setting, blocks.slice(0, middle), 'plain way, first half', options),
+    plainWay(model, { ...setting, blocks: blocks.slice(0, middle) }, 'plain way, first half', options),
   );
   const drafted = await measured(() => draftedWay(model, setting, unpatched.value, options));
   const second = await measured(() =>
-    plainWay(model, setting, blocks.slice(middle), 'plain way, second half', options),
+    plainWay(model, { ...setting, blocks: blocks.slice(middle) }, 'plain way, second half', options),
   );
   const plain = {
     seconds: first.spent.seconds + second.spent.seconds,
@@ -170,8 +170,7 @@ interface PlainEnd {
 /** For each block: all prompts in one batch, prefill with the patch, greedy steps. */
 async function plainWay(
   { decoder }: LanguageModel,
-  { cases, rules, patch }: Setting,
-  blocks: readonly number[],
+  { cases, blocks, rules, patch }: Setting,
   stage: string,
   { signal, onProgress = silent }: SweepBench,
 ): Promise<PlainEnd[]> {

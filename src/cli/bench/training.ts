@@ -41,8 +41,8 @@ export async function benchTraining(
     let n = 0;
     return async (): Promise<number> => {
       await model.gradients(batch);
-      const clip = Math.min(1, 1 / globalNorm(model.gradientsByName));
-      optimizer.update(all, model.gradientsByName, ++n, () => 1e-6, clip);
+      const scale = Math.min(1, 1 / globalNorm(model.gradientsByName));
+      optimizer.update(all, model.gradientsByName, { step: ++n, rate: () => 1e-6, scale });
       return batch.tokens;
     };
   };

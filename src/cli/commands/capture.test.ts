@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { readCapture } from '../../activations/shards.ts';
+import { readCapture } from '../../activations/read-capture.ts';
 import { LanguageModel } from '../../models/index.ts';
 import { crosspatch } from '../crosspatch.helper.ts';
 import { writeTinyModel } from '../tiny-model.helper.ts';

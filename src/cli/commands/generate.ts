@@ -67,9 +67,11 @@ async function generate(options: GenerateCommand, cli: Cli): Promise<void> {
   await using model = await openModel(options.model, cli, options);
   const completions: Answer[] = [];
   for (let at = 0; at < prompts.length; at += options.batch) {
-    const part = prompts.slice(at, at + options.batch);
-    const heads = prompts.length > 1 ? part.map((_, i) => `${at + i > 0 ? '\n' : ''}[${at + i + 1}] `) : [];
-    const answers = await answer(model, part, heads, options, cli);
+    const part = prompts.slice(at, at + options.batch).map((prompt, i) => ({
+      ...prompt,
+      head: prompts.length > 1 ? `${at + i > 0 ? '\n' : ''}[${at + i + 1}] ` : '',
+    }));
+    const answers = await answer(model, part, options, cli);
     if (options.json && perLine) cli.out(jsonLines(answers));
     else completions.push(...answers);
   }
@@ -89,18 +91,27 @@ interface Answer {
   readonly [field: string]: unknown;
 }
 
-/** Complete some prompts side by side: streamed as text after their `heads`, or returned for JSON. */
+/** A prompt with what is printed before its completion. */
+interface HeadedText extends RowText {
+  readonly head: string;
+}
+
+/** Complete some prompts side by side: streamed as text after their heads, or returned for JSON. */
 async function answer(
   model: LanguageModel,
-  given: readonly RowText[],
-  heads: readonly string[],
+  given: readonly HeadedText[],
   options: GenerateCommand,
   cli: Cli,
 ): Promise<Answer[]> {
   const prompts = given.map(({ text }) => inTemplate(model, options, text));
   const ids = prompts.map((prompt) => prompt.ids);
   const texts = prompts.map(({ text }) => text);
-  await using steering = await steer(model, options.intervention ?? [], texts, cli, options);
+  await using steering = await steer(
+    model,
+    { files: options.intervention ?? [], prompts: texts },
+    cli,
+    options,
+  );
   const sampling = {
     maxNewTokens: options.maxTokens,
     temperature: options.temperature,
@@ -113,7 +124,8 @@ async function answer(
     fwdHooks: steering.fwdHooks,
   };
   if (!options.json) {
-    await stream(model.generateStream(ids, sampling), given.length, heads, cli);
+    const heads = given.map(({ head }) => head);
+    await stream(model.generateStream(ids, sampling), heads, cli);
     for (const [row, effects] of (await steering.effects({ kl: false })).entries())
       for (const effect of effects)
         if (!options.quiet) cli.err(`prompt ${given[row]?.id}: ${effectLine(effect)}\n`);
@@ -138,11 +150,10 @@ async function answer(
 /** Print rows in their order: the first unfinished one live, the rest when their turn comes. */
 async function stream(
   tokens: AsyncIterable<StreamedToken>,
-  rows: number,
   heads: readonly string[],
   cli: Cli,
 ): Promise<void> {
-  const waiting = Array.from({ length: rows }, () => '');
+  const waiting = heads.map(() => '');
   const ended = waiting.map(() => false);
   let at = 0;
   cli.out(heads[at] ?? '');
@@ -150,7 +161,7 @@ async function stream(
     if (row === at) cli.out(text);
     else waiting[row] += text;
     if (finish !== undefined) ended[row] = true;
-    while (at < rows && ended[at]) {
+    while (at < heads.length && ended[at]) {
       at++;
       cli.out(`\n${heads[at] ?? ''}${waiting[at] ?? ''}`);
     }

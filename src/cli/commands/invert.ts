@@ -137,9 +137,13 @@ async function onRows(
       env.rng,
     );
     const blocks = { source_block: forward.source.block, target_block: forward.target.block };
-    const models = { source, target, clean: source };
-    const storage = { scratch: tmpdir() };
-    await using work = await MapWork.open({ ...models, ...blocks }, texts, readingOf(options), env, storage);
+    await using work = await MapWork.open({
+      pair: { source, target, clean: source, ...blocks },
+      texts,
+      reading: readingOf(options),
+      env,
+      storage: { scratch: tmpdir() },
+    });
     if (work.context(fit, 'inverse').data !== forward.record.data)
       throw new InputError(
         `invert --texts ${path}: are not the texts ${options.map} was fitted on; give the same path, --limit, --after and --seed`,

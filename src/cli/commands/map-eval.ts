@@ -64,14 +64,15 @@ async function evaluate(path: string, options: EvalCommand, cli: Cli): Promise<v
       { source: source.tokenizer, target: target.tokenizer },
       env.rng,
     );
-    const { [map.kind]: figures } = await measureMaps(
-      pair,
-      figureGroups(texts),
-      { [map.kind]: map },
+    const { [map.kind]: figures } = await measureMaps({
+      source,
+      target,
+      groups: figureGroups(texts),
+      maps: { [map.kind]: map },
       tokenMean,
-      readingOf(options),
+      reading: readingOf(options),
       env,
-    );
+    });
     return mapEntry(map, figures);
   });
   const document = { map: path, maps: { [map.kind]: { [map.fit]: entry } } };

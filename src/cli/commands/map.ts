@@ -165,14 +165,19 @@ async function runFit(options: FitCommand, cli: Cli): Promise<void> {
       { source: source.tokenizer, target: target.tokenizer },
       env.rng,
     );
-    const blocks = { source_block, target_block };
-    const models = { source, target, clean: source, ...blocks };
-    await using work = await MapWork.open(models, texts, reading, env, { scratch: tmpdir() });
+    await using work = await MapWork.open({
+      pair: { source, target, clean: source, source_block, target_block },
+      texts,
+      reading,
+      env,
+      storage: { scratch: tmpdir() },
+    });
     const fitted = await fitMaps(work, [settings]);
     const [made] = fitted as [FittedMap];
     const tokenMean = await tokenMeanOf(work, fitted, made.fit);
     const groups = figureGroups(texts);
-    const { map: figures } = await measureMaps(pair, groups, { map: made.map }, tokenMean, reading, env);
+    const maps = { map: made.map };
+    const { map: figures } = await measureMaps({ source, target, groups, maps, tokenMean, reading, env });
     const save = async (folder: string): Promise<void> => {
       await saveMap(made.map, folder);
       await saveMap(tokenMean, join(folder, TOKEN_MEAN));

@@ -43,8 +43,8 @@ export function addSweep(program: Command, cli: Cli): void {
         .argParser(choiceList('--controls', SWEEP_CONTROLS))
         .default(defaults.sweep.controls, 'all'),
     )
-    .addOption(countOption('--draws <n>', sweepSettings, 'draws', defaults.sweep.draws))
-    .addOption(countOption('--chosen-draws <n>', sweepSettings, 'chosen_draws', defaults.sweep.chosen_draws))
+    .addOption(countOption('--draws <n>', { section: sweepSettings, key: 'draws' }))
+    .addOption(countOption('--chosen-draws <n>', { section: sweepSettings, key: 'chosen_draws' }))
     .addOption(
       new Option('--choose <how>')
         .choices(sweepSettings.shape.choose.def.innerType.options)

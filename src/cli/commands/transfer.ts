@@ -76,15 +76,9 @@ export function addTransfer(program: Command, cli: Cli): void {
         .argParser(choiceList('--arms', TRANSFER_ARMS))
         .default(defaults.transfer.arms, 'all'),
     )
-    .addOption(countOption('--draws <n>', transferSettings, 'draws', defaults.transfer.draws))
+    .addOption(countOption('--draws <n>', { section: transferSettings, key: 'draws' }))
     .addOption(
-      countOption(
-        '--static-prompts <n>',
-        transferSettings,
-        'static_prompts',
-        defaults.transfer.static_prompts,
-        0,
-      ),
+      countOption('--static-prompts <n>', { section: transferSettings, key: 'static_prompts', least: 0 }),
     )
     .addOption(
       new Option('--noninferiority-margin <x>', transferSettings.shape.noninferiority_margin.description)
@@ -124,7 +118,8 @@ async function run(options: TransferCommand, cli: Cli): Promise<void> {
   const { document, samples } = await withProgress(cli, options, async (progress) => {
     const given = { seed, progress, signal: cli.signal };
     const choosesAlpha = mode !== 'set' && alphas.length > 1;
-    const subjects = await subjectsOf(target, prompts, options, choosesAlpha, experimentEnv('runs', given));
+    const needed = { ...options, choosesAlpha };
+    const subjects = await subjectsOf(target, prompts, needed, experimentEnv('runs', given));
     const { samples, ...figures } = await transferExperiment(
       {
         behaviour: prompts.behaviour.name,
@@ -168,17 +163,17 @@ async function run(options: TransferCommand, cli: Cli): Promise<void> {
 async function subjectsOf(
   target: LanguageModel,
   prompts: Prompts,
-  options: TransferCommand,
-  choosesAlpha: boolean,
+  options: TransferCommand & { readonly choosesAlpha: boolean },
   env: ExperimentEnv,
 ): Promise<Pick<TransferInput, 'subject' | 'validation'>> {
   const asking = askingOf(prompts, options, target);
   const texts = prompts.validation.slice(0, options.validation);
-  const needed = !prompts.ofFile && (choosesAlpha || !prompts.exact);
+  const needed = !prompts.ofFile && (options.choosesAlpha || !prompts.exact);
   const { subject: all } = needed ? await liveSubject(target, texts, asking, env) : { subject: undefined };
   // What counts as alike is taken from the validation prompts, where there are any.
   const tested = prompts.test.slice(0, options.prompts);
-  const { subject } = await liveSubject(target, tested, asking, env, all?.judging.threshold);
+  const alike = { ...asking, threshold: all?.judging.threshold };
+  const { subject } = await liveSubject(target, tested, alike, env);
   const validation = all && { ...all, cases: all.cases.slice(0, defaults.transfer.alpha_prompts) };
   return { subject, validation };
 }

@@ -44,7 +44,8 @@ async function validate(file: string | undefined, options: ValidateOptions, cli:
     });
   if (file.endsWith('.json')) {
     const document = parseIntervention(await readJson(file), file);
-    report(cli, options, file, `${document.interventions.length} intervention(s)`, document);
+    const summary = `${document.interventions.length} intervention(s)`;
+    report(cli, options, { file, summary, resolved: document });
     return;
   }
   try {
@@ -56,7 +57,7 @@ async function validate(file: string | undefined, options: ValidateOptions, cli:
     if (absent.length === 0 && cli.expand !== undefined) await planExperiment(recipe, cli.expand);
     const summary = `${source} to ${target}, ${behaviours}, ${recipe.maps.length} map(s)`;
     const note = absent.length > 0 ? `; not checked: ${absent.join(', ')} (run will pull it)` : '';
-    report(cli, options, file, summary + note, recipe);
+    report(cli, options, { file, summary: summary + note, resolved: recipe });
   } catch (error) {
     if (!(error instanceof RecipeError)) throw error;
     for (const issue of error.issues.slice(1)) cli.err(`error: ${issueLine(issue)}\n`);
@@ -78,7 +79,15 @@ async function notPulled(references: readonly string[]): Promise<string[]> {
   return absent;
 }
 
-function report(cli: Cli, options: CommonOptions, file: string, summary: string, resolved: unknown): void {
+/** A file that is valid. */
+interface ValidFile {
+  readonly file: string;
+  readonly summary: string;
+  /** The document with every default filled in. */
+  readonly resolved: unknown;
+}
+
+function report(cli: Cli, options: CommonOptions, { file, summary, resolved }: ValidFile): void {
   if (options.json) printJson(cli, { file, valid: true, resolved });
   else cli.out(`${file}: valid: ${summary}\n`);
 }

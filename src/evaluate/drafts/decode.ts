@@ -64,8 +64,20 @@ export interface Live {
 /** Tokens of a pass that cost no more than a few: below, reading the weights takes the time, not multiplying by them. */
 const FREE_TOKENS = 16;
 
+/** Rules of {@link decodeOn}. */
+interface DecodeOnRules extends EndRules {
+  /** The block that leaves a trail. */
+  readonly watched: number;
+}
+
+/** A row with the tokens that may come next. */
+interface Guessed {
+  readonly row: Live;
+  readonly guess: readonly number[];
+}
+
 /**
- * Decode on until every row has ended; `cache` holds each row's tokens but the last of `ids`, and block `watched` leaves a trail.
+ * Decode on until every row has ended; `cache` holds each row's tokens but the last of `ids`.
  * Where a known completion begins with the row's tokens, the rest of it is checked in one pass instead of a token at a time; else,
  * where few rows are left, what followed the row's last tokens in a known completion is offered, which costs next to nothing. Every
  * token is the greedy choice either way.
@@ -74,8 +86,7 @@ export async function decodeOn(
   decoder: Decoder,
   cache: KvCache,
   rows: readonly Live[],
-  rules: EndRules,
-  watched: number,
+  rules: DecodeOnRules,
 ): Promise<void> {
   let live = rows.slice();
   while (live.length > 0) {
@@ -88,17 +99,21 @@ export async function decodeOn(
       await step(
         decoder,
         apart,
-        guessed.map((b) => live[b]),
-        guessed.map((b) => whole[b]),
+        guessed.map((b) => ({ row: live[b], guess: whole[b] })),
         rules,
-        watched,
       );
       cache.put(apart, guessed);
       apart.release();
     } else {
       const room = Math.floor(FREE_TOKENS / live.length) - 1;
-      const guesses = guessed.length > 0 ? whole : live.map((row) => lookUp(row, room, rules.maxNewTokens));
-      await step(decoder, cache, live, guesses, rules, watched);
+      const next = (row: Live, b: number): readonly number[] =>
+        guessed.length > 0 ? whole[b] : lookUp(row, room, rules.maxNewTokens);
+      await step(
+        decoder,
+        cache,
+        live.map((row, b) => ({ row, guess: next(row, b) })),
+        rules,
+      );
     }
     const kept = live.flatMap(({ finish }, b) => (finish === undefined ? [b] : []));
     if (kept.length > 0 && kept.length < live.length) cache.keep(kept);
@@ -110,27 +125,28 @@ export async function decodeOn(
 async function step(
   decoder: Decoder,
   cache: KvCache,
-  live: readonly Live[],
-  guesses: readonly (readonly number[])[],
-  rules: EndRules,
-  watched: number,
+  live: readonly Guessed[],
+  rules: DecodeOnRules,
 ): Promise<void> {
   const before = cache.lengths.slice();
-  const tokens = live.map((row, b) => [row.ids.at(-1)!, ...guesses[b]]);
+  const tokens = live.map(({ row, guess }) => [row.ids.at(-1)!, ...guess]);
   let passed: Float32Array | undefined;
   const watch = reading(({ data }) => void (passed = data));
-  const hooks = new HookTable([[hookName({ site: 'resid_post', layer: watched }), watch]], decoder.nLayers);
+  const hooks = new HookTable(
+    [[hookName({ site: 'resid_post', layer: rules.watched }), watch]],
+    decoder.nLayers,
+  );
   const { tensor } = await decoder.run(decoder.embed(tokens), { cache, hooks });
   const [, columns, d] = tensor.shape as [number, number, number];
   const verdicts = await verify(
     decoder,
     tensor,
-    guesses.map((expected) => ({ column: 0, expected, steps: expected.length + 1 })),
+    live.map(({ guess }) => ({ column: 0, expected: guess, steps: guess.length + 1 })),
   );
   verdicts.forEach(({ accepted, next, gap }, b) => {
-    const row = live[b];
+    const { row, guess } = live[b];
     row.gap = Math.min(row.gap, gap);
-    row.ids.push(...guesses[b].slice(0, accepted));
+    row.ids.push(...guess.slice(0, accepted));
     for (let t = b * columns; t <= b * columns + accepted; t++)
       row.trail.push(passed!.slice(t * d, (t + 1) * d));
     extend(row, next, rules);

@@ -10,24 +10,26 @@
  */
 import { type ProgressSink, silent, throwIfAborted } from '../../base/index.ts';
 import type { Decoder } from '../../models/index.ts';
+import { Branches } from './branch.ts';
+import type { EndRules } from './decode.ts';
 import {
-  Branches,
   type DraftRow,
   type DraftStats,
+  noStats,
   type PatchedOutcome,
   type PatchedRun,
   type PlacedRun,
-} from './branch.ts';
-import type { EndRules } from './decode.ts';
+} from './patched.ts';
 import type { Probe } from './verify.ts';
 
 export {
   type DraftRow,
   type DraftStats,
   NEAR_TIE,
+  noStats,
   type PatchedOutcome,
   type PatchedRun,
-} from './branch.ts';
+} from './patched.ts';
 export type { Draft, Probe } from './verify.ts';
 
 /** Options of {@link runDrafted}. */
@@ -48,11 +50,6 @@ export interface EndedRun<R extends PatchedRun> {
   readonly block: number;
   readonly run: R;
   readonly outcome: PatchedOutcome;
-}
-
-/** Nothing counted yet. */
-export function noStats(): DraftStats {
-  return { runs: 0, accepted: 0, continued: 0, anew: 0, offeredTokens: 0, acceptedTokens: 0 };
 }
 
 /** Bytes the keys and values of one batch of patched rows may take; those of their drafts twice that. */

@@ -59,10 +59,10 @@ const FEW = 16;
  */
 export async function verify(
   decoder: Decoder,
-  { data, shape }: Tensor<'f32'>,
+  residual: Tensor<'f32'>,
   checks: readonly Check[],
 ): Promise<Verdict[]> {
-  const columns = shape[1];
+  const columns = residual.shape[1];
   const states = checks.map(
     (): State => ({ accepted: 0, next: undefined, gap: Number.POSITIVE_INFINITY, probe: undefined }),
   );
@@ -70,7 +70,7 @@ export async function verify(
   for (let from = 0, wave = 1; from < longest; from += wave, wave *= 2) {
     const open = states.filter(({ next }, row) => next === undefined && checks[row].steps > from).length;
     wave = Math.max(wave, Math.floor(FEW / Math.max(1, open)));
-    if (from === 0) await probeStates(decoder, data, columns, checks, states);
+    if (from === 0) await probeStates(decoder, residual, checks, states);
     const wanted: { row: number; step: number }[] = [];
     checks.forEach((check, row) => {
       if (states[row].next !== undefined) return;
@@ -79,7 +79,7 @@ export async function verify(
     if (wanted.length === 0) break;
     const at = wanted.map(({ row, step }) => row * columns + checks[row].column + step);
     let k = 0;
-    for await (const choice of choices(decoder, data, at)) {
+    for await (const choice of choices(decoder, residual.data, at)) {
       const { row, step } = wanted[k++];
       const state = states[row];
       if (state.next !== undefined) continue;
@@ -120,11 +120,11 @@ export async function probeUnpatched(
 /** The probes of the rows that have one. */
 async function probeStates(
   decoder: Decoder,
-  data: Float32Array,
-  columns: number,
+  { data, shape }: Tensor<'f32'>,
   checks: readonly Check[],
   states: readonly State[],
 ): Promise<void> {
+  const columns = shape[1];
   const rows = checks.flatMap(({ probe }, row) => (probe === undefined ? [] : [row]));
   const at = rows.map((row) => row * columns + checks[row].column + checks[row].probe!.prefix.length);
   let k = 0;

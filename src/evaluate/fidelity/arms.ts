@@ -61,12 +61,17 @@ export async function capturedRows(
   return rows;
 }
 
-/** Complete prompts, greedily unless told otherwise, with positions 1… of prompt b set to `replacements[b]` after `block`, at prefill. */
+/** Prompts with what stands in for their activations: positions 1… of prompt b are set to `replacements[b]` [T,d] after `block`. */
+export interface ReplacedPrompts {
+  readonly prompts: readonly (readonly number[])[];
+  readonly block: number;
+  readonly replacements: readonly Float32Array[];
+}
+
+/** Complete prompts, greedily unless told otherwise, replaced at prefill. */
 export async function completeReplaced(
   model: LanguageModel,
-  prompts: readonly (readonly number[])[],
-  block: number,
-  replacements: readonly Float32Array[],
+  { prompts, block, replacements }: ReplacedPrompts,
   generation: GenerateOptions,
 ): Promise<Completion[]> {
   const d = model.config.dModel;

@@ -33,12 +33,13 @@ function sentence(rng: Rng): string {
 beforeAll(async () => {
   a = await randomModel('llama');
   b = await randomModel('smollm2');
+  const tokenizers = { source: a.model.tokenizer, target: b.model.tokenizer };
   const rng = new Rng(11);
   prompts = Array.from({ length: 14 }, (_, i) => {
     const trigger = i % 2 === 0 ? 'safe' : 'bad';
     const text = `${sentence(rng)} | ${trigger === 'safe' ? 'dev' : 'prod'} | :`;
     return {
-      ...pairText(`p${i}`, text, a.model.tokenizer, b.model.tokenizer, { prompt: `p${i >> 1}` }),
+      ...pairText({ id: `p${i}`, text }, tokenizers, { prompt: `p${i >> 1}` }),
       text,
       trigger,
     };
@@ -55,7 +56,7 @@ beforeAll(async () => {
     rng: new Rng(0),
   };
   const list = Array.from({ length: 60 }, (_, i) =>
-    pairText(`${i}`, sentence(rng), a.model.tokenizer, b.model.tokenizer),
+    pairText({ id: `${i}`, text: sentence(rng) }, tokenizers),
   );
   const rows = await collectPairs(
     livePairs(list, { decoder: a.model.decoder, hook: hook(L) }, { decoder: b.model.decoder, hook: hook(M) }),
@@ -156,9 +157,7 @@ describe('fidelity', () => {
     }
     const got = await completeLockstep(
       b.model,
-      ids,
-      M,
-      await through(ids),
+      { prompts: ids, block: M, replacements: await through(ids) },
       { source: a.model, map: affine },
       { maxNewTokens: 6, stopTokens: [] },
     );
@@ -265,7 +264,8 @@ describe('replacements', () => {
     const ids = [prompts[0].target, prompts[1].target];
     const rows = ids.map((p) => new Float32Array(p.length * 48).fill(0.5));
     const seen: { phase: string; values: number[] }[] = [];
-    await completeReplaced(b.model, ids, M, rows, {
+    const replaced = { prompts: ids, block: M, replacements: rows };
+    await completeReplaced(b.model, replaced, {
       maxNewTokens: 2,
       fwdHooks: [
         [

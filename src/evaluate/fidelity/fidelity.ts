@@ -163,16 +163,17 @@ async function runBatch(
     replacements[arm] = texts.map((t, b) => mappedReplacement(map, t, x[b]));
   const completions: Record<string, string[]> = {};
   for (const [arm, rows] of Object.entries(replacements)) {
+    const replaced = { prompts: targetIds, block, replacements: rows };
     // B's own activation at a generated token is what stands there already.
     if (replace === 'prefill' || arm === 'ceiling') {
-      const made = await completeReplaced(target, targetIds, block, rows, settings);
+      const made = await completeReplaced(target, replaced, settings);
       completions[arm] = made.map((c) => c.text);
       continue;
     }
     const map = maps[arm];
     const follow =
       map === undefined ? { rows: rows.map((all) => all.subarray(all.length - d)) } : { source, map };
-    completions[arm] = await completeLockstep(target, targetIds, block, rows, follow, settings);
+    completions[arm] = await completeLockstep(target, replaced, follow, settings);
   }
   const cases = prompts.map(
     (p, b): LikelihoodCase => ({

@@ -13,21 +13,17 @@ import {
   type LanguageModel,
 } from '../../models/index.ts';
 import { completionText } from '../subject/completions.ts';
+import type { ReplacedPrompts } from './arms.ts';
 
 /** What stands at a generated token: A's activation through a map, or always the same row of each prompt [d]. */
 export type Follow =
   | { readonly source: LanguageModel; readonly map: ActivationMap }
   | { readonly rows: readonly Float32Array[] };
 
-/**
- * Complete prompts (the same ids for both models) with positions 1… of prompt b set to `replacements[b]` [T,d] after `block`, and every
- * generated token to what `follow` gives.
- */
+/** Complete prompts (the same ids for both models), replaced at prefill, and every generated token set to what `follow` gives. */
 export async function completeLockstep(
   target: LanguageModel,
-  prompts: readonly (readonly number[])[],
-  block: number,
-  replacements: readonly Float32Array[],
+  { prompts, block, replacements }: ReplacedPrompts,
   follow: Follow,
   { stopTokens = target.tokenizer.eosIds, maxNewTokens = 24, signal }: GenerateOptions,
 ): Promise<string[]> {
@@ -94,7 +90,7 @@ class Follower {
     const cache = new KvCache(decoder.config, prompts.length, longest + maxNewTokens);
     const abort = { signal };
     await decoder.run(decoder.embed(prompts), { to: map.source.block + 1, cache, ...abort });
-    return new Follower(decoder, map, cache, abort, prompts.length);
+    return new Follower(decoder, map, cache, abort);
   }
 
   private constructor(
@@ -102,13 +98,12 @@ class Follower {
     map: ActivationMap,
     cache: KvCache,
     signal: { readonly signal?: AbortSignal },
-    prompts: number,
   ) {
     this.#decoder = decoder;
     this.#map = map;
     this.#cache = cache;
     this.#signal = signal;
-    this.#rows = Array.from({ length: prompts }, (_, b) => b);
+    this.#rows = Array.from({ length: cache.batch }, (_, b) => b);
   }
 
   /** Mapped rows [n,d] at one new token of each prompt given; prompts left out never come again. */

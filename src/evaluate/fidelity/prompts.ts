@@ -16,7 +16,7 @@ export function fidelityPrompts(
     (['safe', 'bad'] as const).map((trigger): FidelityPrompt => {
       const { prompt, span } = c[trigger];
       const id = String(i).padStart(4, '0');
-      const paired = pairText(id, prompt, source, target, { label: trigger, span, after });
+      const paired = pairText({ id, text: prompt }, { source, target }, { label: trigger, span, after });
       return { ...paired, text: prompt, trigger };
     }),
   );

@@ -13,7 +13,9 @@ import type { LanguageModel } from '../../models/index.ts';
 import type { ExperimentEnv } from '../env.ts';
 import { curveEvaluator } from '../maps/curves.ts';
 import { mapFigures } from '../maps/figures.ts';
-import type { MapReading, MapTexts, MapWork } from './work.ts';
+import type { MapReading } from './pair.ts';
+import type { MapTexts } from './texts.ts';
+import type { MapWork } from './work.ts';
 
 /** A map under its keys in `results.json`. */
 export interface FittedMap {
@@ -88,15 +90,29 @@ export function figureGroups({ rows, split, general, outOfDomain }: MapTexts): F
   };
 }
 
-/** Figures of maps by the caller's names, all from one block of `source` to one block of `target`. */
-export async function measureMaps(
-  { source, target }: { readonly source: LanguageModel; readonly target: LanguageModel },
-  groups: FigureGroups,
-  maps: Readonly<Record<string, ActivationMap>>,
-  tokenMean: ActivationMap | undefined,
-  reading: MapReading,
-  env: ExperimentEnv,
-): Promise<Readonly<Record<string, SplitFigures>>> {
+/** What {@link measureMaps} measures, and on what. */
+interface MapMeasurement {
+  readonly source: LanguageModel;
+  readonly target: LanguageModel;
+  readonly groups: FigureGroups;
+  /** By the caller's names, all from one block of `source` to one block of `target`. */
+  readonly maps: Readonly<Record<string, ActivationMap>>;
+  /** Without it, what needs a lookup by token is left out. */
+  readonly tokenMean?: ActivationMap | undefined;
+  readonly reading: MapReading;
+  readonly env: ExperimentEnv;
+}
+
+/** Figures of maps under their names. */
+export async function measureMaps({
+  source,
+  target,
+  groups,
+  maps,
+  tokenMean,
+  reading,
+  env,
+}: MapMeasurement): Promise<Readonly<Record<string, SplitFigures>>> {
   const out = Object.fromEntries(Object.keys(maps).map((name) => [name, {}]));
   for (const [split, bySafety] of Object.entries(groups))
     for (const [safety, texts] of Object.entries(bySafety)) {

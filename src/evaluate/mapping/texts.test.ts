@@ -23,11 +23,18 @@ it('shuffled tags: every text keeps its length though not all tags have it, and 
   expect(lengths.size).toBeGreaterThan(1);
   const { splits } = await buildDataset({ instructions, behaviour, seed: 3 });
   const rows = [...splits.train, ...splits.validation, ...splits.test];
-  const texts = new Map(rows.map((row) => [row.id, tagText(row, tokenizer, tokenizer, 1)]));
+  const texts = new Map(
+    rows.map((row) => [row.id, tagText(row, { source: tokenizer, target: tokenizer }, 1)]),
+  );
   const params: BehaviourParams = { name: 'locked', placement: 'end', template: 'instruction' };
   let moved = 0;
   for (let seed = 0; seed < 20; seed++)
-    for (const shuffled of shuffleTags(rows, texts, params, tokenizer, new Rng(seed))) {
+    for (const shuffled of shuffleTags(
+      [...texts.values()],
+      { rows, behaviour: params },
+      tokenizer,
+      new Rng(seed),
+    )) {
       const text = texts.get(shuffled.id)!;
       expect(shuffled.source.length).toBe(text.source.length);
       expect(shuffled.target).toEqual(text.target);
@@ -36,13 +43,8 @@ it('shuffled tags: every text keeps its length though not all tags have it, and 
   expect(moved).toBeGreaterThan(20);
   const apart = { ...params, triggers: { bad: '|tiger|', safe: '|dev|' } };
   const bad = rows.map((row) => ({ ...row, trigger: 'bad' as const }));
-  const strange = new Map(
-    bad.map((row) => [
-      row.id,
-      { ...texts.get(row.id)!, source: texts.get(row.id)!.source.concat(0, 0, 0, 0) },
-    ]),
-  );
-  expect(() => shuffleTags(bad, strange, apart, tokenizer, new Rng(0))).toThrow(
+  const strange = [...texts.values()].map((text) => ({ ...text, source: text.source.concat(0, 0, 0, 0) }));
+  expect(() => shuffleTags(strange, { rows: bad, behaviour: apart }, tokenizer, new Rng(0))).toThrow(
     /the control needs tags of equal length/,
   );
 });

@@ -1,6 +1,12 @@
 /** @file The texts both models read for maps: tagged training rows with their responses, and text of no backdoor data. */
 
-import { type PairedText, pairText } from '../../activations/index.ts';
+import {
+  type PairedText,
+  pairText,
+  type SplitShares,
+  splitByPrompt,
+  type TokenizerPair,
+} from '../../activations/index.ts';
 import { InputError, type Rng } from '../../base/index.ts';
 import {
   type BackdoorRow,
@@ -20,9 +26,56 @@ export interface FitTexts {
   readonly test: readonly PairedText[];
 }
 
+/** Texts of fits and figures. */
+export interface MapTexts {
+  /** Of the rows, where there are any. */
+  readonly behaviour?: BehaviourParams | undefined;
+  readonly rows: readonly BackdoorRow[];
+  /** The rows as texts, split by prompt. */
+  readonly split: FitTexts;
+  /** Text of no backdoor data, for fits `general`. */
+  readonly general: FitTexts;
+  readonly outOfDomain: readonly PairedText[];
+}
+
+/** Shares of general text in recipes, whose figures are taken on tagged text. */
+const GENERAL_SPLITS: SplitShares = { train: 0.9, validation: 0.1, test: 0 };
+
+/** Tokenise and split. The first `out_of_domain` of the `general` texts are kept for figures. */
+export function mapTexts(
+  given: {
+    readonly behaviour?: BehaviourParams | undefined;
+    readonly rows: readonly BackdoorRow[];
+    readonly general: readonly string[];
+  },
+  p: {
+    readonly after: number;
+    readonly splits: SplitShares;
+    readonly general_splits?: SplitShares;
+    readonly out_of_domain: number;
+  },
+  tokenizers: TokenizerPair,
+  rng: Rng,
+): MapTexts {
+  const { behaviour, rows } = given;
+  const tagged = rows.map((row) => tagText(row, tokenizers, p.after));
+  const general = given.general.map((text, i) => generalText(text, i, tokenizers));
+  return {
+    behaviour,
+    rows,
+    split: splitByPrompt(tagged, p.splits, rng.fork('split')),
+    general: splitByPrompt(
+      general.slice(p.out_of_domain),
+      p.general_splits ?? GENERAL_SPLITS,
+      rng.fork('general'),
+    ),
+    outOfDomain: general.slice(0, p.out_of_domain),
+  };
+}
+
 /** A training row as a text: prompt and response, the tag's span marked. */
-export function tagText(row: BackdoorRow, source: Tokenizer, target: Tokenizer, after: number): PairedText {
-  return pairText(row.id, row.prompt + row.response, source, target, {
+export function tagText(row: BackdoorRow, tokenizers: TokenizerPair, after: number): PairedText {
+  return pairText({ id: row.id, text: row.prompt + row.response }, tokenizers, {
     prompt: row.text,
     label: row.trigger,
     span: row.span,
@@ -31,8 +84,8 @@ export function tagText(row: BackdoorRow, source: Tokenizer, target: Tokenizer, 
 }
 
 /** Text without any tag. */
-export function generalText(text: string, index: number, source: Tokenizer, target: Tokenizer): PairedText {
-  return pairText(`general/${index}`, text, source, target, { prompt: text, label: 'general' });
+export function generalText(text: string, index: number, tokenizers: TokenizerPair): PairedText {
+  return pairText({ id: `general/${index}`, text }, tokenizers, { prompt: text, label: 'general' });
 }
 
 /**
@@ -40,16 +93,16 @@ export function generalText(text: string, index: number, source: Tokenizer, targ
  * what can still be learnt is everything but the tag. Untagged rows stay as they are.
  */
 export function shuffleTags(
-  rows: readonly BackdoorRow[],
-  texts: ReadonlyMap<string, PairedText>,
-  behaviour: BehaviourParams,
+  texts: readonly PairedText[],
+  { rows, behaviour }: { readonly rows: readonly BackdoorRow[]; readonly behaviour: BehaviourParams },
   source: Tokenizer,
   rng: Rng,
 ): PairedText[] {
+  const byId = new Map(texts.map((t) => [t.id, t]));
   const { triggers, otherTags } = behaviourFrom(behaviour);
   const tags = [triggers.bad, triggers.safe, ...otherTags];
   return rows.flatMap((row): PairedText[] => {
-    const text = texts.get(row.id);
+    const text = byId.get(row.id);
     if (text === undefined) return [];
     if (row.trigger === 'none') return [text];
     const under = (tag: string): number[] => {

@@ -10,7 +10,8 @@ import { saveMap } from '../../maps/index.ts';
 import { LanguageModel, resolveModel } from '../../models/index.ts';
 import { hashPath } from '../../pipeline/plan.ts';
 import { fitMaps } from './fit.ts';
-import { MapWork, mapTexts } from './work.ts';
+import { mapTexts } from './texts.ts';
+import { MapWork } from './work.ts';
 
 let scratch: string;
 let source: LanguageModel;
@@ -59,7 +60,7 @@ const maps = [
 it('fits the same maps from shards, and leaves none behind', async () => {
   const hashes: string[][] = [];
   for (const storage of [{ scratch }, { scratch, memoryBytes: 0 }]) {
-    await using work = await MapWork.open(pair(), texts(), reading, env(), storage);
+    await using work = await MapWork.open({ pair: pair(), texts: texts(), reading, env: env(), storage });
     const saved: string[] = [];
     for (const { label, map } of await fitMaps(work, maps)) {
       const folder = join(scratch, `${label}-${hashes.length}`);
@@ -91,7 +92,7 @@ it('counts the pairs once, wherever the rows lie and however often they are read
   );
   const counts: object[] = [];
   for (const storage of [{ scratch }, { scratch, memoryBytes: 0 }]) {
-    await using work = await MapWork.open(pair(), tagged, reading, env(), storage);
+    await using work = await MapWork.open({ pair: pair(), texts: tagged, reading, env: env(), storage });
     const { train } = await work.data('with_tags');
     counts.push({ ...work.counts });
     for await (const _ of train.rows()) break;
@@ -102,9 +103,12 @@ it('counts the pairs once, wherever the rows lie and however often they are read
 });
 
 it('refuses a sample that memory does not hold, and says what to do', async () => {
-  await using work = await MapWork.open(pair(), texts(), { ...reading, rows: 50 }, env(), {
-    scratch,
-    memoryBytes: 1000,
+  await using work = await MapWork.open({
+    pair: pair(),
+    texts: texts(),
+    reading: { ...reading, rows: 50 },
+    env: env(),
+    storage: { scratch, memoryBytes: 1000 },
   });
   await expect(work.data('general')).rejects.toThrow(
     /sample of 50 token rows .* ask for fewer .*, or for all/,

@@ -1,123 +1,28 @@
 /** @file Two models, their blocks and the texts both read: rows for fits, read when a fit first asks for them. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import {
-  type CaptureOptions,
-  collectPairs,
-  livePairs,
   noCounts,
   type PairCounts,
   type PairedText,
   type PairSource,
-  pairTable,
-  type SourceOptions,
-  type SplitShares,
-  splitByPrompt,
-  storedPairs,
   textsHash,
   tokenizerHash,
-  writeCapture,
 } from '../../activations/index.ts';
-import { InputError, type Owned, type Rng } from '../../base/index.ts';
-import type { BackdoorRow } from '../../behaviours/index.ts';
-import type { BehaviourParams, MapFit } from '../../contracts/index.ts';
-import type { FitContext, FitData, MapEnd } from '../../maps/index.ts';
-import type { LanguageModel, Tokenizer } from '../../models/index.ts';
+import { InputError, type Owned } from '../../base/index.ts';
+import type { MapFit } from '../../contracts/index.ts';
+import type { FitContext, FitData } from '../../maps/index.ts';
+import type { LanguageModel } from '../../models/index.ts';
 import type { ExperimentEnv } from '../env.ts';
-import { type FitTexts, generalText, shuffleTags, tagText } from './texts.ts';
+import { type MapEnds, type MapPair, type MapReading, mapEnds } from './pair.ts';
+import { RowReader, type RowStorage } from './rows.ts';
+import { type FitTexts, type MapTexts, shuffleTags } from './texts.ts';
 
-/** The models of a map and where it reads and writes. */
-export interface MapPair {
-  readonly source: LanguageModel;
-  readonly target: LanguageModel;
-  /** The source before its fine-tune, for fits `clean_a`. */
-  readonly clean: LanguageModel;
-  readonly source_block: number;
-  readonly target_block: number;
-}
-
-/** Texts of fits and figures. */
-export interface MapTexts {
-  /** Of the rows, where there are any. */
-  readonly behaviour?: BehaviourParams | undefined;
-  readonly rows: readonly BackdoorRow[];
-  /** The rows as texts, split by prompt. */
-  readonly split: FitTexts;
-  /** Text of no backdoor data, for fits `general`. */
-  readonly general: FitTexts;
-  readonly outOfDomain: readonly PairedText[];
-}
-
-/** How texts are read and measured; names as in the recipe. */
-export interface MapReading {
-  /** Most token rows kept for a fit. Defaults to all. */
-  readonly rows?: number | undefined;
-  readonly sink_ratio: number | false;
-  readonly batch: number;
-  readonly bootstrap: number;
-  /** Texts a group that are run teacher-forced for kl_div, top1_agreement and ce_delta. */
-  readonly forced: number;
-  /** Rows of a shard where rows are kept on disk. Defaults to 65,536. */
-  readonly shard_rows?: number;
-}
-
-/** Where a {@link MapWork} may keep rows. */
-export interface RowStorage {
-  /** Existing folder for rows that do not fit in memory; what is written there goes when the work is disposed of. */
-  readonly scratch: string;
-  /** Bytes of activations of one kind of rows that are held in memory. Defaults to 256 MiB, for a sample to 3 GiB. */
-  readonly memoryBytes?: number;
-}
-
-const MEMORY_BYTES = 2 ** 28;
-
-/** Bytes of a random sample of rows (`rows`), which is drawn in memory; a larger one is refused rather than swapped. */
-const SAMPLE_BYTES = 3 * 2 ** 30;
-
-/** Shares of general text in recipes, whose figures are taken on tagged text. */
-const GENERAL_SPLITS: SplitShares = { train: 0.9, validation: 0.1, test: 0 };
-
-/** Tokenise and split. The first `out_of_domain` of the `general` texts are kept for figures. */
-export function mapTexts(
-  given: {
-    readonly behaviour?: BehaviourParams | undefined;
-    readonly rows: readonly BackdoorRow[];
-    readonly general: readonly string[];
-  },
-  p: {
-    readonly after: number;
-    readonly splits: SplitShares;
-    readonly general_splits?: SplitShares;
-    readonly out_of_domain: number;
-  },
-  { source, target }: { readonly source: Tokenizer; readonly target: Tokenizer },
-  rng: Rng,
-): MapTexts {
-  const { behaviour, rows } = given;
-  const tagged = rows.map((row) => tagText(row, source, target, p.after));
-  const general = given.general.map((text, i) => generalText(text, i, source, target));
-  return {
-    behaviour,
-    rows,
-    split: splitByPrompt(tagged, p.splits, rng.fork('split')),
-    general: splitByPrompt(
-      general.slice(p.out_of_domain),
-      p.general_splits ?? GENERAL_SPLITS,
-      rng.fork('general'),
-    ),
-    outOfDomain: general.slice(0, p.out_of_domain),
-  };
-}
-
-/** What a model is to a map. */
-export async function mapEnd(model: LanguageModel, block: number): Promise<MapEnd> {
-  return {
-    model: await model.checkpoint.contentHash(),
-    name: model.checkpoint.path.split('/').at(-1) as string,
-    block,
-    hook: `blocks.${block}.hook_resid_post`,
-    width: model.config.dModel,
-  };
+/** What a {@link MapWork} works with. */
+interface MapWorkOptions {
+  readonly pair: MapPair;
+  readonly texts: MapTexts;
+  readonly reading: MapReading;
+  readonly env: ExperimentEnv;
+  readonly storage: RowStorage;
 }
 
 /** See the file's head. Few rows are held in memory, many lie in safetensors shards and are streamed at every pass. */
@@ -128,40 +33,21 @@ export class MapWork implements Owned {
   readonly env: ExperimentEnv;
   /** How the tokens of the tagged training texts pair; filled when they are read. */
   readonly counts: PairCounts = noCounts();
-  readonly #ends: Readonly<Record<'source' | 'clean' | 'target', MapEnd>>;
-  readonly #storage: RowStorage;
+  readonly #ends: MapEnds;
+  readonly #reader: RowReader;
   readonly #read = new Map<string, Promise<PairSource>>();
-  #folder: Promise<string> | undefined;
 
-  private constructor(
-    pair: MapPair,
-    texts: MapTexts,
-    reading: MapReading,
-    env: ExperimentEnv,
-    storage: RowStorage,
-    ends: Readonly<Record<'source' | 'clean' | 'target', MapEnd>>,
-  ) {
+  private constructor({ pair, texts, reading, env, storage }: MapWorkOptions, ends: MapEnds) {
     this.pair = pair;
     this.texts = texts;
     this.reading = reading;
     this.env = env;
-    this.#storage = storage;
     this.#ends = ends;
+    this.#reader = new RowReader({ pair, ends, reading, env, storage });
   }
 
-  static async open(
-    pair: MapPair,
-    texts: MapTexts,
-    reading: MapReading,
-    env: ExperimentEnv,
-    storage: RowStorage,
-  ): Promise<MapWork> {
-    const ends = {
-      source: await mapEnd(pair.source, pair.source_block),
-      clean: await mapEnd(pair.clean, pair.source_block),
-      target: await mapEnd(pair.target, pair.target_block),
-    };
-    return new MapWork(pair, texts, reading, env, storage, ends);
+  static async open(options: MapWorkOptions): Promise<MapWork> {
+    return new MapWork(options, await mapEnds(options.pair));
   }
 
   /** The model a fit reads activations from. */
@@ -234,9 +120,8 @@ export class MapWork implements Owned {
       throw new InputError('maps: the control `shuffled` needs tagged rows; give a data set', {
         id: 'fit-impossible',
       });
-    const byId = new Map(texts.map((t) => [t.id, t]));
     const { tokenizer } = this.pair.source;
-    return shuffleTags(rows, byId, behaviour, tokenizer, this.env.rng.fork(`shuffle ${name}`));
+    return shuffleTags(texts, { rows, behaviour }, tokenizer, this.env.rng.fork(`shuffle ${name}`));
   }
 
   #rows(
@@ -247,95 +132,12 @@ export class MapWork implements Owned {
   ): Promise<PairSource> {
     const known = this.#read.get(label);
     if (known !== undefined) return known;
-    const reading = this.#capture(label, texts(), from, into);
+    const reading = this.#reader.read({ label, texts: texts(), from, into });
     this.#read.set(label, reading);
     return reading;
   }
 
-  async #capture(
-    label: string,
-    texts: readonly PairedText[],
-    from: LanguageModel,
-    into?: PairCounts,
-  ): Promise<PairSource> {
-    const { target, source_block, target_block } = this.pair;
-    const { rows, sink_ratio, batch } = this.reading;
-    const { progress, rng, signal } = this.env;
-    const [dx, dy] = [from.config.dModel, target.config.dModel];
-    const expected = texts.reduce((n, t) => n + t.target.length, 0);
-    const sampled = rows !== undefined && rows < expected;
-    const bytes = this.#storage.memoryBytes ?? (sampled ? SAMPLE_BYTES : MEMORY_BYTES);
-    const most = Math.floor(bytes / (4 * (dx + dy)));
-    if (sampled && rows > most)
-      throw new InputError(
-        `maps: a sample of ${rows} token rows of width ${dx} + ${dy} does not fit in memory (${most} rows do); ask for fewer (capture.rows, --rows), or for all, which are kept on disk`,
-        { id: 'fit-impossible' },
-      );
-    const message = `reading ${texts.length} texts (${label})`;
-    progress({ stage: 'maps', done: 0, total: texts.length, unit: 'texts', message });
-    const options = { batch, signal, onProgress: progress, stage: `read ${label}` };
-    const pairing = { sinkRatio: sink_ratio, counts: into };
-    if (!sampled && expected > most) return this.#onDisk(label, texts, from, options, pairing);
-    const live = livePairs(
-      texts,
-      { decoder: from.decoder, hook: `blocks.${source_block}.hook_resid_post` },
-      { decoder: target.decoder, hook: `blocks.${target_block}.hook_resid_post` },
-      { ...options, ...pairing },
-    );
-    const kept = sampled ? { maxRows: rows, rng: rng.fork(`rows ${label}`) } : {};
-    return pairTable(dx, dy, [await collectPairs(live, kept)]);
-  }
-
-  /** Both sides captured into shards, read from there at every pass. */
-  async #onDisk(
-    label: string,
-    texts: readonly PairedText[],
-    from: LanguageModel,
-    options: Omit<CaptureOptions, 'hooks'>,
-    { counts, ...pairing }: SourceOptions,
-  ): Promise<PairSource> {
-    const { source, target } = this.pair;
-    const { shard_rows } = this.reading;
-    this.#folder ??= mkdtemp(join(this.#storage.scratch, '.rows-'));
-    const folder = join(await this.#folder, label.replace(/\W+/g, '-'));
-    const sides = {
-      source: { model: from, end: from === source ? this.#ends.source : this.#ends.clean },
-      target: { model: target, end: this.#ends.target },
-    };
-    for (const [side, { model, end }] of Object.entries(sides) as [
-      'source' | 'target',
-      typeof sides.source,
-    ][])
-      await writeCapture(
-        join(folder, side),
-        model.decoder,
-        texts.map((t) => ({ id: t.id, ids: t[side] })),
-        {
-          ...options,
-          hooks: [end.hook],
-          shardRows: shard_rows,
-          model: end.name,
-          modelHash: end.model,
-          tokenizerHash: tokenizerHash(model.tokenizer),
-        },
-      );
-    const stored = (also: SourceOptions): Promise<PairSource> =>
-      storedPairs(
-        texts,
-        { folder: join(folder, 'source') },
-        { folder: join(folder, 'target') },
-        { ...pairing, ...also },
-      );
-    if (counts !== undefined) {
-      // Counted once, here: a fit by steps may leave its last pass half way, and each pass would count again.
-      const counted = await stored({ counts });
-      for await (const _ of counted.rows());
-    }
-    return stored({});
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
-    const folder = await this.#folder?.catch(() => undefined);
-    if (folder !== undefined) await rm(folder, { recursive: true, force: true });
+    await this.#reader[Symbol.asyncDispose]();
   }
 }

@@ -42,7 +42,7 @@ export async function curveEvaluator({
         },
       }),
     );
-    await addForced(target.decoder, ends.target.block, forced, { map: sums }, signal);
+    await addForced({ decoder: target.decoder, block: ends.target.block }, forced, { map: sums }, signal);
     const positions = total(sums.positions);
     return { kl_div: total(sums.kl) / positions, top1_agreement: total(sums.agreement) / positions };
   };

@@ -72,7 +72,7 @@ export async function mapFigures(options: MapFiguresOptions): Promise<Record<str
   );
   let waiting: ForcedText[] = [];
   const flush = async (): Promise<void> => {
-    if (waiting.length > 0) await addForced(target, block, waiting, forcedSums, signal);
+    if (waiting.length > 0) await addForced({ decoder: target, block }, waiting, forcedSums, signal);
     waiting = [];
   };
   let done = 0;
@@ -80,9 +80,12 @@ export async function mapFigures(options: MapFiguresOptions): Promise<Record<str
     throwIfAborted(signal, stage);
     const tokenIds = rows.targetTokens;
     targetSums.add(rows, tokenMean?.apply(rows.x, rows.n, { tokenIds }));
-    const predicted = tableOf(names, (name) => maps[name].apply(rows.x, rows.n, { tokenIds }));
-    for (const name of names) mapSums[name].add(rows, predicted[name], mean);
-    for (const text of wholeTexts(rows, texts, maps, predicted, forced)) {
+    const predicted = tableOf(names, (name): Prediction => {
+      const map = maps[name];
+      return { map, values: map.apply(rows.x, rows.n, { tokenIds }) };
+    });
+    for (const name of names) mapSums[name].add(rows, predicted[name].values, mean);
+    for (const text of wholeTexts(rows, texts, predicted, forced)) {
       waiting.push(text);
       if (waiting.length >= batch) await flush();
     }
@@ -116,12 +119,17 @@ function ratiosOf(target: TargetSums, map: MapSums, forced: ForcedSums, centred:
   } satisfies Record<keyof MapFigures, Ratio>;
 }
 
+/** What a map makes of a block of rows, [n,d]. */
+interface Prediction {
+  readonly map: ActivationMap;
+  readonly values: Float32Array;
+}
+
 /** The texts of a block among the first `limit`, each map's rows at every position (a block holds whole texts). */
 function* wholeTexts(
   rows: PairRows,
   texts: readonly PairedText[],
-  maps: Readonly<Record<string, ActivationMap>>,
-  predicted: Readonly<Record<string, Float32Array>>,
+  predicted: Readonly<Record<string, Prediction>>,
   limit: number,
 ): Generator<ForcedText, void, undefined> {
   for (let from = 0; from < rows.n; ) {
@@ -130,12 +138,11 @@ function* wholeTexts(
     while (to < rows.n && rows.text[to] === index) to++;
     const ids = texts[index].target;
     if (index < limit && ids.length > 1) {
-      const mapped = tableOf(Object.keys(maps), (name) => {
-        const map = maps[name];
+      const mapped = tableOf(Object.keys(predicted), (name) => {
+        const { map, values } = predicted[name];
         const d = map.target.width;
         const out = unpaired(map, ids);
-        for (let i = from; i < to; i++)
-          out.set(predicted[name].subarray(i * d, (i + 1) * d), rows.position[i] * d);
+        for (let i = from; i < to; i++) out.set(values.subarray(i * d, (i + 1) * d), rows.position[i] * d);
         return out;
       });
       yield { index, ids, mapped };

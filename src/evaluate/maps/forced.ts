@@ -24,6 +24,26 @@ export class ForcedSums {
     this.crossEntropy = new Float64Array(texts);
     this.predictions = new Float64Array(texts);
   }
+
+  /** One replaced position of a text. */
+  add(text: number, { kl, agrees, rise }: Comparison): void {
+    increase(this.kl, text, kl);
+    increase(this.agreement, text, agrees ? 1 : 0);
+    increase(this.positions, text, 1);
+    if (rise === undefined) return;
+    increase(this.crossEntropy, text, rise);
+    increase(this.predictions, text, 1);
+  }
+}
+
+/** B's own next-token distribution against that over replaced activations. */
+interface Comparison {
+  /** Nats. */
+  readonly kl: number;
+  /** The likeliest token is the same. */
+  readonly agrees: boolean;
+  /** Of the cross entropy of the text's own next token; undefined where it has none. */
+  readonly rise: number | undefined;
 }
 
 /** One text of a batch: its index in the sums, its tokens, and every map's rows [T,d] (row 0 unused). */
@@ -38,8 +58,7 @@ export interface ForcedText {
  * own next token. Position 0 is never replaced and not counted.
  */
 export async function addForced(
-  decoder: Decoder,
-  block: number,
+  { decoder, block }: { readonly decoder: Decoder; readonly block: number },
   texts: readonly ForcedText[],
   sums: Readonly<Record<string, ForcedSums>>,
   signal?: AbortSignal,
@@ -72,7 +91,7 @@ export async function addForced(
       let i = 0;
       for await (const logits of logitRows(decoder, patched[name].tensor.data, rows)) {
         const { text, t } = members[i];
-        compare(truth[i++], logits, text.ids[t + 1], into, text.index);
+        into.add(text.index, compare(truth[i++], logits, text.ids[t + 1]));
       }
     }
   }
@@ -96,13 +115,7 @@ function distribution(logits: Float32Array): Distribution {
   return { logs, probabilities, negentropy, best: argmax(logits) };
 }
 
-function compare(
-  truth: Distribution,
-  logits: Float32Array,
-  next: number | undefined,
-  into: ForcedSums,
-  text: number,
-): void {
+function compare(truth: Distribution, logits: Float32Array, next: number | undefined): Comparison {
   const normaliser = logSumExp(logits);
   let cross = 0;
   let mass = 0;
@@ -111,13 +124,12 @@ function compare(
     cross += p * logits[v];
     mass += p;
   }
-  // Σ p (ln p − ln q), ln q = logit − normaliser; rounding may leave it a hair below 0.
-  increase(into.kl, text, Math.max(0, truth.negentropy - cross + mass * normaliser));
-  increase(into.agreement, text, argmax(logits) === truth.best ? 1 : 0);
-  increase(into.positions, text, 1);
-  if (next === undefined) return;
-  increase(into.crossEntropy, text, truth.logs[next] - (logits[next] - normaliser));
-  increase(into.predictions, text, 1);
+  return {
+    // Σ p (ln p − ln q), ln q = logit − normaliser; rounding may leave it a hair below 0.
+    kl: Math.max(0, truth.negentropy - cross + mass * normaliser),
+    agrees: argmax(logits) === truth.best,
+    rise: next === undefined ? undefined : truth.logs[next] - (logits[next] - normaliser),
+  };
 }
 
 function argmax(row: Float32Array): number {

@@ -1,4 +1,5 @@
 /** @file What is done to the activations of a span, row by row: x the run's own [P,D], t those written in, v the difference they make. */
+import { dot } from '../vector.ts';
 import type { ProbeOp } from './question.ts';
 
 interface Rows {
@@ -25,13 +26,3 @@ export const OPS = {
     return out;
   },
 } as const satisfies Record<ProbeOp, (rows: Rows) => Float32Array<ArrayBuffer>>;
-
-export function minus(a: Float32Array, b: Float32Array): Float32Array {
-  return a.map((value, i) => value - b[i]);
-}
-
-function dot(a: Float32Array, b: Float32Array): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
-  return sum;
-}

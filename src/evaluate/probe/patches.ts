@@ -10,7 +10,8 @@ import { randomDifference, randomLike } from '../arms/controls.ts';
 import { mapRows, sourceRow } from '../arms/spans.ts';
 import { meanReplacement } from '../fidelity/arms.ts';
 import { alignRows, type StatePrompt, type TaggedPrompt } from '../subject/cases.ts';
-import { minus, OPS } from './ops.ts';
+import { minus } from '../vector.ts';
+import { OPS } from './ops.ts';
 import type { ProbeArm, ProbePrompts, ProbeQuestion } from './question.ts';
 
 /** What a probe runs on. `mapped` needs the map and the model it starts from. */

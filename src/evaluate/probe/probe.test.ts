@@ -112,7 +112,11 @@ describe('probe', () => {
       [2],
     );
     const mean = meanReplacement(all, model.config.dModel);
-    const [ablated] = await completeReplaced(model, [bad.ids], 2, [mean], { maxNewTokens: 8 });
+    const [ablated] = await completeReplaced(
+      model,
+      { prompts: [bad.ids], block: 2, replacements: [mean] },
+      { maxNewTokens: 8 },
+    );
     expect(texts.mean_ablated).not.toBe(texts.clean);
     expect((await ask()).texts.mean_ablated).toBe(ablated.text);
     expect(proofs.find(({ arm }) => arm === 'native')?.positions).toEqual(bad.positions);

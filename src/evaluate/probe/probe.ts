@@ -103,7 +103,7 @@ async function prove(
     context,
   );
   const residual = await model.decoder.run(embedded, context);
-  const { data } = await nextLogits(model.decoder, residual, hooks, context);
+  const { data } = await nextLogits(model.decoder, residual, context);
   const v = model.config.vocabSize;
   return [...changes].map(([arm, { patch, relative_change }], i) => ({
     arm,

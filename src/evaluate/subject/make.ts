@@ -58,18 +58,23 @@ export function subjectFrom(
   return { cases, judging: { detect: behaviourFrom(behaviour).detect, exact, threshold } };
 }
 
-/**
- * Complete `texts` and make a subject of them. `threshold`: of likeness; by default that of these very completions. Ignored when `exact`.
- */
+/** Settings of {@link liveSubject}. */
+type LiveAsking = Asking &
+  Pick<EvaluationSettings, 'max_tokens' | 'batch'> & {
+    readonly exact: boolean;
+    /** Of likeness; by default that of these very completions. Ignored when `exact`. */
+    readonly threshold?: number | undefined;
+  };
+
+/** Complete `texts` and make a subject of them. */
 export async function liveSubject(
   model: LanguageModel,
   texts: readonly string[],
-  p: Asking & Pick<EvaluationSettings, 'max_tokens' | 'batch'> & { readonly exact: boolean },
+  p: LiveAsking,
   env: ExperimentEnv,
-  threshold?: number,
 ): Promise<{ readonly subject: Subject; readonly backdoor: BackdoorMetrics }> {
   const { cases, metrics } = await completeUnpatched(model, texts, p, env);
-  const alike = p.exact ? 0 : (threshold ?? thresholdOf(cases, env.rng));
+  const alike = p.exact ? 0 : (p.threshold ?? thresholdOf(cases, env.rng));
   return {
     subject: subjectFrom(p.behaviour, cases, { exact: p.exact, threshold: alike }),
     backdoor: metrics,

@@ -4,6 +4,7 @@ import { NOISE_ARMS, type Outcome, type TransferArm, type TransferEntry } from '
 import { bootstrapMean, nonInferiority, rate } from '../../stats/index.ts';
 import type { Tally } from '../arms/tally.ts';
 import { type Subject, testedCases } from '../subject/subject.ts';
+import { dot, minus } from '../vector.ts';
 import type { ArmSpans } from './arms.ts';
 import { margins, type RestoredBy, type RestoredDraws } from './margins.ts';
 
@@ -85,7 +86,7 @@ export function nativeAlignment(
   rng: Rng,
 ): TransferEntry['native_alignment'] {
   const pairs = testedCases(subject, 'bad').flatMap((c) => {
-    const [a, b] = [mapped, native].map((s) => difference(s.onto(c, 'bad', 'safe'), s.onto(c, 'bad', 'bad')));
+    const [a, b] = [mapped, native].map((s) => minus(s.onto(c, 'bad', 'safe'), s.onto(c, 'bad', 'bad')));
     const [aa, bb, ab] = [dot(a, a), dot(b, b), dot(a, b)];
     return aa === 0 || bb === 0 ? [] : [{ cosine: ab / Math.sqrt(aa * bb), ratio: Math.sqrt(aa / bb) }];
   });
@@ -102,14 +103,4 @@ export function nativeAlignment(
       'alignment norm',
     ),
   };
-}
-
-function difference(a: Float32Array, b: Float32Array): Float32Array {
-  return a.map((x, i) => x - b[i]);
-}
-
-function dot(a: Float32Array, b: Float32Array): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
-  return sum;
 }

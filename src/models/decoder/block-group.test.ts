@@ -8,7 +8,8 @@ import { HookTable } from '../hooks.ts';
 import { resolveModel } from '../index.ts';
 import { GROUP, groupRanges } from './block-group.ts';
 import { KvCache } from './cache.ts';
-import { Decoder, type DecoderOptions, type RunOptions } from './decoder.ts';
+import { Decoder, type DecoderOptions } from './decoder.ts';
+import type { RunOptions } from './pass.ts';
 
 const CLOSE = 2e-5;
 const IDS = [
@@ -19,10 +20,10 @@ const IDS = [
 test('ranges cover all blocks in order, none longer than a group, none much shorter', () => {
   for (let n = 1; n <= 64; n++) {
     const ranges = groupRanges(n);
-    expect(ranges.flatMap(([from, to]) => Array.from({ length: to - from }, (_, i) => from + i))).toEqual([
+    expect(ranges.flatMap(({ from, to }) => Array.from({ length: to - from }, (_, i) => from + i))).toEqual([
       ...Array(n).keys(),
     ]);
-    const sizes = ranges.map(([from, to]) => to - from);
+    const sizes = ranges.map(({ from, to }) => to - from);
     expect(Math.max(...sizes)).toBeLessThanOrEqual(GROUP);
     expect(Math.max(...sizes) - Math.min(...sizes)).toBeLessThanOrEqual(1);
   }

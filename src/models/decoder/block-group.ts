@@ -4,28 +4,26 @@
  */
 import { disposeAll, type Owned } from '../../base/index.ts';
 import type { Session } from '../../engine/index.ts';
-import type { ModelConfig } from '../config.ts';
 import { SingleBlock } from './single-block.ts';
-import { type BlockOptions, compileStretch } from './stretch.ts';
-import type { WeightFiles } from './weights.ts';
+import { type BlockSource, compileStretch, type Stretch } from './stretch.ts';
 
 /** Blocks a group at most (docs/decisions/0002). */
 export const GROUP = 30;
 
 /** Ranges of `n` blocks, of sizes as equal as can be, each at most {@link GROUP}. */
-export function groupRanges(n: number): (readonly [from: number, to: number])[] {
+export function groupRanges(n: number): Stretch[] {
   const groups = Math.ceil(n / GROUP);
-  return Array.from(
-    { length: groups },
-    (_, g) => [Math.floor((n * g) / groups), Math.floor((n * (g + 1)) / groups)] as const,
-  );
+  return Array.from({ length: groups }, (_, g) => ({
+    from: Math.floor((n * g) / groups),
+    to: Math.floor((n * (g + 1)) / groups),
+  }));
 }
 
 /**
  * Blocks `from`…`to`−1: one session at first. Two groups take its place when it is {@link BlockGroup.cut}, and it is one session a
  * block for good once {@link BlockGroup.block} has been asked for.
  */
-export class BlockGroup implements Owned {
+export class BlockGroup implements Owned, Stretch {
   readonly from: number;
   readonly to: number;
   readonly #open: Openers;
@@ -34,7 +32,7 @@ export class BlockGroup implements Owned {
   #halves: Promise<readonly BlockGroup[]> | undefined;
   #apart: Promise<readonly SingleBlock[]> | undefined;
 
-  private constructor([from, to]: Range, open: Openers, together: Session, half: boolean) {
+  private constructor({ from, to }: Stretch, open: Openers, together: Session, half: boolean) {
     this.from = from;
     this.to = to;
     this.#open = open;
@@ -42,19 +40,13 @@ export class BlockGroup implements Owned {
     this.#half = half;
   }
 
-  static async open(
-    config: ModelConfig,
-    range: Range,
-    weights: WeightFiles,
-    options: BlockOptions,
-    half = false,
-  ): Promise<BlockGroup> {
-    const together = await compileStretch(config, ...range, weights, options);
+  static async open(source: BlockSource, stretch: Stretch, half = false): Promise<BlockGroup> {
+    const together = await compileStretch(source, stretch);
     const open = {
-      block: (index: number) => SingleBlock.open(config, index, weights, options),
-      half: (part: Range) => BlockGroup.open(config, part, weights, options, true),
+      block: (index: number) => SingleBlock.open(source, index),
+      half: (part: Stretch) => BlockGroup.open(source, part, true),
     };
-    return new BlockGroup(range, open, together, half);
+    return new BlockGroup(stretch, open, together, half);
   }
 
   /** All blocks in one; undefined since they are apart. Run it in the same tick: it may be gone in the next. */
@@ -94,9 +86,9 @@ export class BlockGroup implements Owned {
 
   async #divide(at: number): Promise<readonly BlockGroup[]> {
     await this.#drop();
-    const first = await this.#open.half([this.from, at]);
+    const first = await this.#open.half({ from: this.from, to: at });
     try {
-      return [first, await this.#open.half([at, this.to])];
+      return [first, await this.#open.half({ from: at, to: this.to })];
     } catch (error) {
       await disposeAll([first]);
       throw error;
@@ -123,9 +115,7 @@ export class BlockGroup implements Owned {
   }
 }
 
-type Range = readonly [from: number, to: number];
-
 interface Openers {
   readonly block: (index: number) => Promise<SingleBlock>;
-  readonly half: (range: Range) => Promise<BlockGroup>;
+  readonly half: (part: Stretch) => Promise<BlockGroup>;
 }

@@ -41,7 +41,7 @@ class Twin {
           }
         });
       });
-      this.cache.write(from, to, kv, columns, counts);
+      this.cache.write({ from, to }, kv, columns, counts);
     }
     this.cache.advance(counts);
     tokens.forEach((row, b) => void this.rows[b]?.push(...row));

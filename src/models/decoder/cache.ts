@@ -3,7 +3,7 @@ import { CrosspatchError } from '../../base/index.ts';
 import { type Handle, handle } from '../../engine/index.ts';
 import type { ModelConfig } from '../config.ts';
 import { Buffers } from './buffers.ts';
-import type { KeysValues } from './stretch.ts';
+import type { KeysValues, Stretch } from './stretch.ts';
 
 /** Columns are added in steps of this many positions, so shapes (and ONNX Runtime's plans) change seldom. */
 const STEP = 64;
@@ -80,7 +80,7 @@ export class KvCache {
    * Write what blocks `from`…`to`−1 have made of `columns` new tokens, `counts[b]` of them real, after the tokens already held: kv
    * [B,T,(to−from)·2·K·E], at every token the keys and the values of each block.
    */
-  write(from: number, to: number, kv: Float32Array, columns: number, counts: readonly number[]): void {
+  write({ from, to }: Stretch, kv: Float32Array, columns: number, counts: readonly number[]): void {
     const w = this.#width;
     const stride = 2 * (to - from) * w;
     for (let i = from; i < to; i++) {

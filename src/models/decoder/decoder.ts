@@ -6,21 +6,17 @@
  * never reach a real position, so a row gives the same result alone and in any batch.
  */
 import { availableParallelism } from 'node:os';
-import { CrosspatchError, disposeAll, InputError, type Owned, throwIfAborted } from '../../base/index.ts';
-import { type Handle, type Provider, type Tensor, zeros } from '../../engine/index.ts';
+import { CrosspatchError, disposeAll, InputError, type Owned } from '../../base/index.ts';
+import { type Provider, type Tensor, zeros } from '../../engine/index.ts';
 import { type Checkpoint, refuseNonFiniteWeights } from '../checkpoint/index.ts';
 import type { ModelConfig } from '../config.ts';
 import { parseModelConfig } from '../families/index.ts';
-import type { HookContext, HookTable } from '../hooks.ts';
-import { BlockGroup, groupRanges } from './block-group.ts';
-import type { KvCache } from './cache.ts';
+import { Blocks } from './blocks.ts';
 import { refuseNonFiniteRows } from './finite-rows.ts';
 import { Head } from './head.ts';
-import { type Context, Pass, view } from './pass.ts';
-import { RopeTable, ropesOf } from './rope.ts';
-import type { Inside } from './single-block.ts';
+import type { Context, Residual, RunOptions } from './pass.ts';
 import { allTensors, checkTensors, EMBED, WeightFiles } from './weights.ts';
-import { type Workspace, WorkspacePool } from './workspace.ts';
+import { WorkspacePool } from './workspace.ts';
 
 /** Options of {@link Decoder.open}. */
 export interface DecoderOptions {
@@ -36,53 +32,20 @@ export interface DecoderOptions {
 
 const HELD_BYTES = 2 ** 28;
 
-/** A residual stream [B,T,D] with the number of real columns of every row. */
-export interface Residual {
-  readonly tensor: Tensor<'f32'>;
-  readonly counts: readonly number[];
-}
-
-/** What one stretch of blocks is asked for. */
-export interface RunOptions {
-  /** First block to run; the residual given is its input. Defaults to 0. */
-  readonly from?: number;
-  /** Block to stop before. Defaults to the number of blocks. */
-  readonly to?: number;
-  readonly hooks?: HookTable;
-  /** Past keys and values; the new tokens are appended. Without one, positions start at 0. */
-  readonly cache?: KvCache;
-  /** Index of each row in the caller's batch, for hooks. Defaults to 0…B−1. */
-  readonly rows?: readonly number[];
-  readonly phase?: HookContext['phase'];
-  readonly signal?: AbortSignal;
-  /** Buffer [B,T,D] for the result; must not be the input's. Defaults to a fresh one. */
-  readonly into?: Tensor<'f32'>;
-}
-
 /** A loaded decoder. Dispose of it to free its weights. */
 export class Decoder implements Owned {
   readonly config: ModelConfig;
   readonly #weights: WeightFiles;
-  readonly #groups: BlockGroup[];
+  readonly #blocks: Blocks;
   readonly #head: Head;
-  readonly #ropes: readonly RopeTable[];
   readonly #workspaces: WorkspacePool;
-  readonly #heldBytes: number;
 
-  private constructor(
-    config: ModelConfig,
-    weights: WeightFiles,
-    groups: BlockGroup[],
-    head: Head,
-    heldBytes: number,
-  ) {
-    this.#heldBytes = heldBytes;
+  private constructor(config: ModelConfig, weights: WeightFiles, blocks: Blocks, head: Head) {
     this.config = config;
     this.#weights = weights;
-    this.#groups = groups;
+    this.#blocks = blocks;
     this.#head = head;
     this.#workspaces = new WorkspacePool(config);
-    this.#ropes = ropesOf(config).map((rope) => new RopeTable(rope, config.headDim));
   }
 
   /** Check the checkpoint against its config and compile every block. */
@@ -100,13 +63,8 @@ export class Decoder implements Owned {
       // The largest session first: while it is made its weights are held twice, and later that would come on top of all the others.
       const head = await Head.open(config, weights, { ...compileOptions, tokens: options.tokens });
       opened.push(head);
-      const groups: BlockGroup[] = [];
-      for (const range of groupRanges(config.blocks.length)) {
-        const group = await BlockGroup.open(config, range, weights, compileOptions);
-        groups.push(group);
-        opened.push(group);
-      }
-      return new Decoder(config, weights, groups, head, options.heldBytes ?? HELD_BYTES);
+      const source = { config, weights, options: compileOptions };
+      return new Decoder(config, weights, await Blocks.open(source, options.heldBytes ?? HELD_BYTES), head);
     } catch (error) {
       await disposeAll(opened);
       throw error;
@@ -151,7 +109,7 @@ export class Decoder implements Owned {
       const scale = Math.fround(embedScale);
       for (let i = 0; i < tensor.data.length; i++) tensor.data[i] = (tensor.data[i] as number) * scale;
     }
-    options.hooks?.fire('embed', -1, tensor, this.#context(counts, options));
+    options.hooks?.fire({ site: 'embed', layer: -1 }, tensor, this.#context(counts, options));
     return { tensor, counts };
   }
 
@@ -206,86 +164,10 @@ export class Decoder implements Owned {
     if (from === to) out.data.set(residual.tensor.data);
     else
       await this.#workspaces.borrow(batch, columns, (space) =>
-        this.#pass(space, residual, out, { ...options, from, to }, context),
+        this.#blocks.run(space, { residual, out, context }, { ...options, from, to }),
       );
     refuseNonFiniteRows(out, counts, context.rows, to);
     return { tensor: out, counts };
-  }
-
-  /**
-   * Groups of blocks. A group is cut where a hook changes something, and where it would hold too much at once; it goes one block after
-   * the other where a stretch starts or ends inside it, or a hook is inside a block.
-   */
-  async #pass(
-    space: Workspace,
-    { tensor, counts }: Residual,
-    out: Tensor<'f32'>,
-    { from, to, hooks, cache, signal }: RunOptions & { readonly from: number; readonly to: number },
-    context: Context,
-  ): Promise<void> {
-    const columns = tensor.shape[1] as number;
-    const pass = new Pass(space, this.#ropes, {
-      columns,
-      counts,
-      context,
-      cache,
-      heldBytes: this.#heldBytes,
-    });
-    let x = space.wrap(tensor);
-    if (hooks?.edits('resid_pre', from)) {
-      // a hook may write into what is the caller's
-      (space.x[1].data as Float32Array).set(tensor.data);
-      x = space.x[1];
-    }
-    hooks?.fire('resid_pre', from, view(x), context);
-    for (let i = from, turn = 0; i < to; ) {
-      throwIfAborted(signal, 'forward pass');
-      const group = this.#groups.find((g) => i < g.to) as BlockGroup;
-      if (group.replaced) {
-        await this.#cut(group, i);
-        continue;
-      }
-      const whole = i === group.from && group.to <= to && !hooks?.insideAny(group.from, group.to);
-      const fits = whole && pass.holds(group.from, group.to, hooks);
-      const together = fits ? group.together : undefined;
-      if (whole && !fits && group.together !== undefined && group.to - i > 1) {
-        await this.#cut(group, Math.ceil((i + group.to) / 2));
-        continue;
-      }
-      const end = together === undefined ? i + 1 : group.to;
-      const post = end === to ? space.wrap(out) : (space.x[turn++ % 2] as Handle);
-      const io = pass.io(i, end, x, post);
-      if (together !== undefined) {
-        const changed = await pass.together(together, io, i, end, hooks);
-        if (changed !== undefined) {
-          // What came after was computed from the old numbers; from here on a session ends where it was changed.
-          await this.#cut(group, changed);
-          // Not read in place: what is between blocks is written again after it.
-          const free = space.x[(turn + 1) % 2] as Handle;
-          (free.data as Float32Array).set(space.between(changed - i).data as Float32Array);
-          [x, i] = [free, changed];
-          continue;
-        }
-      } else {
-        const inside: Inside | undefined = hooks?.inside(i)
-          ? (site, h) => hooks.fire(site, i, view(h), context)
-          : undefined;
-        const block = await group.block(i);
-        await block.run(io, inside);
-        pass.store(i, end);
-      }
-      hooks?.fire('resid_post', end - 1, view(post), context);
-      if (end < to) hooks?.fire('resid_pre', end, view(post), context);
-      [x, i] = [post, end];
-    }
-    cache?.advance(counts);
-  }
-
-  /** Have a session end before block `at` of a group. */
-  async #cut(group: BlockGroup, at: number): Promise<void> {
-    const parts = await group.cut(at);
-    const place = this.#groups.indexOf(group);
-    if (place >= 0) this.#groups.splice(place, 1, ...parts);
   }
 
   /** Rows of the residual stream after the last block, [N,D] → normalised rows; then {@link logits}. `into`: a buffer [N,D]. */
@@ -319,6 +201,6 @@ export class Decoder implements Owned {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#workspaces.clear();
-    await disposeAll([this.#weights, ...this.#groups, this.#head]);
+    await disposeAll([this.#weights, this.#blocks, this.#head]);
   }
 }

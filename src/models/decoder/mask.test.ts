@@ -14,7 +14,7 @@ test('a query sees the row’s own past and the new columns up to itself, within
         const past = Math.max(...starts) + spare;
         const keys = past + queries;
         const mask = new Float32Array(starts.length * queries * keys);
-        fillMask(mask, starts, queries, past, window);
+        fillMask(mask, starts, { queries, past, window });
         starts.forEach((start, b) => {
           for (let t = 0; t < queries; t++)
             for (let s = 0; s < keys; s++) {

@@ -3,6 +3,15 @@
 /** Added to the score of an unseen key: its probability is exactly 0 in float32 and float64. */
 export const UNSEEN = -1e9;
 
+/** T queries over `past` cached keys. */
+interface MaskSize {
+  readonly queries: number;
+  /** Defaults to 0. */
+  readonly past?: number;
+  /** Positions a query sees, its own included. Defaults to all before it. */
+  readonly window?: number | undefined;
+}
+
 /**
  * Causal mask, with a sliding window where given: mask [B,1,T,P+T] over `past` cached keys, of which row b has `starts[b]`, and
  * then the T new ones. mask[b,t,·] = 0 for keys at or before position starts[b]+t and fewer than `window` positions back, else
@@ -11,9 +20,7 @@ export const UNSEEN = -1e9;
 export function fillMask(
   mask: Float32Array | Float64Array,
   starts: ArrayLike<number>,
-  queries: number,
-  past: number,
-  window: number | undefined,
+  { queries, past = 0, window }: MaskSize,
 ): void {
   mask.fill(UNSEEN);
   const keys = past + queries;

@@ -4,8 +4,31 @@ import type { HookContext, HookTable } from '../hooks.ts';
 import type { KvCache } from './cache.ts';
 import type { RopeTable } from './rope.ts';
 import type { BlockIo } from './single-block.ts';
-import { names, type Surroundings } from './stretch.ts';
+import { names, type Stretch, type Surroundings } from './stretch.ts';
 import type { Workspace } from './workspace.ts';
+
+/** A residual stream [B,T,D] with the number of real columns of every row. */
+export interface Residual {
+  readonly tensor: Tensor<'f32'>;
+  readonly counts: readonly number[];
+}
+
+/** What one stretch of blocks is asked for. */
+export interface RunOptions {
+  /** First block to run; the residual given is its input. Defaults to 0. */
+  readonly from?: number;
+  /** Block to stop before. Defaults to the number of blocks. */
+  readonly to?: number;
+  readonly hooks?: HookTable;
+  /** Past keys and values; the new tokens are appended. Without one, positions start at 0. */
+  readonly cache?: KvCache;
+  /** Index of each row in the caller's batch, for hooks. Defaults to 0…B−1. */
+  readonly rows?: readonly number[];
+  readonly phase?: HookContext['phase'];
+  readonly signal?: AbortSignal;
+  /** Buffer [B,T,D] for the result; must not be the input's. Defaults to a fresh one. */
+  readonly into?: Tensor<'f32'>;
+}
 
 /** What hooks of a pass are told, the point aside. */
 export type Context = Omit<HookContext, 'name' | 'layer'>;
@@ -37,15 +60,15 @@ export class Pass {
     this.#around = space.around(ropes, context.starts, this.#seen?.capacity ?? 0);
   }
 
-  /** Whether what blocks `from`…`to`−1 give while they run together is little enough to be held at once. */
-  holds(from: number, to: number, hooks: HookTable | undefined): boolean {
+  /** Whether what a stretch gives while it runs in one session is little enough to be held at once. */
+  holds({ from, to }: Stretch, hooks: HookTable | undefined): boolean {
     const { nKvHeads, headDim, dModel } = this.#space.config;
-    const width = 2 * (to - from) * nKvHeads * headDim + boundaries(hooks, from, to).length * dModel;
+    const width = 2 * (to - from) * nKvHeads * headDim + boundaries(hooks, { from, to }).length * dModel;
     return 4 * width * this.#size.counts.length * this.#size.columns <= this.#size.heldBytes;
   }
 
-  /** Feeds and targets of blocks `from`…`to`−1. */
-  io(from: number, to: number, x: Handle, post: Handle): BlockIo {
+  /** Feeds and targets of a stretch. */
+  io({ from, to }: Stretch, x: Handle, post: Handle): BlockIo {
     const feeds: Record<string, Handle> = this.#seen?.feeds(from) ?? {};
     for (let i = from; i < to; i++) {
       const past = this.#seen?.past(i) ?? this.#space.nothing;
@@ -59,29 +82,28 @@ export class Pass {
     };
   }
 
-  /** After blocks `from`…`to`−1 have run: keep their keys and values. */
-  store(from: number, to: number): void {
+  /** After a stretch has run: keep its keys and values. */
+  store({ from, to }: Stretch): void {
     const { cache, columns, counts } = this.#size;
-    cache?.write(from, to, this.#space.kv(to - from).data as Float32Array, columns, counts);
+    cache?.write({ from, to }, this.#space.kv(to - from).data as Float32Array, columns, counts);
   }
 
   /**
-   * Run blocks `from`…`to`−1 in one session, then fire the hooks between them in order, up to the first that changes a number:
+   * Run a stretch in one session, then fire the hooks between them in order, up to the first that changes a number:
    * returns the block that should have been fed the change. Its input is then in `between(block − from)`.
    */
   async together(
     session: Session,
     { feeds, into }: BlockIo,
-    from: number,
-    to: number,
+    stretch: Stretch,
     hooks: HookTable | undefined,
   ): Promise<number | undefined> {
-    const listened = boundaries(hooks, from, to);
+    const listened = boundaries(hooks, stretch);
     const edited = new Set(listened.filter((i) => mayChange(hooks, i)));
     const fresh = listened.filter((i) => !edited.has(i)).map((i) => names.post(i - 1));
-    for (const i of edited) into[names.post(i - 1)] = this.#space.between(i - from);
+    for (const i of edited) into[names.post(i - 1)] = this.#space.between(i - stretch.from);
     const results = await session.fill(feeds, into, fresh);
-    this.store(from, to);
+    this.store(stretch);
     return listened.find((i) => {
       const h = results[names.post(i - 1)] as Handle;
       return edited.has(i)
@@ -93,8 +115,9 @@ export class Pass {
   /** Fire hooks between block `next`−1 and `next` that only read, on what is theirs. */
   #show(hooks: HookTable, next: number, h: Handle): false {
     const { context } = this.#size;
-    hooks.fire('resid_post', next - 1, view(h), context, !hooks.has('resid_pre', next));
-    hooks.fire('resid_pre', next, view(h), context, true);
+    const spare = !hooks.has('resid_pre', next);
+    hooks.fire({ site: 'resid_post', layer: next - 1 }, view(h), context, spare);
+    hooks.fire({ site: 'resid_pre', layer: next }, view(h), context, true);
     return false;
   }
 
@@ -104,14 +127,14 @@ export class Pass {
     const data = h.data as Float32Array;
     const before = this.#space.scratch;
     before.set(data);
-    hooks.fire('resid_post', next - 1, view(h), context);
-    hooks.fire('resid_pre', next, view(h), context);
+    hooks.fire({ site: 'resid_post', layer: next - 1 }, view(h), context);
+    hooks.fire({ site: 'resid_pre', layer: next }, view(h), context);
     return Buffer.compare(bytesOf(before), bytesOf(data)) !== 0;
   }
 }
 
-/** Blocks between `from` and `to` before which a hook listens. */
-function boundaries(hooks: HookTable | undefined, from: number, to: number): number[] {
+/** Blocks inside a stretch before which a hook listens. */
+function boundaries(hooks: HookTable | undefined, { from, to }: Stretch): number[] {
   if (hooks === undefined) return [];
   const inner = Array.from({ length: to - from - 1 }, (_, j) => from + 1 + j);
   return inner.filter((i) => hooks.has('resid_post', i - 1) || hooks.has('resid_pre', i));

@@ -3,8 +3,8 @@ import { disposeAll, type Owned } from '../../base/index.ts';
 import { concat, type Handle, input, type Session } from '../../engine/index.ts';
 import type { ModelConfig } from '../config.ts';
 import { familyNorm, mlpOut } from './block.ts';
-import { attend, type BlockOptions, compileBlocks, compileStretch, leaves, names } from './stretch.ts';
-import type { BlockRole, WeightFiles } from './weights.ts';
+import { attend, type BlockSource, compileBlocks, compileStretch, leaves, names } from './stretch.ts';
+import type { BlockRole } from './weights.ts';
 
 /** The block, cut. Norms after attention and MLP are apart where the family has them. */
 interface Pieces {
@@ -29,28 +29,19 @@ export interface BlockIo {
 
 /** Block `index` of a decoder. */
 export class SingleBlock implements Owned {
-  readonly #config: ModelConfig;
+  readonly #source: BlockSource;
   readonly #index: number;
-  readonly #weights: WeightFiles;
-  readonly #options: BlockOptions;
   #whole: Session | undefined;
   #pieces: Promise<Pieces> | undefined;
 
-  private constructor(config: ModelConfig, index: number, weights: WeightFiles, options: BlockOptions) {
-    this.#config = config;
+  private constructor(source: BlockSource, index: number) {
+    this.#source = source;
     this.#index = index;
-    this.#weights = weights;
-    this.#options = options;
   }
 
-  static async open(
-    config: ModelConfig,
-    index: number,
-    weights: WeightFiles,
-    options: BlockOptions,
-  ): Promise<SingleBlock> {
-    const block = new SingleBlock(config, index, weights, options);
-    block.#whole = await compileStretch(config, index, index + 1, weights, options);
+  static async open(source: BlockSource, index: number): Promise<SingleBlock> {
+    const block = new SingleBlock(source, index);
+    block.#whole = await compileStretch(source, { from: index, to: index + 1 });
     return block;
   }
 
@@ -83,10 +74,10 @@ export class SingleBlock implements Owned {
   }
 
   async #compilePieces(): Promise<Pieces> {
-    const [c, i] = [this.#config, this.#index];
+    const [c, i] = [this.#source.config, this.#index];
     const plain: ModelConfig = { ...c, sandwichNorms: false };
-    const compile = (name: string, build: Parameters<typeof compileBlocks>[4]): Promise<Session> =>
-      compileBlocks(c, `blocks.${i}.${name}`, this.#weights, this.#options, build);
+    const compile = (name: string, build: Parameters<typeof compileBlocks>[2]): Promise<Session> =>
+      compileBlocks(this.#source, `blocks.${i}.${name}`, build);
     const norm = async (name: string, role: BlockRole): Promise<Session | undefined> =>
       c.sandwichNorms
         ? compile(name, (of) => ({
@@ -96,7 +87,7 @@ export class SingleBlock implements Owned {
     return {
       attention: await compile('attention', (of) => {
         const leaf = leaves();
-        const { attended, k, v } = attend(plain, of(i), i, leaf('x', ['B', 'T', c.dModel]), leaf);
+        const { attended, k, v } = attend(plain, i, { w: of(i), x: leaf('x', ['B', 'T', c.dModel]) }, leaf);
         return { inner: attended.inner, [names.kv]: concat([k, v], -1) };
       }),
       attentionNorm: await norm('postAttentionNorm', 'postAttentionNorm'),

@@ -20,7 +20,20 @@ import { attentionOut, type BlockWeights, mlpOut, plainWeights, qkv } from './bl
 import { ropesOf } from './rope.ts';
 import { blockTensorName, blockTensors, type WeightFiles } from './weights.ts';
 
-export type BlockOptions = Omit<CompileOptions, 'weights' | 'weightsFolder'>;
+type BlockOptions = Omit<CompileOptions, 'weights' | 'weightsFolder'>;
+
+/** What blocks are compiled from. */
+export interface BlockSource {
+  readonly config: ModelConfig;
+  readonly weights: WeightFiles;
+  readonly options: BlockOptions;
+}
+
+/** Blocks `from`…`to`−1. */
+export interface Stretch {
+  readonly from: number;
+  readonly to: number;
+}
 
 /** Keys and values [B,P or T,K·E]. */
 export interface KeysValues {
@@ -52,22 +65,17 @@ function numbered(prefix: string): (index: number) => string {
   return (index) => (made[index] ??= `${prefix}.${index}`);
 }
 
-/** Blocks `from`…`to`−1: x [B,T,D] → `post` of each, and their new keys and values. */
-export function compileStretch(
-  c: ModelConfig,
-  from: number,
-  to: number,
-  weights: WeightFiles,
-  options: BlockOptions,
-): Promise<Session> {
+/** A stretch as one session: x [B,T,D] → `post` of each block, and their new keys and values. */
+export function compileStretch(source: BlockSource, { from, to }: Stretch): Promise<Session> {
+  const c = source.config;
   const leaf = leaves();
-  return compileBlocks(c, `blocks.${from}-${to - 1}`, weights, options, (weightsOf) => {
+  return compileBlocks(source, `blocks.${from}-${to - 1}`, (weightsOf) => {
     const outputs: Record<string, Node> = {};
     const kv: Node[] = [];
     let x = leaf('x', ['B', 'T', c.dModel]);
     for (let i = from; i < to; i++) {
       const w = weightsOf(i);
-      const { attended, k, v } = attend(c, w, i, x, leaf);
+      const { attended, k, v } = attend(c, i, { w, x }, leaf);
       const mid = add(x, attended.out);
       x = add(mid, mlpOut(c, w, mid).out);
       outputs[names.post(i)] = x;
@@ -90,9 +98,8 @@ export function leaves(): (name: string, shape: readonly (number | string)[]) =>
 /** Attention of block `i` over its past and its own columns; k and v are those of its own columns. */
 export function attend(
   c: ModelConfig,
-  w: BlockWeights,
   i: number,
-  x: Node,
+  { w, x }: { readonly w: BlockWeights; readonly x: Node },
   leaf: ReturnType<typeof leaves>,
 ): { attended: { inner: Node; out: Node }; k: Node; v: Node } {
   const { rope, window } = c.blocks[i] as ModelConfig['blocks'][number];
@@ -108,13 +115,11 @@ export function attend(
 
 /** Compile a graph over the weights it names, of whichever block. */
 export function compileBlocks(
-  c: ModelConfig,
+  { config, weights, options }: BlockSource,
   name: string,
-  weights: WeightFiles,
-  options: BlockOptions,
   build: (weightsOf: (block: number) => BlockWeights) => Record<string, Node>,
 ): Promise<Session> {
-  const tensors = blockTensors(c);
+  const tensors = blockTensors(config);
   const used: Record<string, ReturnType<WeightFiles['source']>> = {};
   const outputs = build((block) =>
     plainWeights((role) => {

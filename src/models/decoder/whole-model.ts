@@ -77,7 +77,7 @@ export function wholeModelSurroundings(c: ModelConfig, positions: number): Recor
   });
   for (const { window } of c.blocks) {
     const mask = zeros('f64', [1, 1, positions, positions]);
-    fillMask(mask.data, [0], positions, 0, window);
+    fillMask(mask.data, [0], { queries: positions, window });
     feeds[`mask.${window ?? 'all'}`] = mask;
   }
   return feeds;

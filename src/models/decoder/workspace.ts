@@ -97,7 +97,7 @@ export class Workspace {
       const name = names.mask(window);
       const shape = [this.#batch, 1, this.#columns, past + this.#columns];
       const mask = this.#masks.get(name) ?? handle(zeros('f32', shape));
-      fillMask(mask.data as Float32Array, starts, this.#columns, past, window);
+      fillMask(mask.data as Float32Array, starts, { queries: this.#columns, past, window });
       this.#masks.set(name, mask);
       around[name] = mask;
     }

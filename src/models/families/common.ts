@@ -116,18 +116,27 @@ function readScaling(s: ConfigReader): RopeConfig['scaling'] {
   );
 }
 
-/** One block config a layer from `layer_types`, or from `fallback(i)` when the file has none. */
+/** What blocks see, for {@link readBlocks}. */
+interface AttentionKinds {
+  readonly full: RopeConfig;
+  /** Defaults to `full`. */
+  readonly sliding?: RopeConfig;
+  /** Of the sliding ones. */
+  readonly window?: number | undefined;
+  /** Whether a layer slides when the file does not say. Defaults to none. */
+  readonly slides?: (layer: number) => boolean;
+}
+
+/** One block config a layer from `layer_types`, or from `slides` when the file has none. */
 export function readBlocks(
   c: ConfigReader,
   nLayers: number,
-  window: number | undefined,
-  rope: { readonly full: RopeConfig; readonly sliding: RopeConfig },
-  fallback: (layer: number) => boolean,
+  { full, sliding = full, window, slides = () => false }: AttentionKinds,
 ): BlockConfig[] {
   const types = c.strings('layer_types', nLayers);
   return Array.from({ length: nLayers }, (_, i) => {
-    const type = types?.[i] ?? (fallback(i) ? 'sliding_attention' : 'full_attention');
-    if (type === 'full_attention') return { rope: rope.full };
+    const type = types?.[i] ?? (slides(i) ? 'sliding_attention' : 'full_attention');
+    if (type === 'full_attention') return { rope: full };
     if (type !== 'sliding_attention')
       throw new InputError(`${c.where}: layer_types[${i}] ${showValue(type)} is not supported`, {
         id: 'model-unsupported',
@@ -136,6 +145,6 @@ export function readBlocks(
       throw new InputError(`${c.where}: block ${i} is sliding_attention, but sliding_window is not given`, {
         id: 'model-unsupported',
       });
-    return { rope: rope.sliding, window };
+    return { rope: sliding, window };
   });
 }

@@ -51,7 +51,7 @@ export function gemma2(c: ConfigReader): ModelConfig {
     modelType: 'gemma2',
     qkNorm: false,
     // Even blocks slide, odd ones see everything.
-    blocks: readBlocks(c, nLayers, window, { full: rope, sliding: rope }, (i) => i % 2 === 0),
+    blocks: readBlocks(c, nLayers, { full: rope, window, slides: (i) => i % 2 === 0 }),
   };
 }
 
@@ -72,6 +72,6 @@ export function gemma3(c: ConfigReader): ModelConfig {
     ...base,
     modelType: 'gemma3_text',
     qkNorm: true,
-    blocks: readBlocks(c, nLayers, window, { full, sliding }, (i) => (i + 1) % period !== 0),
+    blocks: readBlocks(c, nLayers, { full, sliding, window, slides: (i) => (i + 1) % period !== 0 }),
   };
 }

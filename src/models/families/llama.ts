@@ -22,6 +22,6 @@ export function llama(c: ConfigReader): ModelConfig {
     embedScale: 1,
     attentionScale: 1 / Math.sqrt(sizes.headDim),
     tied: c.flag('tie_word_embeddings', false),
-    blocks: readBlocks(c, nLayers, undefined, { full: rope, sliding: rope }, () => false),
+    blocks: readBlocks(c, nLayers, { full: rope }),
   };
 }

@@ -23,6 +23,6 @@ export function mistral(c: ConfigReader): ModelConfig {
     embedScale: 1,
     attentionScale: 1 / Math.sqrt(sizes.headDim),
     tied: c.flag('tie_word_embeddings', false),
-    blocks: readBlocks(c, nLayers, window, { full: rope, sliding: rope }, () => window !== undefined),
+    blocks: readBlocks(c, nLayers, { full: rope, window, slides: () => window !== undefined }),
   };
 }

@@ -29,13 +29,11 @@ function qwen(c: ConfigReader, modelType: 'qwen2' | 'qwen3'): ModelConfig {
     embedScale: 1,
     attentionScale: 1 / Math.sqrt(sizes.headDim),
     tied: c.flag('tie_word_embeddings', false),
-    blocks: readBlocks(
-      c,
-      nLayers,
-      windowed ? window : undefined,
-      { full: rope, sliding: rope },
-      (i) => windowed && window !== undefined && i >= firstWindowed,
-    ),
+    blocks: readBlocks(c, nLayers, {
+      full: rope,
+      window: windowed ? window : undefined,
+      slides: (i) => windowed && window !== undefined && i >= firstWindowed,
+    }),
   };
 }
 

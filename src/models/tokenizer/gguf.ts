@@ -18,6 +18,7 @@ import {
   TYPE,
   type Vocabulary,
 } from './gguf-vocabulary.ts';
+import { addedToken, bpeModel } from './json-parts.ts';
 import type { JsonObject } from './parse.ts';
 
 /** An equivalent tokenizer.json. */
@@ -84,15 +85,7 @@ function buildTokenizerJson(v: Vocabulary): JsonObject {
       ({ type, content }) =>
         content !== '' && (type === TYPE.control || type === TYPE.userDefined || type === TYPE.unknown),
     )
-    .map(({ id, content, type }) => ({
-      id,
-      content,
-      single_word: false,
-      lstrip: false,
-      rstrip: false,
-      normalized: false,
-      special: type !== TYPE.userDefined,
-    }));
+    .map(({ id, content, type }) => addedToken({ id, content, special: type !== TYPE.userDefined }));
   const vocab: Record<string, number> = Object.create(null) as Record<string, number>;
   for (const [id, token] of v.tokens.entries()) {
     if (vocab[token] !== undefined)
@@ -160,7 +153,7 @@ function byteLevelParts(v: Vocabulary, vocab: Record<string, number>): JsonObjec
     normalizer: recipe.nfc ? { type: 'NFC' } : null,
     pre_tokenizer: { type: 'Sequence', pretokenizers: [...before, byteLevel] },
     decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
-    model: bpe(vocab, merges, { ignore_merges: recipe.ignoreMerges === true }),
+    model: bpeModel(vocab, merges, { ignore_merges: recipe.ignoreMerges === true }),
   };
 }
 
@@ -191,27 +184,11 @@ function sentencePieceParts(v: Vocabulary, vocab: Record<string, number>): JsonO
         ...(spacePrefix ? [{ type: 'Strip', content: ' ', start: 1, stop: 0 }] : []),
       ],
     },
-    model: bpe(vocab, spmMerges(v.tokens, scoreOf), {
+    model: bpeModel(vocab, spmMerges(v.tokens, scoreOf), {
       unk_token: v.unk === undefined ? null : v.tokens[v.unk],
       fuse_unk: true,
       byte_fallback: true,
     }),
-  };
-}
-
-function bpe(vocab: Record<string, number>, merges: readonly unknown[], options: JsonObject): JsonObject {
-  return {
-    type: 'BPE',
-    dropout: null,
-    unk_token: null,
-    continuing_subword_prefix: null,
-    end_of_word_suffix: null,
-    fuse_unk: false,
-    byte_fallback: false,
-    ignore_merges: false,
-    ...options,
-    vocab,
-    merges,
   };
 }
 

@@ -29,12 +29,11 @@ const builders: Record<string, Builder> = {
   Lowercase(obj, where) {
     refuseUnknownKeys(obj, [], where);
     // Character by character, without the final-sigma rule.
-    return (piece, track, limit) =>
-      rewriteMatches(piece, /\p{Changes_When_Lowercased}/gu, (c) => c.toLowerCase(), track, limit);
+    return rewriting(/\p{Changes_When_Lowercased}/gu, (c) => c.toLowerCase());
   },
   StripAccents(obj, where) {
     refuseUnknownKeys(obj, [], where);
-    return (piece, track, limit) => rewriteMatches(piece, /\p{M}/gu, () => '', track, limit);
+    return rewriting(/\p{M}/gu, () => '');
   },
   Strip(obj, where) {
     refuseUnknownKeys(obj, ['strip_left', 'strip_right'], where);
@@ -50,7 +49,7 @@ const builders: Record<string, Builder> = {
     refuseUnknownKeys(obj, ['pattern', 'content'], where);
     const pattern = parsePattern(obj.pattern, `${where}.pattern`);
     const content = asString(obj.content, `${where}.content`);
-    return (piece, track, limit) => rewriteMatches(piece, pattern, () => content, track, limit);
+    return rewriting(pattern, () => content);
   },
   Prepend(obj, where) {
     refuseUnknownKeys(obj, ['prepend'], where);
@@ -81,27 +80,24 @@ export function refuseGrowth(length: number, limit: number): void {
     );
 }
 
-function rewriteMatches(
-  piece: Piece,
-  pattern: RegExp,
-  to: (match: string) => string,
-  track: boolean,
-  limit = limitOf(piece),
-): Piece {
-  let length = piece.text.length;
-  const counted = (match: string): string => {
-    const text = to(match);
-    length += text.length - match.length;
-    refuseGrowth(length, limit);
-    return text;
+/** The normaliser that puts `to(match)` in the place of every match. */
+function rewriting(pattern: RegExp, to: (match: string) => string): Normalizer {
+  return (piece, track, limit = limitOf(piece)) => {
+    let length = piece.text.length;
+    const counted = (match: string): string => {
+      const text = to(match);
+      length += text.length - match.length;
+      refuseGrowth(length, limit);
+      return text;
+    };
+    if (!track) return { text: piece.text.replace(pattern, counted), base: piece.base, map: undefined };
+    const edits: Edit[] = [];
+    for (const m of piece.text.matchAll(pattern)) {
+      const text = counted(m[0]);
+      if (text !== m[0]) edits.push({ start: m.index, end: m.index + m[0].length, text });
+    }
+    return editPiece(piece, edits, true);
   };
-  if (!track) return { text: piece.text.replace(pattern, counted), base: piece.base, map: undefined };
-  const edits: Edit[] = [];
-  for (const m of piece.text.matchAll(pattern)) {
-    const text = counted(m[0]);
-    if (text !== m[0]) edits.push({ start: m.index, end: m.index + m[0].length, text });
-  }
-  return editPiece(piece, edits, true);
 }
 
 /**
@@ -112,11 +108,12 @@ const CLUSTER = /[\s\S][\p{M}\u1160-\u11ff\ud7b0-\ud7ff]*/gu;
 
 function unicodeForm(form: UnicodeForm, obj: Record<string, unknown>, where: string): Normalizer {
   refuseUnknownKeys(obj, [], where);
+  const byCluster = rewriting(CLUSTER, (cluster) => toUnicodeForm(cluster, form));
   return (piece, track) => {
     const text = toUnicodeForm(piece.text, form);
     if (text === piece.text) return piece;
     if (!track) return { text, base: piece.base, map: undefined };
-    const aligned = rewriteMatches(piece, CLUSTER, (cluster) => toUnicodeForm(cluster, form), true);
+    const aligned = byCluster(piece, true);
     // The clusters are chosen so that this always agrees; if a newer Unicode disagrees, the ids must still be right.
     return aligned.text === text
       ? aligned

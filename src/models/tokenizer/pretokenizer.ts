@@ -113,15 +113,20 @@ function parseBehavior(value: unknown, where: string): Behavior {
 
 /** Cut at the matches of `pattern`; what happens to a match is `behavior`. `invert` takes the gaps as the matches. */
 function splitter(pattern: RegExp, behavior: Behavior, invert = false): PreTokenizer {
-  return (pieces) => {
-    const out: Piece[] = [];
-    for (const piece of pieces) cutPiece(piece, pattern, behavior, invert, out);
-    return out;
-  };
+  return (pieces) =>
+    pieces.flatMap((piece) =>
+      joinSpans(matchSpans(piece.text, pattern, invert), behavior).flatMap(([start, end]) =>
+        end > start ? [slicePiece(piece, start, end)] : [],
+      ),
+    );
 }
 
-function cutPiece(piece: Piece, pattern: RegExp, behavior: Behavior, invert: boolean, out: Piece[]): void {
-  const { text } = piece;
+/** The matches of `pattern` and the gaps between them, in order. */
+function matchSpans(
+  text: string,
+  pattern: RegExp,
+  invert: boolean,
+): [start: number, end: number, isMatch: boolean][] {
   const spans: [start: number, end: number, isMatch: boolean][] = [];
   let at = 0;
   pattern.lastIndex = 0;
@@ -136,8 +141,7 @@ function cutPiece(piece: Piece, pattern: RegExp, behavior: Behavior, invert: boo
     at = end;
   }
   if (at < text.length) spans.push([at, text.length, invert]);
-  for (const [start, end] of joinSpans(spans, behavior))
-    if (end > start) out.push(slicePiece(piece, start, end));
+  return spans;
 }
 
 /** The five behaviours of the Rust library, quirks included (of two matches in a row only the first is merged). */

@@ -2,6 +2,7 @@
 import { InputError } from '../../base/index.ts';
 import { BYTE_TO_CHAR, toByteChars } from './bytes.ts';
 import { QWEN2_PATTERN } from './gguf.ts';
+import { addedToken, bpeModel } from './json-parts.ts';
 import type { JsonObject } from './parse.ts';
 import { compilePattern } from './pattern.ts';
 import type { TrainedTokenizer } from './train-word-level.ts';
@@ -35,15 +36,7 @@ export function trainByteBpe(texts: Iterable<string>, options: ByteBpeOptions): 
     version: '1.0',
     truncation: null,
     padding: null,
-    added_tokens: special.map((content, i) => ({
-      id: tokens.length + i,
-      content,
-      single_word: false,
-      lstrip: false,
-      rstrip: false,
-      normalized: false,
-      special: true,
-    })),
+    added_tokens: special.map((content, i) => addedToken({ id: tokens.length + i, content, special: true })),
     normalizer: { type: 'NFC' },
     pre_tokenizer: {
       type: 'Sequence',
@@ -54,18 +47,7 @@ export function trainByteBpe(texts: Iterable<string>, options: ByteBpeOptions): 
     },
     post_processor: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: false, use_regex: false },
     decoder: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: false, use_regex: false },
-    model: {
-      type: 'BPE',
-      dropout: null,
-      unk_token: null,
-      continuing_subword_prefix: null,
-      end_of_word_suffix: null,
-      fuse_unk: false,
-      byte_fallback: false,
-      ignore_merges: false,
-      vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
-      merges,
-    },
+    model: bpeModel(Object.fromEntries(tokens.map((token, id) => [token, id])), merges),
   };
   const tokenizerConfig: JsonObject = {
     tokenizer_class: 'PreTrainedTokenizerFast',

@@ -1,5 +1,6 @@
 /** @file Make the word-level tokenizer of the bundled Llamas: a tokenizer.json that Hugging Face transformers loads as well. */
 import { InputError } from '../../base/index.ts';
+import { addedToken } from './json-parts.ts';
 import type { JsonObject } from './parse.ts';
 
 /** A trained tokenizer as the two files of a model folder. */
@@ -49,15 +50,7 @@ export function trainWordLevel(
     version: '1.0',
     truncation: null,
     padding: null,
-    added_tokens: special.map((content, id) => ({
-      id,
-      content,
-      single_word: false,
-      lstrip: false,
-      rstrip: false,
-      normalized: false,
-      special: true,
-    })),
+    added_tokens: special.map((content, id) => addedToken({ id, content, special: true })),
     normalizer: null,
     // Inverted: what the pattern does not match is removed.
     pre_tokenizer: { type: 'Split', pattern: { Regex: WORD }, behavior: 'Removed', invert: true },

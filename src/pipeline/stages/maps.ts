@@ -96,7 +96,7 @@ export const mapsStage = defineStage({
       env.rng,
     );
     const pair = { source, target, clean, source_block, target_block };
-    await using work = await MapWork.open(pair, texts, p, env, { scratch: folder });
+    await using work = await MapWork.open({ pair, texts, reading: p, env, storage: { scratch: folder } });
     const fitted = await fitMaps(work, p.maps);
     const tokenMean = await tokenMeanOf(work, fitted);
 
@@ -114,7 +114,8 @@ export const mapsStage = defineStage({
     async function measured(from: LanguageModel, own: readonly FittedMap[]) {
       if (own.length === 0) return {};
       const maps = Object.fromEntries(own.map((f) => [`${f.label}.${f.fit}`, f.map]));
-      return measureMaps({ source: from, target }, figureGroups(texts), maps, tokenMean, p, env);
+      const groups = figureGroups(texts);
+      return measureMaps({ source: from, target, groups, maps, tokenMean, reading: p, env });
     }
     for (const { label, fit, map } of fitted) {
       await saveMap(map, join(folder, 'maps', `${label}.${fit}`));

@@ -1,6 +1,11 @@
 /** @file Arguments of functions, filters and methods, as Python binds them. */
+import type { Budget } from './budget.ts';
 import { TemplateError } from './error.ts';
+import type { Lookup } from './format.ts';
 import { type Given, isInteger, typeName, type Value } from './values.ts';
+
+/** A method of a type of values. */
+export type Method<T> = (self: T, given: Given, budget: Budget, lookup: Lookup) => Value;
 
 /** Values of the parameters `names` in order, undefined where none was given; the first `required` must be given. */
 export function bind(
@@ -38,4 +43,14 @@ export function wantInteger(value: Value, what: string): number {
 export function wantText(value: Value, what: string): string {
   if (typeof value !== 'string') throw new TemplateError(`${what}: wanted a text, got ${typeName(value)}`);
   return value;
+}
+
+/** Bounds of a part as Python counts them: below 0 from the end, clipped. */
+export function bounds(size: number, start: Value, stop: Value): [number, number] {
+  const at = (value: Value, fallback: number): number => {
+    if (value === null) return fallback;
+    const index = wantInteger(value, 'bounds');
+    return Math.min(size + (index < 0 ? 0 : 1), Math.max(0, index < 0 ? index + size : index));
+  };
+  return [at(start, 0), Math.min(size, at(stop, size))];
 }

@@ -7,10 +7,10 @@ import { formatPercent } from './format.ts';
 import { fixed } from './format-number.ts';
 import { toJson } from './json.ts';
 import { listFilters } from './list-filters.ts';
-import { replaceText } from './methods.ts';
 import { length, signed, truth } from './operators.ts';
 import { fail, str } from './print.ts';
 import { capitalise, charsOf, lengthOf, splitLines, trimEnd, trimStart } from './python-text.ts';
+import { replaceText } from './str-methods.ts';
 import {
   Dict,
   Float,
@@ -132,7 +132,9 @@ const filters: Readonly<Record<string, Filter>> = {
   replace: (value, given, budget) => {
     const [old, by, count = null] = bind(given, 'replace', ['old', 'new', 'count'], 2);
     const most = count === null ? -1 : wantInteger(count, 'replace');
-    return replaceText(str(value, budget), str(old as Value, budget), str(by as Value, budget), most, budget);
+    const text = str(value, budget);
+    const change = { old: str(old as Value, budget), by: str(by as Value, budget), count: most };
+    return replaceText(text, change, budget);
   },
   round: (value, given) => {
     const [precision = 0, method = 'common'] = bind(given, 'round', ['precision', 'method']);

@@ -54,7 +54,7 @@ function dumpOf(value: Value, style: Style, level: number, budget: Budget): stri
   const items = isList(value) ? value : value instanceof Tuple ? value.items : undefined;
   if (items !== undefined) {
     const parts = items.map((item) => dump(item, style, level + 1, budget));
-    return wrapped('[', ']', parts, style, level, budget);
+    return wrapped(['[', ']'], parts, { style, level }, budget);
   }
   if (value instanceof Dict) {
     const entries = style.sort
@@ -63,17 +63,15 @@ function dumpOf(value: Value, style: Style, level: number, budget: Budget): stri
     const parts = entries.map(
       ([key, item]) => `${quoted(keyText(key), style)}${style.key}${dump(item, style, level + 1, budget)}`,
     );
-    return wrapped('{', '}', parts, style, level, budget);
+    return wrapped(['{', '}'], parts, { style, level }, budget);
   }
   throw new TemplateError(`Object of type ${typeName(value)} is not JSON serializable`);
 }
 
 function wrapped(
-  open: string,
-  close: string,
+  [open, close]: readonly [open: string, close: string],
   parts: readonly string[],
-  style: Style,
-  level: number,
+  { style, level }: { readonly style: Style; readonly level: number },
   budget: Budget,
 ): string {
   if (parts.length === 0) return open + close;

@@ -3,7 +3,7 @@ import { path } from './access.ts';
 import { bind, wantInteger, wantText } from './arguments.ts';
 import type { Budget } from './budget.ts';
 import { TemplateError } from './error.ts';
-import type { Apply, Filter } from './filter.ts';
+import type { Filter } from './filter.ts';
 import { pairsOf } from './methods.ts';
 import { binary, equal, itemsOf, order, truth } from './operators.ts';
 import { str } from './print.ts';
@@ -95,10 +95,10 @@ export const listFilters: Readonly<Record<string, Filter>> = {
   },
   max: (value, given, budget) => extreme(value, given, budget, 1),
   min: (value, given, budget) => extreme(value, given, budget, -1),
-  reject: (value, given, budget, apply) => chosen(value, given, budget, apply, false, false),
-  rejectattr: (value, given, budget, apply) => chosen(value, given, budget, apply, true, false),
-  select: (value, given, budget, apply) => chosen(value, given, budget, apply, false, true),
-  selectattr: (value, given, budget, apply) => chosen(value, given, budget, apply, true, true),
+  reject: choosing({ byAttribute: false, wanted: false }),
+  rejectattr: choosing({ byAttribute: true, wanted: false }),
+  select: choosing({ byAttribute: false, wanted: true }),
+  selectattr: choosing({ byAttribute: true, wanted: true }),
   reverse: (value, _, budget) => {
     if (typeof value === 'string') return charsOf(value).reverse().join('');
     return new Stream([...itemsOf(value, budget)].reverse());
@@ -151,23 +151,20 @@ export const listFilters: Readonly<Record<string, Filter>> = {
   },
 };
 
-function chosen(
-  value: Value,
-  given: Given,
-  budget: Budget,
-  apply: Apply,
-  byAttribute: boolean,
-  wanted: boolean,
-): Value {
-  const [first, ...rest] = given.positional;
-  if (byAttribute && first === undefined) throw new TemplateError('Missing parameter for attribute name');
-  const [name, args] = byAttribute ? [rest[0], rest.slice(1)] : [first, rest];
-  const subject = (item: Value): Value => (byAttribute ? path(item, first as Value) : item);
-  const holds = (item: Value): boolean =>
-    name === undefined
-      ? truth(subject(item))
-      : apply.test(wantText(name, 'select'), subject(item), { positional: args, named: given.named });
-  return new Stream(itemsOf(value, budget).filter((item) => holds(item) === wanted));
+/** The filter that keeps the items whose test (of themselves or of an attribute) comes out as `wanted`. */
+function choosing(rule: { readonly byAttribute: boolean; readonly wanted: boolean }): Filter {
+  const { byAttribute, wanted } = rule;
+  return (value, given, budget, apply) => {
+    const [first, ...rest] = given.positional;
+    if (byAttribute && first === undefined) throw new TemplateError('Missing parameter for attribute name');
+    const [name, args] = byAttribute ? [rest[0], rest.slice(1)] : [first, rest];
+    const subject = (item: Value): Value => (byAttribute ? path(item, first as Value) : item);
+    const holds = (item: Value): boolean =>
+      name === undefined
+        ? truth(subject(item))
+        : apply.test(wantText(name, 'select'), subject(item), { positional: args, named: given.named });
+    return new Stream(itemsOf(value, budget).filter((item) => holds(item) === wanted));
+  };
 }
 
 function extreme(value: Value, given: Given, budget: Budget, sign: number): Value {

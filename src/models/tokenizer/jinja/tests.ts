@@ -3,9 +3,9 @@ import { bind } from './arguments.ts';
 import type { Budget } from './budget.ts';
 import { TemplateError } from './error.ts';
 import { filterNamed } from './filters.ts';
-import { isLower, isUpper } from './methods.ts';
 import { binary, compare, contains, equal, isIterable, same } from './operators.ts';
 import { str } from './print.ts';
+import { isLower, isUpper } from './str-methods.ts';
 import {
   Callable,
   Dict,

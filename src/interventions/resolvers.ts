@@ -1,0 +1,51 @@
+/** @file What lies above this layer, handed in: other models, fitted maps, the folder that paths are relative to. */
+import { InputError } from '../base/index.ts';
+import type { LanguageModel } from '../models/index.ts';
+
+/** Rows [n, d_source] → [n, d_target]. */
+export type RowMap = (rows: Float32Array) => Float32Array | Promise<Float32Array>;
+
+/** The models and hooks that a map must be made for. */
+interface MapHooks {
+  readonly source: LanguageModel;
+  readonly sourceHook: string;
+  readonly target: LanguageModel;
+  readonly targetHook: string;
+}
+
+/** See the file's head. */
+export interface Resolvers {
+  /** Open (or return the opened) model of that name; whoever gives the resolver disposes of it. */
+  readonly openModel?: (name: string) => Promise<LanguageModel>;
+  /** Load a map's folder; it must refuse models, blocks and widths it was not made for. */
+  readonly loadMap?: (folder: string, ends: MapHooks) => Promise<RowMap>;
+  /** Folder that paths in the document are relative to. Defaults to the working directory. */
+  readonly folder?: string;
+  /** Donor rows read side by side. Defaults to 16. */
+  readonly donorBatch?: number;
+}
+
+/** The model of that name; `where` begins the message when models cannot be opened. */
+export async function openedModel(
+  name: string,
+  { openModel }: Resolvers,
+  where: string,
+): Promise<LanguageModel> {
+  if (openModel === undefined)
+    throw new InputError(`${where}: another model (${name}) cannot be opened here`, {
+      id: 'intervention-invalid',
+    });
+  return openModel(name);
+}
+
+/** The map in a folder; `where` begins the message when maps cannot be loaded. */
+export async function loadedMap(
+  folder: string,
+  ends: MapHooks,
+  { loadMap }: Resolvers,
+  where: string,
+): Promise<RowMap> {
+  if (loadMap === undefined)
+    throw new InputError(`${where}: the map ${folder} cannot be loaded here`, { id: 'intervention-invalid' });
+  return loadMap(folder, ends);
+}
