@@ -84,4 +84,5 @@ export {
   trainByteBpe,
   trainWordLevel,
   turnEnd,
+  unknownWords,
 } from './tokenizer/index.ts';

@@ -2,13 +2,14 @@
 import {
   type BehaviourParams,
   type BehaviourResults,
-  behaviourOf,
   finetuneFor,
   mapLabel,
   type Recipe,
+  usesBundled,
 } from '../../contracts/index.ts';
 import type { NodeRef, Plan } from '../plan.ts';
 import type { SourceOutput } from '../stage.ts';
+import type { PlannedBehaviour } from './behaviours.ts';
 import { dataStage } from './data.ts';
 import { fidelityStage } from './fidelity.ts';
 import { finetuneStage, tunedFiles } from './finetune.ts';
@@ -35,23 +36,33 @@ export interface Base {
   readonly outOfDomain?: NodeRef<SourceOutput> | undefined;
 }
 
+/** What one behaviour adds to it: how it is read, and the file of its rows where it has one. */
+interface Taught extends Base {
+  readonly planned: PlannedBehaviour;
+  readonly rows?: NodeRef<SourceOutput> | undefined;
+}
+
 /** Add the stages of behaviour `index`. */
 export function expandBehaviour(
   recipe: Recipe,
   plan: Plan,
   index: number,
-  base: Base,
+  base: Taught,
 ): NodeRef<BehaviourResults> {
-  const behaviour = behaviourOf(recipe, index);
+  const { params: behaviour, notes } = base.planned;
   const at = new Naming(behaviour);
   const { batch, ...evaluation } = recipe.evaluation;
   const asking = { behaviour, ...recipe.span };
-  const judged = { ...asking, exact: recipe.data.prompts === 'bundled' };
+  const judged = { ...asking, exact: usesBundled(recipe, index) };
 
   const data = plan.add(dataStage, {
     id: at.id('data'),
     params: { behaviour, ...dataCounts(recipe) },
-    inputs: { prompts: base.prompts, outOfDomain: base.outOfDomain },
+    inputs: {
+      prompts: base.rows === undefined ? base.prompts : undefined,
+      rows: base.rows,
+      outOfDomain: base.outOfDomain,
+    },
   });
   const sideOf = (side: 'source' | 'target') => {
     const { lora, seed, method, ...settings } = finetuneFor(recipe, side);
@@ -136,7 +147,7 @@ export function expandBehaviour(
       ...asking,
       ...recipe.models,
       train_blocks: trainBlocks(recipe),
-      notes: recipeNotes(recipe, base.source.key === base.target.key),
+      notes: [...recipeNotes(recipe, base.source.key === base.target.key), ...notes],
     },
     inputs: {
       tuned: [source.model, target.model],

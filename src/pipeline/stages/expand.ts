@@ -1,42 +1,60 @@
 /** @file A recipe as stages: the models and prompts once, then the stages of every behaviour. */
 import { tokenizerHash } from '../../activations/index.ts';
 import { InputError } from '../../base/index.ts';
-import { promptFiles, type Recipe } from '../../contracts/index.ts';
-import { openModelFiles, parameterCount, resolveModel } from '../../models/index.ts';
+import { type BehaviourResults, promptFiles, type Recipe } from '../../contracts/index.ts';
+import { openModelFiles, parameterCount, resolveModel, type Tokenizer } from '../../models/index.ts';
 import type { Expand } from '../experiment.ts';
 import type { NodeRef, Plan } from '../plan.ts';
 import type { SourceOutput } from '../stage.ts';
+import { type PlannedBehaviour, planBehaviour } from './behaviours.ts';
 import { expandBehaviour } from './expand-behaviour.ts';
 import { type PromptsOutput, promptsStage } from './prompts.ts';
 import { resultsStage } from './results.ts';
 
 /** The stages of an experiment. */
 export const expandExperiment: Expand = async (recipe, plan) => {
-  const models = {
-    source: await modelSource(plan, 'source', recipe),
-    target: await modelSource(plan, 'target', recipe),
-  };
-  const prompts = await drawnPrompts(recipe, plan, models.target);
+  const source = await modelSource(plan, 'source', recipe);
+  const target = await modelSource(plan, 'target', recipe);
+  const { models } = recipe;
+  const readers = new Map([
+    [models.source, source.tokenizer],
+    [models.target, target.tokenizer],
+  ]);
+  const taught: PlannedBehaviour[] = [];
+  for (const i of recipe.behaviours.keys()) taught.push(await planBehaviour(recipe, i, readers));
+  const fromRows = taught.every(({ file }) => file !== undefined);
+  const prompts = fromRows ? undefined : await drawnPrompts(recipe, plan, target.node);
   const { out_of_domain } = recipe.data;
   const outOfDomain =
     out_of_domain === 'bundled'
       ? undefined
       : await plan.source('data.out_of_domain', out_of_domain, { data: { name: out_of_domain } });
-  const behaviours = recipe.behaviours.map((_, i) =>
-    expandBehaviour(recipe, plan, i, { ...models, prompts, outOfDomain }),
-  );
+  const base = { source: source.node, target: target.node, prompts, outOfDomain };
+  const behaviours: NodeRef<BehaviourResults>[] = [];
+  for (const [i, planned] of taught.entries()) {
+    const { file, params } = planned;
+    const rows =
+      file === undefined
+        ? undefined
+        : await plan.source(`data.rows.${params.name}`, file, { data: { name: file } });
+    behaviours.push(expandBehaviour(recipe, plan, i, { ...base, planned, rows }));
+  }
   return { results: plan.add(resultsStage, { id: 'results', params: {}, inputs: { behaviours } }) };
 };
 
 type Source = NodeRef<SourceOutput>;
 
 /** A model as a node. Refuses, before anything is trained, files that do not fit together and blocks the model does not have. */
-async function modelSource(plan: Plan, role: 'source' | 'target', recipe: Recipe): Promise<Source> {
+async function modelSource(
+  plan: Plan,
+  role: 'source' | 'target',
+  recipe: Recipe,
+): Promise<{ readonly node: Source; readonly tokenizer: Tokenizer }> {
   const name = recipe.models[role];
   const { path } = await resolveModel(name);
   const { config, tokenizer } = await openModelFiles(path);
   checkBlocks(role, config.blocks.length, recipe);
-  return plan.source(`model.${role}`, path, {
+  const node = await plan.source(`model.${role}`, path, {
     model: {
       role,
       name,
@@ -47,6 +65,7 @@ async function modelSource(plan: Plan, role: 'source' | 'target', recipe: Recipe
       tokenizer_sha256: tokenizerHash(tokenizer),
     },
   });
+  return { node, tokenizer };
 }
 
 function checkBlocks(role: 'source' | 'target', layers: number, { blocks, models, sweep }: Recipe): void {
