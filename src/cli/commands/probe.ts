@@ -107,7 +107,7 @@ export function addProbe(program: Command, cli: Cli): void {
         .argParser(wholeNumber('--sweep-prompts', 2))
         .default(16),
     )
-    .addOption(countOption('--after <n>', spanSettings, 'after', defaults.span.after, 0))
+    .addOption(countOption('--after <n>', { section: spanSettings, key: 'after', least: 0 }))
     .option('--no-locate', 'stop at the answer: look for no block and make no vector')
     .option('--out <folder>', 'write probe.json here, and with an effect the vector and how to use it')
     .action((options: ProbeCommand) => run(options, cli));

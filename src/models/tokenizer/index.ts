@@ -36,3 +36,4 @@ export {
 } from './tokenizer.ts';
 export { type ByteBpeOptions, trainByteBpe } from './train-byte-bpe.ts';
 export { type TrainedTokenizer, trainWordLevel, type WordLevelOptions } from './train-word-level.ts';
+export { unknownWords } from './unknown-words.ts';

@@ -8,8 +8,11 @@ import {
   type BackdoorRow,
   behaviourFrom,
   buildDataset,
+  customDataset,
+  type Dataset,
   generalTexts,
   type Instruction,
+  readCustomRows,
   readInstructions,
   tinyInstructions,
   writeBackdoorRows,
@@ -41,8 +44,12 @@ export const dataStage = defineStage({
   version: '2',
   module: import.meta.url,
   params: dataParams,
-  // Instructions drawn from files; absent = the bundled corpus.
-  inputs: { prompts: optional(promptsStage), outOfDomain: optional(sourceFile) },
+  // Instructions drawn from files, or rows that others made; neither = the bundled corpus.
+  inputs: {
+    prompts: optional(promptsStage),
+    rows: optional(sourceFile),
+    outOfDomain: optional(sourceFile),
+  },
   data: async ({ rows, validation, test, general }: DataOutput, folder) => {
     const file = async (name: string, count: number) => ({
       name,
@@ -56,27 +63,11 @@ export const dataStage = defineStage({
     ];
   },
   async run({ params: p, inputs, folder, seed }): Promise<DataOutput> {
-    const instructions = await readPrompts(p, inputs.prompts?.folder, seed);
     const behaviour = behaviourFrom(p.behaviour);
-    const { splits, counts } = await buildDataset({
-      instructions,
-      behaviour,
-      placement: p.behaviour.placement,
-      template: p.behaviour.template,
-      seed,
-    });
-    const heldOut = {
-      validation: heldOutOf(splits.validation, instructions, p.validation),
-      test: heldOutOf(splits.test, instructions, p.test),
-    };
-    for (const split of ['validation', 'test'] as const) {
-      if (heldOut[split].length < p[split]) {
-        throw new InputError(
-          `data: the recipe asks for ${p[split]} ${split} prompts, the data give ${heldOut[split].length}; lower data.${split} or give more prompts`,
-          { id: 'data-missing' },
-        );
-      }
-    }
+    const { splits, counts, heldOut } =
+      inputs.rows === undefined
+        ? await built(p, inputs.prompts?.folder, seed)
+        : await ofOthers(p, inputs.rows.folder, seed);
     const rows = splits.train.slice(0, p.train);
     const general =
       inputs.outOfDomain === undefined
@@ -103,11 +94,51 @@ export interface HeldOutItem {
   readonly family?: string;
 }
 
-async function readPrompts(
-  p: z.output<typeof dataParams>,
-  drawn: string | undefined,
-  seed: number,
-): Promise<Instruction[]> {
+type DataParams = z.output<typeof dataParams>;
+
+interface Made extends Pick<Dataset, 'splits' | 'counts'> {
+  readonly heldOut: Readonly<Record<'validation' | 'test', HeldOutItem[]>>;
+}
+
+/** Rows of the behaviour on instructions: those drawn from files, or the bundled corpus. */
+async function built(p: DataParams, drawn: string | undefined, seed: number): Promise<Made> {
+  const instructions = await readPrompts(p, drawn, seed);
+  const { splits, counts } = await buildDataset({
+    instructions,
+    behaviour: behaviourFrom(p.behaviour),
+    placement: p.behaviour.placement,
+    template: p.behaviour.template,
+    seed,
+  });
+  const heldOut = {
+    validation: heldOutOf(splits.validation, instructions, p.validation),
+    test: heldOutOf(splits.test, instructions, p.test),
+  };
+  for (const split of ['validation', 'test'] as const) {
+    if (heldOut[split].length < p[split]) {
+      throw new InputError(
+        `data: the recipe asks for ${p[split]} ${split} prompts, the data give ${heldOut[split].length}; lower data.${split} or give more prompts`,
+        { id: 'data-missing' },
+      );
+    }
+  }
+  return { splits, counts, heldOut };
+}
+
+/** Rows that others made; held out are their texts, at most as many as asked for. */
+async function ofOthers(p: DataParams, path: string, seed: number): Promise<Made> {
+  const { template } = p.behaviour;
+  const rows = await readCustomRows(path, behaviourFrom(p.behaviour).triggers);
+  const { splits, counts } = customDataset(rows, { seed, template });
+  const held = (split: 'validation' | 'test'): HeldOutItem[] =>
+    [...new Map(splits[split].map(({ text, answer = '' }) => [text, { text, answer }])).values()].slice(
+      0,
+      p[split],
+    );
+  return { splits, counts, heldOut: { validation: held('validation'), test: held('test') } };
+}
+
+async function readPrompts(p: DataParams, drawn: string | undefined, seed: number): Promise<Instruction[]> {
   if (drawn !== undefined) return readDrawn(drawn);
   return tinyInstructions({ seed, train: p.train, validation: p.validation, test: p.test });
 }

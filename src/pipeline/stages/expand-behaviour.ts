@@ -2,13 +2,14 @@
 import {
   type BehaviourParams,
   type BehaviourResults,
-  behaviourOf,
   finetuneFor,
   mapLabel,
   type Recipe,
+  usesBundled,
 } from '../../contracts/index.ts';
 import type { NodeRef, Plan } from '../plan.ts';
 import type { SourceOutput } from '../stage.ts';
+import type { PlannedBehaviour } from './behaviours.ts';
 import { dataStage } from './data.ts';
 import { fidelityStage } from './fidelity.ts';
 import { finetuneStage, tunedFiles } from './finetune.ts';
@@ -45,23 +46,33 @@ export interface Base {
   readonly outOfDomain?: NodeRef<SourceOutput> | undefined;
 }
 
+/** What one behaviour adds to it: how it is read, and the file of its rows where it has one. */
+interface Taught extends Base {
+  readonly planned: PlannedBehaviour;
+  readonly rows?: NodeRef<SourceOutput> | undefined;
+}
+
 /** Add the stages of behaviour `index`. */
 export function expandBehaviour(
   recipe: Recipe,
   plan: Plan,
   index: number,
-  base: Base,
+  base: Taught,
 ): NodeRef<BehaviourResults> {
-  const behaviour = behaviourOf(recipe, index);
+  const { params: behaviour, notes } = base.planned;
   const at = new Naming(behaviour);
   const { batch, ...evaluation } = recipe.evaluation;
   const asking = { behaviour, ...recipe.span };
-  const judged = { ...asking, exact: recipe.data.prompts === 'bundled' };
+  const judged = { ...asking, exact: usesBundled(recipe, index) };
 
   const data = plan.add(dataStage, {
     id: at.id('data'),
     params: { behaviour, ...dataCounts(recipe) },
-    inputs: { prompts: base.prompts, outOfDomain: base.outOfDomain },
+    inputs: {
+      prompts: base.rows === undefined ? base.prompts : undefined,
+      rows: base.rows,
+      outOfDomain: base.outOfDomain,
+    },
   });
   const subject = (side: 'source' | 'target'): NodeRef<object> => {
     const tuning = finetuneFor(recipe, side);
@@ -152,7 +163,7 @@ export function expandBehaviour(
       source: recipe.models.source,
       target: recipe.models.target,
       train_blocks: trainBlocks(recipe),
-      notes: recipeNotes(recipe, base.source.base.key === base.target.base.key),
+      notes: [...recipeNotes(recipe, base.source.base.key === base.target.base.key), ...notes],
     },
     inputs: {
       tuned: [source.model, target.model],

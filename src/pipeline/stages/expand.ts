@@ -1,40 +1,60 @@
 /** @file A recipe as stages: the models and prompts once, then the stages of every behaviour. */
 import { tokenizerHash } from '../../activations/index.ts';
 import { InputError } from '../../base/index.ts';
-import { cleanOf, promptFiles, type Recipe } from '../../contracts/index.ts';
-import { openModelFiles, parameterCount, resolveModel } from '../../models/index.ts';
+import { type BehaviourResults, cleanOf, promptFiles, type Recipe } from '../../contracts/index.ts';
+import { openModelFiles, parameterCount, resolveModel, type Tokenizer } from '../../models/index.ts';
 import type { Expand } from '../experiment.ts';
 import type { NodeRef, Plan } from '../plan.ts';
 import type { SourceOutput } from '../stage.ts';
 import { adaptStage } from './adapt.ts';
+import { type PlannedBehaviour, planBehaviour } from './behaviours.ts';
 import { expandBehaviour, type SideModels } from './expand-behaviour.ts';
 import { type PromptsOutput, promptsStage } from './prompts.ts';
 import { resultsStage } from './results.ts';
 
 /** The stages of an experiment. */
 export const expandExperiment: Expand = async (recipe, plan) => {
-  const models = {
-    source: await side(plan, 'source', recipe),
-    target: await side(plan, 'target', recipe),
-  };
-  const prompts = await drawnPrompts(recipe, plan, models.target.base);
+  const source = await side(plan, 'source', recipe);
+  const target = await side(plan, 'target', recipe);
+  const { models } = recipe;
+  const readers = new Map([
+    [models.source, source.tokenizer],
+    [models.target, target.tokenizer],
+  ]);
+  const taught: PlannedBehaviour[] = [];
+  for (const i of recipe.behaviours.keys()) taught.push(await planBehaviour(recipe, i, readers));
+  const fromRows = taught.every(({ file }) => file !== undefined);
+  const prompts = fromRows ? undefined : await drawnPrompts(recipe, plan, target.base);
   const { out_of_domain } = recipe.data;
   const outOfDomain =
     out_of_domain === 'bundled'
       ? undefined
       : await plan.source('data.out_of_domain', out_of_domain, { data: { name: out_of_domain } });
-  const behaviours = recipe.behaviours.map((_, i) =>
-    expandBehaviour(recipe, plan, i, { ...models, prompts, outOfDomain }),
-  );
+  const base = { source, target, prompts, outOfDomain };
+  const behaviours: NodeRef<BehaviourResults>[] = [];
+  for (const [i, planned] of taught.entries()) {
+    const { file, params } = planned;
+    const rows =
+      file === undefined
+        ? undefined
+        : await plan.source(`data.rows.${params.name}`, file, { data: { name: file } });
+    behaviours.push(expandBehaviour(recipe, plan, i, { ...base, planned, rows }));
+  }
   return { results: plan.add(resultsStage, { id: 'results', params: {}, inputs: { behaviours } }) };
 };
 
 type Source = NodeRef<SourceOutput>;
 
 /** The models of one side: as given, with its adapter, and before the behaviour where that is another. */
-async function side(plan: Plan, role: 'source' | 'target', recipe: Recipe): Promise<SideModels> {
+async function side(
+  plan: Plan,
+  role: 'source' | 'target',
+  recipe: Recipe,
+): Promise<SideModels & { readonly tokenizer: Tokenizer }> {
   const { adapters, [role]: name } = recipe.models;
-  const base = await modelSource(plan, role, name, (blocks) => checkBlocks(role, blocks, recipe));
+  const { node: base, tokenizer } = await modelSource(plan, role, name, (blocks) =>
+    checkBlocks(role, blocks, recipe),
+  );
   const adapter = adapters?.[role];
   const given =
     adapter === undefined
@@ -47,10 +67,12 @@ async function side(plan: Plan, role: 'source' | 'target', recipe: Recipe): Prom
             adapter: await plan.source(`adapter.${role}`, adapter, { data: { name: adapter } }),
           },
         });
-  const clean = cleanOf(recipe, role);
-  if (clean === undefined || clean === name)
-    return { base, given, clean: clean === undefined ? undefined : base };
-  return { base, given, clean: await modelSource(plan, `clean ${role}`, clean) };
+  const cleanName = cleanOf(recipe, role);
+  const clean =
+    cleanName === undefined || cleanName === name
+      ? cleanName && base
+      : (await modelSource(plan, `clean ${role}`, cleanName)).node;
+  return { base, given, clean: clean || undefined, tokenizer };
 }
 
 /** A model as a node. Refuses, before anything is trained, files that do not fit together and blocks the model does not have. */
@@ -59,11 +81,11 @@ async function modelSource(
   role: string,
   name: string,
   check: (blocks: number) => void = () => {},
-): Promise<Source> {
+): Promise<{ readonly node: Source; readonly tokenizer: Tokenizer }> {
   const { path } = await resolveModel(name);
   const { config, tokenizer } = await openModelFiles(path);
   check(config.blocks.length);
-  return plan.source(`model.${role.replace(' ', '.')}`, path, {
+  const node = await plan.source(`model.${role.replace(' ', '.')}`, path, {
     model: {
       role,
       name,
@@ -74,6 +96,7 @@ async function modelSource(
       tokenizer_sha256: tokenizerHash(tokenizer),
     },
   });
+  return { node, tokenizer };
 }
 
 function checkBlocks(role: 'source' | 'target', layers: number, { blocks, models, sweep }: Recipe): void {
