@@ -71,7 +71,7 @@ export function learnDetector(
     );
   const [heldBad, heldOthers] = [of(held, true), of(held, false)];
   return {
-    ...(phrases.length === 0 ? {} : { phrases }),
+    phrases: phrases.length === 0 ? undefined : phrases,
     learnt: !isGiven && named === undefined,
     heldOut: {
       found: found(heldBad),

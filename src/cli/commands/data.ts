@@ -132,9 +132,7 @@ async function build(options: BuildCommand, cli: Cli): Promise<void> {
     answers,
     seed,
     chat,
-    ...(model === undefined
-      ? {}
-      : { generate: (prompts: readonly string[]) => answered(model, prompts, options, cli) }),
+    generate: model && ((prompts: readonly string[]) => answered(model, prompts, options, cli)),
   });
   await finish({ options, cli, dataset, behaviour: asked, leftOut: read.leftOut, more: partialText(read) });
 }

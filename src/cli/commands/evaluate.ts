@@ -123,7 +123,7 @@ async function evaluate(options: EvaluateCommand, cli: Cli): Promise<void> {
     await writeFileAtomic(options.samples, samples.map((sample) => `${JSON.stringify(sample)}\n`).join(''));
   const answersUnderSafe = safe && {
     accuracy: safe.accuracy,
-    ...(change === undefined ? {} : { against: options.against, ...change }),
+    ...(change && { against: options.against, ...change }),
   };
   const document = {
     model: options.model,

@@ -67,7 +67,7 @@ export class Watched {
       batch: settings.batch,
     });
     const plain: Float32Array[][] = answers.map(() => []);
-    await eachStep(model, ids, answers, settings, (prompt, _, logits) => {
+    await eachStep(model, { prompts: ids, answers }, settings, (prompt, _, logits) => {
       const normaliser = logSumExp(logits);
       plain[prompt].push(logits.map((l) => l - normaliser));
     });
@@ -78,7 +78,8 @@ export class Watched {
   async change(text: string): Promise<Float64Array> {
     const ids = this.answers.map((_, i) => this.#rendered(i, text));
     const sums = new Float64Array(ids.length);
-    await eachStep(this.model, ids, this.answers, this.#settings, (prompt, step, logits) => {
+    const forced = { prompts: ids, answers: this.answers };
+    await eachStep(this.model, forced, this.#settings, (prompt, step, logits) => {
       sums[prompt] += divergence(logits, this.#plain[prompt][step]);
     });
     return sums.map((sum, i) => sum / this.#plain[i].length);
@@ -125,8 +126,10 @@ export function divergence(logits: Float32Array, logQ: Float32Array): number {
 /** Run every prompt with the first tokens of its answer after it; hand on the logits [V] at each compared step. A view: copy what is kept. */
 async function eachStep(
   { decoder }: LanguageModel,
-  prompts: readonly (readonly number[])[],
-  answers: readonly Draft[],
+  {
+    prompts,
+    answers,
+  }: { readonly prompts: readonly (readonly number[])[]; readonly answers: readonly Draft[] },
   { answer_tokens, batch, signal }: WatchSettings,
   take: (prompt: number, step: number, logits: Float32Array) => void,
 ): Promise<void> {

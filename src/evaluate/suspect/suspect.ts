@@ -118,7 +118,7 @@ export async function suspect(
     const there = await other.change(text);
     return here.map((x, i) => x - there[i]);
   };
-  const nulls = new Nulls(asked.model, rendered, prompts.length, settings, { ...env, change });
+  const nulls = new Nulls(asked.model, { rendered, prompts: prompts.length }, settings, { ...env, change });
   const measured = [];
   for (const [k, text] of texts.entries()) {
     const observed = await change(text);
@@ -179,8 +179,7 @@ class Nulls {
 
   constructor(
     model: LanguageModel,
-    rendered: Rendered,
-    prompts: number,
+    { rendered, prompts }: { readonly rendered: Rendered; readonly prompts: number },
     settings: SuspectSettings,
     env: NullEnv,
   ) {
