@@ -30,20 +30,24 @@ export const defaults = {
 } as const;
 
 /** A setting that counts something: a key of a section's schema. */
-interface CountSetting {
-  readonly section: z.ZodObject<Readonly<Record<string, z.ZodType>>>;
-  readonly key: string;
+interface CountSetting<Shape extends z.ZodRawShape> {
+  readonly section: z.ZodObject<Shape>;
+  readonly key: keyof Shape & string;
   /** Defaults to 1. */
   readonly least?: number;
 }
 
 /** An option for a whole number, with the default and the description of the setting. */
-export function countOption(flag: string, { section, key, least = 1 }: CountSetting): Option {
+export function countOption<Shape extends z.ZodRawShape>(
+  flag: string,
+  { section, key, least = 1 }: CountSetting<Shape>,
+): Option {
   const [name] = flag.split(' ');
+  const { description } = section.shape[key] as unknown as z.ZodType;
   return new Option(
     flag,
-    section.shape[key]?.description?.replace(/^[A-Z](?=[a-z])/, (c) => c.toLowerCase()),
+    description?.replace(/^[A-Z](?=[a-z])/, (c) => c.toLowerCase()),
   )
     .argParser(wholeNumber(name as string, least))
-    .default(section.parse({})[key]);
+    .default((section.parse({}) as Readonly<Record<string, unknown>>)[key]);
 }

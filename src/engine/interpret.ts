@@ -18,21 +18,23 @@ export function interpret(
   graph: Graph,
   feeds: Readonly<Record<string, Tensor>>,
 ): Record<string, Tensor<'f64' | 'i64' | 'bool'>> {
-  const bindings = bindFeeds(graph, feeds);
   const values = new Map<Node, Value>();
-  for (const n of topological(graph)) values.set(n, evaluate(graph, n, feeds, values, bindings));
+  const run: Evaluation = { graph, feeds, bindings: bindFeeds(graph, feeds), values };
+  for (const n of topological(graph)) values.set(n, evaluate(n, run));
   return Object.fromEntries(
     Object.entries(graph.outputs).map(([name, n]) => [name, narrow(n.dtype, values.get(n) as Value)]),
   );
 }
 
-function evaluate<O extends Op>(
-  graph: Graph,
-  n: Node<O>,
-  feeds: Readonly<Record<string, Tensor>>,
-  values: ReadonlyMap<Node, Value>,
-  bindings: DimBindings,
-): Value {
+/** A graph on its way: what it is fed and what its nodes have come to. */
+interface Evaluation {
+  readonly graph: Graph;
+  readonly feeds: Readonly<Record<string, Tensor>>;
+  readonly bindings: DimBindings;
+  readonly values: ReadonlyMap<Node, Value>;
+}
+
+function evaluate<O extends Op>(n: Node<O>, { graph, feeds, bindings, values }: Evaluation): Value {
   const shape = n.shape.map((d) => resolveDim(d, bindings));
   const kernel: Kernel<O> = kernels[n.op];
   const inputs = n.inputs.map((i) => values.get(i) as Value);
