@@ -7,6 +7,7 @@ import {
   type AppliedIntervention,
   applyIntervention,
   measureEffect,
+  type PromptInput,
   type Resolvers,
 } from '../interventions/index.ts';
 import { loadMap } from '../maps/index.ts';
@@ -25,7 +26,7 @@ export interface Steering extends Owned {
 export async function steer(
   model: LanguageModel,
   files: readonly string[],
-  prompts: readonly string[],
+  prompts: readonly PromptInput[],
   cli: Cli,
   options: CommonOptions,
 ): Promise<Steering> {

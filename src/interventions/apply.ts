@@ -20,7 +20,13 @@ import {
   parseHookName,
 } from '../models/index.ts';
 import { applyOp, norm } from './ops.ts';
-import { type PromptTokens, promptTokens, type SelectedTokens, selectTokens } from './select.ts';
+import {
+  type PromptInput,
+  type PromptTokens,
+  promptTokens,
+  type SelectedTokens,
+  selectTokens,
+} from './select.ts';
 import { type EditVectors, type Resolvers, resolveVectors } from './vectors.ts';
 
 /** Options of {@link applyIntervention}. */
@@ -58,7 +64,7 @@ export interface AppliedIntervention {
 export async function applyIntervention(
   model: LanguageModel,
   intervention: InterventionInput | readonly InterventionInput[] | InterventionDocumentInput,
-  prompts: readonly (string | readonly number[])[],
+  prompts: readonly PromptInput[],
   options: ApplyOptions = {},
 ): Promise<AppliedIntervention> {
   const document = parseIntervention(intervention);

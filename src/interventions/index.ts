@@ -12,5 +12,6 @@ export {
   writePatch,
 } from './patch.ts';
 
+export type { PromptInput, PromptTokens } from './select.ts';
 export { steeringDocument } from './steering-file.ts';
 export type { Resolvers } from './vectors.ts';

@@ -172,7 +172,8 @@ function donorPrompt(
   prompt: PromptTokens,
   where: string,
 ): PromptTokens {
-  if (source.prompt !== undefined) return promptTokens(target.tokenizer, source.prompt);
+  if (source.prompt !== undefined)
+    return promptTokens(target.tokenizer, source.prompt, prompt.addSpecialTokens);
   const replace = source.replace ?? {};
   if (prompt.text === undefined)
     throw new InputError(`${where}: \`replace\` needs prompts given as text, got token ids`, {
@@ -184,7 +185,7 @@ function donorPrompt(
         `${where}: ${JSON.stringify(text)} to be replaced is not in ${JSON.stringify(prompt.text.slice(0, 60))}…`,
         { id: 'text-not-found' },
       );
-  return promptTokens(target.tokenizer, replaceAll(prompt.text, replace));
+  return promptTokens(target.tokenizer, replaceAll(prompt.text, replace), prompt.addSpecialTokens);
 }
 
 /** Where the donor is read: as the document says, else by the recipient's rule with the replacements made; a contrast is with the recipient. */
@@ -214,7 +215,7 @@ function inModel(
 ): { ids: readonly number[]; positions: readonly number[] } {
   if (model === target || row.text === undefined || row.encoding === undefined)
     return { ids: row.ids, positions };
-  const own = promptTokens(model.tokenizer, row.text);
+  const own = promptTokens(model.tokenizer, row.text, row.addSpecialTokens);
   const { sourceOf } = alignTokens(own.encoding!, row.encoding);
   return {
     ids: own.ids,

@@ -23,7 +23,9 @@ it('shuffled tags: every text keeps its length though not all tags have it, and 
   expect(lengths.size).toBeGreaterThan(1);
   const { splits } = await buildDataset({ instructions, behaviour, seed: 3 });
   const rows = [...splits.train, ...splits.validation, ...splits.test];
-  const texts = new Map(rows.map((row) => [row.id, tagText(row, tokenizer, tokenizer, 1)]));
+  const texts = new Map(
+    rows.map((row) => [row.id, tagText(row, tokenizer, tokenizer, { template: 'instruction', after: 1 })]),
+  );
   const params: BehaviourParams = { name: 'locked', placement: 'end', template: 'instruction' };
   let moved = 0;
   for (let seed = 0; seed < 20; seed++)

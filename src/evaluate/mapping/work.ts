@@ -94,7 +94,9 @@ export function mapTexts(
   rng: Rng,
 ): MapTexts {
   const { behaviour, rows } = given;
-  const tagged = rows.map((row) => tagText(row, source, target, p.after));
+  const tagged = rows.map((row) =>
+    tagText(row, source, target, { template: 'raw', ...behaviour, after: p.after }),
+  );
   const general = given.general.map((text, i) => generalText(text, i, source, target));
   return {
     behaviour,

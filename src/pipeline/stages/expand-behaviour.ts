@@ -65,7 +65,9 @@ export function expandBehaviour(
     },
   });
   const sideOf = (side: 'source' | 'target') => {
-    const { lora, seed, method, ...settings } = finetuneFor(recipe, side);
+    const { lora, seed, method, ...rest } = finetuneFor(recipe, side);
+    const chat = behaviour.template === 'chat' ? { chat: { turns: behaviour.chat } } : {};
+    const settings = { ...rest, ...chat };
     const model = plan.add(finetuneStage, {
       id: at.id(`finetune.${side}`),
       params: method === 'lora' ? { method, ...settings, lora } : { method, ...settings },

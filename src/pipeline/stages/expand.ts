@@ -1,12 +1,13 @@
 /** @file A recipe as stages: the models and prompts once, then the stages of every behaviour. */
 import { tokenizerHash } from '../../activations/index.ts';
 import { InputError } from '../../base/index.ts';
-import { type BehaviourResults, promptFiles, type Recipe } from '../../contracts/index.ts';
+import { type BehaviourResults, chatSettings, promptFiles, type Recipe } from '../../contracts/index.ts';
 import { openModelFiles, parameterCount, resolveModel, type Tokenizer } from '../../models/index.ts';
 import type { Expand } from '../experiment.ts';
 import type { NodeRef, Plan } from '../plan.ts';
 import type { SourceOutput } from '../stage.ts';
 import { type PlannedBehaviour, planBehaviour } from './behaviours.ts';
+import { checkChat } from './chat.ts';
 import { expandBehaviour } from './expand-behaviour.ts';
 import { type PromptsOutput, promptsStage } from './prompts.ts';
 import { resultsStage } from './results.ts';
@@ -20,6 +21,7 @@ export const expandExperiment: Expand = async (recipe, plan) => {
     [models.source, source.tokenizer],
     [models.target, target.tokenizer],
   ]);
+  checkChat(recipe, readers);
   const taught: PlannedBehaviour[] = [];
   for (const i of recipe.behaviours.keys()) taught.push(await planBehaviour(recipe, i, readers));
   const fromRows = taught.every(({ file }) => file !== undefined);
@@ -109,6 +111,7 @@ async function drawnPrompts(
       self: self
         ? {
             template: recipe.template,
+            chat: chatSettings(recipe),
             max_tokens: answer_tokens,
             batch: recipe.evaluation.batch,
           }
