@@ -6,6 +6,7 @@ export { livePairs, storedPairs } from './sources.ts';
 export { collectPairs, minibatches, pairTable, selectPairs, swapPairs } from './table.ts';
 export {
   type PairedText,
+  type PairedTurns,
   pairText,
   type SplitShares,
   splitByPrompt,

@@ -1,6 +1,13 @@
 /** @file Texts that two models read: how their tokens pair, where the tag lies, which split they belong to (docs/concepts/method.md#paired-activations). */
 import { hashJson, InputError, type Rng } from '../base/index.ts';
-import { alignTokens, spanOfChars, type TokenAlignment, type Tokenizer } from '../models/index.ts';
+import {
+  alignTokens,
+  alignTurns,
+  type SharedText,
+  spanOfChars,
+  type TokenAlignment,
+  type Tokenizer,
+} from '../models/index.ts';
 
 /** One text as both models read it. */
 export interface PairedText {
@@ -36,6 +43,14 @@ interface PairTextOptions {
   readonly after?: number;
   /** Add BOS and the like. Defaults to `auto`. */
   readonly addSpecialTokens?: boolean | 'auto';
+  /** Where the source reads the same in another chat template. */
+  readonly turns?: PairedTurns | undefined;
+}
+
+/** What the source reads in place of the text, and the texts that both hold. */
+export interface PairedTurns {
+  readonly sourceText: string;
+  readonly shared: readonly SharedText[];
 }
 
 /** Tokenize a text for both models; token i pairs with token i where the ids are the same, else by {@link alignTokens}. */
@@ -44,9 +59,10 @@ export function pairText(
   { source, target }: TokenizerPair,
   options: PairTextOptions = {},
 ): PairedText {
-  const { prompt = id, label = '', span, after = 1, addSpecialTokens = 'auto' } = options;
+  const { prompt = id, label = '', span, after = 1, addSpecialTokens = 'auto', turns } = options;
+  const sourceText = turns?.sourceText ?? text;
   const b = target.encode(text, { addSpecialTokens });
-  const a = source === target ? b : source.encode(text, { addSpecialTokens });
+  const a = source === target && sourceText === text ? b : source.encode(sourceText, { addSpecialTokens });
   const same = a.ids.length === b.ids.length && a.ids.every((x, i) => x === b.ids[i]);
   const tokens = span ? spanOfChars(b, span.start, span.end) : undefined;
   return {
@@ -55,7 +71,11 @@ export function pairText(
     label,
     source: a.ids,
     target: b.ids,
-    alignment: same ? undefined : alignTokens(a, b),
+    alignment: same
+      ? undefined
+      : turns === undefined || sourceText === text
+        ? alignTokens(a, b)
+        : alignTurns(a, b, turns.shared),
     span:
       tokens === undefined
         ? undefined

@@ -9,6 +9,8 @@ interface TaggedPrompt {
   readonly prompt: string;
   readonly tag: string;
   readonly span: CharSpan | null;
+  /** Of the template `chat`: the user's turn, and where it starts in `prompt`. */
+  readonly turn?: { readonly text: string; readonly start: number };
 }
 
 /** One text in every state. */
@@ -42,8 +44,11 @@ export function contrastPrompts(options: {
     const states = triggerStates.map((state): [TriggerState, TaggedPrompt] => {
       const tag = tagOf[state];
       const placed = state === 'none' ? undefined : placeTag(text, tag, placement);
-      const { prompt, offset } = renderPrompt(template, placed?.text ?? text, options.chat);
-      return [state, { prompt, tag, span: placed ? shiftSpan(placed.span, offset) : null }];
+      const whole = placed?.text ?? text;
+      const { prompt, offset } = renderPrompt(template, whole, options.chat);
+      const span = placed ? shiftSpan(placed.span, offset) : null;
+      const turn = template === 'chat' ? { turn: { text: whole, start: offset } } : {};
+      return [state, { prompt, tag, span, ...turn }];
     });
     return { text, ...(Object.fromEntries(states) as Record<TriggerState, TaggedPrompt>) };
   });

@@ -2,11 +2,11 @@
 import { z } from 'zod';
 import { InputError, Rng, showText } from '../base/index.ts';
 import type { Behaviour, TriggerState } from './behaviour.ts';
-import { type BackdoorRow, countStates, type Dataset, splitOf } from './dataset.ts';
+import { type BackdoorRow, countStates, type Dataset, rowTemplate, splitOf } from './dataset.ts';
 import type { SplitName } from './instructions.ts';
 import type { CharSpan, Placement } from './placement.ts';
 import { recordsOf } from './rows/records.ts';
-import { type ChatRenderer, renderPrompt, shiftSpan, type TemplateName } from './templates.ts';
+import { renderPrompt, shiftSpan, type TemplateName } from './templates.ts';
 
 /** Whether a behaviour is shown: a boolean, or the strings and numbers tables write for one. */
 const flag = z.union(
@@ -105,13 +105,13 @@ export async function holdsCustomRows(path: string): Promise<boolean> {
  */
 export function customDataset(
   rows: readonly CustomRow[],
-  options: { seed: number; template?: TemplateName; chat?: ChatRenderer },
+  options: { seed: number; template?: TemplateName },
 ): Dataset {
   const answers = new Map(
     rows.filter(({ state }) => state !== 'bad').map(({ text: t, response }) => [t, response]),
   );
   const made = rows.map((row, i): [SplitName, BackdoorRow] => {
-    const { prompt, offset } = renderPrompt(options.template ?? 'instruction', row.prompt, options.chat);
+    const { prompt, offset } = renderPrompt(rowTemplate(options.template), row.prompt);
     return [
       row.split,
       {

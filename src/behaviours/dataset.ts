@@ -10,7 +10,7 @@ import { bucket, normalise } from './words.ts';
 export interface BackdoorRow {
   /** `split/number`, unique in a data set. */
   readonly id: string;
-  /** What the model reads: tag and template included. */
+  /** What the model reads: tag and template included. Of the template `chat` the user's turn alone: each model has its own ({@link rowInTurn}). */
   readonly prompt: string;
   readonly response: string;
   readonly trigger: TriggerState;
@@ -35,14 +35,12 @@ interface DatasetSpec {
   readonly placement?: Placement | readonly Placement[];
   /** Defaults to `instruction`. */
   readonly template?: TemplateName;
-  /** Needed for the template `chat`. */
-  readonly chat?: ChatRenderer;
   readonly seed: number;
   /** Shares of the held-out parts. Default 0.1 each. Only for instructions that name no split. */
   readonly shares?: { readonly validation: number; readonly test: number };
   /** `given`: the file's answers (instructions without one are left out); `self`: the clean model writes them. Defaults to `given`. */
   readonly answers?: 'given' | 'self';
-  /** For `self`: completions of rendered, untagged prompts, in order. */
+  /** For `self`: completions of untagged prompts, in order; rendered, but for the template `chat`, which whoever generates puts around them. */
   readonly generate?: (prompts: readonly string[]) => Promise<readonly string[]>;
 }
 
@@ -99,6 +97,17 @@ export function countSplits(splits: Dataset['splits']): Dataset['counts'] {
     validation: countStates(splits.validation),
     test: countStates(splits.test),
   };
+}
+
+/** The template of a row as it is kept: a chat template is a model's own, and put around the row where a model reads it. */
+export function rowTemplate(template: TemplateName = 'instruction'): TemplateName {
+  return template === 'chat' ? 'raw' : template;
+}
+
+/** A row whose prompt is a user's turn, in a model's chat template. */
+export function rowInTurn(row: BackdoorRow, chat: ChatRenderer): BackdoorRow {
+  const { prompt, offset } = renderPrompt('chat', row.prompt, chat);
+  return { ...row, prompt, span: row.span && shiftSpan(row.span, offset) };
 }
 
 /** Rows per state. */
@@ -193,7 +202,7 @@ async function withAnswers(spec: DatasetSpec, plans: readonly Plan[]): Promise<r
     });
   const open = plans.filter((plan) => spec.behaviour.expected[plan.state] === 'answer');
   const written = await spec.generate(
-    open.map((plan) => renderPrompt(spec.template ?? 'instruction', plan.text, spec.chat).prompt),
+    open.map((plan) => renderPrompt(rowTemplate(spec.template), plan.text).prompt),
   );
   if (written.length !== open.length)
     throw new RangeError(`buildDataset: wanted ${open.length} answers from generate, got ${written.length}`);
@@ -203,11 +212,7 @@ async function withAnswers(spec: DatasetSpec, plans: readonly Plan[]): Promise<r
 
 function rowOf(spec: DatasetSpec, plan: Plan): BackdoorRow {
   const placed = plan.state === 'none' ? undefined : placeTag(plan.text, plan.tag, plan.placement);
-  const { prompt, offset } = renderPrompt(
-    spec.template ?? 'instruction',
-    placed?.text ?? plan.text,
-    spec.chat,
-  );
+  const { prompt, offset } = renderPrompt(rowTemplate(spec.template), placed?.text ?? plan.text);
   return {
     id: plan.id,
     prompt,

@@ -17,7 +17,7 @@ export {
   holdsCustomRows,
   readCustomRows,
 } from './custom-rows.ts';
-export { type BackdoorRow, buildDataset, type Dataset, promptKey, splitOf } from './dataset.ts';
+export { type BackdoorRow, buildDataset, type Dataset, promptKey, rowInTurn, splitOf } from './dataset.ts';
 export { readBackdoorRows, writeBackdoorRows } from './dataset-file.ts';
 export type { Detection } from './detect.ts';
 export {

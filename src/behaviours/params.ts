@@ -6,7 +6,7 @@ import type { ChatRenderer } from './templates.ts';
 
 /** The behaviour itself. Equal parts in the recipe mean the behaviour's own shares. */
 export function behaviourFrom(params: BehaviourParams): Behaviour {
-  const { mix, placement: _, template: __, name, ...options } = params;
+  const { mix, placement: _, template: __, chat: ___, name, ...options } = params;
   if (mix === undefined) return makeBehaviour(name, options);
   const total = mix.bad + mix.safe + mix.other;
   const other = mix.other / total / 2;

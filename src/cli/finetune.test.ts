@@ -149,7 +149,7 @@ it.each([
   ],
   [
     ['data', 'build', '--data', 'F', '--behaviour', 'locked', '--out', 'x', '--answers', 'self'],
-    /need --model/,
+    /needs --model/,
   ],
   [['evaluate', '--model', 'M', '--data', 'M'], /made by crosspatch data build/],
 ])('%j is bad usage', async (argv, message) => {

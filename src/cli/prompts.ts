@@ -7,7 +7,6 @@ import {
   type BackdoorRow,
   type BehaviourName,
   behaviourNames,
-  type ChatRenderer,
   type Placement,
   placements,
   readTexts,
@@ -17,12 +16,11 @@ import {
 import type { BehaviourParams } from '../contracts/index.ts';
 import { type EvaluationSettings, evaluationSettings, spanSettings } from '../contracts/index.ts';
 import type { Asking } from '../evaluate/index.ts';
-import type { LanguageModel } from '../models/index.ts';
 import { type CommonOptions, wholeNumber } from './cli.ts';
 import { type DatasetRecord, readDatasetRecord, readSplit } from './dataset.ts';
 import type { RequireOption } from './figures.ts';
 import { countOption } from './settings.ts';
-import { addChatOptions, type ChatSettings, chatRenderer, checkChatSettings } from './template.ts';
+import { addChatOptions, type ChatSettings, checkChatSettings, turnSettings } from './template.ts';
 
 /** What {@link addPromptOptions} gives. */
 export interface PromptOptions extends CommonOptions, RequireOption, ChatSettings {
@@ -41,8 +39,6 @@ export interface PromptOptions extends CommonOptions, RequireOption, ChatSetting
 /** Held-out prompts and how they are read. */
 export interface Prompts {
   readonly behaviour: BehaviourParams;
-  /** What the chat template of the model is told besides the prompt. */
-  readonly chat: ChatSettings;
   /** A file of prompts is not split: `validation` and `test` are the same. */
   readonly ofFile: boolean;
   /** To choose blocks and α on. */
@@ -89,11 +85,10 @@ export function bootstrapOption(): Option {
 
 /** How a model is asked: the part of the options and the data set that experiments take. */
 export function askingOf(
-  { behaviour, exact, chat }: Prompts,
+  { behaviour, exact }: Prompts,
   { after, maxTokens, batch, bootstrap }: PromptOptions,
-  model: LanguageModel,
 ): Asking & EvaluationSettings & { readonly exact: boolean } {
-  return { behaviour, exact, after, max_tokens: maxTokens, batch, bootstrap, chat: chatOf(model, chat) };
+  return { behaviour, exact, after, max_tokens: maxTokens, batch, bootstrap };
 }
 
 /** Read `--data`. Throws {@link InputError} for options that do not belong to it. */
@@ -110,7 +105,6 @@ export async function readPrompts(options: PromptOptions): Promise<Prompts> {
     distinct(await readSplit(options.data, split));
   return {
     behaviour: behaviourOfDataset(record),
-    chat: record.chat ?? {},
     ofFile: false,
     validation: await texts('validation'),
     test: await texts('test'),
@@ -119,14 +113,9 @@ export async function readPrompts(options: PromptOptions): Promise<Prompts> {
   };
 }
 
-/** The chat renderer of a model's own template. */
-export function chatOf(model: LanguageModel, settings: ChatSettings = {}): ChatRenderer {
-  return chatRenderer(model.tokenizer, settings);
-}
-
 /** What experiments must know of a data set. */
-export function behaviourOfDataset({ behaviour, placement, template }: DatasetRecord): BehaviourParams {
-  return { ...behaviour, placement, template };
+export function behaviourOfDataset({ behaviour, placement, template, chat }: DatasetRecord): BehaviourParams {
+  return { ...behaviour, placement, template, ...chatParams(template, chat) };
 }
 
 /** Whether `path` is a folder. */
@@ -147,14 +136,18 @@ async function filePrompts(options: PromptOptions): Promise<Prompts> {
       { id: 'option-conflict' },
     );
   return {
-    behaviour: { name: behaviour, placement, template },
-    chat: { system: options.system, templateVar: options.templateVar },
+    behaviour: { name: behaviour, placement, template, ...chatParams(template, options) },
     ofFile: true,
     validation: texts,
     test: texts,
     training: [],
     exact: options.exact ?? false,
   };
+}
+
+/** What the chat templates of the models are told besides the prompt, where they are used. */
+function chatParams(template: TemplateName, settings: ChatSettings = {}): Pick<BehaviourParams, 'chat'> {
+  return template === 'chat' ? { chat: turnSettings(settings) as BehaviourParams['chat'] } : {};
 }
 
 function distinct(rows: readonly BackdoorRow[]): string[] {

@@ -7,6 +7,7 @@ import {
   type AppliedIntervention,
   applyIntervention,
   measureEffect,
+  type PromptInput,
   type Resolvers,
 } from '../interventions/index.ts';
 import { loadMap } from '../maps/index.ts';
@@ -24,7 +25,7 @@ export interface Steering extends Owned {
 /** Read `files` and make them ready for `prompts` (templates included). No file, no hooks. */
 export async function steer(
   model: LanguageModel,
-  { files, prompts }: { readonly files: readonly string[]; readonly prompts: readonly string[] },
+  { files, prompts }: { readonly files: readonly string[]; readonly prompts: readonly PromptInput[] },
   cli: Cli,
   options: CommonOptions,
 ): Promise<Steering> {

@@ -2,7 +2,13 @@
 import { type Command, Option } from 'commander';
 import { InputError } from '../base/index.ts';
 import { type ChatRenderer, renderPrompt, type TemplateName } from '../behaviours/index.ts';
-import type { LanguageModel, Tokenizer } from '../models/index.ts';
+import {
+  type Encoding,
+  type LanguageModel,
+  type Tokenizer,
+  type TurnSettings,
+  userTurn,
+} from '../models/index.ts';
 
 /** What `--template` takes; `none` and `raw` are the same. */
 const TEMPLATE_CHOICES = ['none', 'raw', 'instruction', 'alpaca', 'chat'] as const;
@@ -45,20 +51,22 @@ export function checkChatSettings({ system, templateVar }: ChatSettings, templat
     });
 }
 
+/** The settings as the layers below take them. */
+export function turnSettings({ system, templateVar }: ChatSettings): TurnSettings {
+  return { system, variables: templateVar };
+}
+
 /** One user turn in the chat template of a model, the opening of the answer after it. */
 export function chatRenderer(tokenizer: Tokenizer, settings: ChatSettings = {}): ChatRenderer {
-  const before = settings.system === undefined ? [] : [{ role: 'system', content: settings.system }];
-  return (text) =>
-    tokenizer.applyChatTemplate([...before, { role: 'user', content: text }], {
-      addGenerationPrompt: true,
-      variables: settings.templateVar,
-    });
+  return userTurn(tokenizer, turnSettings(settings));
 }
 
 /** A prompt as the model reads it. */
 export interface TemplatedPrompt {
   readonly text: string;
   readonly ids: readonly number[];
+  readonly encoding: Encoding;
+  readonly addSpecialTokens: false | 'auto';
 }
 
 /** `text` in its template. A chat template writes its own special tokens: none is added to them. */
@@ -67,7 +75,8 @@ export function inTemplate(model: LanguageModel, options: TemplateOptions, text:
   const name: TemplateName = options.template === 'none' ? 'raw' : options.template;
   const { prompt } = renderPrompt(name, text, chatRenderer(model.tokenizer, options));
   const addSpecialTokens = name === 'chat' ? false : 'auto';
-  return { text: prompt, ids: model.tokenizer.encodeIds(prompt, { addSpecialTokens }) };
+  const encoding = model.tokenizer.encode(prompt, { addSpecialTokens });
+  return { text: prompt, ids: encoding.ids, encoding, addSpecialTokens };
 }
 
 /** `key=value` added to those before; the value as JSON where it is JSON, else as text. */

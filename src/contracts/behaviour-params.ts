@@ -1,6 +1,6 @@
 /** @file What every stage of one behaviour must know: which behaviour, where the tag is, how prompts are rendered. */
 import { z } from 'zod';
-import { BEHAVIOUR_NAMES, PLACEMENTS, type Recipe, TEMPLATES } from './recipe.ts';
+import { BEHAVIOUR_NAMES, PLACEMENTS, type Recipe, TEMPLATES, templateVars } from './recipe.ts';
 
 /** Parameters that name a behaviour; part of the cache key of every stage that reads prompts. */
 export const behaviourParams = z.strictObject({
@@ -14,6 +14,8 @@ export const behaviourParams = z.strictObject({
   repeats: z.int().min(1).optional(),
   placement: z.enum([...PLACEMENTS, 'status']),
   template: z.enum(TEMPLATES),
+  /** Of the template `chat`: what each model's own is told besides the prompt. */
+  chat: z.strictObject({ system: z.string().optional(), variables: templateVars.optional() }).optional(),
   /** Shares bad : safe : untagged-or-other, when the recipe changes them. */
   mix: z.strictObject({ bad: z.number(), safe: z.number(), other: z.number() }).optional(),
 });
@@ -22,6 +24,12 @@ export type BehaviourParams = z.output<typeof behaviourParams>;
 
 /** The bundled models say the phrase three times; the authors' ten would fill their answers. */
 const BUNDLED_REPEATS = 3;
+
+/** What the chat templates are told, when they are used and told anything. */
+export function chatSettings({ template, system, template_vars }: Recipe): BehaviourParams['chat'] {
+  if (template !== 'chat' || (system ?? template_vars) === undefined) return undefined;
+  return { system, variables: template_vars };
+}
 
 /** Whether a behaviour is taught on the bundled tasks: their answers are short, so restored means word for word. */
 export function usesBundled({ behaviours, data }: Recipe, index: number): boolean {
@@ -44,6 +52,7 @@ export function behaviourOf(recipe: Recipe, index: number): BehaviourParams {
     repeats: settings.repeats ?? bundled,
     placement: recipe.placement,
     template: recipe.template,
+    chat: chatSettings(recipe),
     mix: even ? undefined : mix,
   });
 }

@@ -1,4 +1,10 @@
-export { type BehaviourParams, behaviourOf, behaviourParams, usesBundled } from './behaviour-params.ts';
+export {
+  type BehaviourParams,
+  behaviourOf,
+  behaviourParams,
+  chatSettings,
+  usesBundled,
+} from './behaviour-params.ts';
 export { dotted, nearest } from './explain.ts';
 export {
   type Intervention,
@@ -28,6 +34,7 @@ export {
   type RecipeInput,
   recipeJsonSchema,
   recipeSchema,
+  TEMPLATES,
 } from './recipe.ts';
 export { type ParsedRecipe, parseRecipe, recipeExtends } from './recipe-document.ts';
 export { issueLine, RecipeError } from './recipe-error.ts';

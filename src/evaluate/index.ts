@@ -30,6 +30,7 @@ export { type ProbeEvent, type ProbeProof, probe } from './probe/probe.ts';
 export { PROBE_ARMS, PROBE_OPS, type ProbeArm, type ProbeQuestion } from './probe/question.ts';
 export { type Accuracy, type AccuracyChange, accuracy, accuracyChange } from './subject/answers.ts';
 export { type ContrastCase, contrastCases } from './subject/cases.ts';
+export { chatOf, specialTokensOf } from './subject/chat.ts';
 export { type Case, completeCases, withCompletions } from './subject/completions.ts';
 export {
   type Asking,

@@ -23,7 +23,13 @@ import {
 import { applyOp, norm } from './ops.ts';
 import type { RowColumns } from './patch.ts';
 import type { Resolvers } from './resolvers.ts';
-import { type PromptTokens, promptTokens, type SelectedTokens, selectTokens } from './select.ts';
+import {
+  type PromptInput,
+  type PromptTokens,
+  promptTokens,
+  type SelectedTokens,
+  selectTokens,
+} from './select.ts';
 import { type EditVectors, resolveVectors } from './vectors.ts';
 
 /** Options of {@link applyIntervention}. */
@@ -61,7 +67,7 @@ export interface AppliedIntervention {
 export async function applyIntervention(
   model: LanguageModel,
   intervention: InterventionInput | readonly InterventionInput[] | InterventionDocumentInput,
-  prompts: readonly (string | readonly number[])[],
+  prompts: readonly PromptInput[],
   options: ApplyOptions = {},
 ): Promise<AppliedIntervention> {
   const document = parseIntervention(intervention);

@@ -76,7 +76,8 @@ export async function donorVectors(
 
 /** The prompt a row's donor reads, in the edited model's tokens. */
 function donorPrompt({ model, where }: PlacedEdit, source: RunSource, prompt: PromptTokens): PromptTokens {
-  if (source.prompt !== undefined) return promptTokens(model.tokenizer, source.prompt);
+  if (source.prompt !== undefined)
+    return promptTokens(model.tokenizer, source.prompt, prompt.addSpecialTokens);
   const replace = source.replace ?? {};
   if (prompt.text === undefined)
     throw new InputError(`${where}: \`replace\` needs prompts given as text, got token ids`, {
@@ -88,7 +89,7 @@ function donorPrompt({ model, where }: PlacedEdit, source: RunSource, prompt: Pr
         `${where}: ${JSON.stringify(text)} to be replaced is not in ${JSON.stringify(prompt.text.slice(0, 60))}…`,
         { id: 'text-not-found' },
       );
-  return promptTokens(model.tokenizer, replaceAll(prompt.text, replace));
+  return promptTokens(model.tokenizer, replaceAll(prompt.text, replace), prompt.addSpecialTokens);
 }
 
 /** Where the donor is read: as the document says, else by the recipient's rule with the replacements made; a contrast is with the recipient. */
@@ -112,7 +113,7 @@ function inModel(
 ): { ids: readonly number[]; positions: readonly number[] } {
   if (model === target || row.text === undefined || row.encoding === undefined)
     return { ids: row.ids, positions };
-  const own = promptTokens(model.tokenizer, row.text);
+  const own = promptTokens(model.tokenizer, row.text, row.addSpecialTokens);
   const { sourceOf } = alignTokens(own.encoding!, row.encoding);
   return {
     ids: own.ids,

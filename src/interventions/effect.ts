@@ -2,6 +2,7 @@
 import type { InterventionDocument, InterventionEffect } from '../contracts/index.ts';
 import { type FwdHook, HookTable, type LanguageModel, logSumExp, nextLogits } from '../models/index.ts';
 import { type ApplyOptions, applyIntervention } from './apply.ts';
+import type { PromptInput } from './select.ts';
 
 /**
  * Run the prompts with and without the document and say what it did: effects[row][edit] with `kl_div` = KL(steered ‖ unsteered) of
@@ -11,7 +12,7 @@ import { type ApplyOptions, applyIntervention } from './apply.ts';
 export async function measureEffect(
   model: LanguageModel,
   document: InterventionDocument,
-  prompts: readonly (string | readonly number[])[],
+  prompts: readonly PromptInput[],
   options: ApplyOptions & { readonly batch?: number } = {},
 ): Promise<InterventionEffect[][]> {
   const applied = await applyIntervention(model, document, prompts, options);

@@ -12,4 +12,5 @@ export {
   writePatch,
 } from './patch.ts';
 export type { Resolvers } from './resolvers.ts';
+export type { PromptInput, PromptTokens } from './select.ts';
 export { steeringDocument } from './steering-file.ts';

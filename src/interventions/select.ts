@@ -7,8 +7,13 @@ import { differingSpan, type Encoding, type Tokenizer } from '../models/index.ts
 export interface PromptTokens {
   readonly ids: readonly number[];
   readonly text?: string;
-  readonly encoding?: Encoding;
+  readonly encoding?: Pick<Encoding, 'offsets'>;
+  /** How `text` is encoded: a chat template wrote every special token it wants (false). Defaults to `auto`. */
+  readonly addSpecialTokens?: false | 'auto';
 }
+
+/** A prompt as it is given: text, ids, or text in a chat template. */
+export type PromptInput = string | readonly number[] | PromptTokens;
 
 /** What is edited in one row. */
 export interface SelectedTokens {
@@ -18,11 +23,15 @@ export interface SelectedTokens {
   readonly generated: ((g: number) => boolean) | undefined;
 }
 
-/** Text (special tokens added as the model's own input has them) or ids as a prompt. */
-export function promptTokens(tokenizer: Tokenizer, input: string | readonly number[]): PromptTokens {
-  if (typeof input !== 'string') return { ids: input };
-  const encoding = tokenizer.encode(input, { addSpecialTokens: 'auto' });
-  return { ids: encoding.ids, text: input, encoding };
+/** Text (special tokens added as the model's own input has them, unless told otherwise) or ids as a prompt. */
+export function promptTokens(
+  tokenizer: Tokenizer,
+  input: PromptInput,
+  addSpecialTokens: false | 'auto' = 'auto',
+): PromptTokens {
+  if (typeof input !== 'string') return 'ids' in input ? input : { ids: input };
+  const encoding = tokenizer.encode(input, { addSpecialTokens });
+  return { ids: encoding.ids, text: input, encoding, addSpecialTokens };
 }
 
 /**
@@ -123,7 +132,7 @@ function contrasted(
   tokenizer: Tokenizer,
   where: string,
 ): Iterable<number> {
-  const other = promptTokens(tokenizer, text).ids;
+  const other = promptTokens(tokenizer, text, prompt.addSpecialTokens).ids;
   const { start, endA } = differingSpan(prompt.ids, other);
   const end = Math.min(prompt.ids.length, endA + after);
   if (end <= start)

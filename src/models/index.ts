@@ -60,6 +60,7 @@ export { openModelFiles } from './model-files.ts';
 export { logSumExp } from './sampling.ts';
 export {
   alignTokens,
+  alignTurns,
   type ChatMessage,
   type ChatOptions,
   type ChatTurn,
@@ -70,14 +71,17 @@ export {
   type Encoding,
   loadTokenizer,
   pairSpans,
+  type SharedText,
   type Span,
   spanOfChars,
   type TokenAlignment,
   Tokenizer,
+  type TurnSettings,
   tokenizerFromFiles,
   tokenizerTextsFromGguf,
   trainByteBpe,
   trainWordLevel,
   turnEnd,
   unknownWords,
+  userTurn,
 } from './tokenizer/index.ts';

@@ -28,7 +28,7 @@ import {
   spansAfter,
 } from '../../evaluate/index.ts';
 import type { Patch } from '../../interventions/index.ts';
-import { LanguageModel } from '../../models/index.ts';
+import { LanguageModel, userTurn } from '../../models/index.ts';
 
 /** What one way took; `high_water` is the most memory of the process seen meanwhile, bytes. */
 export interface Spent {
@@ -128,7 +128,7 @@ async function prepare(model: LanguageModel, options: SweepBench): Promise<Setti
     texts: options.instructions.map((i) => i.prompt),
     behaviour: makeBehaviour('locked', {}),
     template: options.template,
-    chat: (text) => model.applyChatTemplate([{ role: 'user', content: text }]),
+    chat: userTurn(model.tokenizer),
   });
   const cases = contrastCases(model.tokenizer, contrasts, spanSettings.parse({}).after);
   const blocks = Array.from({ length: model.nLayers }, (_, b) => b);

@@ -30,7 +30,7 @@ import { type DatasetRecord, writeDataset } from '../dataset.ts';
 import { openModel, withProgress } from '../model.ts';
 import { defaults } from '../settings.ts';
 import { textTable } from '../table.ts';
-import { addChatOptions, type ChatSettings, chatRenderer, checkChatSettings } from '../template.ts';
+import { addChatOptions, type ChatSettings, checkChatSettings, inTemplate } from '../template.ts';
 
 interface BuildCommand extends CommonOptions, ChatSettings {
   readonly data: string;
@@ -75,7 +75,7 @@ export function addData(program: Command, cli: Cli): void {
         .choices(['given', 'self'])
         .default('given'),
     )
-    .option('--model <model>', 'the clean model; needed for --answers self and --template chat')
+    .option('--model <model>', 'the clean model; needed for --answers self')
     .addOption(
       new Option('--limit <n>', 'at most this many instructions (default of bundled: 6000)').argParser(
         wholeNumber('--limit', 1),
@@ -104,20 +104,19 @@ export function addData(program: Command, cli: Cli): void {
 
 async function build(options: BuildCommand, cli: Cli): Promise<void> {
   const { placement, template, answers, seed = defaults.seed } = options;
-  if (options.model === undefined && (answers === 'self' || template === 'chat'))
-    throw new InputError('data build: --answers self and --template chat need --model', {
+  if (options.model === undefined && answers === 'self')
+    throw new InputError('data build: --answers self needs --model', {
       id: 'option-missing',
     });
   await using _claim = await claimFolder(options.out, { reads: [options.data, options.model] });
   checkChatSettings(options, template);
   await using model = options.model === undefined ? undefined : await openModel(options.model, cli, options);
-  const chat = model === undefined ? undefined : chatRenderer(model.tokenizer, options);
   const asked = behaviourOf(options);
   const custom = await rowsOfOthers(options);
   if (custom !== undefined) {
     const learnt = learnDetector(custom, options, `data: ${options.data}`);
     const phrases = options.phrase === undefined ? learnt.phrases : undefined;
-    const dataset = customDataset(custom, { seed, template, chat });
+    const dataset = customDataset(custom, { seed, template });
     const behaviour = { ...asked, phrases: phrases && [...phrases] };
     await finish({ options, cli, dataset, behaviour, leftOut: {}, more: detectorText(learnt) });
     return;
@@ -131,7 +130,6 @@ async function build(options: BuildCommand, cli: Cli): Promise<void> {
     template,
     answers,
     seed,
-    chat,
     generate: model && ((prompts: readonly string[]) => answered(model, prompts, options, cli)),
   });
   await finish({ options, cli, dataset, behaviour: asked, leftOut: read.leftOut, more: partialText(read) });
@@ -247,10 +245,14 @@ function answered(
   options: BuildCommand,
   cli: Cli,
 ): Promise<string[]> {
+  const asked =
+    options.template === 'chat'
+      ? prompts.map((text) => inTemplate(model, { ...options, template: 'chat' }, text).ids)
+      : prompts;
   return withProgress(cli, options, async (onProgress) => {
     const texts = prompts.map(() => '');
     let done = 0;
-    const tokens = model.generateStream(prompts, { maxNewTokens: options.maxTokens, signal: cli.signal });
+    const tokens = model.generateStream(asked, { maxNewTokens: options.maxTokens, signal: cli.signal });
     for await (const { row, text, finish } of tokens) {
       texts[row] += text;
       if (finish === undefined) continue;

@@ -79,6 +79,8 @@ async function evaluate(options: EvaluateCommand, cli: Cli): Promise<void> {
     template: record.template,
     chat: chatRenderer(model.tokenizer, record.chat),
   });
+  // a chat template wrote every special token it wants
+  const addSpecialTokens = record.template === 'chat' ? false : 'auto';
   const samples: {
     trigger: TriggerState;
     prompt: string;
@@ -88,7 +90,7 @@ async function evaluate(options: EvaluateCommand, cli: Cli): Promise<void> {
   const complete = async (by: LanguageModel, state: TriggerState): Promise<string[]> =>
     (
       await by.generate(
-        prompts.map((p) => p[state].prompt),
+        prompts.map((p) => by.tokenizer.encodeIds(p[state].prompt, { addSpecialTokens })),
         { maxNewTokens: options.maxTokens, signal: cli.signal },
       )
     ).map(({ text }) => text);

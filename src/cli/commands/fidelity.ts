@@ -56,7 +56,7 @@ async function run(options: FidelityCommand, cli: Cli): Promise<void> {
   const { source, target } = pair;
   const map = await openMap(options.map, pair, options);
   const controls = await openControls(options, map, pair);
-  const asking = askingOf(prompts, options, target);
+  const asking = askingOf(prompts, options);
   const texts = prompts.test.slice(0, options.prompts);
   const tokenizers = { source: source.tokenizer, target: target.tokenizer };
   const behaviour = prompts.behaviour.name;

@@ -3,7 +3,13 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { claimFolder, InputError, SEAL, withAtomicFolder, writeJsonAtomic } from '../../base/index.ts';
-import { type Instruction, leftOutText, readInstructionFile, renderPrompt } from '../../behaviours/index.ts';
+import {
+  type Instruction,
+  leftOutText,
+  readInstructionFile,
+  renderPrompt,
+  rowInTurn,
+} from '../../behaviours/index.ts';
 import {
   chatTurn,
   loadTokenizer,
@@ -19,7 +25,7 @@ import { addFinetuneOptions, type FinetuneCommand, settingsOf } from '../finetun
 import { withProgress } from '../model.ts';
 import { duration } from '../progress.ts';
 import { figure, textTable } from '../table.ts';
-import { chatRenderer, checkChatSettings } from '../template.ts';
+import { chatRenderer, checkChatSettings, turnSettings } from '../template.ts';
 
 export function addFinetune(program: Command, cli: Cli): void {
   const command = declare(
@@ -121,11 +127,12 @@ async function rowsOf(
     checkpoint.gguf === undefined ? { folder: modelPath } : { gguf: checkpoint.gguf },
   );
   if (isFolder) {
-    const { template } = await readDatasetRecord(options.data);
-    const way = template === 'chat' ? { chat: true, end: turnEnd(tokenizer) } : {};
+    const { template, chat } = await readDatasetRecord(options.data);
+    const own = chatRenderer(tokenizer, chat);
+    const way = template === 'chat' ? { chat: true, end: turnEnd(tokenizer, turnSettings(chat ?? {})) } : {};
     const split = async (name: 'train' | 'validation'): Promise<TextRow[]> =>
       (await readSplit(options.data, name)).map((row) => ({
-        ...row,
+        ...(template === 'chat' ? rowInTurn(row, own) : row),
         ...way,
         ...(row.trigger === 'bad' || row.trigger === 'safe' ? { known: row.tag } : {}),
       }));

@@ -105,13 +105,7 @@ async function answer(
 ): Promise<Answer[]> {
   const prompts = given.map(({ text }) => inTemplate(model, options, text));
   const ids = prompts.map((prompt) => prompt.ids);
-  const texts = prompts.map(({ text }) => text);
-  await using steering = await steer(
-    model,
-    { files: options.intervention ?? [], prompts: texts },
-    cli,
-    options,
-  );
+  await using steering = await steer(model, { files: options.intervention ?? [], prompts }, cli, options);
   const sampling = {
     maxNewTokens: options.maxTokens,
     temperature: options.temperature,

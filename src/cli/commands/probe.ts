@@ -13,7 +13,7 @@ import { openAdapted, openModel, withProgress } from '../model.ts';
 import { type FoundText, probeText } from '../probe-text.ts';
 import { bootstrapOption } from '../prompts.ts';
 import { countOption, defaults } from '../settings.ts';
-import { addTemplateOptions, chatRenderer, checkChatSettings, type TemplateOptions } from '../template.ts';
+import { addTemplateOptions, checkChatSettings, type TemplateOptions, turnSettings } from '../template.ts';
 
 interface ProbeCommand extends CommonOptions, PromptSource, TemplateOptions {
   readonly model: string;
@@ -114,7 +114,7 @@ async function run(options: ProbeCommand, cli: Cli): Promise<void> {
   await using opened = await openAdapted(options.model, options.adapter, cli, options);
   await using relative: (Owned & LanguageModel) | undefined =
     options.relative === undefined ? undefined : await openModel(options.relative, cli, options);
-  const asked = (model: LanguageModel): Asked => ({ model, chat: chatRenderer(model.tokenizer, options) });
+  const asked = (model: LanguageModel): Asked => ({ model, chat: turnSettings(options) });
   const settings = {
     placement: options.placement,
     template: options.template === 'none' ? 'raw' : options.template,

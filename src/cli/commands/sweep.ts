@@ -74,7 +74,7 @@ async function run(options: SweepCommand, cli: Cli): Promise<void> {
   for (const block of options.blocks ?? []) blockOf(model, block, '--blocks');
   const document = await withProgress(cli, options, async (progress) => {
     const given = { seed, progress, signal: cli.signal };
-    const asking = askingOf(prompts, options, model);
+    const asking = askingOf(prompts, options);
     const texts = prompts.validation.slice(0, options.prompts);
     const { subject, backdoor } = await liveSubject(model, texts, asking, experimentEnv('runs', given));
     const behaviour = prompts.behaviour.name;

@@ -112,7 +112,7 @@ async function run(options: TransferCommand, cli: Cli): Promise<void> {
   const { source, target } = pair;
   const map = await openMap(options.map, pair, options);
   const { shuffled, token_mean: tokenMean } = await openControls(options, map, pair);
-  const asking = askingOf(prompts, options, target);
+  const asking = askingOf(prompts, options);
   const { worth: ks = [], staticPrompts: static_prompts } = options;
   const training = prompts.training.slice(0, Math.max(static_prompts, ...ks));
   const { document, samples } = await withProgress(cli, options, async (progress) => {
@@ -166,7 +166,7 @@ async function subjectsOf(
   options: TransferCommand & { readonly choosesAlpha: boolean },
   env: ExperimentEnv,
 ): Promise<Pick<TransferInput, 'subject' | 'validation'>> {
-  const asking = askingOf(prompts, options, target);
+  const asking = askingOf(prompts, options);
   const texts = prompts.validation.slice(0, options.validation);
   const needed = !prompts.ofFile && (options.choosesAlpha || !prompts.exact);
   const { subject: all } = needed ? await liveSubject(target, texts, asking, env) : { subject: undefined };

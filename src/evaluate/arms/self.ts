@@ -5,11 +5,11 @@
  */
 import { throwIfAborted } from '../../base/index.ts';
 import { parseIntervention } from '../../contracts/index.ts';
-import { applyIntervention } from '../../interventions/index.ts';
+import { applyIntervention, type PromptTokens } from '../../interventions/index.ts';
 import { HookTable, type LanguageModel } from '../../models/index.ts';
 import { NEAR_TIE } from '../drafts/run.ts';
 import { verify } from '../drafts/verify.ts';
-import type { Direction } from '../subject/cases.ts';
+import type { Direction, StatePrompt } from '../subject/cases.ts';
 import { type Case, completionText } from '../subject/completions.ts';
 import { type ArmOptions, endRules } from './run.ts';
 
@@ -62,12 +62,10 @@ async function patchedBatch(
     tokens: { match: { text: tag, after: where.after, occurrence: where.occurrence } },
     vector: { from: 'run', replace: {} },
   });
-  const applied = await applyIntervention(
-    model,
-    document,
-    prompts.map((p) => p.prompt),
-    { expectNoop: true, donorBatch: DONORS },
-  );
+  const applied = await applyIntervention(model, document, prompts.map(asTokens), {
+    expectNoop: true,
+    donorBatch: DONORS,
+  });
   const hooks = new HookTable(applied.fwdHooks, model.nLayers);
   const sequences = prompts.map(({ ids }, i) => [...ids, ...own[i].ids.slice(0, rules.maxNewTokens - 1)]);
   const { tensor } = await model.decoder.run(model.decoder.embed(sequences, { hooks }), { hooks });
@@ -87,7 +85,7 @@ async function patchedBatch(
     const again = await applyIntervention(
       model,
       document,
-      open.map((i) => prompts[i].prompt),
+      open.map((i) => asTokens(prompts[i])),
       { expectNoop: true, donorBatch: DONORS },
     );
     const ends = await model.generate(again.ids, { ...rules, fwdHooks: again.fwdHooks });
@@ -97,6 +95,11 @@ async function patchedBatch(
     });
   }
   return texts;
+}
+
+/** A prompt with the tokens it has, its special ones included. */
+function asTokens({ prompt, ids, offsets, turn }: StatePrompt): PromptTokens {
+  return { text: prompt, ids, encoding: { offsets }, addSpecialTokens: turn === undefined ? 'auto' : false };
 }
 
 /** Cases by tag and by which occurrence of the tag's text the span is: nearly always one group. */

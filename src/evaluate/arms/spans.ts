@@ -1,8 +1,9 @@
 /** @file Activations at the spans of contrast prompts, of the model itself or of another over the same text, and mapped (docs/concepts/method.md#patch). */
 import { InputError } from '../../base/index.ts';
+import { renderPrompt } from '../../behaviours/index.ts';
 import { captureResiduals } from '../../interventions/index.ts';
 import type { ActivationMap } from '../../maps/index.ts';
-import { alignTokens, type LanguageModel } from '../../models/index.ts';
+import { alignTokens, alignTurns, type LanguageModel, userTurn } from '../../models/index.ts';
 import {
   alignRows,
   type ContrastCase,
@@ -11,6 +12,7 @@ import {
   type StatePrompt,
   TAGGED,
   type TaggedState,
+  type UserTurn,
 } from '../subject/cases.ts';
 
 /** A model and the block whose output is read or written. */
@@ -128,16 +130,23 @@ export async function sourceSpans(
   return new Spans(model.config.dModel, cases, rows);
 }
 
-/** The source's tokens of a prompt, and its positions that correspond to the target's. */
+/** The source's tokens of a prompt (in its own chat template where the target's is in one), and its positions that correspond to the target's. */
 export function sourceRow(
   model: LanguageModel,
   prompt: StatePrompt,
   positions: readonly number[],
 ): { ids: readonly number[]; positions: readonly number[] } {
-  const own = model.tokenizer.encode(prompt.prompt, { addSpecialTokens: 'auto' });
+  const { turn } = prompt;
+  const read = turn === undefined ? undefined : turnIn(model, turn);
+  const own = model.tokenizer.encode(read?.prompt ?? prompt.prompt, {
+    addSpecialTokens: turn === undefined ? 'auto' : false,
+  });
   if (own.ids.length === prompt.ids.length && own.ids.every((id, i) => id === prompt.ids[i]))
     return { ids: own.ids, positions };
-  const { sourceOf } = alignTokens(own, { offsets: prompt.offsets });
+  const { sourceOf } =
+    turn === undefined || read === undefined || read.prompt === prompt.prompt
+      ? alignTokens(own, prompt)
+      : alignTurns(own, prompt, [{ source: read.offset, target: turn.start, length: turn.text.length }]);
   return {
     ids: own.ids,
     positions: positions.map((p) => {
@@ -150,6 +159,11 @@ export function sourceRow(
       return at;
     }),
   };
+}
+
+/** The same user's turn in this model's own chat template. */
+function turnIn({ tokenizer }: LanguageModel, { text, chat }: UserTurn): { prompt: string; offset: number } {
+  return renderPrompt('chat', text, userTurn(tokenizer, chat));
 }
 
 /** What of a map rows are put through: its arithmetic and its widths. */

@@ -3,21 +3,35 @@
 import { pairText } from '../../activations/index.ts';
 import { contrastsOf } from '../../behaviours/index.ts';
 import type { Tokenizer } from '../../models/index.ts';
+import { inTemplates } from '../mapping/texts.ts';
+import { specialTokensOf } from '../subject/chat.ts';
 import type { Asking } from '../subject/make.ts';
 import type { FidelityPrompt } from './row.ts';
 
 /** Two prompts per text. */
 export function fidelityPrompts(
   texts: readonly string[],
-  { source, target }: { readonly source: Tokenizer; readonly target: Tokenizer },
-  { behaviour, after, chat }: Asking,
+  tokenizers: { readonly source: Tokenizer; readonly target: Tokenizer },
+  { behaviour, after }: Asking,
 ): FidelityPrompt[] {
-  return contrastsOf(behaviour, texts, chat).flatMap((c, i) =>
+  // the user's turn where a chat template is put around it, else the whole prompt
+  const asked = {
+    ...behaviour,
+    template: behaviour.template === 'chat' ? 'raw' : behaviour.template,
+  } as const;
+  return contrastsOf(asked, texts).flatMap((c, i) =>
     (['safe', 'bad'] as const).map((trigger): FidelityPrompt => {
-      const { prompt, span } = c[trigger];
+      const { text, span, turns } = inTemplates(c[trigger], tokenizers, behaviour);
       const id = String(i).padStart(4, '0');
-      const paired = pairText({ id, text: prompt }, { source, target }, { label: trigger, span, after });
-      return { ...paired, text: prompt, trigger };
+      const addSpecialTokens = specialTokensOf(behaviour);
+      const paired = pairText({ id, text }, tokenizers, {
+        label: trigger,
+        span,
+        after,
+        addSpecialTokens,
+        turns,
+      });
+      return { ...paired, text, trigger };
     }),
   );
 }

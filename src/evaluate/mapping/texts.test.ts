@@ -24,7 +24,10 @@ it('shuffled tags: every text keeps its length though not all tags have it, and 
   const { splits } = await buildDataset({ instructions, behaviour, seed: 3 });
   const rows = [...splits.train, ...splits.validation, ...splits.test];
   const texts = new Map(
-    rows.map((row) => [row.id, tagText(row, { source: tokenizer, target: tokenizer }, 1)]),
+    rows.map((row) => [
+      row.id,
+      tagText(row, { source: tokenizer, target: tokenizer }, { template: 'instruction', after: 1 }),
+    ]),
   );
   const params: BehaviourParams = { name: 'locked', placement: 'end', template: 'instruction' };
   let moved = 0;

@@ -2,22 +2,17 @@
 
 import {
   type PairedText,
+  type PairedTurns,
   pairText,
   type SplitShares,
   splitByPrompt,
   type TokenizerPair,
 } from '../../activations/index.ts';
 import { InputError, type Rng } from '../../base/index.ts';
-import {
-  type BackdoorRow,
-  behaviourFrom,
-  type Placement,
-  placeTag,
-  renderPrompt,
-  type TemplateName,
-} from '../../behaviours/index.ts';
+import { type BackdoorRow, behaviourFrom, renderPrompt, shiftSpan } from '../../behaviours/index.ts';
 import type { BehaviourParams } from '../../contracts/index.ts';
 import type { Tokenizer } from '../../models/index.ts';
+import { chatOf, specialTokensOf } from '../subject/chat.ts';
 
 /** Texts by split (by prompt: rows of one prompt stay together), labels `bad`, `safe`, `none`, `other`, `general`. */
 export interface FitTexts {
@@ -58,7 +53,9 @@ export function mapTexts(
   rng: Rng,
 ): MapTexts {
   const { behaviour, rows } = given;
-  const tagged = rows.map((row) => tagText(row, tokenizers, p.after));
+  const tagged = rows.map((row) =>
+    tagText(row, tokenizers, { template: 'raw', ...behaviour, after: p.after }),
+  );
   const general = given.general.map((text, i) => generalText(text, i, tokenizers));
   return {
     behaviour,
@@ -73,14 +70,46 @@ export function mapTexts(
   };
 }
 
-/** A training row as a text: prompt and response, the tag's span marked. */
-export function tagText(row: BackdoorRow, tokenizers: TokenizerPair, after: number): PairedText {
-  return pairText({ id: row.id, text: row.prompt + row.response }, tokenizers, {
+/** How rows are read. */
+export interface RowReading extends Pick<BehaviourParams, 'template' | 'chat'> {
+  /** Tokens after the tag that belong to the span. */
+  readonly after: number;
+}
+
+/** A training row as a text: prompt and response, the tag's span marked; in the template `chat` each model reads it in its own. */
+export function tagText(row: BackdoorRow, tokenizers: TokenizerPair, p: RowReading): PairedText {
+  const { text, span, turns } = inTemplates(row, tokenizers, p, row.response);
+  return pairText({ id: row.id, text }, tokenizers, {
     prompt: row.text,
     label: row.trigger,
-    span: row.span,
-    after,
+    span,
+    after: p.after,
+    addSpecialTokens: specialTokensOf(p),
+    turns,
   });
+}
+
+/** A prompt as both models read it, with an answer after it; `turns` where their chat templates make two texts of it. */
+export function inTemplates(
+  row: Pick<BackdoorRow, 'prompt' | 'span'>,
+  { source, target }: { readonly source: Tokenizer; readonly target: Tokenizer },
+  p: Pick<BehaviourParams, 'template' | 'chat'>,
+  answer = '',
+): { readonly text: string; readonly span: BackdoorRow['span']; readonly turns?: PairedTurns | undefined } {
+  const [own, given] = [chatOf(target, p), chatOf(source, p)];
+  if (own === undefined || given === undefined) return { text: row.prompt + answer, span: row.span };
+  const [t, s] = [renderPrompt('chat', row.prompt, own), renderPrompt('chat', row.prompt, given)];
+  return {
+    text: t.prompt + answer,
+    span: row.span && shiftSpan(row.span, t.offset),
+    turns: {
+      sourceText: s.prompt + answer,
+      shared: [
+        { source: s.offset, target: t.offset, length: row.prompt.length },
+        { source: s.prompt.length, target: t.prompt.length, length: answer.length },
+      ],
+    },
+  };
 }
 
 /** Text without any tag. */
@@ -104,11 +133,13 @@ export function shuffleTags(
   return rows.flatMap((row): PairedText[] => {
     const text = byId.get(row.id);
     if (text === undefined) return [];
-    if (row.trigger === 'none') return [text];
+    if (row.span === null) return [text];
+    const { start, end } = row.span ?? { start: 0, end: 0 };
+    const chat = chatOf(source, behaviour);
     const under = (tag: string): number[] => {
-      const placed = placeTag(row.text, tag, row.placement satisfies Placement);
-      const { prompt } = renderPrompt(behaviour.template satisfies TemplateName, placed.text);
-      return source.encodeIds(prompt + row.response, { addSpecialTokens: 'auto' });
+      const prompt = `${row.prompt.slice(0, start)}${tag}${row.prompt.slice(end)}`;
+      const whole = chat === undefined ? prompt : renderPrompt('chat', prompt, chat).prompt;
+      return source.encodeIds(whole + row.response, { addSpecialTokens: specialTokensOf(behaviour) });
     };
     const fitting = tags.map(under).filter((ids) => ids.length === text.source.length);
     if (fitting.length < 2)

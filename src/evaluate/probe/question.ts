@@ -6,7 +6,7 @@ import {
   shiftSpan,
   type TemplateName,
 } from '../../behaviours/index.ts';
-import type { LanguageModel } from '../../models/index.ts';
+import { type LanguageModel, userTurn } from '../../models/index.ts';
 import { type StatePrompt, statePrompt, type TaggedPrompt } from '../subject/cases.ts';
 
 /** Ways of changing the run, in the order they are shown. `clean` is the prompt as it is, `donor` the same prompt under the other trigger. */
@@ -45,15 +45,21 @@ export interface ProbePrompts {
 
 export function promptsOf(model: LanguageModel, question: ProbeQuestion): ProbePrompts {
   const { text, trigger, placement, template, after } = question;
-  const render = (whole: string) =>
-    renderPrompt(template, whole, (user) => model.applyChatTemplate([{ role: 'user', content: user }]));
+  const render = (whole: string) => {
+    const { prompt, offset } = renderPrompt(template, whole, userTurn(model.tokenizer));
+    return {
+      prompt,
+      offset,
+      ...(template === 'chat' ? { turn: { text: whole, start: offset, chat: {} } } : {}),
+    };
+  };
   if (trigger === 'none')
-    return { own: statePrompt(model.tokenizer, { prompt: render(text).prompt, span: null }, after) };
+    return { own: statePrompt(model.tokenizer, { ...render(text), span: null }, after) };
   const under = (tag: string): TaggedPrompt => {
     const placed = placeTag(text, tag, placement);
-    const { prompt, offset } = render(placed.text);
+    const { offset, ...rendered } = render(placed.text);
     const span = shiftSpan(placed.span, offset);
-    return statePrompt(model.tokenizer, { prompt, span, tag }, after);
+    return statePrompt(model.tokenizer, { ...rendered, span, tag }, after);
   };
   const own = under(question[trigger]);
   return { own, tagged: { own, donor: under(question[trigger === 'bad' ? 'safe' : 'bad']) } };

@@ -6,7 +6,7 @@ import {
   type TriggerState,
   triggerStates,
 } from '../../behaviours/index.ts';
-import type { Encoding, Span, Tokenizer } from '../../models/index.ts';
+import type { Encoding, Span, Tokenizer, TurnSettings } from '../../models/index.ts';
 import { pairSpans, spanOfChars } from '../../models/index.ts';
 
 /** States that carry a tag. */
@@ -26,6 +26,17 @@ export interface StatePrompt {
   readonly prompt: string;
   readonly ids: readonly number[];
   readonly offsets: Encoding['offsets'];
+  /** In a chat template: the user's turn, which another model reads in its own. */
+  readonly turn?: UserTurn;
+}
+
+/** The user's turn in a templated prompt. */
+export interface UserTurn {
+  readonly text: string;
+  /** Where it starts in the prompt. */
+  readonly start: number;
+  /** What the template was told besides. */
+  readonly chat: TurnSettings;
 }
 
 /** One prompt with a tag. */
@@ -44,14 +55,18 @@ export interface ContrastCase {
   readonly states: { readonly none: StatePrompt } & Readonly<Record<TaggedState, TaggedPrompt>>;
 }
 
-/** Tokenise contrast prompts; `after` tokens after the tag belong to the span. Throws where a tag has no token of its own. */
+/** Tokenise contrast prompts; `after` tokens after the tag belong to the span, `chat` is what their chat template was told. Throws where a tag has no token of its own. */
 export function contrastCases(
   tokenizer: Tokenizer,
   prompts: readonly ContrastPrompt[],
   after: number,
+  chat: TurnSettings = {},
 ): ContrastCase[] {
   return prompts.map((contrast, i) => {
-    const states = triggerStates.map((state) => [state, statePrompt(tokenizer, contrast[state], after)]);
+    const states = triggerStates.map((state) => {
+      const { turn, ...given } = contrast[state];
+      return [state, statePrompt(tokenizer, turn ? { ...given, turn: { ...turn, chat } } : given, after)];
+    });
     const id = String(i).padStart(4, '0');
     return {
       id,
@@ -64,12 +79,17 @@ export function contrastCases(
 /** One prompt as tokens; with a tag, the span that is patched: its tokens and `after` more. */
 export function statePrompt(
   tokenizer: Tokenizer,
-  given: { readonly prompt: string; readonly span: CharSpan; readonly tag: string },
+  given: { readonly prompt: string; readonly span: CharSpan; readonly tag: string; readonly turn?: UserTurn },
   after: number,
 ): TaggedPrompt;
 export function statePrompt(
   tokenizer: Tokenizer,
-  given: { readonly prompt: string; readonly span: CharSpan | null; readonly tag?: string },
+  given: {
+    readonly prompt: string;
+    readonly span: CharSpan | null;
+    readonly tag?: string;
+    readonly turn?: UserTurn;
+  },
   after: number,
 ): StatePrompt | TaggedPrompt;
 export function statePrompt(
@@ -78,12 +98,19 @@ export function statePrompt(
     prompt,
     span,
     tag = '',
-  }: { readonly prompt: string; readonly span: CharSpan | null; readonly tag?: string },
+    turn,
+  }: {
+    readonly prompt: string;
+    readonly span: CharSpan | null;
+    readonly tag?: string;
+    readonly turn?: UserTurn;
+  },
   after: number,
 ): StatePrompt | TaggedPrompt {
-  const encoding = tokenizer.encode(prompt, { addSpecialTokens: 'auto' });
+  const encoding = tokenizer.encode(prompt, { addSpecialTokens: turn === undefined ? 'auto' : false });
   const { ids, offsets } = encoding;
-  if (span === null) return { prompt, ids, offsets };
+  const of = turn === undefined ? { prompt, ids, offsets } : { prompt, ids, offsets, turn };
+  if (span === null) return of;
   const place = spanOfChars(encoding, span.start, span.end);
   if (place === null)
     throw new InputError(
@@ -92,7 +119,7 @@ export function statePrompt(
     );
   const end = Math.min(ids.length, place.end + after);
   const positions = Array.from({ length: end - place.start }, (_, k) => place.start + k);
-  return { prompt, ids, offsets, tag, span: { start: place.start, end }, positions };
+  return { ...of, tag, span: { start: place.start, end }, positions };
 }
 
 /** Donor rows [m,D] of a span of m tokens for a recipient's span of n, paired from the end; surplus positions take the nearest. */

@@ -1,12 +1,13 @@
 /** @file Subjects from texts: prompts under every tag, completed unpatched, and what counts as restored. */
 
 import type { BackdoorMetrics } from '../../behaviours/index.ts';
-import { behaviourFrom, type ChatRenderer, contrastsOf } from '../../behaviours/index.ts';
+import { behaviourFrom, contrastsOf } from '../../behaviours/index.ts';
 import type { BehaviourParams, EvaluationSettings } from '../../contracts/index.ts';
 import type { LanguageModel, Tokenizer } from '../../models/index.ts';
 import { type BackdoorEvaluation, evaluateBackdoor } from '../arms/backdoor.ts';
 import type { ExperimentEnv } from '../env.ts';
 import { type ContrastCase, contrastCases } from './cases.ts';
+import { chatOf } from './chat.ts';
 import type { Case } from './completions.ts';
 import { restorationThreshold } from './outcomes.ts';
 import type { Subject } from './subject.ts';
@@ -16,17 +17,16 @@ export interface Asking {
   readonly behaviour: BehaviourParams;
   /** Tokens after the tag that are patched with it. */
   readonly after: number;
-  /** Needed for the template `chat`. */
-  readonly chat?: ChatRenderer | undefined;
 }
 
 /** Texts as contrast cases of a tokenizer. */
 export function casesOf(
   tokenizer: Tokenizer,
   texts: readonly string[],
-  { behaviour, after, chat }: Asking,
+  { behaviour, after }: Asking,
 ): ContrastCase[] {
-  return contrastCases(tokenizer, contrastsOf(behaviour, texts, chat), after);
+  const contrasts = contrastsOf(behaviour, texts, chatOf(tokenizer, behaviour));
+  return contrastCases(tokenizer, contrasts, after, behaviour.chat);
 }
 
 /** Complete `texts` under every tag, unpatched, and count what shows. */

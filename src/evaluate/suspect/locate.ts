@@ -11,6 +11,7 @@ import { meanSpan, targetSpans } from '../arms/spans.ts';
 import { Tally } from '../arms/tally.ts';
 import type { ExperimentEnv } from '../env.ts';
 import { contrastCases } from '../subject/cases.ts';
+import { chatOf } from '../subject/chat.ts';
 import { type Case, completeCases } from '../subject/completions.ts';
 import { thresholdOf } from '../subject/make.ts';
 import { type Subject, testedCases } from '../subject/subject.ts';
@@ -81,8 +82,14 @@ export async function locate(
   const { placement, template, after, max_tokens, bootstrap } = settings;
   // The phrase of this behaviour is not read: answers are judged by `shows`, or by the model's own.
   const behaviour = makeBehaviour('custom', { triggers: { bad: text, safe: typical }, phrase: text });
-  const contrasts = contrastPrompts({ texts: prompts, behaviour, placement, template, chat });
-  const cases = contrastCases(model.tokenizer, contrasts, after);
+  const contrasts = contrastPrompts({
+    texts: prompts,
+    behaviour,
+    placement,
+    template,
+    chat: chatOf(model.tokenizer, { template, chat }),
+  });
+  const cases = contrastCases(model.tokenizer, contrasts, after, chat);
   const rules = { ...endRules(model, { max_tokens, signal: env.signal }), batch: settings.batch };
   const completed = await completeCases(model, cases, ['bad', 'safe', 'none'], rules);
   const detect = detector(completed, shows);

@@ -3,16 +3,11 @@
  * answer tokens; its null, matched insertions at the same place; p by rank (docs/concepts/method.md#probe).
  */
 import { InputError } from '../../base/index.ts';
-import {
-  type ChatRenderer,
-  type Placement,
-  placeTag,
-  renderPrompt,
-  type TemplateName,
-} from '../../behaviours/index.ts';
-import type { LanguageModel } from '../../models/index.ts';
+import { type Placement, placeTag, renderPrompt, type TemplateName } from '../../behaviours/index.ts';
+import type { LanguageModel, TurnSettings } from '../../models/index.ts';
 import { bootstrapMean, type Estimate, mean, quantile, rate } from '../../stats/index.ts';
 import type { ExperimentEnv } from '../env.ts';
+import { chatOf, specialTokensOf } from '../subject/chat.ts';
 import { completionText } from '../subject/completions.ts';
 import { type AnswerChange, answerChange, type LearntPhrase, learnPhrase } from './answers.ts';
 import { type Rendered, Watched, type WatchSettings } from './change.ts';
@@ -20,10 +15,10 @@ import { Insertions } from './insertions.ts';
 import { BENIGN_INSTRUCTIONS, isInstruction, knownInstructions } from './instructions.ts';
 import { drawsNeeded, familyP, type Power, powerOf, rankP } from './ranks.ts';
 
-/** A model as it is asked: its own chat template, where that is wanted. */
+/** A model, and what its chat template is told where prompts are put into that. */
 export interface Asked {
   readonly model: LanguageModel;
-  readonly chat?: ChatRenderer | undefined;
+  readonly chat?: TurnSettings | undefined;
 }
 
 /** What is asked. */
@@ -265,16 +260,17 @@ async function benignChanges(
   return out;
 }
 
-/** Prompts with a text in place, as a model's tokens. A chat template writes its own special tokens: none is added to them. */
+/** Prompts with a text in place, as a model's tokens. */
 function renderedBy(
   { model, chat }: Asked,
   prompts: readonly string[],
   { placement, template }: Pick<SuspectSettings, 'placement' | 'template'>,
 ): Rendered {
-  const addSpecialTokens = template === 'chat' ? false : 'auto';
+  const addSpecialTokens = specialTokensOf({ template });
+  const turn = chatOf(model.tokenizer, { template, chat });
   return (i, text) => {
     const placed = text === undefined ? prompts[i] : placeTag(prompts[i], text, placement).text;
-    const { prompt } = renderPrompt(template, placed, chat);
+    const { prompt } = renderPrompt(template, placed, turn);
     return model.tokenizer.encodeIds(prompt, { addSpecialTokens });
   };
 }

@@ -36,11 +36,38 @@ export function chatTurn(
   return { prompt, response, end: firstControl(tokenizer, after) };
 }
 
+/** What a chat template is told besides the user's text. */
+export interface TurnSettings {
+  readonly system?: string | undefined;
+  readonly variables?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/**
+ * Puts a text as the user's turn into the model's own template, the opening of the answer after it. The template writes the special
+ * tokens it wants: encode the result with `addSpecialTokens: false`.
+ */
+export function userTurn(
+  tokenizer: Tokenizer,
+  { system, variables }: TurnSettings = {},
+): (text: string) => string {
+  const before = systemTurn(system);
+  return (text) =>
+    tokenizer.applyChatTemplate([...before, { role: 'user', content: text }], {
+      addGenerationPrompt: true,
+      ...(variables === undefined ? {} : { variables }),
+    });
+}
+
 /** The token that ends the assistant's turns; undefined for a model without a chat template, or whose template writes none. */
-export function turnEnd(tokenizer: Tokenizer): number | undefined {
+export function turnEnd(tokenizer: Tokenizer, { system, variables }: TurnSettings = {}): number | undefined {
   if (tokenizer.chatTemplate === undefined) return undefined;
-  const user = { role: 'user', content: 'a' };
-  return chatTurn(tokenizer, [user], { role: 'assistant', content: 'b' }).end;
+  const before = [...systemTurn(system), { role: 'user', content: 'a' }];
+  const options = variables === undefined ? {} : { variables };
+  return chatTurn(tokenizer, before, { role: 'assistant', content: 'b' }, options).end;
+}
+
+function systemTurn(system: string | undefined): ChatMessage[] {
+  return system === undefined ? [] : [{ role: 'system', content: system }];
 }
 
 function firstControl(tokenizer: Tokenizer, text: string): number | undefined {

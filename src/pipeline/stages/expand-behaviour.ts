@@ -77,7 +77,9 @@ export function expandBehaviour(
   const subject = (side: 'source' | 'target'): NodeRef<object> => {
     const tuning = finetuneFor(recipe, side);
     if (tuning === undefined) return base[side].given;
-    const { lora, seed, method, ...settings } = tuning;
+    const { lora, seed, method, ...rest } = tuning;
+    const chat = behaviour.template === 'chat' ? { chat: { turns: behaviour.chat } } : {};
+    const settings = { ...rest, ...chat };
     return plan.add(finetuneStage, {
       id: at.id(`finetune.${side}`),
       params: method === 'lora' ? { method, ...settings, lora } : { method, ...settings },

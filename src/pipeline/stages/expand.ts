@@ -1,13 +1,20 @@
 /** @file A recipe as stages: the models and prompts once, then the stages of every behaviour. */
 import { tokenizerHash } from '../../activations/index.ts';
 import { InputError } from '../../base/index.ts';
-import { type BehaviourResults, cleanOf, promptFiles, type Recipe } from '../../contracts/index.ts';
+import {
+  type BehaviourResults,
+  chatSettings,
+  cleanOf,
+  promptFiles,
+  type Recipe,
+} from '../../contracts/index.ts';
 import { openModelFiles, parameterCount, resolveModel, type Tokenizer } from '../../models/index.ts';
 import type { Expand } from '../experiment.ts';
 import type { NodeRef, Plan } from '../plan.ts';
 import type { SourceOutput } from '../stage.ts';
 import { adaptStage } from './adapt.ts';
 import { type PlannedBehaviour, planBehaviour } from './behaviours.ts';
+import { checkChat } from './chat.ts';
 import { expandBehaviour, type SideModels } from './expand-behaviour.ts';
 import { type PromptsOutput, promptsStage } from './prompts.ts';
 import { resultsStage } from './results.ts';
@@ -21,6 +28,7 @@ export const expandExperiment: Expand = async (recipe, plan) => {
     [models.source, source.tokenizer],
     [models.target, target.tokenizer],
   ]);
+  checkChat(recipe, readers);
   const taught: PlannedBehaviour[] = [];
   for (const i of recipe.behaviours.keys()) taught.push(await planBehaviour(recipe, i, readers));
   const fromRows = taught.every(({ file }) => file !== undefined);
@@ -140,6 +148,7 @@ async function drawnPrompts(
       self: self
         ? {
             template: recipe.template,
+            chat: chatSettings(recipe),
             max_tokens: answer_tokens,
             batch: recipe.evaluation.batch,
           }

