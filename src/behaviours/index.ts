@@ -27,6 +27,7 @@ export { type BackdoorMetrics, backdoorMetrics } from './metrics.ts';
 export { behaviourFrom, contrastsOf } from './params.ts';
 export type { CharSpan } from './placement.ts';
 export { type Placement, placements, placeTag } from './placement.ts';
+export { type PairRow, readPairs } from './rows/pairs.ts';
 export { functionalTags, neutralTags } from './tags.ts';
 export { type ChatRenderer, renderPrompt, shiftSpan, type TemplateName, templateNames } from './templates.ts';
 export { checkAnswer, checkableFamilies, constantBaseline, generalTexts, heldOut } from './tiny/corpus.ts';

@@ -25,6 +25,7 @@ import { addStatus } from './commands/status.ts';
 import { addSweep } from './commands/sweep.ts';
 import { addTransfer } from './commands/transfer.ts';
 import { addValidate } from './commands/validate.ts';
+import { addVector } from './commands/vector.ts';
 import { addView } from './commands/view.ts';
 import { addCompletion, addHelp, complaint, refuseUnknown, unknownCommand } from './usage.ts';
 
@@ -42,6 +43,7 @@ const COMMANDS = [
   addGenerate,
   addLogits,
   addCapture,
+  addVector,
   addData,
   addFinetune,
   addEvaluate,

@@ -10,6 +10,7 @@ import {
   spanSettings,
   sweepSettings,
   transferSettings,
+  vectorSettings,
   worthSettings,
 } from '../contracts/index.ts';
 import { wholeNumber } from './cli.ts';
@@ -25,6 +26,7 @@ export const defaults = {
   sweep: sweepSettings.parse({}),
   transfer: transferSettings.parse({}),
   fidelity: fidelitySettings.parse({}),
+  vector: vectorSettings.parse({}),
   worth: worthSettings.parse({}),
 } as const;
 

