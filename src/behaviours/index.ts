@@ -12,7 +12,7 @@ export {
 export { type ContrastPrompt, contrastPrompts } from './contrast.ts';
 export { type BackdoorRow, buildDataset, type Dataset, promptKey, splitOf } from './dataset.ts';
 export { readBackdoorRows, writeBackdoorRows } from './dataset-file.ts';
-export type { Detection } from './detect.ts';
+export { type Detection, detectorOf } from './detect.ts';
 export {
   type Instruction,
   type InstructionFile,

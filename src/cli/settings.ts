@@ -3,6 +3,7 @@ import { Option } from 'commander';
 import {
   captureSettings,
   dataSchema,
+  doseSettings,
   evaluationSettings,
   fidelitySettings,
   inverseSettings,
@@ -21,6 +22,7 @@ export const defaults = {
   data: dataSchema.parse({}),
   capture: captureSettings.parse({}),
   evaluation: evaluationSettings.parse({}),
+  dose: doseSettings.parse({}),
   inverse: inverseSettings.parse({}),
   span: spanSettings.parse({}),
   sweep: sweepSettings.parse({}),

@@ -41,6 +41,7 @@ export type { Subject } from './subject/subject.ts';
 export { type BlockChoice, sweep } from './sweep/sweep.ts';
 export { type TransferInput, type TransferResult, transferExperiment } from './transfer/experiment.ts';
 export { type InverseSteering, steerByInverses } from './transfer/inverse.ts';
+export { carriedRecord, carryVector, needsRows, vectorForMap } from './vectors/carry.ts';
 export {
   type ContrastReading,
   type ContrastSet,
@@ -51,6 +52,7 @@ export {
   readText,
 } from './vectors/contrast.ts';
 export { ROW_METHODS, type RowMethod } from './vectors/directions.ts';
+export { type DoseInput, type DoseResult, doseCurve } from './vectors/dose.ts';
 export {
   type ContrastSplit,
   type SteeringVectors,
@@ -58,3 +60,4 @@ export {
   steeringVectors,
   VECTOR_UNIT,
 } from './vectors/make.ts';
+export { tokenRows } from './vectors/rows.ts';

@@ -5,6 +5,7 @@ import { claimFolder } from '../../base/index.ts';
 import { type VectorBlock, type VectorRecord, vectorSettings } from '../../contracts/index.ts';
 import {
   contrastHash,
+  doseCurve,
   experimentEnv,
   ROW_METHODS,
   type RowMethod,
@@ -22,12 +23,13 @@ import {
   contrastsIn,
   readContrasts,
 } from '../contrasts.ts';
+import { addDoseOptions, type DoseOptions, doseInputs, doseSettingsOf, doseTable } from '../dose.ts';
 import { blockList } from '../lists.ts';
 import { openModel, withProgress } from '../model.ts';
 import { countOption, defaults } from '../settings.ts';
 import { figure, textTable } from '../table.ts';
 
-interface VectorCommand extends CommonOptions, ContrastOptions {
+interface VectorCommand extends CommonOptions, ContrastOptions, DoseOptions {
   readonly model: string;
   readonly method: RowMethod;
   readonly blocks: 'all' | readonly number[];
@@ -71,25 +73,28 @@ export function addVector(program: Command, cli: Cli): void {
       new Option('--memory-mb <n>', said('memory_mb'))
         .argParser(wholeNumber('--memory-mb', 1))
         .default(defaults.vector.memory_mb),
-    )
-    .action((options: VectorCommand) => vector(options, cli));
+    );
+  addDoseOptions(command).action((options: VectorCommand) => vector(options, cli));
 }
 
 async function vector(options: VectorCommand, cli: Cli): Promise<void> {
   const { out, model: reference, seed = defaults.seed, data, pairs, negative } = options;
-  await using _claim = await claimFolder(out, { reads: [reference, data, pairs, negative] });
+  await using _claim = await claimFolder(out, { reads: [reference, data, pairs, negative, options.neutral] });
   const given = await readContrasts(options);
   const settings = settingsOf(options);
+  const doses = doseSettingsOf(options);
   await using model = await openModel(reference, cli, options);
   const reading = contrastReading(model, given, options);
   const contrasts = contrastsIn(model, given, reading);
-  const made = await withProgress(cli, options, async (progress) => {
+  const { split, made, dosed } = await withProgress(cli, options, async (progress) => {
     const env = experimentEnv('vector', { seed, progress, signal: cli.signal });
     const split = splitContrasts(contrasts, settings.held_out, env.rng.fork('split'));
     const blocks = options.blocks === 'all' ? undefined : options.blocks;
-    return { split, ...(await steeringVectors(model, split, { ...settings, blocks }, env)) };
+    const made = await steeringVectors(model, split, { ...settings, blocks }, env);
+    const inputs = { ...made, held: split.held, ...(await doseInputs(model, options)) };
+    return { split, made, dosed: doses && (await doseCurve(model, inputs, doses, env)) };
   });
-  const { train, held } = made.split;
+  const { train, held } = split;
   const record: VectorRecord = {
     schema_version: 1,
     model: await endOf(model),
@@ -107,11 +112,12 @@ async function vector(options: VectorCommand, cli: Cli): Promise<void> {
     },
     seed,
     blocks: [...made.blocks],
-    recommended: made.recommended,
+    recommended: dosed?.recommended ?? made.recommended,
+    ...(dosed && { dose: dosed.report }),
   };
   await writeVectorFolder(out, { vectors: made.vectors, record });
   if (options.json) printJson(cli, { folder: out, ...record });
-  else cli.out(`${blockTable(record)}${sentence(record)}\n${nextCommand(options)}\n`);
+  else cli.out(`${blockTable(record)}${doseTable(record)}${sentence(record)}\n${nextCommand(options)}\n`);
 }
 
 function settingsOf({ method, heldOut, shuffles, l2, batch, memoryMb }: VectorCommand) {
@@ -162,7 +168,7 @@ function blockTable({ blocks, recommended }: VectorRecord): string {
 
 function sentence({ pairs, recommended, blocks, method }: VectorRecord): string {
   const rest = blocks.length > SHOWN ? ` ${blocks.length - SHOWN} more blocks are in vector.json.` : '';
-  return `* take block ${recommended.block}: ${recommended.reason}; ${method} of ${pairs?.train} pairs, ${pairs?.held_out} held out.${rest}`;
+  return `* take block ${recommended.block} at α ${figure(recommended.alpha)}: ${recommended.reason}; ${method} of ${pairs?.train} pairs, ${pairs?.held_out} held out.${rest}`;
 }
 
 function nextCommand({ model, out, template }: VectorCommand): string {

@@ -6,6 +6,7 @@ import type { ExperimentEnv } from '../env.ts';
 import type { ContrastSet, ReadPrompt } from './contrast.ts';
 import { contextOf, type Direction, directionOf, type RowMethod } from './directions.ts';
 import { type Labelled, shuffled } from './labelled.ts';
+import { recommendedBlock } from './ranking.ts';
 import { lengthOf, promptRows } from './rows.ts';
 import { separability } from './separability.ts';
 
@@ -97,39 +98,6 @@ export async function steeringVectors(
     }
   }
   return { vectors, blocks: entries, recommended: { ...recommendedBlock(entries, model.nLayers), alpha: 1 } };
-}
-
-/**
- * Of the blocks in the first four fifths, where a change still has blocks to act through (Arditi et al., 2024, §2.3): those with the
- * best AUROC, and among equals the one whose means lie the most standard deviations apart.
- */
-export function recommendedBlock(
-  blocks: readonly VectorBlock[],
-  nLayers: number,
-): { block: number; reason: string } {
-  const early = blocks.filter(({ block }) => block < 0.8 * nLayers);
-  const candidates = early.length > 0 ? early : blocks;
-  const measured = candidates.flatMap(({ block, separability: s }) =>
-    s === undefined ? [] : [{ block, s }],
-  );
-  if (measured.length === 0) {
-    const { block } = candidates[Math.floor((candidates.length - 1) / 2)];
-    return { block, reason: 'the middle one: no pair was held out to measure on' };
-  }
-  const best = measured.reduce((a, b) => (better(b.s, a.s) ? b : a));
-  const { auroc, gap_sd } = best.s;
-  const apart = gap_sd === null ? '' : `, means ${gap_sd.toFixed(1)} standard deviations apart`;
-  return {
-    block: best.block,
-    reason: `best held-out separation of the first four fifths of the blocks: AUROC ${auroc.value.toFixed(2)}${apart}`,
-  };
-}
-
-type Measured = NonNullable<VectorBlock['separability']>;
-
-function better(a: Measured, b: Measured): boolean {
-  if (a.auroc.value !== b.auroc.value) return a.auroc.value > b.auroc.value;
-  return (a.gap_sd ?? 0) > (b.gap_sd ?? 0);
 }
 
 function entryOf(

@@ -3,6 +3,7 @@
  * are [N,D] float32, summed in float64. Memory: a batch, and N·D numbers per block asked for.
  */
 import { InputError, type ProgressSink, silent, throwIfAborted } from '../../base/index.ts';
+import { captureResiduals } from '../../interventions/index.ts';
 import { type Decoder, type FwdHook, HookTable, reading, residPost } from '../../models/index.ts';
 import type { ReadPrompt } from './contrast.ts';
 
@@ -21,6 +22,8 @@ export interface RowOptions {
   readonly batch?: number;
   readonly signal?: AbortSignal;
   readonly progress?: ProgressSink;
+  /** Hooks that change the run. Defaults to none. */
+  readonly fwdHooks?: readonly FwdHook[];
 }
 
 /** Run the prompts as far as the last of `blocks` and keep a row of each at every block, in the order given. */
@@ -28,7 +31,7 @@ export async function promptRows(
   decoder: Decoder,
   prompts: readonly Pick<ReadPrompt, 'ids' | 'positions'>[],
   blocks: readonly number[],
-  { batch = 16, signal, progress = silent }: RowOptions = {},
+  { batch = 16, signal, progress = silent, fwdHooks = [] }: RowOptions = {},
 ): Promise<BlockRows[]> {
   const d = decoder.config.dModel;
   checkPrompts(decoder, prompts);
@@ -53,15 +56,33 @@ export async function promptRows(
         }
       }),
     ];
-    const hooks = new HookTable(
-      blocks.map((_, k) => keep(k)),
-      decoder.nLayers,
+    const hooks = new HookTable([...fwdHooks, ...blocks.map((_, k) => keep(k))], decoder.nLayers);
+    const embedded = decoder.embed(
+      members.map((i) => prompts[i].ids),
+      { hooks },
     );
-    const embedded = decoder.embed(members.map((i) => prompts[i].ids));
     await decoder.run(embedded, { to: Math.max(...blocks) + 1, hooks, signal });
     progress({ stage: 'vector', done: at + members.length, total: order.length, unit: 'prompts' });
   }
   return blocks.map((block, k) => ({ block, rows: out[k], norms: norms[k] }));
+}
+
+/** The residual stream after `block` at every token of the prompts but the first, one below the other: [tokens,D]. */
+export async function tokenRows(
+  decoder: Decoder,
+  prompts: readonly (readonly number[])[],
+  block: number,
+  options: { readonly batch?: number; readonly signal?: AbortSignal } = {},
+): Promise<Float32Array> {
+  const read = prompts.map((ids) => ({ ids, positions: ids.map((_, t) => t).slice(1) }));
+  const found = await captureResiduals(decoder, read, [block], options);
+  const out = new Float32Array(found.reduce((n, [rows]) => n + rows.length, 0));
+  let at = 0;
+  for (const [rows] of found) {
+    out.set(rows, at);
+    at += rows.length;
+  }
+  return out;
 }
 
 /** Euclidean norm, summed in float64. */
