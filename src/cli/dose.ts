@@ -2,7 +2,13 @@
 import { type Command, Option } from 'commander';
 import { InputError } from '../base/index.ts';
 import { readTexts } from '../behaviours/index.ts';
-import { type DosePoint, type DoseSettings, doseSettings, type VectorRecord } from '../contracts/index.ts';
+import {
+  type DosePoint,
+  type DoseSettings,
+  doseSettings,
+  type VectorMethod,
+  type VectorRecord,
+} from '../contracts/index.ts';
 import type { DoseInput } from '../evaluate/index.ts';
 import type { LanguageModel } from '../models/index.ts';
 import { decimal } from './cli.ts';
@@ -12,6 +18,8 @@ import { figure, textTable } from './table.ts';
 import { inTemplate, type TemplateOptions } from './template.ts';
 
 export interface DoseOptions extends TemplateOptions {
+  /** `refusal` reads `--phrase` too. */
+  readonly method: VectorMethod;
   readonly dose?: true | readonly number[];
   readonly budget?: readonly number[];
   readonly doseBlocks: number;
@@ -61,9 +69,13 @@ export function addDoseOptions(command: Command): Command {
 
 /** The settings of the curve asked for; undefined where none is. @throws InputError for options that want `--dose` */
 export function doseSettingsOf(options: DoseOptions): DoseSettings | undefined {
-  const { dose, budget, phrase, pattern, neutral } = options;
+  const { dose, budget, phrase, pattern, neutral, method } = options;
   if (dose === undefined && budget === undefined) {
-    for (const [flag, value] of Object.entries({ phrase, pattern, neutral }))
+    for (const [flag, value] of Object.entries({
+      phrase: method === 'refusal' ? undefined : phrase,
+      pattern,
+      neutral,
+    }))
       if (value !== undefined)
         throw new InputError(`--${flag}: belongs to --dose or --budget`, { id: 'option-conflict' });
     return undefined;
@@ -127,5 +139,8 @@ export function doseTable({ dose, recommended }: VectorRecord): string {
       figure(random?.cost.per_token),
     ];
   });
-  return textTable([['α', '‖Δ‖/‖h‖', dose.effect, 'random', 'changed', 'nats per token', 'random'], ...rows]);
+  return textTable([
+    ['block', 'α', '‖Δ‖/‖h‖', dose.effect, 'random', 'changed', 'nats per token', 'random'],
+    ...rows,
+  ]);
 }

@@ -33,6 +33,11 @@ export const vectorSettings = z.strictObject({
     .min(0)
     .default(0.1)
     .describe('refusal: most a direction projected out may move the next token of negative prompts, nats'),
+  candidates: z
+    .int()
+    .min(1)
+    .default(12)
+    .describe('refusal: directions whose removal is tried, those that separate best'),
   batch: z.int().min(1).default(16).describe('Prompts per forward pass'),
   memory_mb: z
     .int()

@@ -51,7 +51,7 @@ export {
   type ReadPrompt,
   readText,
 } from './vectors/contrast.ts';
-export { ROW_METHODS, type RowMethod } from './vectors/directions.ts';
+export type { RowMethod } from './vectors/directions.ts';
 export { type DoseInput, type DoseResult, doseCurve } from './vectors/dose.ts';
 export {
   type ContrastSplit,
@@ -61,3 +61,4 @@ export {
   VECTOR_UNIT,
 } from './vectors/make.ts';
 export { tokenRows } from './vectors/rows.ts';
+export { type RefusalVectors, refusalVectors } from './vectors/refusal.ts';

@@ -1,14 +1,23 @@
 /** @file `vector`: a steering vector of any model from contrast pairs, measured on pairs it was not made of, with a document that uses it. */
 import { basename } from 'node:path';
 import { type Command, Option } from 'commander';
-import { claimFolder } from '../../base/index.ts';
-import { type VectorBlock, type VectorRecord, vectorSettings } from '../../contracts/index.ts';
+import { claimFolder, InputError } from '../../base/index.ts';
 import {
+  VECTOR_METHODS,
+  type VectorBlock,
+  type VectorMethod,
+  type VectorRecord,
+  vectorSettings,
+} from '../../contracts/index.ts';
+import {
+  type ContrastSplit,
   contrastHash,
   doseCurve,
+  type ExperimentEnv,
   experimentEnv,
-  ROW_METHODS,
-  type RowMethod,
+  type RefusalVectors,
+  refusalVectors,
+  type SteeringVectors,
   splitContrasts,
   steeringVectors,
   VECTOR_UNIT,
@@ -31,12 +40,14 @@ import { figure, textTable } from '../table.ts';
 
 interface VectorCommand extends CommonOptions, ContrastOptions, DoseOptions {
   readonly model: string;
-  readonly method: RowMethod;
+  readonly method: VectorMethod;
   readonly blocks: 'all' | readonly number[];
   readonly out: string;
   readonly heldOut: number;
   readonly shuffles: number;
   readonly l2?: number;
+  readonly klBound: number;
+  readonly candidates: number;
   readonly batch: number;
   readonly memoryMb: number;
 }
@@ -54,7 +65,7 @@ export function addVector(program: Command, cli: Cli): void {
   addContrastOptions(command)
     .requiredOption('--out <folder>', 'folder to write')
     .addOption(
-      new Option('--method <name>', said('method')).choices(ROW_METHODS).default(defaults.vector.method),
+      new Option('--method <name>', said('method')).choices(VECTOR_METHODS).default(defaults.vector.method),
     )
     .addOption(
       new Option('--blocks <list>', 'blocks to make a vector at: all, or e.g. 0,2,5..7')
@@ -67,6 +78,12 @@ export function addVector(program: Command, cli: Cli): void {
         .default(defaults.vector.held_out),
     )
     .addOption(countOption('--shuffles <n>', vectorSettings, 'shuffles', defaults.vector.shuffles))
+    .addOption(
+      new Option('--kl-bound <nats>', said('kl_bound'))
+        .argParser(decimal('--kl-bound', 0))
+        .default(defaults.vector.kl_bound),
+    )
+    .addOption(countOption('--candidates <n>', vectorSettings, 'candidates', defaults.vector.candidates))
     .addOption(new Option('--l2 <x>', said('l2')).argParser(decimal('--l2', 0)))
     .addOption(countOption('--batch <n>', vectorSettings, 'batch', defaults.vector.batch))
     .addOption(
@@ -81,16 +98,15 @@ async function vector(options: VectorCommand, cli: Cli): Promise<void> {
   const { out, model: reference, seed = defaults.seed, data, pairs, negative } = options;
   await using _claim = await claimFolder(out, { reads: [reference, data, pairs, negative, options.neutral] });
   const given = await readContrasts(options);
-  const settings = settingsOf(options);
+  checkMethod(options);
   const doses = doseSettingsOf(options);
   await using model = await openModel(reference, cli, options);
   const reading = contrastReading(model, given, options);
   const contrasts = contrastsIn(model, given, reading);
   const { split, made, dosed } = await withProgress(cli, options, async (progress) => {
     const env = experimentEnv('vector', { seed, progress, signal: cli.signal });
-    const split = splitContrasts(contrasts, settings.held_out, env.rng.fork('split'));
-    const blocks = options.blocks === 'all' ? undefined : options.blocks;
-    const made = await steeringVectors(model, split, { ...settings, blocks }, env);
+    const split = splitContrasts(contrasts, options.heldOut, env.rng.fork('split'));
+    const made = await vectorsOf(model, split, options, env);
     const inputs = { ...made, held: split.held, ...(await doseInputs(model, options)) };
     return { split, made, dosed: doses && (await doseCurve(model, inputs, doses, env)) };
   });
@@ -99,7 +115,7 @@ async function vector(options: VectorCommand, cli: Cli): Promise<void> {
     schema_version: 1,
     model: await endOf(model),
     method: options.method,
-    unit: VECTOR_UNIT,
+    unit: options.method === 'refusal' ? ABLATION_UNIT : VECTOR_UNIT,
     template: reading.template,
     ...(options.system !== undefined && { system: options.system }),
     position: reading.position,
@@ -114,14 +130,56 @@ async function vector(options: VectorCommand, cli: Cli): Promise<void> {
     blocks: [...made.blocks],
     recommended: dosed?.recommended ?? made.recommended,
     ...(dosed && { dose: dosed.report }),
+    ...('refusal' in made && { refusal: made.refusal }),
   };
   await writeVectorFolder(out, { vectors: made.vectors, record });
   if (options.json) printJson(cli, { folder: out, ...record });
   else cli.out(`${blockTable(record)}${doseTable(record)}${sentence(record)}\n${nextCommand(options)}\n`);
 }
 
-function settingsOf({ method, heldOut, shuffles, l2, batch, memoryMb }: VectorCommand) {
-  return { ...defaults.vector, method, held_out: heldOut, shuffles, l2, batch, memory_mb: memoryMb };
+/** Refuse options the method does not have. */
+function checkMethod({ method, l2, blocks, dose, budget }: VectorCommand): void {
+  const refuse = (flag: string, what: string): never => {
+    throw new InputError(`${flag}: ${what}, got --method ${method}`, { id: 'option-conflict' });
+  };
+  if (l2 !== undefined && method !== 'logistic') refuse('--l2', 'belongs to --method logistic');
+  if (method !== 'refusal') return;
+  if (blocks !== 'all') refuse('--blocks', 'a refusal direction is chosen among all blocks');
+  if (dose !== undefined || budget !== undefined)
+    refuse('--dose', 'a direction that is projected out has no strength');
+}
+
+/** What a refusal direction is for: it has no strength. */
+const ABLATION_UNIT = 'projected out of the residual stream; its length is the distance of the two means';
+
+/** By the method asked for. */
+function vectorsOf(
+  model: LanguageModel,
+  split: ContrastSplit,
+  options: VectorCommand,
+  env: ExperimentEnv,
+): Promise<SteeringVectors | RefusalVectors> {
+  const { method, blocks, heldOut: held_out, shuffles, l2, batch, memoryMb: memory_mb } = options;
+  const settings = { ...defaults.vector, held_out, shuffles, l2, batch, memory_mb };
+  if (method === 'refusal') {
+    const { klBound: kl_bound, candidates, phrase } = options;
+    const tokens = phrase === undefined ? undefined : firstTokens(model, phrase);
+    return refusalVectors(model, split, { ...settings, kl_bound, candidates, tokens }, env);
+  }
+  return steeringVectors(
+    model,
+    split,
+    { ...settings, method, blocks: blocks === 'all' ? undefined : blocks },
+    env,
+  );
+}
+
+/** The tokens an answer that begins with `phrase` can begin with, with a space before it and without. */
+function firstTokens({ tokenizer }: LanguageModel, phrase: string): number[] {
+  const first = [phrase, ` ${phrase}`].flatMap((text) =>
+    tokenizer.encodeIds(text, { addSpecialTokens: false }).slice(0, 1),
+  );
+  return [...new Set(first)];
 }
 
 async function endOf(model: LanguageModel): Promise<VectorRecord['model']> {

@@ -26,7 +26,10 @@ export interface RowOptions {
   readonly fwdHooks?: readonly FwdHook[];
 }
 
-/** Run the prompts as far as the last of `blocks` and keep a row of each at every block, in the order given. */
+/**
+ * Run the prompts as far as the last of `blocks` and keep a row of each at every block, in the order given. Prompts that are one array
+ * of `ids` run once.
+ */
 export async function promptRows(
   decoder: Decoder,
   prompts: readonly Pick<ReadPrompt, 'ids' | 'positions'>[],
@@ -37,28 +40,26 @@ export async function promptRows(
   checkPrompts(decoder, prompts);
   const out = blocks.map(() => new Float32Array(prompts.length * d));
   const norms = blocks.map(() => ({ sum: 0, tokens: 0 }));
-  const order = prompts
-    .map((_, i) => i)
-    .sort((a, b) => prompts[a].ids.length - prompts[b].ids.length || a - b);
+  const readers = new Map<readonly number[], number[]>();
+  for (const [i, { ids }] of prompts.entries()) readers.set(ids, [...(readers.get(ids) ?? []), i]);
+  const order = [...readers].sort(([a], [b]) => a.length - b.length);
   for (let at = 0; at < order.length; at += batch) {
     throwIfAborted(signal, 'vector');
     const members = order.slice(at, at + batch);
     const keep = (k: number): FwdHook => [
       residPost(blocks[k]),
       reading((activation) => {
-        for (const [b, i] of members.entries()) {
+        for (const [b, [ids, own]] of members.entries()) {
           const row = (t: number): Float32Array => activation.row(b, t);
-          meanInto(out[k].subarray(i * d, (i + 1) * d), prompts[i].positions, row);
-          for (let t = 1; t < prompts[i].ids.length; t++) {
-            norms[k].sum += lengthOf(row(t));
-            norms[k].tokens++;
-          }
+          for (const i of own) meanInto(out[k].subarray(i * d, (i + 1) * d), prompts[i].positions, row);
+          for (let t = 1; t < ids.length; t++) norms[k].sum += lengthOf(row(t));
+          norms[k].tokens += ids.length - 1;
         }
       }),
     ];
     const hooks = new HookTable([...fwdHooks, ...blocks.map((_, k) => keep(k))], decoder.nLayers);
     const embedded = decoder.embed(
-      members.map((i) => prompts[i].ids),
+      members.map(([ids]) => ids),
       { hooks },
     );
     await decoder.run(embedded, { to: Math.max(...blocks) + 1, hooks, signal });
