@@ -40,8 +40,8 @@ export const vectorSettings = z.strictObject({
     .describe('refusal: directions whose removal is tried, those that separate best'),
   batch: z.int().min(1).default(16).describe('Prompts per forward pass'),
   memory_mb: z
-    .int()
-    .min(1)
+    .number()
+    .positive()
     .default(512)
     .describe('Rows held at once; more blocks than fit are read in further passes'),
 });

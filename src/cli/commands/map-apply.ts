@@ -87,7 +87,7 @@ async function sourceRows(map: ActivationMap, options: ApplyCommand, cli: Cli): 
   await using model = await openModel(source, cli, options);
   map.assertFits(await mapEnd(model, map.source.block), map.target);
   const prompts = texts.map(({ text }) => inTemplate(model, options, text).ids);
-  return withProgress(cli, options, () =>
+  return await withProgress(cli, options, () =>
     tokenRows(model.decoder, prompts, map.source.block, { signal: cli.signal }),
   );
 }

@@ -24,7 +24,7 @@ import {
 } from '../../evaluate/index.ts';
 import { writeVectorFolder } from '../../interventions/index.ts';
 import type { LanguageModel } from '../../models/index.ts';
-import { type Cli, type CommonOptions, decimal, declare, printJson, wholeNumber } from '../cli.ts';
+import { type Cli, type CommonOptions, decimal, declare, printJson } from '../cli.ts';
 import {
   addContrastOptions,
   type ContrastOptions,
@@ -88,7 +88,7 @@ export function addVector(program: Command, cli: Cli): void {
     .addOption(countOption('--batch <n>', vectorSettings, 'batch', defaults.vector.batch))
     .addOption(
       new Option('--memory-mb <n>', said('memory_mb'))
-        .argParser(wholeNumber('--memory-mb', 1))
+        .argParser(decimal('--memory-mb', 0))
         .default(defaults.vector.memory_mb),
     );
   addDoseOptions(command).action((options: VectorCommand) => vector(options, cli));
@@ -196,12 +196,11 @@ const SHOWN = 8;
 
 /** The blocks that separate best, in their order. */
 function blockTable({ blocks, recommended }: VectorRecord): string {
-  const rank = ({ separability }: VectorBlock): number => separability?.auroc.value ?? 0;
+  const first = ({ block }: VectorBlock): number => Number(block === recommended.block);
+  const area = ({ separability: s }: VectorBlock): number => s?.auroc.value ?? 0;
+  const gap = ({ separability: s }: VectorBlock): number => s?.gap_sd ?? 0;
   const shown = [...blocks]
-    .sort(
-      (a, b) =>
-        Number(b.block === recommended.block) - Number(a.block === recommended.block) || rank(b) - rank(a),
-    )
+    .sort((a, b) => first(b) - first(a) || area(b) - area(a) || gap(b) - gap(a))
     .slice(0, SHOWN)
     .sort((a, b) => a.block - b.block);
   const rows = shown.map(({ block, norm, relative_dose, separability: s }) => [
