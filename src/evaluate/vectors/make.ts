@@ -136,7 +136,7 @@ function groupsOf(blocks: readonly number[], bytes: number, memoryMb: number): n
   const size = Math.floor((memoryMb * 2 ** 20) / bytes);
   if (size < 1)
     throw new InputError(
-      `vector: the rows of one block take ${Math.ceil(bytes / 2 ** 20)} MB, ${memoryMb} MB are allowed; give fewer pairs (--limit), or --memory-mb`,
+      `vector: the rows of one block take ${Number((bytes / 2 ** 20).toPrecision(2))} MB, ${memoryMb} MB are allowed; give fewer pairs (--limit), or --memory-mb`,
       { id: 'option-invalid' },
     );
   return Array.from({ length: Math.ceil(blocks.length / size) }, (_, i) =>
