@@ -1,7 +1,9 @@
 /**
  * @file `crosspatch/engine`, for the curious: graphs of tensor operations that print, interpret themselves in float64, differentiate
- * themselves and compile to ONNX Runtime; the decoder and the trainable model built on them.
+ * themselves and compile to ONNX Runtime; the decoder and the trainable model built on them; the parts of `crosspatch vector`.
  */
+// Steering vectors: pairs, directions, doses, folders, maps
+export { doseSettings, vectorSettings } from './contracts/index.ts';
 export {
   // Building
   add,
@@ -61,5 +63,15 @@ export {
   where,
   zeros,
 } from './engine/index.ts';
+export {
+  carryVector,
+  doseCurve,
+  experimentEnv,
+  pairSet,
+  refusalVectors,
+  splitContrasts,
+  steeringVectors,
+} from './evaluate/index.ts';
+export { readVectorFolder, writeVectorFolder } from './interventions/index.ts';
 export { Decoder, KvCache } from './models/index.ts';
 export { TrainableModel } from './train/index.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Command, Option } from 'commander';
 import { ERRORS } from '../../src/base/index.ts';
 import { createProgram } from '../../src/cli/index.ts';
-import { recipeSchema, resultsSchema, sampleSchema } from '../../src/contracts/index.ts';
+import { recipeSchema, resultsSchema, sampleSchema, vectorRecordSchema } from '../../src/contracts/index.ts';
 import { cell, commentsOf, keyRows, keyTable } from './keys.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -127,6 +127,7 @@ async function filesPage(): Promise<string> {
   const tables = {
     samples: keyTable(keyRows(sampleSchema, 'output', await comments('samples.ts')), undefined),
     results: keyTable(keyRows(resultsSchema, 'output', await comments('results.ts')), undefined),
+    vector: keyTable(keyRows(vectorRecordSchema, 'output', await comments('vector.ts')), undefined),
   };
   return page.replace(
     /<!-- generated: (\w+) -->[\s\S]*?<!-- \/generated -->/g,

@@ -19,7 +19,7 @@ export {
 } from './custom-rows.ts';
 export { type BackdoorRow, buildDataset, type Dataset, promptKey, rowInTurn, splitOf } from './dataset.ts';
 export { readBackdoorRows, writeBackdoorRows } from './dataset-file.ts';
-export type { Detection } from './detect.ts';
+export { type Detection, detectorOf } from './detect.ts';
 export {
   type Instruction,
   type InstructionFile,
@@ -35,6 +35,7 @@ export { type BackdoorMetrics, backdoorMetrics } from './metrics.ts';
 export { behaviourFrom, contrastsOf } from './params.ts';
 export type { CharSpan } from './placement.ts';
 export { type Placement, placements, placeTag } from './placement.ts';
+export { type PairRow, readPairs } from './rows/pairs.ts';
 export { functionalTags, neutralTags } from './tags.ts';
 export { type ChatRenderer, renderPrompt, shiftSpan, type TemplateName, templateNames } from './templates.ts';
 export { checkAnswer, checkableFamilies, constantBaseline, generalTexts, heldOut } from './tiny/corpus.ts';

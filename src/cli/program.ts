@@ -26,6 +26,7 @@ import { addStatus } from './commands/status.ts';
 import { addSweep } from './commands/sweep.ts';
 import { addTransfer } from './commands/transfer.ts';
 import { addValidate } from './commands/validate.ts';
+import { addVector } from './commands/vector.ts';
 import { addView } from './commands/view.ts';
 import { addCompletion, addHelp, complaint, refuseUnknown, unknownCommand } from './usage.ts';
 
@@ -43,6 +44,7 @@ const COMMANDS = [
   addGenerate,
   addLogits,
   addCapture,
+  addVector,
   addData,
   addFinetune,
   addProbe,

@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import {
   captureSettings,
   dataSchema,
+  doseSettings,
   evaluationSettings,
   fidelitySettings,
   inverseSettings,
@@ -11,6 +12,7 @@ import {
   spanSettings,
   sweepSettings,
   transferSettings,
+  vectorSettings,
   worthSettings,
 } from '../contracts/index.ts';
 import { wholeNumber } from './cli.ts';
@@ -21,11 +23,13 @@ export const defaults = {
   data: dataSchema.parse({}),
   capture: captureSettings.parse({}),
   evaluation: evaluationSettings.parse({}),
+  dose: doseSettings.parse({}),
   inverse: inverseSettings.parse({}),
   span: spanSettings.parse({}),
   sweep: sweepSettings.parse({}),
   transfer: transferSettings.parse({}),
   fidelity: fidelitySettings.parse({}),
+  vector: vectorSettings.parse({}),
   worth: worthSettings.parse({}),
 } as const;
 

@@ -97,3 +97,18 @@ export {
   type WorthRow,
 } from './results.ts';
 export { type Sample, sampleSchema } from './samples.ts';
+export {
+  type DoseCost,
+  type DosePoint,
+  type DoseReport,
+  type RefusalReport,
+  type Separability,
+  VECTOR_METHODS,
+  VECTOR_POSITIONS,
+  type VectorBlock,
+  type VectorMethod,
+  type VectorPosition,
+  type VectorRecord,
+  vectorRecordSchema,
+} from './vector.ts';
+export { type DoseSettings, doseSettings, type VectorSettings, vectorSettings } from './vector-settings.ts';

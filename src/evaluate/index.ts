@@ -53,3 +53,24 @@ export {
 export { type BlockChoice, sweep } from './sweep/sweep.ts';
 export { type TransferInput, type TransferResult, transferExperiment } from './transfer/experiment.ts';
 export { type InverseSteering, steerByInverses } from './transfer/inverse.ts';
+export { carriedRecord, carryVector, needsRows, vectorForMap } from './vectors/carry.ts';
+export {
+  type ContrastReading,
+  type ContrastSet,
+  contrastHash,
+  listSet,
+  pairSet,
+  type ReadPrompt,
+  readText,
+} from './vectors/contrast.ts';
+export type { RowMethod } from './vectors/directions.ts';
+export { type DoseInput, type DoseResult, doseCurve } from './vectors/dose.ts';
+export {
+  type ContrastSplit,
+  type SteeringVectors,
+  splitContrasts,
+  steeringVectors,
+  VECTOR_UNIT,
+} from './vectors/make.ts';
+export { type RefusalVectors, refusalVectors } from './vectors/refusal.ts';
+export { tokenRows } from './vectors/rows.ts';

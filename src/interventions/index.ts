@@ -14,3 +14,10 @@ export {
 export type { Resolvers } from './resolvers.ts';
 export type { PromptInput, PromptTokens } from './select.ts';
 export { steeringDocument } from './steering-file.ts';
+export {
+  readVectorFolder,
+  type VectorFolder,
+  vectorDocument,
+  writeVectorFolder,
+  writtenHooks,
+} from './vector-folder.ts';

@@ -1,7 +1,8 @@
 /** @file Leaf layer: intervals, tests, bootstrap and effect sizes on plain arrays (docs/concepts/method.md#statistics). */
+export { auroc } from './auroc.ts';
 export { bootstrapMean } from './bootstrap.ts';
 
-export { mean, quantile, quantiles } from './describe.ts';
+export { mean, quantile, quantiles, variance } from './describe.ts';
 
 export { holm } from './multiple.ts';
 export { nonInferiority, pairedDifferenceInterval } from './noninferiority.ts';

@@ -22,6 +22,7 @@ const COMMANDS = [
   'generate',
   'logits',
   'capture',
+  'vector',
   'data build',
   'models list',
   'models inspect',

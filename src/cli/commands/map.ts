@@ -35,6 +35,7 @@ import {
 import { withProgress } from '../model.ts';
 import { addPairOptions, blockOf, openPair, type PairOptions } from '../pair.ts';
 import { defaults } from '../settings.ts';
+import { addMapApply } from './map-apply.ts';
 import { addMapEval, TOKEN_MEAN } from './map-eval.ts';
 
 interface FitCommand extends PairOptions, ReadingOptions {
@@ -62,9 +63,12 @@ const KINDS = mapSettingsSchema.options.map((kind) => kind.shape.kind.value);
 export function addMap(program: Command, cli: Cli): void {
   const map = program
     .command('map')
-    .description('Maps from the activations of one model to those of another: fit one, measure one.');
+    .description(
+      'Maps from the activations of one model to those of another: fit one, measure one, carry a steering vector by one.',
+    );
   addMapFit(map, cli);
   addMapEval(map, cli);
+  addMapApply(map, cli);
 }
 
 function addMapFit(map: Command, cli: Cli): void {

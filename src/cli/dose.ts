@@ -1,0 +1,146 @@
+/** @file `--dose` of `vector`: what a dose curve is measured on, and how it is shown. */
+import { type Command, Option } from 'commander';
+import { InputError } from '../base/index.ts';
+import { readTexts } from '../behaviours/index.ts';
+import {
+  type DosePoint,
+  type DoseSettings,
+  doseSettings,
+  type VectorMethod,
+  type VectorRecord,
+} from '../contracts/index.ts';
+import type { DoseInput } from '../evaluate/index.ts';
+import type { LanguageModel } from '../models/index.ts';
+import { decimal } from './cli.ts';
+import { numberList } from './lists.ts';
+import { countOption, defaults } from './settings.ts';
+import { figure, textTable } from './table.ts';
+import { inTemplate, type TemplateOptions } from './template.ts';
+
+export interface DoseOptions extends TemplateOptions {
+  /** `refusal` reads `--phrase` too. */
+  readonly method: VectorMethod;
+  readonly dose?: true | readonly number[];
+  readonly budget?: readonly number[];
+  readonly doseBlocks: number;
+  readonly dosePrompts: number;
+  readonly phrase?: string;
+  readonly pattern?: string;
+  readonly neutral?: string;
+  readonly neutralPrompts: number;
+  readonly continuation: number;
+  readonly maxTokens: number;
+  readonly bound: number;
+}
+
+/** The options of dose curves. */
+export function addDoseOptions(command: Command): Command {
+  const { dose } = defaults;
+  return command
+    .addOption(
+      new Option(
+        '--dose [alphas]',
+        `measure effect and cost of these strengths on held-out prompts (default: ${dose.alphas.join(',')})`,
+      ).argParser(numberList('--dose', Number.NEGATIVE_INFINITY)),
+    )
+    .addOption(
+      new Option(
+        '--budget <nats>',
+        'seek the strengths of these costs in nats per token, for the vector and a random direction',
+      ).argParser(numberList('--budget', 0)),
+    )
+    .option('--phrase <text>', 'the effect is the share of completions that hold this text')
+    .option('--pattern <regex>', 'the effect is the share of completions that match this')
+    .option(
+      '--neutral <file>',
+      'prompts to measure the cost on (default: the held-out prompts that are steered)',
+    )
+    .addOption(countOption('--dose-blocks <n>', { section: doseSettings, key: 'blocks' }))
+    .addOption(countOption('--dose-prompts <n>', { section: doseSettings, key: 'prompts' }))
+    .addOption(countOption('--neutral-prompts <n>', { section: doseSettings, key: 'neutral' }))
+    .addOption(countOption('--continuation <n>', { section: doseSettings, key: 'continuation' }))
+    .addOption(countOption('--max-tokens <n>', { section: doseSettings, key: 'max_tokens' }))
+    .addOption(
+      new Option('--bound <nats>', 'nats per token a recommended strength may cost')
+        .argParser(decimal('--bound', 0))
+        .default(dose.bound),
+    );
+}
+
+/** The settings of the curve asked for; undefined where none is. @throws InputError for options that want `--dose` */
+export function doseSettingsOf(options: DoseOptions): DoseSettings | undefined {
+  const { dose, budget, phrase, pattern, neutral, method } = options;
+  if (dose === undefined && budget === undefined) {
+    for (const [flag, value] of Object.entries({
+      phrase: method === 'refusal' ? undefined : phrase,
+      pattern,
+      neutral,
+    }))
+      if (value !== undefined)
+        throw new InputError(`--${flag}: belongs to --dose or --budget`, { id: 'option-conflict' });
+    return undefined;
+  }
+  if (phrase !== undefined && pattern !== undefined)
+    throw new InputError('--phrase and --pattern: wanted one of them', { id: 'option-conflict' });
+  return doseSettings.parse({
+    ...(Array.isArray(dose) && { alphas: dose }),
+    budgets: budget ?? [],
+    blocks: options.doseBlocks,
+    prompts: options.dosePrompts,
+    neutral: options.neutralPrompts,
+    continuation: options.continuation,
+    max_tokens: options.maxTokens,
+    bound: options.bound,
+  });
+}
+
+/** What completions are held against, and the neutral prompts as the model reads them. */
+export async function doseInputs(
+  model: LanguageModel,
+  options: DoseOptions,
+): Promise<Pick<DoseInput, 'marks' | 'neutral'>> {
+  const { phrase, pattern, neutral, neutralPrompts: limit } = options;
+  const texts = neutral === undefined ? undefined : (await readTexts(neutral, { limit })).texts;
+  return {
+    marks: phrase === undefined && pattern === undefined ? undefined : { phrase, pattern },
+    neutral: texts?.map(({ text }) => inTemplate(model, options, text).ids),
+  };
+}
+
+/** The strengths of the recommended block and those sought by their cost, the vector beside a random direction. */
+export function doseTable({ dose, recommended }: VectorRecord): string {
+  if (dose === undefined) return '';
+  const shown = dose.points.filter(
+    ({ arm, block, budget }) =>
+      arm === 'none' || (arm === 'vector' && (block === recommended.block || budget !== undefined)),
+  );
+  const randomOf = (p: DosePoint): DosePoint | undefined =>
+    dose.points.find(
+      (r) =>
+        r.arm === 'random' &&
+        r.block === p.block &&
+        r.budget === p.budget &&
+        (p.budget !== undefined || r.alpha === p.alpha),
+    );
+  const effect = (p: DosePoint | undefined): string => {
+    if (p === undefined) return '–';
+    return dose.effect === 'share' ? figure(p.effect.share?.value) : figure(p.effect.shift ?? undefined);
+  };
+  const rows = shown.map((p) => {
+    const random = randomOf(p);
+    return [
+      p.arm === 'none' ? 'unsteered' : String(p.block),
+      `${figure(p.alpha)}${p.arm !== 'none' && p.block === recommended.block && p.alpha === recommended.alpha ? ' *' : ''}`,
+      figure(p.relative_dose),
+      effect(p),
+      effect(random),
+      figure(p.effect.changed.value),
+      figure(p.cost.per_token),
+      figure(random?.cost.per_token),
+    ];
+  });
+  return textTable([
+    ['block', 'α', '‖Δ‖/‖h‖', dose.effect, 'random', 'changed', 'nats per token', 'random'],
+    ...rows,
+  ]);
+}

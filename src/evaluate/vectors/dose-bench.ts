@@ -1,0 +1,106 @@
+/** @file What a push does to the prompts it is meant for: completions that show the behaviour, completions that change, the shift at the last block. */
+import { detectorOf } from '../../behaviours/index.ts';
+import type { DosePoint, DoseReport } from '../../contracts/index.ts';
+import type { LanguageModel } from '../../models/index.ts';
+import { mean, rate } from '../../stats/index.ts';
+import type { ReadPrompt } from './contrast.ts';
+import { lengthOf, promptRows } from './rows.ts';
+import { type Push, pushHooks } from './steer.ts';
+
+/** How effects are measured. */
+export interface BenchOptions {
+  readonly vectors: ReadonlyMap<number, Float32Array>;
+  /** What a completion must hold, or match, to count. */
+  readonly marks?: { readonly phrase?: string; readonly pattern?: string };
+  /** New tokens of a completion. */
+  readonly max_tokens: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Steered prompts, with their unsteered completions and rows. */
+export class SteerBench {
+  readonly #model: LanguageModel;
+  readonly #prompts: readonly ReadPrompt[];
+  readonly #options: BenchOptions;
+  readonly #plain: readonly string[];
+  /** Rows [N,D] at the last block with a vector: shifts are read there. */
+  readonly #last: { readonly block: number; readonly rows: Float32Array };
+  readonly #shows: ((text: string) => boolean) | undefined;
+
+  private constructor(
+    model: LanguageModel,
+    prompts: readonly ReadPrompt[],
+    options: BenchOptions,
+    unsteered: { readonly plain: readonly string[]; readonly last: { block: number; rows: Float32Array } },
+  ) {
+    const { marks } = options;
+    const detect = marks && detectorOf({ phrase: marks.phrase ?? '', pattern: marks.pattern });
+    this.#model = model;
+    this.#prompts = prompts;
+    this.#options = options;
+    this.#plain = unsteered.plain;
+    this.#last = unsteered.last;
+    this.#shows = detect && ((text) => detect(text).shows);
+  }
+
+  /** Complete the prompts unsteered. */
+  static async open(
+    model: LanguageModel,
+    prompts: readonly ReadPrompt[],
+    options: BenchOptions,
+  ): Promise<SteerBench> {
+    const block = Math.max(...options.vectors.keys());
+    const [{ rows }] = await promptRows(model.decoder, prompts, [block], { signal: options.signal });
+    const plain = await completions(model, prompts, options);
+    return new SteerBench(model, prompts, options, { plain, last: { block, rows } });
+  }
+
+  /** What the effect is: the share of completions that show the behaviour, where one is named. */
+  get effect(): DoseReport['effect'] {
+    return this.#shows === undefined ? 'shift' : 'share';
+  }
+
+  /** What a push does; none changes nothing. */
+  async measure(push: Push | undefined): Promise<DosePoint['effect']> {
+    const texts =
+      push === undefined ? this.#plain : await completions(this.#model, this.#prompts, this.#options, push);
+    return {
+      ...(this.#shows && { share: rate(texts.map(this.#shows)) }),
+      changed: rate(texts.map((text, i) => text !== this.#plain[i])),
+      shift: push === undefined ? 0 : await this.#shift(push),
+    };
+  }
+
+  /** Mean of (h_steered − h)·v / ‖v‖² after the last block with a vector; null where the push itself is there. */
+  async #shift(push: Push): Promise<number | null> {
+    const { block, rows } = this.#last;
+    const v = this.#options.vectors.get(block);
+    if (v === undefined || push.block >= block) return null;
+    const [moved] = await promptRows(this.#model.decoder, this.#prompts, [block], {
+      signal: this.#options.signal,
+      fwdHooks: pushHooks(push),
+    });
+    const shifts = this.#prompts.map((_, i) =>
+      v.reduce((sum, x, j) => sum + (moved.rows[i * v.length + j] - rows[i * v.length + j]) * x, 0),
+    );
+    return mean(shifts) / lengthOf(v) ** 2;
+  }
+}
+
+async function completions(
+  model: LanguageModel,
+  prompts: readonly ReadPrompt[],
+  { max_tokens, signal }: BenchOptions,
+  push?: Push,
+): Promise<string[]> {
+  const completed = await model.generate(
+    prompts.map(({ ids }) => ids),
+    {
+      maxNewTokens: max_tokens,
+      maxBatch: 16,
+      fwdHooks: push === undefined ? [] : pushHooks(push),
+      signal,
+    },
+  );
+  return completed.map(({ text }) => text);
+}
