@@ -11,6 +11,7 @@ import {
   type Decoder,
   readSafetensors,
   readTensorFloat32,
+  refuseNonFinite,
   type TensorInfo,
   writeSafetensors,
 } from '../models/index.ts';
@@ -284,6 +285,7 @@ export async function* readCapture(
       files.set(shard.file, info);
     }
     const all = await readRows(info, place.offset - shard.start, place.tokens);
+    refuseNonFinite(all, `${info.file}: hidden_states of text ${id}`);
     yield { index: at, hidden: layerOf(all, layer, index.hooks.length, index.d_model) };
   }
 }
