@@ -13,6 +13,7 @@ import { defineStage, type InputsSoFar, type OutputsOf, optional } from '../stag
 import { type FidelityOutput, fidelityStage } from './fidelity.ts';
 import { finetuneStage } from './finetune.ts';
 import { mapsStage } from './maps.ts';
+import { promptsStage } from './prompts.ts';
 import { runsStage } from './runs.ts';
 import { sweepStage } from './sweep.ts';
 import { transferStage } from './transfer.ts';
@@ -34,6 +35,7 @@ const read = {
   maps: mapsStage,
   transfer: optional(transferStage),
   fidelity: optional(fidelityStage),
+  prompts: optional(promptsStage),
 } as const;
 
 /** One entry of `results.behaviours`. */
@@ -124,6 +126,7 @@ function assemble(
     }),
     notes: [
       ...p.notes,
+      ...(inputs.prompts?.output.notes ?? []),
       ...(sourceSweep?.notes ?? []),
       ...(targetSweep?.notes ?? []),
       ...ceilingNote(fidelity),
