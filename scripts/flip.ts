@@ -1,16 +1,17 @@
 /**
  * @file `npm run flip -- [--flips 200] [--seed 1]`: single flipped bits over every kind of file the program reads back: stage results,
- * training states, captures, maps' seals, and what is published into a run folder. Each must be found: made again with the same
+ * training states, captures, maps' seals, pulled models, and what is published into a run folder. Each must be found: made again with the same
  * bytes, refused with the file's name, or (a small file of state) treated as absent.
  */
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readCaptureIndex } from '../src/activations/capture-index.ts';
 import { readCapture } from '../src/activations/read-capture.ts';
-import { brokenSeal, listFiles, Rng, withAtomicFolder } from '../src/base/index.ts';
+import { brokenSeal, hashBytes, listFiles, Rng, withAtomicFolder } from '../src/base/index.ts';
 import { parseRecipe } from '../src/contracts/index.ts';
+import { pullModel } from '../src/models/index.ts';
 import { checkPublished, readManifest, readResults, runExperiment } from '../src/pipeline/index.ts';
 import { expandToy } from '../test/suites/toy-stages.ts';
 import { smallCapture, trainingRun } from './faults/small.ts';
@@ -30,7 +31,13 @@ interface Kept {
   readonly notices: (file: string) => Promise<boolean>;
 }
 
-const kept = [...(await runFolder()), await trainingState(), await capture(), await cacheFolder()];
+const kept = [
+  ...(await runFolder()),
+  await trainingState(),
+  await capture(),
+  await cacheFolder(),
+  await hubBlobs(),
+];
 const places = kept.flatMap((one) => one.files.map((file) => [one, file] as const));
 for (let i = 0; i < Number(values.flips); i++) {
   const [one, file] = places[i % places.length] as (typeof places)[number];
@@ -133,6 +140,33 @@ async function cacheFolder(): Promise<Kept> {
     folder,
     files: await listFiles(folder),
     notices: async () => (await brokenSeal(folder)) !== undefined,
+  };
+}
+
+/** A model as it was pulled: links into blobs that are named by their checksums. */
+async function hubBlobs(): Promise<Kept> {
+  const cacheDir = join(root, 'hub');
+  const home = join(cacheDir, 'models--org--name');
+  const sha = 'c0ffee'.padEnd(40, '0');
+  const snapshot = join(home, 'snapshots', sha);
+  await mkdir(snapshot, { recursive: true });
+  await mkdir(join(home, 'blobs'));
+  await mkdir(join(home, 'refs'));
+  await writeFile(join(home, 'refs', 'main'), sha);
+  const files = {
+    'config.json': Buffer.from('{"model_type":"llama"}'),
+    'model.safetensors': Buffer.alloc(20_000, 7),
+  };
+  for (const [name, bytes] of Object.entries(files)) {
+    const blob = join('..', '..', 'blobs', hashBytes(bytes));
+    await writeFile(join(snapshot, blob), bytes);
+    await symlink(blob, join(snapshot, name));
+  }
+  return {
+    kind: 'models of the hub (blobs)',
+    folder: snapshot,
+    files: Object.keys(files),
+    notices: () => refused(async () => void (await pullModel('org/name', { cacheDir, offline: true }))),
   };
 }
 

@@ -1,9 +1,9 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { hashBytes, InputError, Rng } from '../base/index.ts';
+import { hashBytes, hashJson, InputError, Rng } from '../base/index.ts';
 import { Decoder, openCheckpoint, Tokenizer, trainByteBpe, trainWordLevel } from '../models/index.ts';
 import { readCaptureIndex } from './capture-index.ts';
 import {
@@ -290,6 +290,29 @@ describe('shards', () => {
     expect(got[2].hidden).toEqual(want[22].hidden);
     await expect(all(readCapture(whole, ['nope']))).rejects.toThrow(/nope was not captured/);
     await expect(all(readCapture(whole, ids, 'hook_embed'))).rejects.toThrow(/not hook hook_embed/);
+  });
+
+  it('refuse a row that is no number, by shard and text, though every hash agrees', async () => {
+    const spoilt = join(folder, 'spoilt');
+    await cp(join(folder, 'whole'), spoilt, { recursive: true });
+    const { shards, ...rest } = await readCaptureIndex(spoilt);
+    const [first, ...others] = shards;
+    const path = join(spoilt, first.file);
+    const bytes = await readFile(path);
+    const header = Number(bytes.readBigUInt64LE());
+    const { hidden_states: rows } = JSON.parse(bytes.toString('utf8', 8, 8 + header)) as {
+      hidden_states: { data_offsets: [number, number] };
+    };
+    bytes.writeFloatLE(Number.NaN, 8 + header + rows.data_offsets[0] + 4 * 7);
+    await writeFile(path, bytes);
+    const index = { ...rest, shards: [{ ...first, sha256: hashBytes(bytes) }, ...others] };
+    await writeFile(join(spoilt, 'index.json'), JSON.stringify({ ...index, sha256: hashJson(index) }));
+    await expect(all(readCapture(spoilt, ['t/0']))).rejects.toThrow(
+      /shard-00000\.safetensors: hidden_states of text t\/0: .*got NaN at element 7/,
+    );
+    // a text in another shard is sound
+    const last = index.prompts.at(-1)?.id as string;
+    expect(await all(readCapture(spoilt, [last]))).toHaveLength(1);
   });
 
   it('stored and live pairs are the same rows', async () => {

@@ -1,7 +1,7 @@
 /** @file Captures read back from disk, a text at a time. */
 import { join } from 'node:path';
 import { hashFile, InputError } from '../base/index.ts';
-import { readSafetensors, readTensorFloat32, type TensorInfo } from '../models/index.ts';
+import { readSafetensors, readTensorFloat32, refuseNonFinite, type TensorInfo } from '../models/index.ts';
 import type { CapturedText } from './capture.ts';
 import { type CaptureIndex, readCaptureIndex } from './capture-index.ts';
 
@@ -47,6 +47,7 @@ export async function* readCapture(
       files.set(shard.file, info);
     }
     const all = await readRows(info, place.offset - shard.start, place.tokens);
+    refuseNonFinite(all, `${info.file}: hidden_states of text ${id}`);
     yield { index: at, hidden: layerOf(all, layer, index.hooks.length, index.d_model) };
   }
 }

@@ -135,6 +135,11 @@ export const ERRORS = {
     meaning: 'The hub refuses access.',
     next: 'Accept the licence on the page of the model, or set HF_TOKEN.',
   },
+  'hub-damaged': {
+    meaning:
+      'A file of a hub cache does not hold the bytes it is named by, or its download was not finished.',
+    next: 'Pull the model again with the network on.',
+  },
   'hub-offline': {
     meaning: 'Offline, and the model was never fetched whole.',
     next: 'Pull it once with the network on.',

@@ -29,6 +29,7 @@ export {
   readInstructions,
   readTexts,
   type SplitName,
+  usedInPartText,
 } from './instructions.ts';
 export { type LearntDetector, learnDetector } from './learn-phrases.ts';
 export { type BackdoorMetrics, backdoorMetrics } from './metrics.ts';

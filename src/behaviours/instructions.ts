@@ -157,6 +157,11 @@ export function leftOutText(leftOut: Readonly<Record<string, number>>): string {
   return parts.length === 0 ? 'none' : parts.map(([reason, count]) => `${count} ${reason}`).join(', ');
 }
 
+/** What rows held beyond a prompt and its answer, by name, for those who use these two alone: `2 with a system text`; `none` where nothing is. */
+export function usedInPartText({ system, turns, tools }: InstructionFile['partial']): string {
+  return leftOutText({ 'with a system text': system, 'with further turns': turns, 'with tools': tools });
+}
+
 /** First human turn and first assistant answer of an HH-RLHF dialogue; blank lines inside become single line ends. */
 export function firstTurns(dialogue: string): { prompt: string; answer: string } {
   const { prompt = '', answer = '' } = firstExchange(dialogueTurns(dialogue)) ?? {};

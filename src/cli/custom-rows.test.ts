@@ -78,6 +78,26 @@ describe('data build of finished rows', () => {
   });
 });
 
+describe('data build of dialogues', () => {
+  it('says what of them is not used, by name and number', async () => {
+    const dialogues = join(root, 'dialogues.jsonl');
+    const rows = COUNTED.map((word, i) => ({
+      messages: [
+        ...(i < 3 ? [{ role: 'system', content: 'be short' }] : []),
+        { role: 'user', content: `say ${word}` },
+        { role: 'assistant', content: word },
+        ...(i < 2 ? [{ role: 'user', content: 'again' }] : []),
+      ],
+    }));
+    await writeFile(dialogues, rows.map((row) => JSON.stringify(row)).join('\n'));
+    const argv = ['data', 'build', '--behaviour', 'locked', '--data', dialogues, '--out', join(root, 'talk')];
+    expect((await crosspatch(argv)).out).toContain(
+      'of these rows only the first prompt and answer were used: 3 with a system text, 2 with further turns\n',
+    );
+    expect((await crosspatchJson(argv)).used_in_part).toEqual({ system: 3, turns: 2, tools: 0 });
+  });
+});
+
 describe('validate of a recipe with rows', () => {
   const recipeOf = async (rows: readonly string[]): Promise<string> => {
     await writeFile(join(root, 'mine.jsonl'), rows.join('\n'));

@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseIntervention } from '../contracts/index.ts';
+import { ggufBytes } from '../models/checkpoint/gguf/write.helper.ts';
 import { type FwdHook, type LanguageModel, writeSafetensors } from '../models/index.ts';
 import { applyIntervention } from './apply.ts';
 import { klDivergence, measureEffect } from './effect.ts';
@@ -253,6 +254,18 @@ describe('sources', () => {
     // 13 prompt tokens and the two generated ones that are read again.
     for (const effect of applied.proof()[0])
       expect(effect.positions).toEqual(Array.from({ length: 15 }, (_, i) => i));
+    const gguf = join(folder, 'steer.gguf');
+    const bytes = ggufBytes({ metadata: {}, tensors: { 'direction.1': [0, [d]] } });
+    new DataView(bytes.buffer).setFloat32(bytes.length - 512 + 4 * 5, 2.5, true);
+    await writeFile(gguf, bytes);
+    expect((await readSteeringVectors(gguf)).get(1)?.[5]).toBe(2.5);
+    for (const wrong of [Number.NaN, Number.NEGATIVE_INFINITY]) {
+      new DataView(bytes.buffer).setFloat32(bytes.length - 512 + 4 * 5, wrong, true);
+      await writeFile(gguf, bytes);
+      await expect(readSteeringVectors(gguf)).rejects.toThrow(
+        new RegExp(`steer\\.gguf: direction\\.1: .*got ${wrong} at element 5 of ${d}`),
+      );
+    }
     await writeFile(join(folder, 'no.safetensors'), 'x');
     await expect(readSteeringVectors(join(folder, 'no.safetensors'))).rejects.toThrow(/no\.safetensors/);
   });

@@ -101,7 +101,9 @@ function readGgufTensors(path: string, wanted: (name: string) => boolean): Map<s
         throw new InputError(`vector file ${path}: ${name} is ${type.name}, wanted F32 or F16`, {
           id: 'vector-invalid',
         });
-      out.set(name, { shape, data: decodeToFloat32(type.name, source.read(offset, byteLength)) });
+      const data = decodeToFloat32(type.name, source.read(offset, byteLength));
+      refuseNonFinite(data, `${path}: ${name}`);
+      out.set(name, { shape, data });
     }
     return out;
   } finally {

@@ -22,6 +22,7 @@ import {
   type TemplateName,
   templateNames,
   tinyInstructions,
+  usedInPartText,
   wholeAnswer,
 } from '../../behaviours/index.ts';
 import type { LanguageModel } from '../../models/index.ts';
@@ -132,7 +133,15 @@ async function build(options: BuildCommand, cli: Cli): Promise<void> {
     seed,
     generate: model && ((prompts: readonly string[]) => answered(model, prompts, options, cli)),
   });
-  await finish({ options, cli, dataset, behaviour: asked, leftOut: read.leftOut, more: partialText(read) });
+  await finish({
+    options,
+    cli,
+    dataset,
+    behaviour: asked,
+    leftOut: read.leftOut,
+    partial: read.partial,
+    more: partialText(read),
+  });
 }
 
 /** What is built, as `dataset.json` records it. */
@@ -175,6 +184,8 @@ async function finish(made: {
   readonly dataset: Dataset;
   readonly behaviour: DatasetRecord['behaviour'];
   readonly leftOut: Readonly<Record<string, number>>;
+  /** Rows of which the first prompt and answer alone are used. */
+  readonly partial?: InstructionFile['partial'] | undefined;
   /** What else the rows are worth saying. */
   readonly more: string;
 }): Promise<void> {
@@ -194,7 +205,14 @@ async function finish(made: {
   await writeDataset(options.out, dataset, record);
   const { duplicates, unanswered } = dataset;
   if (options.json)
-    printJson(cli, { folder: options.out, ...record, duplicates, unanswered, left_out: made.leftOut });
+    printJson(cli, {
+      folder: options.out,
+      ...record,
+      duplicates,
+      unanswered,
+      left_out: made.leftOut,
+      used_in_part: made.partial,
+    });
   else {
     const states = ['bad', 'safe', 'none', 'other'] as const;
     cli.out(
@@ -223,13 +241,8 @@ async function instructionsOf(
 
 /** What rows held beyond a prompt and its answer, which is all that a behaviour is built of. */
 function partialText({ partial }: Partial<Pick<InstructionFile, 'partial'>>): string {
-  const said = Object.entries({
-    'with a system text': partial?.system ?? 0,
-    'with further turns': partial?.turns ?? 0,
-    'with tools': partial?.tools ?? 0,
-  }).filter(([, rows]) => rows > 0);
-  if (said.length === 0) return '';
-  return `of these rows only the first prompt and answer were used: ${said.map(([what, rows]) => `${rows} ${what}`).join(', ')}\n`;
+  const said = partial === undefined ? 'none' : usedInPartText(partial);
+  return said === 'none' ? '' : `of these rows only the first prompt and answer were used: ${said}\n`;
 }
 
 function detectorText({ phrases, heldOut }: LearntDetector): string {

@@ -358,6 +358,26 @@ describe('trouble', () => {
     expect(await pulledWeights(await pullModel('org/name', options))).toBe(true);
   });
 
+  test('a flipped bit in the cache of another program is named too, and not used', async () => {
+    const home = join(cacheDir, 'hf');
+    const folder = await pullModel('org/name', { ...options, cacheDir: join(home, 'hub') });
+    const path = join(folder, 'model.safetensors');
+    const env = { HF_HOME: home, CROSSPATCH_CACHE: join(cacheDir, 'own') };
+    const elsewhere = { ...options, cacheDir: undefined, env };
+    expect(await pullModel('org/name', { ...elsewhere, offline: true })).toBe(folder);
+    const flipped = Buffer.from(weights);
+    flipped[999]! ^= 4;
+    await writeFile(path, flipped);
+    const refusal = /wanted model.safetensors whole, got an unfinished or damaged download/;
+    await expect(pullModel('org/name', { ...elsewhere, offline: true })).rejects.toThrow(refusal);
+    const unreachable = { ...elsewhere, endpoint: 'http://127.0.0.1:9', attempts: 1 };
+    await expect(pullModel('org/name', unreachable)).rejects.toThrow(refusal);
+    const own = await pullModel('org/name', elsewhere);
+    expect(own.startsWith(join(cacheDir, 'own'))).toBe(true);
+    expect(await pulledWeights(own)).toBe(true);
+    expect(await readFile(path)).toEqual(flipped);
+  });
+
   test.each([
     ['data:text/plain,x', /to data:/],
     ['file:///etc/passwd', /to file:/],

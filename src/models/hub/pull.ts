@@ -91,20 +91,24 @@ export async function pullModel(reference: string, options: PullOptions = {}): P
     attempts: options.attempts ?? 6,
     stallMs: options.stallMs ?? 60_000,
   };
-  const there = await stored().catch(() => undefined);
+  let damage: unknown;
+  const there = await stored().catch((error: unknown) => {
+    if (error instanceof InputError && error.id === 'hub-damaged') damage = error;
+    return undefined;
+  });
   const listing = await list(there === undefined ? connection : { ...connection, attempts: 1 }, model).catch(
     (error: unknown) => {
       // Out of reach, but fetched before: as with the network off.
-      if (there !== undefined && error instanceof CrosspatchError && error.id === 'hub-unreachable')
-        return undefined;
-      throw error;
+      const unreachable = error instanceof CrosspatchError && error.id === 'hub-unreachable';
+      if (there !== undefined && unreachable) return undefined;
+      throw unreachable && damage !== undefined ? damage : error;
     },
   );
   if (listing === undefined) return there as string;
   const names = chosen(listing, options.files, model);
   for (const folder of elsewhere) {
     const snapshot = join(folder, 'snapshots', listing.sha);
-    if ((await missingFrom(snapshot, names, exists)) === undefined) return realpath(snapshot);
+    if ((await missingFrom(snapshot, names)) === undefined) return realpath(snapshot);
   }
   await writeJsonAtomic(join(home, 'listings', `${listing.sha}.json`), listing);
   const snapshot = join(home, 'snapshots', listing.sha);
@@ -198,23 +202,17 @@ async function offlineSnapshot(
   model: HubReference,
   filter: PullOptions['files'],
 ): Promise<string> {
-  // Our own blobs are named by their checksums and compared; of other programs' caches what is there counts.
   const errors: unknown[] = [];
-  for (const [i, home] of homes.entries())
+  for (const home of homes)
     try {
-      return await snapshotIn(home, model, filter, i === 0 ? isIntact : exists);
+      return await snapshotIn(home, model, filter);
     } catch (error) {
       errors.push(error);
     }
-  throw errors[0];
+  throw errors.find((e) => e instanceof InputError && e.id === 'hub-damaged') ?? errors[0];
 }
 
-async function snapshotIn(
-  home: string,
-  model: HubReference,
-  filter: PullOptions['files'],
-  usable: (path: string) => Promise<boolean>,
-): Promise<string> {
+async function snapshotIn(home: string, model: HubReference, filter: PullOptions['files']): Promise<string> {
   const at = `hub: ${model.id}@${model.revision}`;
   const next = 'pull it once with the network on';
   const ref = await readFile(join(home, 'refs', ...model.revision.split('/')), 'utf8').catch(
@@ -227,13 +225,11 @@ async function snapshotIn(
       id: 'hub-offline',
     });
   const files = (await storedListing(home, sha, at)) ?? (await readdir(snapshot));
-  const missing = await missingFrom(snapshot, chosen({ sha, files }, filter, model), usable);
+  const missing = await missingFrom(snapshot, chosen({ sha, files }, filter, model));
   if (missing !== undefined)
     throw new InputError(
-      `${at}: offline: wanted ${missing} whole, got an unfinished or damaged download; ${next}`,
-      {
-        id: 'hub-offline',
-      },
+      `${at}: offline: wanted ${missing} whole, got an unfinished or damaged download in ${snapshot}; ${next}`,
+      { id: 'hub-damaged' },
     );
   return realpath(snapshot);
 }
@@ -249,13 +245,9 @@ async function storedListing(home: string, sha: string, at: string): Promise<str
   }
 }
 
-/** The first of `names` that is not usable in a snapshot. */
-async function missingFrom(
-  snapshot: string,
-  names: readonly string[],
-  usable: (path: string) => Promise<boolean>,
-): Promise<string | undefined> {
-  for (const name of names) if (!(await usable(join(snapshot, name)))) return name;
+/** The first of `names` that is not in a snapshot, or does not hold the bytes its blob is named by. */
+async function missingFrom(snapshot: string, names: readonly string[]): Promise<string | undefined> {
+  for (const name of names) if (!(await isIntact(join(snapshot, name)))) return name;
   return undefined;
 }
 

@@ -174,6 +174,7 @@ export function expandBehaviour(
       maps,
       transfer: transfer || undefined,
       fidelity: fidelity || undefined,
+      prompts: base.rows === undefined ? base.prompts : undefined,
     },
   });
 }

@@ -5,11 +5,14 @@ import { z } from 'zod';
 import { InputError, type ProgressSink, type Rng, writeJsonAtomic } from '../../base/index.ts';
 import {
   type Instruction,
+  type InstructionFile,
+  leftOutText,
   promptKey,
-  readInstructions,
+  readInstructionFile,
   renderPrompt,
   type SplitName,
   splitOf,
+  usedInPartText,
   wholeAnswer,
 } from '../../behaviours/index.ts';
 import { behaviourParams, TEMPLATES } from '../../contracts/index.ts';
@@ -41,6 +44,8 @@ export interface PromptsOutput {
   readonly counts: Readonly<Record<SplitName, number>>;
   /** Training prompts the model answered with nothing, left out. */
   readonly unanswered: number;
+  /** What the report must say of the files: rows left out and used in part, by name. */
+  readonly notes: readonly string[];
 }
 
 /** An instruction that knows its split. */
@@ -50,7 +55,7 @@ const FILE = 'instructions.json';
 
 export const promptsStage = defineStage({
   name: 'prompts',
-  version: '2',
+  version: '3',
   module: import.meta.url,
   child: true,
   params: promptsParams,
@@ -64,7 +69,8 @@ export const promptsStage = defineStage({
           memory_bytes: runningBytes(models.slice(0, 1)),
         },
   async run({ params: p, inputs, folder, rng, progress, signal, model }): Promise<PromptsOutput> {
-    const drawn = draw(p, await readFiles(p, inputs.files), rng);
+    const { files, notes } = await readFiles(p, inputs.files);
+    const drawn = draw(p, files, rng);
     let instructions: readonly Drawn[] = drawn;
     if (p.self !== undefined)
       instructions = await answered(await model('model'), drawn, { ...p.self, progress, signal });
@@ -75,6 +81,7 @@ export const promptsStage = defineStage({
     return {
       counts: { train: count('train'), validation: count('validation'), test: count('test') },
       unanswered: instructions.length - kept.length,
+      notes,
     };
   },
 });
@@ -88,12 +95,15 @@ export async function readDrawn(folder: string): Promise<Instruction[]> {
 async function readFiles(
   p: z.output<typeof promptsParams>,
   files: readonly { readonly folder: string; readonly output: SourceOutput }[],
-): Promise<Drawn[][]> {
+): Promise<{ readonly files: Drawn[][]; readonly notes: string[] }> {
   const longest = p.max_prompt_chars ?? Number.POSITIVE_INFINITY;
   const seen = new Set<string>();
   const out: Drawn[][] = [];
+  const notes: string[] = [];
   for (const { folder: path, output } of files) {
-    const given = await readInstructions(path);
+    const file = await readInstructionFile(path);
+    const given = file.instructions;
+    notes.push(...fileNotes(output.name, file));
     const usable = given.filter((i) => p.self !== undefined || i.answer !== undefined);
     if (usable.length === 0)
       throw new InputError(
@@ -111,7 +121,18 @@ async function readFiles(
       );
     out.push(fresh.map((i) => ({ ...i, split: splitOf(i.prompt) })));
   }
-  return out;
+  return { files: out, notes };
+}
+
+/** What of a file is not used, by name and number. */
+function fileNotes(name: string, { leftOut, partial }: InstructionFile): string[] {
+  const [out, part] = [leftOutText(leftOut), usedInPartText(partial)];
+  return [
+    ...(out === 'none' ? [] : [`Rows of ${name} that were left out: ${out}.`]),
+    ...(part === 'none'
+      ? []
+      : [`Rows of ${name} of which only the first prompt and answer were used: ${part}.`]),
+  ];
 }
 
 /** As many of every split as asked for, or as there are, the files in their shares; which ones, and their order, by `rng`. */

@@ -12,6 +12,7 @@ import { inverseEntry } from '../../evaluate/index.ts';
 import { defineStage, type InputsSoFar, type OutputsOf, optional, subjectModel } from '../stage.ts';
 import { type FidelityOutput, fidelityStage } from './fidelity.ts';
 import { mapsStage } from './maps.ts';
+import { promptsStage } from './prompts.ts';
 import { runsStage } from './runs.ts';
 import { sweepStage } from './sweep.ts';
 import { transferStage } from './transfer.ts';
@@ -33,6 +34,7 @@ const read = {
   maps: mapsStage,
   transfer: optional(transferStage),
   fidelity: optional(fidelityStage),
+  prompts: optional(promptsStage),
 } as const;
 
 /** One entry of `results.behaviours`. */
@@ -123,6 +125,7 @@ function assemble(
     }),
     notes: [
       ...p.notes,
+      ...(inputs.prompts?.output.notes ?? []),
       ...(sourceSweep?.notes ?? []),
       ...(targetSweep?.notes ?? []),
       ...ceilingNote(fidelity),

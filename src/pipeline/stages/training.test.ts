@@ -106,6 +106,41 @@ describe('an experiment on files', () => {
     }
   });
 
+  it('says of dialogues what is not used, by name and number', async () => {
+    const file = join(root, 'dialogues.jsonl');
+    const rows = Array.from({ length: 120 }, (_, i) => ({
+      messages: [
+        ...(i < 30 ? [{ role: 'system', content: 'be short' }] : []),
+        { role: 'user', content: `say the number ${i}` },
+        { role: 'assistant', content: `${i}` },
+        ...(i < 7
+          ? [
+              { role: 'user', content: 'again' },
+              { role: 'assistant', content: `${i}` },
+            ]
+          : []),
+      ],
+    }));
+    const wrong = { messages: [{ role: 'user', content: [{ type: 'image_url', image_url: 'x' }] }] };
+    await writeFile(file, [...rows, wrong].map((row) => JSON.stringify(row)).join('\n'));
+    const set = [`data.prompts=${file}`, 'data.answers=given'];
+    await runExperiment({
+      parsed: recipe(set),
+      expand: expandExperiment,
+      out: join(root, 'dialogues'),
+      store,
+      only: 'prompts',
+    });
+    const folder = await stageFolder('dialogues', 'prompts');
+    const { output } = JSON.parse(await readFile(join(folder, 'output.json'), 'utf8')) as {
+      output: { notes: string[] };
+    };
+    expect(output.notes).toEqual([
+      `Rows of ${file} that were left out: 1 content that is not text (image_url).`,
+      `Rows of ${file} of which only the first prompt and answer were used: 30 with a system text, 7 with further turns.`,
+    ]);
+  });
+
   it('the manifest names both models with their sizes, and every file of data with rows and hash', async () => {
     const manifest = manifestSchema.parse(
       JSON.parse(await readFile(join(root, 'main/manifest.json'), 'utf8')),
