@@ -43,9 +43,7 @@ export async function planBehaviour(
   const detector = learnDetector(rows, params, where);
   const known: BehaviourParams = {
     ...params,
-    ...(params.phrase === undefined && detector.phrases !== undefined
-      ? { phrases: [...detector.phrases] }
-      : {}),
+    phrases: params.phrase === undefined && detector.phrases ? [...detector.phrases] : undefined,
   };
   refuseUnknown(known, index, readers);
   for (const row of rows) refuseWords(row.response, `${row.where}: response`, readers);

@@ -66,8 +66,8 @@ export function expandBehaviour(
   });
   const sideOf = (side: 'source' | 'target') => {
     const { lora, seed, method, ...rest } = finetuneFor(recipe, side);
-    const chat = behaviour.template === 'chat' ? { chat: { turns: behaviour.chat } } : {};
-    const settings = { ...rest, ...chat };
+    const chat = behaviour.template === 'chat' ? { turns: behaviour.chat } : undefined;
+    const settings = { ...rest, chat };
     const model = plan.add(finetuneStage, {
       id: at.id(`finetune.${side}`),
       params: method === 'lora' ? { method, ...settings, lora } : { method, ...settings },
