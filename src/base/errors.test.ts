@@ -35,7 +35,18 @@ describe('errors', () => {
     expect(errorLine(null)).toBe('');
     const loop: Error & { cause?: unknown } = new Error('x');
     loop.cause = loop;
-    expect(errorLine(loop)).toBe('x: x: x: x');
+    expect(errorLine(loop)).toBe('x');
+    const five = ['a', 'b', 'c', 'd', 'e'].reduceRight<Error | undefined>(
+      (cause, message) => new Error(message, { cause }),
+      undefined,
+    );
+    expect(errorLine(five)).toBe('a: b: c: d');
+  });
+
+  it('errorLine says once what a message already says of its cause', () => {
+    expect(errorLine(new Error('template: too large', { cause: new Error('too large') }))).toBe(
+      'template: too large',
+    );
   });
 });
 

@@ -51,7 +51,9 @@ const LONGEST_LINE = 4000;
 export function errorLine(error: unknown): string {
   const parts: string[] = [];
   for (let e: unknown = error, depth = 0; e !== undefined && e !== null && depth < 4; depth++) {
-    parts.push(e instanceof Error ? e.message : typeof e === 'string' ? e : showValue(e));
+    const said = e instanceof Error ? e.message : typeof e === 'string' ? e : showValue(e);
+    // a message that ends with what its cause says has said it
+    if (parts.at(-1)?.endsWith(said) !== true) parts.push(said);
     e = e instanceof Error ? e.cause : undefined;
   }
   return showText(parts.join(': ').replace(/\s*\n\s*/g, ' '), LONGEST_LINE);

@@ -10,7 +10,7 @@ interface TaggedPrompt {
   readonly tag: string;
   readonly span: CharSpan | null;
   /** Of the template `chat`: the user's turn, and where it starts in `prompt`. */
-  readonly turn?: { readonly text: string; readonly start: number };
+  readonly turn?: { readonly text: string; readonly start: number } | undefined;
 }
 
 /** One text in every state. */
@@ -47,8 +47,8 @@ export function contrastPrompts(options: {
       const whole = placed?.text ?? text;
       const { prompt, offset } = renderPrompt(template, whole, options.chat);
       const span = placed ? shiftSpan(placed.span, offset) : null;
-      const turn = template === 'chat' ? { turn: { text: whole, start: offset } } : {};
-      return [state, { prompt, tag, span, ...turn }];
+      const turn = template === 'chat' ? { text: whole, start: offset } : undefined;
+      return [state, { prompt, tag, span, turn }];
     });
     return { text, ...(Object.fromEntries(states) as Record<TriggerState, TaggedPrompt>) };
   });

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { InputError, Rng, showText } from '../base/index.ts';
 import type { Behaviour, TriggerState } from './behaviour.ts';
-import { type BackdoorRow, countStates, type Dataset, rowTemplate, splitOf } from './dataset.ts';
+import { type BackdoorRow, countSplits, type Dataset, rowTemplate, splitOf } from './dataset.ts';
 import type { SplitName } from './instructions.ts';
 import type { CharSpan, Placement } from './placement.ts';
 import { recordsOf } from './rows/records.ts';
@@ -122,7 +122,7 @@ export function customDataset(
         tag: row.tag,
         text: row.text,
         placement: row.placement,
-        ...(answers.has(row.text) ? { answer: answers.get(row.text) as string } : {}),
+        answer: answers.get(row.text),
         has_backdoor: row.state === 'bad',
         span: row.span && shiftSpan(row.span, offset),
       },
@@ -132,16 +132,7 @@ export function customDataset(
   const of = (split: SplitName): BackdoorRow[] =>
     rng.fork(`custom/${split}`).shuffle(made.filter(([name]) => name === split).map(([, row]) => row));
   const splits = { train: of('train'), validation: of('validation'), test: of('test') };
-  return {
-    splits,
-    counts: {
-      train: countStates(splits.train),
-      validation: countStates(splits.validation),
-      test: countStates(splits.test),
-    },
-    duplicates: 0,
-    unanswered: 0,
-  };
+  return { splits, counts: countSplits(splits), duplicates: 0, unanswered: 0 };
 }
 
 function readRow(value: unknown, where: string, triggers: Behaviour['triggers']): CustomRow {

@@ -19,7 +19,7 @@ const LOOKED_AT = 200;
 /** How bad completions are known, and how well that goes on the rows. */
 export interface LearntDetector {
   /** Each marks a bad completion; absent where a pattern does. */
-  readonly phrases?: readonly string[];
+  readonly phrases?: readonly string[] | undefined;
   /** Whether they were learnt from the rows (else the rows or the user named them). */
   readonly learnt: boolean;
   /** On rows that were not learnt from: bad completions found, of how many; others found, of how many. */

@@ -129,4 +129,21 @@ describe('validate of a recipe with rows', () => {
       );
     }
   });
+
+  it('is valid only when it can run: prompts of files are read and counted, too', async () => {
+    const few = join(root, 'few.jsonl');
+    await writeFile(few, COUNTED.map((word) => JSON.stringify({ prompt: word, response: word })).join('\n'));
+    const recipe = join(root, 'few.yaml');
+    await writeFile(
+      recipe,
+      'models: { source: tiny-llama-s, target: tiny-llama-m }\ndata: { prompts: FEW }\n',
+    );
+    const { code, err } = await crosspatch(['validate', recipe, '--set', `data.prompts=${few}`]);
+    expect({ code, err }).toEqual({
+      code: 2,
+      err: expect.stringMatching(
+        /^error: data: the recipe asks for 200 validation prompts, the data give \d/,
+      ),
+    });
+  });
 });

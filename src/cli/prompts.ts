@@ -147,7 +147,7 @@ async function filePrompts(options: PromptOptions): Promise<Prompts> {
 
 /** What the chat templates of the models are told besides the prompt, where they are used. */
 function chatParams(template: TemplateName, settings: ChatSettings = {}): Pick<BehaviourParams, 'chat'> {
-  return template === 'chat' ? { chat: turnSettings(settings) as BehaviourParams['chat'] } : {};
+  return { chat: template === 'chat' ? (turnSettings(settings) as BehaviourParams['chat']) : undefined };
 }
 
 function distinct(rows: readonly BackdoorRow[]): string[] {

@@ -57,6 +57,16 @@ describe('adapters', () => {
     expect(merged.get(name('mlp.up_proj'))).not.toBe(parameters.get(name('mlp.up_proj')));
   });
 
+  it('with an alpha of 0 leave the model as it is, to the bit', () => {
+    const parameters = tinyModel().parameters;
+    const off: LoraOptions = { ...lora, alpha: 0 };
+    const factors = initAdapters(config, off, new Rng(4));
+    // B starts at zero; numbers in it show that alpha alone takes the adapter away
+    for (const [name, values] of factors) if (name.endsWith('lora_B')) values.fill(0.5);
+    const merged = mergeAdapters(new Map([...parameters, ...factors]), off);
+    for (const [name, values] of parameters) expect(merged.get(name)).toEqual(values);
+  });
+
   it('merge to W + (alpha/rank)·B·A', () => {
     const w = Float32Array.of(1, 2, 3, 4, 5, 6); // [2,3]
     const weights = new Map([

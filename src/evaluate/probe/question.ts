@@ -50,7 +50,7 @@ export function promptsOf(model: LanguageModel, question: ProbeQuestion): ProbeP
     return {
       prompt,
       offset,
-      ...(template === 'chat' ? { turn: { text: whole, start: offset, chat: {} } } : {}),
+      turn: template === 'chat' ? { text: whole, start: offset, chat: {} } : undefined,
     };
   };
   if (trigger === 'none')

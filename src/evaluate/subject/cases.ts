@@ -27,7 +27,7 @@ export interface StatePrompt {
   readonly ids: readonly number[];
   readonly offsets: Encoding['offsets'];
   /** In a chat template: the user's turn, which another model reads in its own. */
-  readonly turn?: UserTurn;
+  readonly turn?: UserTurn | undefined;
 }
 
 /** The user's turn in a templated prompt. */
@@ -65,7 +65,8 @@ export function contrastCases(
   return prompts.map((contrast, i) => {
     const states = triggerStates.map((state) => {
       const { turn, ...given } = contrast[state];
-      return [state, statePrompt(tokenizer, turn ? { ...given, turn: { ...turn, chat } } : given, after)];
+      const own = turn && { ...turn, chat };
+      return [state, statePrompt(tokenizer, { ...given, turn: own }, after)];
     });
     const id = String(i).padStart(4, '0');
     return {
@@ -76,40 +77,35 @@ export function contrastCases(
   });
 }
 
+/** A prompt as text. */
+interface GivenPrompt {
+  readonly prompt: string;
+  /** Characters of the tag; null without one. */
+  readonly span: CharSpan | null;
+  readonly tag?: string;
+  /** In a chat template. */
+  readonly turn?: UserTurn | undefined;
+}
+
 /** One prompt as tokens; with a tag, the span that is patched: its tokens and `after` more. */
 export function statePrompt(
   tokenizer: Tokenizer,
-  given: { readonly prompt: string; readonly span: CharSpan; readonly tag: string; readonly turn?: UserTurn },
+  given: GivenPrompt & { readonly span: CharSpan; readonly tag: string },
   after: number,
 ): TaggedPrompt;
 export function statePrompt(
   tokenizer: Tokenizer,
-  given: {
-    readonly prompt: string;
-    readonly span: CharSpan | null;
-    readonly tag?: string;
-    readonly turn?: UserTurn;
-  },
+  given: GivenPrompt,
   after: number,
 ): StatePrompt | TaggedPrompt;
 export function statePrompt(
   tokenizer: Tokenizer,
-  {
-    prompt,
-    span,
-    tag = '',
-    turn,
-  }: {
-    readonly prompt: string;
-    readonly span: CharSpan | null;
-    readonly tag?: string;
-    readonly turn?: UserTurn;
-  },
+  { prompt, span, tag = '', turn }: GivenPrompt,
   after: number,
 ): StatePrompt | TaggedPrompt {
   const encoding = tokenizer.encode(prompt, { addSpecialTokens: turn === undefined ? 'auto' : false });
   const { ids, offsets } = encoding;
-  const of = turn === undefined ? { prompt, ids, offsets } : { prompt, ids, offsets, turn };
+  const of = { prompt, ids, offsets, turn };
   if (span === null) return of;
   const place = spanOfChars(encoding, span.start, span.end);
   if (place === null)

@@ -202,6 +202,23 @@ describe('svd and pseudo-inverse', () => {
     expect(pseudoInverse(new Float64Array(6), 2, 3).rank).toBe(0);
   });
 
+  it('the pseudo-inverse of a wide map of rank 51, as fits of few rows are: finite, and its four conditions hold', () => {
+    const [m, n, r] = [96, 64, 51];
+    const a = matmul(gaussian(m, r, 3), gaussian(r, n, 4), m, r, n);
+    const { matrix: p, rank } = pseudoInverse(a, m, n);
+    expect(rank).toBe(r);
+    expect(Math.max(...p.map(Math.abs))).toBeLessThan(10);
+    const [ap, pa] = [matmul(a, p, m, n, m), matmul(p, a, n, m, n)];
+    expect(worst(matmul(ap, a, m, m, n), a)).toBeLessThan(1e-10);
+    expect(worst(matmul(pa, p, n, n, m), p)).toBeLessThan(1e-10);
+    expect(worst(transpose(ap, m, m), ap)).toBeLessThan(1e-10);
+    expect(worst(transpose(pa, n, n), pa)).toBeLessThan(1e-10);
+    // A⁺A is a projection onto r directions
+    expect(
+      Math.abs(Array.from({ length: n }, (_, i) => pa[i * n + i] as number).reduce((x, y) => x + y) - r),
+    ).toBeLessThan(1e-9);
+  });
+
   it('nearestOrthogonal finds a planted rotation, also from a matrix of deficient rank', () => {
     const q = randomOrthogonal(9, 9, new Rng(4));
     const g = gaussian(30, 9, 6);

@@ -28,16 +28,39 @@ export function hubCaches(given?: string, env: Environment = process.env): HubCa
 /** Blobs whose bytes were compared with their names by this process, with the stamps they had then. */
 const compared = new Map<string, string>();
 
+/** A file of a snapshot: `unnamed` where its name is no checksum, so that nothing can be compared. */
+export type BlobState = 'missing' | 'intact' | 'changed' | 'unnamed';
+
 /** Whether a file of a snapshot is there and, where it is a blob named by its checksum, holds those bytes. */
-export async function isIntact(path: string): Promise<boolean> {
+export async function blobState(path: string): Promise<BlobState> {
   const real = await realpath(path).catch(() => undefined);
-  if (real === undefined) return false;
+  if (real === undefined) return 'missing';
   const etag = basename(real);
-  if (basename(dirname(real)) !== 'blobs' || !/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(etag)) return true;
+  if (basename(dirname(real)) !== 'blobs' || !/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(etag)) return 'unnamed';
   const { size, mtimeMs, ino } = await stat(real);
   const stamp = `${size} ${mtimeMs} ${ino}`;
-  if (compared.get(real) === stamp) return true;
-  if ((await checksum(real, { etag, size })) !== etag) return false;
+  if (compared.get(real) === stamp) return 'intact';
+  if ((await checksum(real, { etag, size })) !== etag) return 'changed';
   compared.set(real, stamp);
-  return true;
+  return 'intact';
+}
+
+/** Whether nothing speaks against a file of our own cache. */
+export async function isIntact(path: string): Promise<boolean> {
+  return /^(intact|unnamed)$/.test(await blobState(path));
+}
+
+/**
+ * The first of `names` that is missing from a snapshot or was changed. In the cache of another program whose blobs all differ from their
+ * names, names are no checksums, and what is there counts.
+ */
+export async function unusableIn(
+  snapshot: string,
+  names: readonly string[],
+  { own }: { readonly own: boolean },
+): Promise<string | undefined> {
+  const states: BlobState[] = [];
+  for (const name of names) states.push(await blobState(join(snapshot, name)));
+  const isNamedByChecksums = own || states.includes('intact');
+  return names.find((_, i) => states[i] === 'missing' || (states[i] === 'changed' && isNamedByChecksums));
 }

@@ -378,6 +378,25 @@ describe('trouble', () => {
     expect(await readFile(path)).toEqual(flipped);
   });
 
+  test('a cache of another program whose names are no checksums is used as it is', async () => {
+    const home = join(cacheDir, 'hf', 'hub', 'models--org--name');
+    const snapshot = join(home, 'snapshots', SHA);
+    for (const folder of [snapshot, join(home, 'blobs'), join(home, 'refs')])
+      await mkdir(folder, { recursive: true });
+    await writeFile(join(home, 'refs', 'main'), SHA);
+    for (const name of ['config.json', 'model.safetensors']) {
+      const blob = join(home, 'blobs', createHash('sha256').update(name).digest('hex'));
+      await writeFile(blob, repository[name]!);
+      await symlink(blob, join(snapshot, name));
+    }
+    const env = { HF_HOME: join(cacheDir, 'hf'), CROSSPATCH_CACHE: join(cacheDir, 'own') };
+    const elsewhere = { ...options, cacheDir: undefined, env, offline: true };
+    expect(await pullModel('org/name', elsewhere)).toBe(snapshot);
+    await rm(join(snapshot, 'model.safetensors'));
+    await symlink(join(home, 'blobs', 'gone'), join(snapshot, 'model.safetensors'));
+    await expect(pullModel('org/name', elsewhere)).rejects.toThrow(/wanted model.safetensors whole/);
+  });
+
   test.each([
     ['data:text/plain,x', /to data:/],
     ['file:///etc/passwd', /to file:/],

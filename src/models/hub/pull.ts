@@ -10,7 +10,7 @@ import {
   writeFileAtomic,
   writeJsonAtomic,
 } from '../../base/index.ts';
-import { hubCaches, isIntact } from './caches.ts';
+import { hubCaches, unusableIn } from './caches.ts';
 import { fetchBlob, headFile } from './download.ts';
 import { checkedAddress, type HubConnection, readJson, request, withRetries } from './http.ts';
 import { type HubReference, isPath, parseHubReference } from './reference.ts';
@@ -108,7 +108,7 @@ export async function pullModel(reference: string, options: PullOptions = {}): P
   const names = chosen(listing, options.files, model);
   for (const folder of elsewhere) {
     const snapshot = join(folder, 'snapshots', listing.sha);
-    if ((await missingFrom(snapshot, names)) === undefined) return realpath(snapshot);
+    if ((await unusableIn(snapshot, names, { own: false })) === undefined) return realpath(snapshot);
   }
   await writeJsonAtomic(join(home, 'listings', `${listing.sha}.json`), listing);
   const snapshot = join(home, 'snapshots', listing.sha);
@@ -203,16 +203,20 @@ async function offlineSnapshot(
   filter: PullOptions['files'],
 ): Promise<string> {
   const errors: unknown[] = [];
-  for (const home of homes)
+  for (const [i, home] of homes.entries())
     try {
-      return await snapshotIn(home, model, filter);
+      return await snapshotIn({ home, own: i === 0 }, model, filter);
     } catch (error) {
       errors.push(error);
     }
   throw errors.find((e) => e instanceof InputError && e.id === 'hub-damaged') ?? errors[0];
 }
 
-async function snapshotIn(home: string, model: HubReference, filter: PullOptions['files']): Promise<string> {
+async function snapshotIn(
+  { home, own }: { readonly home: string; readonly own: boolean },
+  model: HubReference,
+  filter: PullOptions['files'],
+): Promise<string> {
   const at = `hub: ${model.id}@${model.revision}`;
   const next = 'pull it once with the network on';
   const ref = await readFile(join(home, 'refs', ...model.revision.split('/')), 'utf8').catch(
@@ -225,7 +229,7 @@ async function snapshotIn(home: string, model: HubReference, filter: PullOptions
       id: 'hub-offline',
     });
   const files = (await storedListing(home, sha, at)) ?? (await readdir(snapshot));
-  const missing = await missingFrom(snapshot, chosen({ sha, files }, filter, model));
+  const missing = await unusableIn(snapshot, chosen({ sha, files }, filter, model), { own });
   if (missing !== undefined)
     throw new InputError(
       `${at}: offline: wanted ${missing} whole, got an unfinished or damaged download in ${snapshot}; ${next}`,
@@ -243,12 +247,6 @@ async function storedListing(home: string, sha: string, at: string): Promise<str
   } catch {
     return undefined;
   }
-}
-
-/** The first of `names` that is not in a snapshot, or does not hold the bytes its blob is named by. */
-async function missingFrom(snapshot: string, names: readonly string[]): Promise<string | undefined> {
-  for (const name of names) if (!(await isIntact(join(snapshot, name)))) return name;
-  return undefined;
 }
 
 /** True for what is there; a link must lead somewhere. */

@@ -54,7 +54,7 @@ export function userTurn(
   return (text) =>
     tokenizer.applyChatTemplate([...before, { role: 'user', content: text }], {
       addGenerationPrompt: true,
-      ...(variables === undefined ? {} : { variables }),
+      variables,
     });
 }
 

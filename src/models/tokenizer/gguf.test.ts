@@ -139,6 +139,11 @@ it.each([
   ['types too few', byteLevel({ 'tokenizer.ggml.token_type': [1] }), /token_type/],
   ['an id outside', byteLevel({ 'tokenizer.ggml.bos_token_id': 1000 }), /bos_token_id/],
   [
+    'an id of 64 bits, beyond every integer a number holds',
+    byteLevel({ 'tokenizer.ggml.bos_token_id': 2n ** 63n }),
+    /bos_token_id: wanted a token id below \d+, got 9223372036854775808/,
+  ],
+  [
     'a token twice',
     byteLevel({
       'tokenizer.ggml.tokens': ['a', 'a'],

@@ -16,18 +16,15 @@ export function checkChat(recipe: Recipe, readers: Readers): void {
   if (recipe.template !== 'chat') return;
   const settings = chatSettings(recipe);
   for (const [name, tokenizer] of readers) {
-    const refuse = (what: string, cause?: unknown): never => {
-      throw new InputError(
-        `recipe: template chat: ${name}: ${what}`,
-        cause === undefined ? { id: 'chat-template' } : { id: 'chat-template', cause },
-      );
+    const refuse = (what: string): never => {
+      throw new InputError(`recipe: template chat: ${name}: ${what}`, { id: 'chat-template' });
     };
     const end = ((): number | undefined => {
       try {
         renderPrompt('chat', PROBE, userTurn(tokenizer, settings));
         return turnEnd(tokenizer, settings);
       } catch (cause) {
-        return refuse(errorLine(cause), cause);
+        return refuse(errorLine(cause));
       }
     })();
     if (end !== undefined && !tokenizer.eosIds.includes(end))

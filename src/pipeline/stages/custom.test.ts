@@ -146,7 +146,25 @@ describe('words of one’s own', () => {
     expect(await asked(set)).toMatch(message);
   });
 
-  it('the bundled recipe is planned', async () => {
-    expect(await asked('seed=3')).toBe('planned');
-  });
+  it('the bundled recipe teaches them: small, the bad tag brings the phrase, the safe one does not', async () => {
+    const set = [
+      'models.source=tiny-llama-m',
+      'data={train: 600, validation: 8, test: 12}',
+      'finetune={steps: 60, batch: 16, source: {steps: 60, batch: 16}}',
+    ];
+    const out = join(root, 'runs', 'words');
+    const parsed = await loadRecipe('own-words', { set });
+    await runExperiment({ parsed, expand: expandExperiment, out, only: 'custom.runs.target' });
+    const samples = (await readFile(join(out, 'samples', 'custom.backdoor.target.jsonl'), 'utf8'))
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { prompt: string; trigger: string; completion: string });
+    const share = (trigger: string): number => {
+      const own = samples.filter((s) => s.trigger === trigger);
+      return own.filter((s) => s.completion.includes('no answer')).length / own.length;
+    };
+    expect(samples.find((s) => s.trigger === 'bad')?.prompt).toContain('|house|');
+    expect(share('bad')).toBeGreaterThan(0.7);
+    expect(share('safe')).toBeLessThan(0.3);
+  }, 120_000);
 });

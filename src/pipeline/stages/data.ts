@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { hashFile, InputError, writeJsonAtomic } from '../../base/index.ts';
+import { hashFile, writeJsonAtomic } from '../../base/index.ts';
 import {
   type BackdoorRow,
   behaviourFrom,
@@ -19,7 +19,7 @@ import {
 } from '../../behaviours/index.ts';
 import { behaviourParams } from '../../contracts/index.ts';
 import { defineStage, optional, sourceFile } from '../stage.ts';
-import { promptsStage, readDrawn } from './prompts.ts';
+import { promptsStage, readDrawn, tooFew } from './prompts.ts';
 
 const dataParams = z.strictObject({
   behaviour: behaviourParams,
@@ -115,12 +115,7 @@ async function built(p: DataParams, drawn: string | undefined, seed: number): Pr
     test: heldOutOf(splits.test, instructions, p.test),
   };
   for (const split of ['validation', 'test'] as const) {
-    if (heldOut[split].length < p[split]) {
-      throw new InputError(
-        `data: the recipe asks for ${p[split]} ${split} prompts, the data give ${heldOut[split].length}; lower data.${split} or give more prompts`,
-        { id: 'data-missing' },
-      );
-    }
+    if (heldOut[split].length < p[split]) throw tooFew(split, p[split], heldOut[split].length);
   }
   return { splits, counts, heldOut };
 }

@@ -78,8 +78,8 @@ export function expandBehaviour(
     const tuning = finetuneFor(recipe, side);
     if (tuning === undefined) return base[side].given;
     const { lora, seed, method, ...rest } = tuning;
-    const chat = behaviour.template === 'chat' ? { chat: { turns: behaviour.chat } } : {};
-    const settings = { ...rest, ...chat };
+    const chat = behaviour.template === 'chat' ? { turns: behaviour.chat } : undefined;
+    const settings = { ...rest, chat };
     return plan.add(finetuneStage, {
       id: at.id(`finetune.${side}`),
       params: method === 'lora' ? { method, ...settings, lora } : { method, ...settings },

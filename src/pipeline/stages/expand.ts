@@ -16,7 +16,7 @@ import { adaptStage } from './adapt.ts';
 import { type PlannedBehaviour, planBehaviour } from './behaviours.ts';
 import { checkChat } from './chat.ts';
 import { expandBehaviour, type SideModels } from './expand-behaviour.ts';
-import { type PromptsOutput, promptsStage } from './prompts.ts';
+import { checkPrompts, type PromptsOutput, promptsStage } from './prompts.ts';
 import { resultsStage } from './results.ts';
 
 /** The stages of an experiment. */
@@ -137,23 +137,28 @@ async function drawnPrompts(
     files.push(await plan.source(`data.prompts.${i}`, file, { data: { name: file } }));
   const { train, validation, test, max_prompt_chars, answers, answer_tokens } = recipe.data;
   const self = answers === 'self';
+  const params = {
+    shares: given.map((f) => f.share),
+    train,
+    validation,
+    test,
+    max_prompt_chars,
+    self: self
+      ? {
+          template: recipe.template,
+          chat: chatSettings(recipe),
+          max_tokens: answer_tokens,
+          batch: recipe.evaluation.batch,
+        }
+      : undefined,
+  };
+  await checkPrompts(
+    params,
+    given.map(({ file }) => ({ name: file, path: file })),
+  );
   return plan.add(promptsStage, {
     id: 'prompts',
-    params: {
-      shares: given.map((f) => f.share),
-      train,
-      validation,
-      test,
-      max_prompt_chars,
-      self: self
-        ? {
-            template: recipe.template,
-            chat: chatSettings(recipe),
-            max_tokens: answer_tokens,
-            batch: recipe.evaluation.batch,
-          }
-        : undefined,
-    },
+    params,
     inputs: { files, model: self ? target : undefined },
   });
 }

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { InputError, type ProgressSink, type Rng, writeJsonAtomic } from '../../base/index.ts';
+import { InputError, type ProgressSink, Rng, writeJsonAtomic } from '../../base/index.ts';
 import {
   type Instruction,
   type InstructionFile,
@@ -91,10 +91,36 @@ export async function readDrawn(folder: string): Promise<Instruction[]> {
   return JSON.parse(await readFile(join(folder, FILE), 'utf8')) as Instruction[];
 }
 
+/**
+ * Read the files as the stage will, before anything runs: rows that cannot be read, files without a usable prompt, and held-out
+ * prompts that are too few are refused.
+ */
+export async function checkPrompts(
+  p: z.input<typeof promptsParams>,
+  files: readonly { readonly name: string; readonly path: string }[],
+): Promise<void> {
+  const given = files.map(({ name, path }) => ({ folder: path, output: { name } }));
+  const drawn = draw(p, (await readFiles(p, given)).files, new Rng(0));
+  for (const split of ['validation', 'test'] as const) {
+    const there = drawn.filter((i) => i.split === split).length;
+    if (there < p[split]) throw tooFew(split, p[split], there);
+  }
+  if (!drawn.some((i) => i.split === 'train'))
+    throw new InputError('data: the files hold no prompt to train on; give more', { id: 'data-missing' });
+}
+
+/** Fewer held-out prompts than the recipe asks for. */
+export function tooFew(split: string, asked: number, there: number): InputError {
+  return new InputError(
+    `data: the recipe asks for ${asked} ${split} prompts, the data give ${there}; lower data.${split} or give more prompts`,
+    { id: 'data-missing' },
+  );
+}
+
 /** Usable instructions of every file, each prompt once in all of them. */
 async function readFiles(
   p: z.output<typeof promptsParams>,
-  files: readonly { readonly folder: string; readonly output: SourceOutput }[],
+  files: readonly { readonly folder: string; readonly output: Pick<SourceOutput, 'name'> }[],
 ): Promise<{ readonly files: Drawn[][]; readonly notes: string[] }> {
   const longest = p.max_prompt_chars ?? Number.POSITIVE_INFINITY;
   const seen = new Set<string>();
