@@ -1,9 +1,9 @@
 /**
  * @file `crosspatch/engine`, for the curious: graphs of tensor operations that print, interpret themselves in float64, differentiate
- * themselves and compile to ONNX Runtime; the decoder and the trainable model built on them; the parts of `crosspatch vector`.
+ * themselves and compile to ONNX Runtime; the decoder and the trainable model built on them; and steering vectors.
  */
-// Steering vectors: pairs, directions, doses, folders, maps
-export { doseSettings, vectorSettings } from './contracts/index.ts';
+// Steering vectors of contrast pairs
+export { makeVector } from './api/index.ts';
 export {
   // Building
   add,
@@ -63,15 +63,5 @@ export {
   where,
   zeros,
 } from './engine/index.ts';
-export {
-  carryVector,
-  doseCurve,
-  experimentEnv,
-  pairSet,
-  refusalVectors,
-  splitContrasts,
-  steeringVectors,
-} from './evaluate/index.ts';
-export { readVectorFolder, writeVectorFolder } from './interventions/index.ts';
 export { Decoder, KvCache } from './models/index.ts';
 export { TrainableModel } from './train/index.ts';

@@ -83,7 +83,7 @@ export function doseSettingsOf(options: DoseOptions): DoseSettings | undefined {
   if (phrase !== undefined && pattern !== undefined)
     throw new InputError('--phrase and --pattern: wanted one of them', { id: 'option-conflict' });
   return doseSettings.parse({
-    ...(Array.isArray(dose) && { alphas: dose }),
+    alphas: dose === true ? undefined : dose,
     budgets: budget ?? [],
     blocks: options.doseBlocks,
     prompts: options.dosePrompts,

@@ -297,6 +297,9 @@ describe('map apply', () => {
       for (let j = 0; j < v.length; j++) expected += weight[i * v.length + j]! * v[j]!;
       expect(Math.abs(found[i]! - expected)).toBeLessThan(1e-6 * Math.max(1, Math.abs(expected)));
     }
+    // A bare file of vectors gives the same.
+    await apply(affine, 'from-file', '--vector', join(root, 'source', 'vectors.safetensors'));
+    expect((await readVectorFolder(join(root, 'from-file'))).vectors.get(3)).toEqual(found);
     // The same by the map itself: f(x + v) − f(x).
     const from = map.applyRow(map.sourceMean);
     const to = map.applyRow(map.sourceMean.map((x, j) => x + v[j]!));

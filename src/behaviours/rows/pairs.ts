@@ -65,6 +65,6 @@ function pairOf(value: unknown, where: string, number: number): PairRow {
     id: typeof id === 'string' || typeof id === 'number' ? String(id) : String(number),
     positive,
     negative,
-    ...(layout.question === undefined ? {} : { question: text(layout.question) }),
+    question: layout.question && text(layout.question),
   };
 }

@@ -117,7 +117,7 @@ async function vector(options: VectorCommand, cli: Cli): Promise<void> {
     method: options.method,
     unit: options.method === 'refusal' ? ABLATION_UNIT : VECTOR_UNIT,
     template: reading.template,
-    ...(options.system !== undefined && { system: options.system }),
+    system: options.system,
     position: reading.position,
     pairs: {
       files: given.files.map((file) => basename(file)),
@@ -129,8 +129,8 @@ async function vector(options: VectorCommand, cli: Cli): Promise<void> {
     seed,
     blocks: [...made.blocks],
     recommended: dosed?.recommended ?? made.recommended,
-    ...(dosed && { dose: dosed.report }),
-    ...('refusal' in made && { refusal: made.refusal }),
+    dose: dosed?.report,
+    refusal: 'refusal' in made ? made.refusal : undefined,
   };
   await writeVectorFolder(out, { vectors: made.vectors, record });
   if (options.json) printJson(cli, { folder: out, ...record });
@@ -217,10 +217,9 @@ function blockTable({ blocks, recommended }: VectorRecord): string {
             : `${Math.round(s.pairs_right.value * s.pairs_right.n)} of ${s.pairs_right.n}`,
         ]),
   ]);
-  return textTable([
-    ['block', '‖v‖', '‖v‖/‖h‖', 'AUROC held out', 'shuffled labels', 'pairs right'],
-    ...rows,
-  ]);
+  const measured = ['AUROC held out', 'shuffled labels', 'pairs right'];
+  const columns = Math.max(...rows.map((row) => row.length));
+  return textTable([['block', '‖v‖', '‖v‖/‖h‖', ...measured].slice(0, columns), ...rows]);
 }
 
 function sentence({ pairs, recommended, blocks, method }: VectorRecord): string {

@@ -90,15 +90,16 @@ export function carriedRecord(
     model: { name: target.name, sha256: target.model, width: target.width },
     method: 'mapped',
     unit: 'α = 1 is what the map makes of α = 1 in the source model',
-    ...(from?.template !== undefined && { template: from.template }),
+    template: from?.template,
     blocks: [{ block: target.block, norm: lengthOf(carried.vector) }],
     recommended: { block: target.block, alpha: 1, reason: 'the block the map ends at' },
     carried: {
-      ...(from && { model: from.model, method: from.method }),
+      model: from?.model,
+      method: from?.method,
       block: source.block,
       map: { kind: map.kind, fit: map.fit, sha256: mapSha256 },
-      ...(carried.rows !== undefined && { rows: carried.rows }),
-      ...(carried.agreement !== undefined && { agreement: carried.agreement }),
+      rows: carried.rows,
+      agreement: carried.agreement,
     },
   };
 }

@@ -68,6 +68,20 @@ it('pca: uncentred differences that share one direction give it, oriented to pos
   expect(cosine(swapped.vector, set.axis)).toBeLessThan(-0.97);
 });
 
+it('pca: where as many pairs lie one way as the other, the means decide the sign', () => {
+  // Differences 3, −1 along the first axis, and centred nothing along the second: one pair each way, the means 1 apart.
+  const set = (sign: number): Labelled => ({
+    rows: Float32Array.of(3 * sign, 0, -1 * sign, 0, 0, 0, 0, 0),
+    width: 2,
+    positive: [0, 1],
+    negative: [2, 3],
+    paired: true,
+  });
+  for (const method of ['pca', 'pca-center'] as const)
+    for (const sign of [1, -1])
+      expect(Array.from(directionOf(method, set(sign)).vector)).toEqual([sign, expect.closeTo(0, 12)]);
+});
+
 /** The gradient of the probe's loss with respect to w and b, by loops over rows. */
 function gradientAt(set: Labelled, scale: number, w: Float64Array, b: number, l2: number): number[] {
   const members = [...set.positive, ...set.negative];

@@ -74,9 +74,10 @@ function component(set: Labelled, centred: boolean): Direction {
   const { vector, explained } = firstComponent(set, centred);
   const positive = scores(set, set.positive, vector);
   const negative = scores(set, set.negative, vector);
-  // Oriented by the pairs: positive is where most pairs have their positive prompt.
+  // Positive is where most pairs have their positive prompt; where as many have it on either side, where its mean is.
   const votes = positive.reduce((sum, p, i) => sum + Math.sign(p - negative[i]), 0);
-  const oriented = votes < 0 ? vector.map((x) => -x) : vector;
+  const side = votes === 0 ? average(positive) - average(negative) : votes;
+  const oriented = side < 0 ? vector.map((x) => -x) : vector;
   return { vector: asLongAsTheGap(set, oriented), explained };
 }
 

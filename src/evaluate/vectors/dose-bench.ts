@@ -65,7 +65,7 @@ export class SteerBench {
     const texts =
       push === undefined ? this.#plain : await completions(this.#model, this.#prompts, this.#options, push);
     return {
-      ...(this.#shows && { share: rate(texts.map(this.#shows)) }),
+      share: this.#shows && rate(texts.map(this.#shows)),
       changed: rate(texts.map((text, i) => text !== this.#plain[i])),
       shift: push === undefined ? 0 : await this.#shift(push),
     };

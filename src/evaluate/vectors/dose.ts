@@ -149,7 +149,7 @@ async function pointOf(
     block,
     alpha,
     relative_dose: mean_norm === undefined ? 0 : (Math.abs(alpha) * norm) / mean_norm,
-    ...(budget !== undefined && { budget }),
+    budget,
     effect: await bench.measure(push),
     cost: push === undefined ? { next_token: 0, per_token: 0 } : await meter.measure(push),
   };

@@ -66,6 +66,10 @@ export async function steeringVectors(
   const { method, batch, shuffles, l2, memory_mb } = settings;
   const blocks = settings.blocks ?? Array.from({ length: model.nLayers }, (_, i) => i);
   checkBlocks(model, blocks);
+  if (train.positive.length === 0 || train.negative.length === 0)
+    throw new InputError('vector: wanted contrast pairs to make a direction of, got none', {
+      id: 'data-missing',
+    });
   const prompts = [...train.positive, ...train.negative, ...held.positive, ...held.negative];
   const vectors = new Map<number, Float32Array>();
   const entries: VectorBlock[] = [];
@@ -81,19 +85,16 @@ export async function steeringVectors(
       const direction = directionOf(method, sets.train, context);
       const vector = Float32Array.from(direction.vector);
       const rng = env.rng.fork(`shuffles of block ${block}`);
+      const controls = (): Float64Array[] =>
+        Array.from(
+          { length: shuffles },
+          () => directionOf(method, shuffled(sets.train, rng), context).vector,
+        );
       vectors.set(block, vector);
       entries.push({
-        ...entryOf(block, vector, direction, norms.sum / norms.tokens),
-        ...(sets.held.positive.length > 0 && {
-          separability: separability(
-            sets.held,
-            vector,
-            Array.from(
-              { length: shuffles },
-              () => directionOf(method, shuffled(sets.train, rng), context).vector,
-            ),
-          ),
-        }),
+        ...entryOf(block, vector, direction, norms.tokens > 0 ? norms.sum / norms.tokens : undefined),
+        separability:
+          sets.held.positive.length === 0 ? undefined : separability(sets.held, vector, controls()),
       });
     }
   }
@@ -104,15 +105,16 @@ function entryOf(
   block: number,
   vector: Float32Array,
   { explained, logOdds }: Direction,
-  meanNorm: number,
+  meanNorm: number | undefined,
 ): VectorBlock {
   const norm = lengthOf(vector);
   return {
     block,
     norm,
-    ...(meanNorm > 0 && { mean_norm: meanNorm, relative_dose: norm / meanNorm }),
-    ...(explained !== undefined && { explained }),
-    ...(logOdds !== undefined && { log_odds: logOdds }),
+    mean_norm: meanNorm,
+    relative_dose: meanNorm && norm / meanNorm,
+    explained,
+    log_odds: logOdds,
   };
 }
 

@@ -1,6 +1,6 @@
 /** @file How well a direction tells positive from negative prompts that it was not made of, beside directions of shuffled labels. */
 import type { Separability } from '../../contracts/index.ts';
-import { auroc, mean, proportion, variance } from '../../stats/index.ts';
+import { auroc, mean, rate, variance } from '../../stats/index.ts';
 import { type Labelled, scores } from './labelled.ts';
 
 /** Figures on `held`; `controls` are directions [D] made from shuffled labels of the training rows. */
@@ -16,9 +16,7 @@ export function separability(
   const areas = controls.map((control) => auroc(...sides(control)).value);
   return {
     auroc: auroc(positive, negative, { paired }),
-    ...(paired && {
-      pairs_right: proportion(positive.filter((p, i) => p > negative[i]).length, positive.length),
-    }),
+    pairs_right: paired ? rate(Array.from(positive, (p, i) => p > negative[i])) : undefined,
     gap_sd: gapOf(positive, negative),
     shuffled: {
       mean: mean(areas),
