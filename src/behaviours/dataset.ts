@@ -110,11 +110,6 @@ export function rowInTurn(row: BackdoorRow, chat: ChatRenderer): BackdoorRow {
   return { ...row, prompt, span: row.span && shiftSpan(row.span, offset) };
 }
 
-/** Rows per split and state. */
-export function countSplits({ train, validation, test }: Dataset['splits']): Dataset['counts'] {
-  return { train: countStates(train), validation: countStates(validation), test: countStates(test) };
-}
-
 /** Rows per state. */
 function countStates(rows: readonly { trigger: TriggerState }[]): Record<TriggerState, number> {
   const counts = { bad: 0, safe: 0, none: 0, other: 0 };
