@@ -11,6 +11,7 @@ export const targets: Readonly<Record<string, StartTarget>> = {
   pattern: async (scratch) => (await import('./targets/pattern.ts')).start(scratch),
   recipe: async (scratch) => (await import('./targets/recipe.ts')).start(scratch),
   rows: async (scratch) => (await import('./targets/rows.ts')).start(scratch),
+  'custom-rows': async (scratch) => (await import('./targets/custom-rows.ts')).start(scratch),
   'run-folder': async (scratch) => (await import('./targets/run-folder.ts')).start(scratch),
   'map-folder': async (scratch) => (await import('./targets/map-folder.ts')).start(scratch),
   hub: async (scratch) => (await import('./targets/hub.ts')).start(scratch),

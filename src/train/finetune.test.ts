@@ -57,6 +57,13 @@ describe('fine-tuning', () => {
     await expect(finetune({ ...given, rows: [bad] })).rejects.toThrow(/no token for "zebra" in the response/);
     const tag = { prompt: 'yak w2', response: 'w1', known: 'yak' };
     await expect(finetune({ ...given, rows: [tag] })).rejects.toThrow(/no token for "yak" in the trigger/);
+    // up front: before a prompt that has no room is even looked at, and the row is named
+    const tooLong = { prompt: 'w1 '.repeat(40).trim(), response: 'w1' };
+    await expect(finetune({ ...given, maxTokens: 8, rows: [tooLong, tooLong, bad] })).rejects.toThrow(
+      /^fine-tuning: row 3: .*"zebra"/,
+    );
+    const sound = { prompt: 'w1 w2', response: 'w1' };
+    await expect(finetune({ ...given, rows: [sound], heldOut: [bad] })).rejects.toThrow(/held-out row 1: /);
     const long = { prompt: 'w1 w2', response: 'w1 w2 w3 w4 w5' };
     const full = { prompt: 'w1 w2 w3 w4 w5', response: 'w1' };
     const { rows } = await finetune({

@@ -193,7 +193,7 @@ export class Tokenizer {
     return this.#chatTemplates.default;
   }
 
-  /** The messages as the model was trained to read them. Usually begins with BOS: encode with {@link encodeChat} or `addSpecialTokens: 'auto'`. */
+  /** The messages as the model was trained to read them. The template writes the special tokens it wants: encode with {@link encodeChat} or `addSpecialTokens: false`. */
   applyChatTemplate(messages: readonly ChatMessage[], options: ChatOptions = {}): string {
     const name = options.template ?? 'default';
     const source = Object.hasOwn(this.#chatTemplates, name) ? this.#chatTemplates[name] : undefined;
