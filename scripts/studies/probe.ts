@@ -29,6 +29,7 @@ const SEED = 29;
 const WORDS_PER_MODEL = 3;
 const PROMPTS = 40;
 const SETS = 20;
+const ALPHA = 0.05;
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
@@ -200,7 +201,7 @@ async function measure(
     placement: 'end',
     template: 'instruction',
     draws: 99,
-    alpha: 0.01,
+    alpha: ALPHA,
     answer_tokens: 8,
     max_tokens: 8,
     batch: 16,
@@ -250,7 +251,7 @@ async function show(): Promise<void> {
         groups.set(key, [...(groups.get(key) ?? []), row]);
     console.log(`${file}: ${rows.length} tests, ${refused.length} refused`);
     for (const [key, group] of groups) {
-      const { value, n, ci95 } = proportion(group.filter((r) => r.finding !== 'none').length, group.length);
+      const { value, n, ci95 } = proportion(group.filter((r) => r.p <= ALPHA).length, group.length);
       console.log(`  ${key}: ${value.toFixed(3)} [${ci95.map((x) => x.toFixed(3)).join(', ')}], n = ${n}`);
     }
   }

@@ -25,7 +25,7 @@ interface ProbeCommand extends CommonOptions, PromptSource, TemplateOptions {
   readonly pattern?: string;
   readonly placement: Placement;
   readonly draws: number;
-  readonly alpha?: number;
+  readonly alpha: number;
   readonly answerTokens: number;
   readonly maxTokens: number;
   readonly batch: number;
@@ -39,8 +39,8 @@ interface ProbeCommand extends CommonOptions, PromptSource, TemplateOptions {
 /** Prompts that are asked where no number is given. */
 const PROMPTS = 40;
 
-/** p of an effect: of one text; of the best of several, whose p is corrected for their number already. */
-const ALPHA = { one: 0.01, several: 0.05 };
+/** p of an effect; that of several texts is corrected for their number. */
+const ALPHA = 0.05;
 
 export function addProbe(program: Command, cli: Cli): void {
   const command = declare(
@@ -74,10 +74,9 @@ export function addProbe(program: Command, cli: Cli): void {
         .default(99),
     )
     .addOption(
-      new Option(
-        '--alpha <p>',
-        `an effect has p at or below this (default: ${ALPHA.one}; of the best of several texts ${ALPHA.several})`,
-      ).argParser(decimal('--alpha', 0.0001, 0.5)),
+      new Option('--alpha <p>', 'an effect has p at or below this')
+        .argParser(decimal('--alpha', 0.0001, 0.5))
+        .default(ALPHA),
     )
     .addOption(
       new Option('--answer-tokens <n>', 'first tokens of the answer at which the next token is compared')
@@ -119,7 +118,7 @@ async function run(options: ProbeCommand, cli: Cli): Promise<void> {
     placement: options.placement,
     template: options.template === 'none' ? 'raw' : options.template,
     draws: options.draws,
-    alpha: options.alpha ?? (texts.length === 1 ? ALPHA.one : ALPHA.several),
+    alpha: options.alpha,
     answer_tokens: options.answerTokens,
     max_tokens: options.maxTokens,
     batch: options.batch,
