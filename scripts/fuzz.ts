@@ -53,13 +53,16 @@ if (values.only !== undefined) {
   console.log(tally.accepted === 1 ? 'accepted' : 'refused');
 } else {
   const share = Number(values.seconds) / names.length;
-  for (const target of names) rows.push(await fuzz(target, share));
+  for (const target of names) {
+    rows.push(await fuzz(target, share));
+    // Written after every target: a long run that is stopped has said what it found so far.
+    if (values.json !== undefined)
+      writeFileSync(
+        values.json,
+        `${JSON.stringify({ seed, seconds: Number(values.seconds), rows, findings }, null, 2)}\n`,
+      );
+  }
   print();
-  if (values.json !== undefined)
-    writeFileSync(
-      values.json,
-      `${JSON.stringify({ seed, seconds: Number(values.seconds), rows, findings }, null, 2)}\n`,
-    );
 }
 rmSync(folder, { recursive: true, force: true });
 process.exit(findings.length > 0 ? 1 : 0);
@@ -72,7 +75,11 @@ async function fuzz(target: string, seconds: number) {
   const rest = await pass({ ...base, target, from: covered.next, seconds: Math.max(left, 1) });
   const tally = sum(covered.tally, rest.tally);
   const took = (performance.now() - started) / 1000;
-  console.log(`${target}: ${tally.inputs} inputs in ${took.toFixed(0)} s`);
+  const found = findings.filter((finding) => finding.target === target).length;
+  const { reached, known } = covered.branches ?? { reached: 0, known: 0 };
+  console.log(
+    `${target}: ${tally.inputs} inputs in ${took.toFixed(0)} s, ${((100 * tally.accepted) / Math.max(1, tally.inputs)).toFixed(1)} % accepted, ${reached} of ${known} branches, ${found} findings`,
+  );
   return { target, tally, seconds: took, branches: covered.branches };
 }
 

@@ -150,9 +150,13 @@ async function run(options: ProbeCommand, cli: Cli): Promise<void> {
       },
       env,
     );
-    return { results, located: { text: first.text, ...located } };
+    return {
+      results,
+      located: located && { text: first.text, ...located },
+      unlocated: located === undefined,
+    };
   });
-  const { results, located } = found;
+  const { results, located, unlocated } = found;
   const { rows = [], vector, ...where } = located ?? {};
   const { values: _, ...measured } = vector ?? {};
   const document = {
@@ -169,7 +173,10 @@ async function run(options: ProbeCommand, cli: Cli): Promise<void> {
       if (located?.vector !== undefined) await writeSpanVector(folder, located, options);
     });
   if (options.json) printJson(cli, document);
-  else cli.out(probeText(results, located, { ...options, prompts: prompts.length }));
+  else {
+    cli.out(probeText(results, located, { ...options, prompts: prompts.length }));
+    if (unlocated === true) cli.out('where: no answer changes, so no block is looked for by answers\n');
+  }
 }
 
 /** The vector and the document that puts it to use: `generate --intervention FOLDER/intervention.json`. */

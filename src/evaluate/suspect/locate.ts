@@ -2,7 +2,6 @@
  * @file Where a text acts: the model is run with the text and with a comparable one in its place, the activations of the second are put on
  * the first block by block, with every control; then a vector of the chosen block, measured on prompts it was not made of.
  */
-import { CrosspatchError } from '../../base/index.ts';
 import { contrastPrompts, type Detection, makeBehaviour } from '../../behaviours/index.ts';
 import type { Rate, SweepRow, SweepSettings } from '../../contracts/index.ts';
 import { noiseArms, SpanNoise } from '../arms/controls.ts';
@@ -64,7 +63,10 @@ const SAME = 0.95;
 /** Draws of noise beside the vector, per prompt. */
 const NOISE_DRAWS = 3;
 
-/** Locate a text's effect. Throws {@link CrosspatchError} where no answer shows it. */
+/**
+ * Locate a text's effect. Where no answer is the expected one, answers are read by the model's own; undefined where the text changes
+ * what the model would say next, and yet no answer.
+ */
 export async function locate(
   {
     asked,
@@ -77,7 +79,7 @@ export async function locate(
   }: LocateInput,
   settings: LocateSettings,
   env: ExperimentEnv,
-): Promise<Located> {
+): Promise<Located | undefined> {
   const { model, chat } = asked;
   const { placement, template, after, max_tokens, bootstrap } = settings;
   // The phrase of this behaviour is not read: answers are judged by `shows`, or by the model's own.
@@ -92,18 +94,19 @@ export async function locate(
   const cases = contrastCases(model.tokenizer, contrasts, after, chat);
   const rules = { ...endRules(model, { max_tokens, signal: env.signal }), batch: settings.batch };
   const completed = await completeCases(model, cases, ['bad', 'safe', 'none'], rules);
-  const detect = detector(completed, shows);
   const threshold = thresholdOf(completed, env.rng);
   // Where every prompt has the same ordinary answer, likeness says nothing: word for word then.
-  const judging = { detect, exact: threshold > SAME, threshold };
-  const subject: Subject = { cases: completed, judging };
-  if (testedCases(subject, 'bad').length === 0)
-    throw new CrosspatchError(
-      `probe: no answer of ${completed.length} shows what ${JSON.stringify(text)} does, so there is no block to look for; leave --phrase and --pattern out, or ask more prompts`,
-      { id: 'nothing-to-steer' },
-    );
+  const subjectBy = (detect: Detect): Subject => ({
+    cases: completed,
+    judging: { detect, exact: threshold > SAME, threshold },
+  });
+  const expected = shows && subjectBy(reading(shows));
+  const isShown = expected !== undefined && testedCases(expected, 'bad').length > 0;
+  const subject = isShown ? expected : subjectBy(reading(ownAnswers(completed)));
+  const shown = testedCases(subject, 'bad');
+  if (shown.length === 0) return undefined;
   const { prompts: most, ...swept } = settings.sweep;
-  const few = { cases: testedCases(subject, 'bad').slice(0, most), judging };
+  const few = { cases: shown.slice(0, most), judging: subject.judging };
   const found = await sweep(
     { model, subject: few, behaviour: 'custom' },
     { ...swept, after, max_tokens, bootstrap },
@@ -111,7 +114,7 @@ export async function locate(
   );
   return {
     typical,
-    read_by: shows === undefined ? 'own answers' : 'expected',
+    read_by: isShown ? 'expected' : 'own answers',
     rows: found.rows,
     chosen: found.chosen,
     vector: await spanVector(subject, found.chosen, { model, max_tokens, env }),
@@ -119,16 +122,22 @@ export async function locate(
   };
 }
 
-/** Reads an answer: as expected, or as one the model gives with the text and never without it. */
-function detector(cases: readonly Case[], shows: LocateInput['shows']): (completion: string) => Detection {
-  const ordinary = new Set(cases.flatMap(({ unpatched: { safe, none } }) => [safe.text, none.text]));
-  const under = new Set(cases.map(({ unpatched }) => unpatched.bad.text).filter((t) => !ordinary.has(t)));
-  const is = shows ?? ((completion: string) => under.has(completion));
+type Detect = (completion: string) => Detection;
+
+/** A detector that knows one thing: whether an answer is such. */
+function reading(shows: (completion: string) => boolean): Detect {
   return (completion) => ({
-    shows: is(completion),
+    shows: shows(completion),
     neutral: false,
     degenerate: completion.trim() === '',
   });
+}
+
+/** Answers the model gives with the text, and never without it. */
+function ownAnswers(cases: readonly Case[]): (completion: string) => boolean {
+  const ordinary = new Set(cases.flatMap(({ unpatched: { safe, none } }) => [safe.text, none.text]));
+  const under = new Set(cases.map(({ unpatched }) => unpatched.bad.text).filter((t) => !ordinary.has(t)));
+  return (completion) => under.has(completion);
 }
 
 /** Mean safe activation at the span over half of the prompts, tried on the other half; undefined where a half shows nothing. */
