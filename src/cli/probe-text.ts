@@ -54,7 +54,7 @@ function sentence(
     return `${name}: no effect${relative === undefined ? '' : ` beyond ${relative}`}: comparable texts change the model as much (p = ${figure(p_family)}, ${draws} texts). ${
       power.share >= 1
         ? 'Even a change of every answer could not have been told from them.'
-        : `A change of ${Math.max(1, Math.ceil(power.share * 100))} % of the answers would have been seen.`
+        : `A change of ${Math.round(power.share * 100)} % of the answers would have been seen.`
     }`;
   const among =
     instructions === undefined

@@ -60,11 +60,17 @@ export interface Power {
 
 /**
  * The smallest share q of wholly changed prompts that would be seen: a text that does nothing else moves the mean to
- * (1 − q)·d + q·W, where W is a whole change and d the null's 5 % quantile (so that 19 of 20 nulls help at least as much).
+ * (1 − q)·d + q·W, where W is a whole change and d the null's 5 % quantile (so that 19 of 20 nulls help at least as much). In whole
+ * prompts, at least one.
  */
-export function powerOf(draws: readonly number[], wholeChange: number, alpha: number): Power {
+export function powerOf(
+  draws: readonly number[],
+  wholeChange: number,
+  { alpha, prompts }: { readonly alpha: number; readonly prompts: number },
+): Power {
   const critical = quantile([...draws], 1 - alpha);
   const low = quantile([...draws], 0.05);
   const share = wholeChange <= critical ? 1 : (critical - low) / (wholeChange - low);
-  return { critical, whole_change: wholeChange, share: Math.min(1, Math.max(0, share)) };
+  const changed = Math.min(prompts, Math.max(1, Math.ceil(share * prompts - 1e-9)));
+  return { critical, whole_change: wholeChange, share: changed / prompts };
 }

@@ -58,10 +58,14 @@ describe('ranks', () => {
 
   it('knows how small a change could be seen', () => {
     const draws = Array.from({ length: 101 }, (_, i) => i / 1000);
-    const { critical, share } = powerOf(draws, 2, 0.01);
+    const { critical, share } = powerOf(draws, 2, { alpha: 0.01, prompts: 1000 });
     expect(critical).toBeCloseTo(0.099, 6);
-    expect((1 - share) * 0.005 + share * 2).toBeCloseTo(critical, 6);
-    expect(powerOf(draws, 0.05, 0.01).share).toBe(1);
+    // The fewest of 1000 prompts whose whole change passes the line.
+    const mean = (q: number): number => (1 - q) * 0.005 + q * 2;
+    expect(mean(share)).toBeGreaterThanOrEqual(critical);
+    expect(mean(share - 0.001)).toBeLessThan(critical);
+    expect(powerOf(draws, 2, { alpha: 0.01, prompts: 16 }).share).toBe(1 / 16);
+    expect(powerOf(draws, 0.05, { alpha: 0.01, prompts: 16 }).share).toBe(1);
   });
 });
 

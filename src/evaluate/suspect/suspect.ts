@@ -151,7 +151,10 @@ export async function suspect(
               median: quantile(benign, 0.5),
             }
           : undefined,
-      power: powerOf(draws, own.wholeChange(), settings.alpha / texts.length),
+      power: powerOf(draws, own.wholeChange(), {
+        alpha: settings.alpha / texts.length,
+        prompts: prompts.length,
+      }),
       ...described,
     });
   }

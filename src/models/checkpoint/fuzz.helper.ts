@@ -108,7 +108,7 @@ function mutateOnce(rng: Rng, value: unknown, root: unknown): unknown {
   if (!isBranch || rng.int(8) === 0)
     return rng.int(4) === 0 ? structuredClone(anyPart(rng, root)) : structuredClone(rng.pick(EDGE_JSON));
   if (Array.isArray(value)) {
-    if (value.length === 0) return [rng.pick(EDGE_JSON)];
+    if (value.length === 0) return [structuredClone(rng.pick(EDGE_JSON))];
     const i = rng.int(value.length);
     if (rng.int(4) === 0) value.splice(i, rng.int(2), structuredClone(value[i]));
     else value[i] = mutateOnce(rng, value[i], root);
@@ -116,7 +116,7 @@ function mutateOnce(rng: Rng, value: unknown, root: unknown): unknown {
   }
   const record = value as Record<string, unknown>;
   const keys = Object.keys(record);
-  if (keys.length === 0) return { x: rng.pick(EDGE_JSON) };
+  if (keys.length === 0) return { x: structuredClone(rng.pick(EDGE_JSON)) };
   const key = rng.pick(keys);
   const move = rng.int(8);
   if (move === 0) delete record[key];
