@@ -160,14 +160,17 @@ describe.skipIf(!hasChromium)('web app, page by page', () => {
     // The address follows the page: read too early, there would be no first prompt to come back to.
     await expect.poll(prompt).not.toBeNull();
     const first = prompt();
+    const second = (): Promise<string | null> => page.getByRole('article').nth(1).getAttribute('aria-label');
+    const id = (await second()) as string;
     await page.getByRole('listbox').focus();
     await page.keyboard.press('ArrowDown');
     await expect.poll(prompt).not.toBe(first);
     await page.keyboard.press('k');
     await expect.poll(prompt).toBe(first);
 
+    // The address goes ahead of the cards: a rating must not land on the prompt that is leaving.
+    await expect.poll(second).toBe(id);
     const article = page.getByRole('article').nth(1);
-    const id = (await article.getAttribute('aria-label')) as string;
     await article.getByLabel(/^4/).check();
     await article.getByLabel('Note').fill('a note, with "quotes"');
     await article.getByLabel('Note').blur();
