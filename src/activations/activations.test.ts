@@ -292,7 +292,7 @@ describe('shards', () => {
     await expect(all(readCapture(whole, ids, 'hook_embed'))).rejects.toThrow(/not hook hook_embed/);
   });
 
-  it('refuse a row that is no number, by shard and text, though every hash agrees', async () => {
+  it('refuse a row with NaN, by shard and text, though every hash agrees', async () => {
     const spoilt = join(folder, 'spoilt');
     await cp(join(folder, 'whole'), spoilt, { recursive: true });
     const { shards, ...rest } = await readCaptureIndex(spoilt);

@@ -1,7 +1,7 @@
 /** @file Rows whose norm dwarfs the others' (attention sinks), flagged as they stream by. */
 import { type PairRows, ROW, type Widths } from './rows.ts';
 
-/** Rows behind the medians of the norms. */
+/** Rows that the medians of the norms are taken over. */
 const REFERENCE_ROWS = 4096;
 
 /**

@@ -24,8 +24,8 @@ describe('bench', () => {
     expect(Object.keys(rest)).toEqual(['model', 'rounds', 'machine']);
     expect(sweep).toMatchObject({ blocks: 6, prompts: 6, new_tokens: 8, completions: 36 });
     expect(sweep.same + sweep.near_ties).toBe(36);
-    const { accepted, continued, anew } = sweep.ended;
-    expect(accepted + continued + anew).toBe(36);
+    const { accepted, continued, again } = sweep.ended;
+    expect(accepted + continued + again).toBe(36);
     expect(sweep.acceptance).toBeGreaterThan(0);
     expect(sweep.acceptance).toBeLessThanOrEqual(1);
     for (const spent of [sweep.plain, sweep.drafts, sweep.unpatched])

@@ -101,7 +101,7 @@ function Tab(props: {
   );
 }
 
-/** Links within the app change the page without loading it anew; with a modifier key the browser has them. */
+/** Links within the app change the page without loading it again; with a modifier key the browser has them. */
 function followLink(event: MouseEvent): void {
   if (
     event.defaultPrevented ||
@@ -150,7 +150,7 @@ function ThemeButton(): ReactNode {
   );
 }
 
-/** Shown while the server is away, or does not know this browser (it was started anew). */
+/** Shown while the server is away, or does not know this browser (it was started again). */
 function LinkNotice(): ReactNode {
   const link = useLink();
   const [text, setText] = useState('');
@@ -172,9 +172,9 @@ function LinkNotice(): ReactNode {
   return (
     <form className="notice" onSubmit={open}>
       <p role="status">
-        <strong>The server does not know this browser:</strong> it was started anew, or the address lacked its
-        token. Open the address that <code>crosspatch view</code> printed (this page then goes on by itself),
-        or paste it here.
+        <strong>The server does not know this browser:</strong> it was started again, or the address lacked
+        its token. Open the address that <code>crosspatch view</code> printed (this page then goes on by
+        itself), or paste it here.
       </p>
       <label>
         Address or token{' '}

@@ -61,7 +61,7 @@ export interface SweepFigures {
   /** Share of draft tokens that were the greedy choice. */
   readonly acceptance: number;
   /** How the patched runs ended. */
-  readonly ended: Pick<DraftStats, 'accepted' | 'continued' | 'anew'>;
+  readonly ended: Pick<DraftStats, 'accepted' | 'continued' | 'again'>;
 }
 
 /** Prompts and settings; the behaviour's tags stand at the end of each prompt. */
@@ -110,7 +110,7 @@ export async function benchSweep(path: string, options: SweepBench): Promise<Swe
     times_faster_with_unpatched: plain.seconds / (drafted.spent.seconds + unpatched.spent.seconds),
     ...compare([...first.value, ...second.value], outcomes),
     acceptance: draftAcceptance(stats),
-    ended: { accepted: stats.accepted, continued: stats.continued, anew: stats.anew },
+    ended: { accepted: stats.accepted, continued: stats.continued, again: stats.again },
   };
 }
 
@@ -238,7 +238,7 @@ function compare(
     const outcome = outcomes.get(`${block}/${row}`);
     if (outcome !== undefined && outcome.finish === end.finish && outcome.ids.join() === end.ids.join())
       same++;
-    else if (outcome?.how === 'anew' && end.gap < NEAR_TIE) near_ties++;
+    else if (outcome?.how === 'again' && end.gap < NEAR_TIE) near_ties++;
     else
       throw new CrosspatchError(
         `bench sweep: block ${block}, prompt ${row}: wanted the plain way's completion ${end.ids.join(' ')} (${end.finish}), got ${outcome?.ids.join(' ')} (${outcome?.finish}, ${outcome?.how})`,

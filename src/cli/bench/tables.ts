@@ -58,7 +58,7 @@ export function trainingRows(f: TrainingFigures): string[][] {
 }
 
 export function sweepRows(f: SweepFigures): string[][] {
-  const { accepted, continued, anew } = f.ended;
+  const { accepted, continued, again } = f.ended;
   const all = `${f.same} of ${f.completions} completions the same${f.near_ties > 0 ? `, ${f.near_ties} near ties` : ''}`;
   return [
     [
@@ -83,7 +83,7 @@ export function sweepRows(f: SweepFigures): string[][] {
       'drafts',
       `${percent(f.acceptance)} of draft tokens accepted`,
       '',
-      `${accepted} runs by a draft alone, ${continued} decoded on, ${anew} decoded again`,
+      `${accepted} runs by a draft alone, ${continued} decoded on, ${again} decoded again`,
     ],
     [
       'memory high-water of the sweep',

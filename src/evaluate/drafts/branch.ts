@@ -94,15 +94,15 @@ export class Branches {
     }
     cache.release();
     const ties = lives.map((_, i) => i).filter((i) => lives[i].gap < NEAR_TIE);
-    const anew = await this.#anew(ties.map((i) => runs[i]));
+    const again = await this.#decodeAgain(ties.map((i) => runs[i]));
     return lives.map((live, i): PatchedOutcome => {
       const { row, run } = runs[i];
       const { draft } = chosen[i];
       const tie = ties.indexOf(i);
-      const end: Draft = tie < 0 ? { ids: live.ids, finish: live.finish! } : anew[tie];
+      const end: Draft = tie < 0 ? { ids: live.ids, finish: live.finish! } : again[tie];
       if (tie < 0)
         this.#batch.learn(chosen[i], end, open.includes(i) ? covered[i] : end.ids.length, live.trail);
-      const how = tie >= 0 ? 'anew' : sameDraft(end, draft) ? 'draft' : 'continued';
+      const how = tie >= 0 ? 'again' : sameDraft(end, draft) ? 'draft' : 'continued';
       stats.runs++;
       stats[how === 'draft' ? 'accepted' : how]++;
       this.#known.add(row, run.arm, end);
@@ -171,7 +171,7 @@ export class Branches {
   }
 
   /** Decode runs again by ordinary generation. */
-  #anew(runs: readonly PlacedRun[]): Promise<readonly Draft[]> {
+  #decodeAgain(runs: readonly PlacedRun[]): Promise<readonly Draft[]> {
     const { decoder, block, rows } = this.#batch;
     return decodePatched(
       decoder,

@@ -26,7 +26,7 @@ export interface PatchedRun extends Omit<Patch, 'block'> {
 /** How a patched run ended. */
 export interface PatchedOutcome extends Draft {
   /** By its draft alone, by decoding on, or decoded again. */
-  readonly how: 'draft' | 'continued' | 'anew';
+  readonly how: 'draft' | 'continued' | 'again';
   /** logit(up) − logit(down) of the probe. */
   readonly probe?: number;
 }
@@ -37,7 +37,7 @@ export interface DraftStats {
   /** Runs that ended exactly as their first draft. */
   accepted: number;
   continued: number;
-  anew: number;
+  again: number;
   /** Draft tokens checked, and those that were the greedy choice. */
   offeredTokens: number;
   acceptedTokens: number;
@@ -52,5 +52,5 @@ export interface PlacedRun {
 
 /** Nothing counted yet. */
 export function noStats(): DraftStats {
-  return { runs: 0, accepted: 0, continued: 0, anew: 0, offeredTokens: 0, acceptedTokens: 0 };
+  return { runs: 0, accepted: 0, continued: 0, again: 0, offeredTokens: 0, acceptedTokens: 0 };
 }

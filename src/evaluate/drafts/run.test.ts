@@ -66,7 +66,7 @@ describe.each(['llama', 'gemma3_text', 'qwen3'])('verified drafts on a random %s
       outcomes.set(`${row}/${block}/${run.arm.split(' ')[1]}`, outcome);
     expect(outcomes.size).toBe(9 * decoder.nLayers * 3);
     expect(stats.runs).toBe(outcomes.size);
-    expect(stats.accepted + stats.continued + stats.anew).toBe(stats.runs);
+    expect(stats.accepted + stats.continued + stats.again).toBe(stats.runs);
 
     const keys = [...outcomes.keys()];
     const place = (key: string) => key.split('/').map(Number) as [number, number, number];
