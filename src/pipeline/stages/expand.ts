@@ -76,11 +76,10 @@ async function side(
           },
         });
   const cleanName = cleanOf(recipe, role);
-  const clean =
-    cleanName === undefined || cleanName === name
-      ? cleanName && base
-      : (await modelSource(plan, `clean ${role}`, cleanName)).node;
-  return { base, given, clean: clean || undefined, tokenizer };
+  const models = { base, given, tokenizer };
+  if (cleanName === undefined) return { ...models, clean: undefined };
+  if (cleanName === name) return { ...models, clean: base };
+  return { ...models, clean: (await modelSource(plan, `clean ${role}`, cleanName)).node };
 }
 
 /** A model as a node. Refuses, before anything is trained, files that do not fit together and blocks the model does not have. */
