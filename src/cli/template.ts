@@ -1,14 +1,9 @@
 /** @file Text around prompts: `--template`, and for a model's own chat template `--system` and `--template-var`. */
 import { type Command, Option } from 'commander';
 import { InputError } from '../base/index.ts';
-import { type ChatRenderer, renderPrompt, type TemplateName } from '../behaviours/index.ts';
-import {
-  type Encoding,
-  type LanguageModel,
-  type Tokenizer,
-  type TurnSettings,
-  userTurn,
-} from '../models/index.ts';
+import type { ChatRenderer } from '../behaviours/index.ts';
+import { type TemplatedPrompt, templatedPrompt } from '../evaluate/index.ts';
+import { type LanguageModel, type Tokenizer, type TurnSettings, userTurn } from '../models/index.ts';
 
 /** What `--template` takes; `none` and `raw` are the same. */
 const TEMPLATE_CHOICES = ['none', 'raw', 'instruction', 'alpaca', 'chat'] as const;
@@ -61,22 +56,11 @@ export function chatRenderer(tokenizer: Tokenizer, settings: ChatSettings = {}):
   return userTurn(tokenizer, turnSettings(settings));
 }
 
-/** A prompt as the model reads it. */
-export interface TemplatedPrompt {
-  readonly text: string;
-  readonly ids: readonly number[];
-  readonly encoding: Encoding;
-  readonly addSpecialTokens: false | 'auto';
-}
-
 /** `text` in its template. A chat template writes its own special tokens: none is added to them. */
 export function inTemplate(model: LanguageModel, options: TemplateOptions, text: string): TemplatedPrompt {
   checkChatSettings(options, options.template);
-  const name: TemplateName = options.template === 'none' ? 'raw' : options.template;
-  const { prompt } = renderPrompt(name, text, chatRenderer(model.tokenizer, options));
-  const addSpecialTokens = name === 'chat' ? false : 'auto';
-  const encoding = model.tokenizer.encode(prompt, { addSpecialTokens });
-  return { text: prompt, ids: encoding.ids, encoding, addSpecialTokens };
+  const template = options.template === 'none' ? 'raw' : options.template;
+  return templatedPrompt(model.tokenizer, text, { template, turn: turnSettings(options) });
 }
 
 /** `key=value` added to those before; the value as JSON where it is JSON, else as text. */

@@ -28,6 +28,16 @@ export { MapWork } from './mapping/work.ts';
 export type { InverseMethod } from './maps/inverse.ts';
 export { type ProbeEvent, type ProbeProof, probe } from './probe/probe.ts';
 export { PROBE_ARMS, PROBE_OPS, type ProbeArm, type ProbeQuestion } from './probe/question.ts';
+export {
+  STEER_ARMS,
+  STEER_PLACES,
+  type SteerArm,
+  type SteerPlace,
+  type SteerQuestion,
+  type SteerSite,
+  steerEdit,
+} from './steering/question.ts';
+export { type SteerAnswer, type SteerEvent, type SteerProof, steering } from './steering/steering.ts';
 export { type Accuracy, type AccuracyChange, accuracy, accuracyChange } from './subject/answers.ts';
 export { type ContrastCase, contrastCases } from './subject/cases.ts';
 export { chatOf, specialTokensOf } from './subject/chat.ts';
@@ -41,6 +51,7 @@ export {
   thresholdOf,
 } from './subject/make.ts';
 export type { Subject } from './subject/subject.ts';
+export { type TemplatedPrompt, templatedPrompt } from './subject/templated.ts';
 export { type Located, locate } from './suspect/locate.ts';
 export {
   type Asked,

@@ -47,6 +47,28 @@ async function next(
   return (await nextLogits(model.decoder, residual, shared)).data;
 }
 
+/**
+ * KL of the token after the prompt, nats, of every row to row 0: the same prompt `ids` in each row, changed by `fwdHooks` (which know the
+ * rows by their number). Result [rows]; 0 for row 0.
+ */
+export async function divergencesFromFirst(
+  model: LanguageModel,
+  ids: readonly number[],
+  { rows, fwdHooks }: { readonly rows: number; readonly fwdHooks: readonly FwdHook[] },
+): Promise<number[]> {
+  const names = Array.from({ length: rows }, (_, i) => i);
+  const data = await next(
+    model,
+    names.map(() => ids),
+    names,
+    fwdHooks,
+  );
+  const v = model.config.vocabSize;
+  return names.map((i) =>
+    i === 0 ? 0 : klDivergence(data.subarray(i * v, (i + 1) * v), data.subarray(0, v)),
+  );
+}
+
 /** KL(p ‖ q) = Σ p (ln p − ln q) of two rows of logits [V], nats, in float64; never below 0. */
 export function klDivergence(p: Float32Array, q: Float32Array): number {
   const zp = logSumExp(p);

@@ -1,6 +1,6 @@
 /** @file Interventions: patches for experiments, documents for everyone, and proof that they did something. */
 export { type AppliedIntervention, applyIntervention } from './apply.ts';
-export { klDivergence, measureEffect } from './effect.ts';
+export { divergencesFromFirst, klDivergence, measureEffect } from './effect.ts';
 export { norm } from './ops.ts';
 export {
   captureResiduals,
@@ -13,7 +13,9 @@ export {
 } from './patch.ts';
 export type { Resolvers } from './resolvers.ts';
 export type { PromptInput, PromptTokens } from './select.ts';
+export { sideBySide } from './side-by-side.ts';
 export { steeringDocument } from './steering-file.ts';
+export { atStrength, valuesOf, withRandomVectors, withVectorsInline } from './strength.ts';
 export {
   readVectorFolder,
   type VectorFolder,

@@ -19,6 +19,8 @@ export interface DecodeOptions extends SamplingOptions {
   readonly stopTokens?: readonly number[];
   /** Seed of the draws when `temperature` > 0; every row has its own stream. Defaults to 0. */
   readonly seed?: number;
+  /** A seed per prompt of the caller's list instead: each row draws as it would alone in a call with that seed. */
+  readonly seeds?: readonly number[];
   readonly hooks?: HookTable;
   readonly signal?: AbortSignal;
   /** Compute log-probabilities (a pass over the vocabulary a token). Defaults to false. */
@@ -52,14 +54,15 @@ export function checkDecode(
   prompts: readonly (readonly number[])[],
   options: DecodeOptions,
 ): void {
-  const { maxNewTokens = DEFAULT_NEW_TOKENS, seed = 0, rows } = options;
+  const { maxNewTokens = DEFAULT_NEW_TOKENS, seed = 0, seeds = [], rows } = options;
   checkSampling(options);
   if (!Number.isInteger(maxNewTokens) || maxNewTokens < 1)
     throw new InputError(`max new tokens: wanted an integer ≥ 1, got ${maxNewTokens}`, {
       id: 'option-invalid',
     });
-  if (!Number.isInteger(seed))
-    throw new InputError(`seed: wanted an integer, got ${seed}`, { id: 'option-invalid' });
+  for (const one of [seed, ...seeds])
+    if (!Number.isInteger(one))
+      throw new InputError(`seed: wanted an integer, got ${one}`, { id: 'option-invalid' });
   prompts.forEach(({ length }, b) => {
     const where = `generate: prompt ${rows?.[b] ?? b}`;
     if (length === 0) throw new InputError(`${where} has no tokens`, { id: 'prompt-invalid' });
@@ -86,7 +89,10 @@ export async function* decodeSteps(
   const choiceOnly = sampler.greedy && !options.logprobs;
   const base = new Rng(options.seed ?? 0);
   const names = options.rows ?? prompts.map((_, b) => b);
-  const draws = names.map((name) => base.fork(`row ${name}`));
+  const draws = names.map((name) => {
+    const alone = options.seeds?.[name];
+    return alone === undefined ? base.fork(`row ${name}`) : new Rng(alone).fork('row 0');
+  });
 
   const cache = new KvCache(decoder.config, prompts.length, Math.max(...prompts.map((p) => p.length)) + 1);
   const buffers = new StepBuffers(decoder.config, prompts.length);

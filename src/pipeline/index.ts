@@ -7,6 +7,15 @@ export { loadRecipe } from './load.ts';
 export { type LogLine, readLogLine } from './log.ts';
 export { describeMachine, packageRoot, packageVersions } from './machine.ts';
 export { openProbe } from './open-probe.ts';
+export {
+  type MadeVectors,
+  makeSteerVectors,
+  openSteering,
+  type SteerPaths,
+  type SteerTexts,
+  type SteerVector,
+  steerDocument,
+} from './open-steering.ts';
 export { PREVIEW } from './preview.ts';
 export {
   checkRequirement,

@@ -3,8 +3,8 @@
  * on models and a map that are open already.
  */
 import { InputError } from '../../base/index.ts';
-import { klDivergence, patchHooks } from '../../interventions/index.ts';
-import { HookTable, type LanguageModel, nextLogits } from '../../models/index.ts';
+import { divergencesFromFirst, patchHooks } from '../../interventions/index.ts';
+import { type LanguageModel, residPost } from '../../models/index.ts';
 import { tokenTexts } from '../arms/samples.ts';
 import { type ArmChanges, armChanges, type ProbeModels } from './patches.ts';
 import { type ProbeArm, type ProbeQuestion, promptsOf } from './question.ts';
@@ -96,20 +96,15 @@ async function prove(
 ): Promise<ProbeProof[]> {
   if (changes.size === 0) return [];
   const plan = [undefined, ...[...changes.values()].map(({ patch }) => patch)];
-  const hooks = new HookTable(patchHooks(plan, model), model.nLayers);
-  const context = { hooks, rows: plan.map((_, i) => i), phase: 'prompt' as const };
-  const embedded = model.decoder.embed(
-    plan.map(() => ids),
-    context,
-  );
-  const residual = await model.decoder.run(embedded, context);
-  const { data } = await nextLogits(model.decoder, residual, context);
-  const v = model.config.vocabSize;
+  const divergences = await divergencesFromFirst(model, ids, {
+    rows: plan.length,
+    fwdHooks: patchHooks(plan, model),
+  });
   return [...changes].map(([arm, { patch, relative_change }], i) => ({
     arm,
-    hook: `blocks.${patch.block}.hook_resid_post`,
+    hook: residPost(patch.block),
     positions: [...patch.positions],
     relative_change,
-    kl_div: klDivergence(data.subarray((i + 1) * v, (i + 2) * v), data.subarray(0, v)),
+    kl_div: divergences[i + 1],
   }));
 }
