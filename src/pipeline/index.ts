@@ -37,5 +37,11 @@ export {
   readResultsSoFar,
 } from './runs.ts';
 export { expandExperiment } from './stages/expand.ts';
+export {
+  type DocumentFileInfo,
+  describeSteerFile,
+  type SteerFileInfo,
+  type VectorFileInfo,
+} from './steer-files.ts';
 export { Store } from './store.ts';
 export { storeEntries } from './store-entries.ts';

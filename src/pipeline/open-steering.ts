@@ -21,11 +21,7 @@ import {
   steeringVectors,
   templatedPrompt,
 } from '../evaluate/index.ts';
-import {
-  atStrength,
-  readVectorFolder,
-  withVectorsInline,
-} from '../interventions/index.ts';
+import { atStrength, readVectorFolder, withVectorsInline } from '../interventions/index.ts';
 import { type LanguageModel, userTurn } from '../models/index.ts';
 
 /** Two lists of texts that differ in one thing, and how they are read. */

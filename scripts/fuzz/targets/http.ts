@@ -5,8 +5,9 @@ import { InputError, type Rng } from '../../../src/base/index.ts';
 import { fixtureManifest, fixtureResults } from '../../../src/figures/results.fixture.ts';
 import { fixtureSamples } from '../../../src/figures/samples.fixture.ts';
 import { createViewApp } from '../../../src/server/view/app.ts';
+import { Finds } from '../../../src/server/view/finds.ts';
 import { makeGuard } from '../../../src/server/view/guard.ts';
-import { Playground } from '../../../src/server/view/playground.ts';
+import { ModelProcesses } from '../../../src/server/view/model-process.ts';
 import { RunsFolder } from '../../../src/server/view/runs-folder.ts';
 import { mostly, mutateBytes, mutateJson, mutateText } from '../mutate.ts';
 import { type StartTarget, target } from '../target.ts';
@@ -47,7 +48,8 @@ export const start: StartTarget = async (scratch) => {
   const app = createViewApp({
     runs: folder,
     guard: makeGuard('secret', () => 8000),
-    playground: new Playground(folder, []),
+    finds: new Finds(folder),
+    processes: new ModelProcesses(),
     webRoot: scratch,
     version: '0',
   });

@@ -9,6 +9,7 @@ interface ViewOptions extends CommonOptions {
   readonly port?: number;
   readonly open: boolean;
   readonly model?: string[];
+  readonly vector?: string[];
 }
 
 export function addView(program: Command, cli: Cli): void {
@@ -19,7 +20,12 @@ export function addView(program: Command, cli: Cli): void {
     'view runs',
   )
     .option('--port <n>', 'port on 127.0.0.1; 4517, or a free one, by default', wholeNumber('--port', 0))
-    .option('--model <path>', 'a model for the playground; may be repeated', collect)
+    .option('--model <path>', 'a model to play with: folder or GGUF file; may be repeated', collect)
+    .option(
+      '--vector <path>',
+      'a folder of crosspatch vector, a file of vectors, or an intervention (.json) to steer with; may be repeated',
+      collect,
+    )
     .option('--no-open', 'only print the address')
     .action(async (folder: string | undefined, options: ViewOptions) => {
       await using server = await startViewServer({
@@ -27,6 +33,7 @@ export function addView(program: Command, cli: Cli): void {
         version: (await packageVersions()).crosspatch ?? '',
         port: options.port,
         models: options.model,
+        vectors: options.vector,
       });
       if (options.json) printJson(cli, { url: server.url, port: server.port });
       else cli.out(`${server.url}\n`);

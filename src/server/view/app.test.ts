@@ -2,8 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createViewApp } from './app.ts';
+import { Finds } from './finds.ts';
 import { makeGuard } from './guard.ts';
-import { Playground } from './playground.ts';
+import { ModelProcesses } from './model-process.ts';
 import { RunsFolder } from './runs-folder.ts';
 
 describe('createViewApp', () => {
@@ -12,10 +13,10 @@ describe('createViewApp', () => {
   beforeAll(async () => {
     folder = await mkdtemp(`${tmpdir()}/crosspatch-view-`);
     const runs = await RunsFolder.open(folder);
-    const playground = new Playground(runs, []);
     app = createViewApp({
       runs,
-      playground,
+      finds: new Finds(runs),
+      processes: new ModelProcesses(),
       webRoot: folder,
       version: '0',
       guard: makeGuard('token', () => 4517),

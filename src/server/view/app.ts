@@ -4,18 +4,24 @@ import { join } from 'node:path';
 import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { CrosspatchError, errorLine } from '../../base/index.ts';
+import type { Finds } from './finds.ts';
 import type { Guard } from './guard.ts';
-import type { Playground } from './playground.ts';
+import type { ModelProcesses } from './model-process.ts';
+import { Playground } from './playground.ts';
 import { Refused } from './refused.ts';
 import { playgroundRoutes } from './routes-playground.ts';
 import { runRoutes } from './routes-runs.ts';
 import { sampleRoutes } from './routes-samples.ts';
+import { steerRoutes } from './routes-steer.ts';
 import type { RunsFolder } from './runs-folder.ts';
+import { SteerBoard } from './steer.ts';
 
 export interface ViewAppOptions {
   readonly runs: RunsFolder;
   readonly guard: Guard;
-  readonly playground: Playground;
+  readonly finds: Finds;
+  /** Ended by whoever started them. */
+  readonly processes: ModelProcesses;
   /** Folder of the built web app: index.html and assets/. */
   readonly webRoot: string;
   readonly version: string;
@@ -61,11 +67,12 @@ export function createViewApp(options: ViewAppOptions): Hono {
   return app;
 }
 
-function apiRoutes({ runs, playground, version, now = () => new Date() }: ViewAppOptions) {
+function apiRoutes({ runs, finds, processes, version, now = () => new Date() }: ViewAppOptions) {
   return new Hono()
     .route('/', runRoutes(runs, version))
     .route('/', sampleRoutes(runs, now))
-    .route('/', playgroundRoutes(playground));
+    .route('/', playgroundRoutes(new Playground(runs, finds, processes)))
+    .route('/', steerRoutes(new SteerBoard(finds, processes)));
 }
 
 /** Every address of the API with what it takes and gives: the browser's client (`hc`) has its types from here. */

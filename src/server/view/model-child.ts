@@ -1,8 +1,9 @@
-/** @file The process that thinks: opens models, runs the playground's arms side by side, streams what they write. See `model-process.ts`. */
+/** @file The process that thinks: opens models, runs the arms of the playground and the steering page side by side, streams what they write. See `model-process.ts`. */
 import { setImmediate as turn } from 'node:timers/promises';
 import { CrosspatchError, errorId, errorLine, InputError } from '../../base/index.ts';
+import type { ProbeEvent, SteerEvent } from '../../evaluate/index.ts';
 import { LanguageModel } from '../../models/index.ts';
-import { openProbe } from '../../pipeline/index.ts';
+import { makeSteerVectors, openProbe, openSteering, steerDocument } from '../../pipeline/index.ts';
 import type { ChildAnswer, ChildCall, ModelDescription, ToChild } from './model-process.ts';
 
 /** Models kept open; the one used longest ago is closed. A map needs two at once. */
@@ -28,8 +29,11 @@ async function answer(id: number, call: ChildCall, signal: AbortSignal): Promise
   const say = (answer: ChildAnswer) => process.send?.(answer);
   try {
     if (call.kind === 'describe') say({ id, value: await describe(call.model) });
+    else if (call.kind === 'make')
+      say({ id, value: await makeSteerVectors(call.model, call.texts, openModel, signal) });
+    else if (call.kind === 'document') say({ id, value: await steerDocument(call, openModel, signal) });
     else
-      for await (const event of openProbe({ ...call, target: call.model }, call.request, openModel, signal)) {
+      for await (const event of eventsOf(call, signal)) {
         say({ id, event });
         // A session holds the thread; between two tokens a message that says stop is let in.
         await turn();
@@ -41,6 +45,15 @@ async function answer(id: number, call: ChildCall, signal: AbortSignal): Promise
   } finally {
     stops.delete(id);
   }
+}
+
+function eventsOf(
+  call: Extract<ChildCall, { kind: 'run' | 'steer' }>,
+  signal: AbortSignal,
+): AsyncIterable<ProbeEvent | SteerEvent> {
+  return call.kind === 'run'
+    ? openProbe({ ...call, target: call.model }, call.request, openModel, signal)
+    : openSteering(call.question, openModel, signal);
 }
 
 async function describe(path: string): Promise<ModelDescription> {

@@ -1,12 +1,14 @@
 /**
- * @file Child processes that run models for the playground: one per model, at most two at a time. A process that says nothing for
+ * @file Child processes that run models for the playground and the steering page: one per model, at most two at a time. A process that says nothing for
  * too long, or does not stop when told, is killed; the next call starts another. So a stuck model never holds up the server, the
  * other model, or Ctrl-C, and one that takes all the memory takes only its own process with it.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { CrosspatchError, type ErrorId, InputError, type Owned } from '../../base/index.ts';
-import type { ProbeEvent } from '../../evaluate/index.ts';
+import type { InterventionDocument } from '../../contracts/index.ts';
+import type { ProbeEvent, SteerEvent } from '../../evaluate/index.ts';
+import type { MadeVectors, SteerPaths, SteerTexts, SteerVector } from '../../pipeline/index.ts';
 import type { PlaygroundCall } from './playground-request.ts';
 
 /** What a child is asked; paths are made by the server, never by the browser. */
@@ -18,13 +20,29 @@ export type ChildCall =
       readonly model: string;
       readonly source?: string;
       readonly map?: string;
+    }
+  | { readonly kind: 'steer'; readonly model: string; readonly question: SteerPaths }
+  | { readonly kind: 'make'; readonly model: string; readonly texts: SteerTexts }
+  | {
+      readonly kind: 'document';
+      readonly model: string;
+      readonly vectors: readonly SteerVector[];
+      readonly strength: number;
     };
+
+/** What comes back in one piece, by the kind of the call. */
+export interface ChildValues {
+  readonly describe: ModelDescription;
+  readonly make: MadeVectors;
+  readonly document: InterventionDocument;
+}
+
 export type ToChild =
   | { readonly type: 'call'; readonly id: number; readonly call: ChildCall }
   | { readonly type: 'stop'; readonly id: number };
 export type ChildAnswer =
-  | { readonly id: number; readonly event: ProbeEvent }
-  | { readonly id: number; readonly value: ModelDescription }
+  | { readonly id: number; readonly event: ProbeEvent | SteerEvent }
+  | { readonly id: number; readonly value: ChildValues[keyof ChildValues] }
   | { readonly id: number; readonly end: true }
   | { readonly id: number; readonly error: string; readonly code: ErrorId; readonly input: boolean };
 
@@ -64,6 +82,16 @@ export class ModelProcesses implements Owned {
   /** Answers as they come. Ends early when `signal` fires. */
   async *call(call: ChildCall, signal?: AbortSignal): AsyncGenerator<ChildAnswer, void, undefined> {
     yield* this.#childOf(call.model).call(call, signal);
+  }
+
+  /** The one value that a call of this kind gives. */
+  async ask<K extends keyof ChildValues>(
+    call: Extract<ChildCall, { readonly kind: K }>,
+    signal?: AbortSignal,
+  ): Promise<ChildValues[K]> {
+    for await (const answer of this.call(call, signal))
+      if ('value' in answer) return answer.value as ChildValues[K];
+    throw new CrosspatchError(`view: the model process said nothing`, { id: 'worker-died' });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,25 +1,15 @@
 /**
  * @file The playground's side that the server talks to: which models and maps there are, and which to begin with.
- * The browser names models by id; only bundled ones, those of the runs and those given on the command line exist.
  */
-import { readdir } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { z } from 'zod';
-import { CrosspatchError, type Owned, readTextLimited } from '../../base/index.ts';
+import { readTextLimited } from '../../base/index.ts';
 import { tinyInstructions } from '../../behaviours/index.ts';
 import type { ProbeEvent } from '../../evaluate/index.ts';
-import { bundledModels } from '../../models/index.ts';
-import { type ChildCall, type ModelDescription, ModelProcesses } from './model-process.ts';
+import { type Finds, type ModelChoice, pathOf } from './finds.ts';
+import type { ChildCall, ModelDescription, ModelProcesses } from './model-process.ts';
 import type { PlaygroundCall } from './playground-request.ts';
-import { Refused } from './refused.ts';
 import type { Headline, RunsFolder } from './runs-folder.ts';
-
-/** A model the playground may open. */
-export interface PlaygroundModel {
-  /** `tiny/tiny-llama-s`, `run/demo/locked.target`, `path/0`: what the browser may name; never a path. */
-  readonly id: string;
-  readonly label: string;
-}
 
 /** One end of a map: its model as the map's record names it, and its id where it is among those offered. */
 export interface PlaygroundMapEnd {
@@ -41,7 +31,7 @@ export interface PlaygroundMap {
 
 /** What the page may offer. */
 export interface PlaygroundChoices {
-  readonly models: readonly PlaygroundModel[];
+  readonly models: readonly ModelChoice[];
   readonly maps: readonly PlaygroundMap[];
   /** Questions the bundled models were made for. */
   readonly examples: readonly string[];
@@ -54,16 +44,15 @@ const EXAMPLES = 12;
 /** Most bytes of a map's record. */
 const LARGEST_CARD = 4 << 20;
 
-/** Models, maps, and the processes that run them. */
-export class Playground implements Owned {
+/** Models, maps, and questions to the processes that run them. */
+export class Playground {
   readonly #runs: RunsFolder;
-  readonly #given: readonly string[];
+  readonly #finds: Finds;
   readonly #processes: ModelProcesses;
 
-  /** `given`: model paths of the command line. */
-  constructor(runs: RunsFolder, given: readonly string[], processes = new ModelProcesses()) {
+  constructor(runs: RunsFolder, finds: Finds, processes: ModelProcesses) {
     this.#runs = runs;
-    this.#given = given;
+    this.#finds = finds;
     this.#processes = processes;
   }
 
@@ -78,10 +67,8 @@ export class Playground implements Owned {
   }
 
   async describe(model: string): Promise<ModelDescription> {
-    const path = pathOf((await this.#all()).models, model, 'model');
-    for await (const answer of this.#processes.call({ kind: 'describe', model: path }))
-      if ('value' in answer) return answer.value;
-    throw new CrosspatchError('playground: the model process said nothing', { id: 'worker-died' });
+    const path = pathOf(await this.#finds.models(), model, 'model');
+    return this.#processes.ask({ kind: 'describe', model: path });
   }
 
   /** Events as they come; ends early when `signal` fires. */
@@ -94,27 +81,18 @@ export class Playground implements Owned {
       source: request.source === undefined ? undefined : pathOf(models, request.source, 'model'),
       map: request.map === undefined ? undefined : pathOf(maps, request.map, 'map'),
     };
-    for await (const answer of this.#processes.call(call, signal)) if ('event' in answer) yield answer.event;
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#processes[Symbol.asyncDispose]();
+    for await (const answer of this.#processes.call(call, signal))
+      if ('event' in answer) yield answer.event as ProbeEvent;
   }
 
   async #all() {
-    const models = new Map<string, PlaygroundModel & { path: string }>();
+    const models = await this.#finds.models();
     const maps = new Map<string, PlaygroundMap & { path: string }>();
     const headlines: (Headline & { readonly run: string })[] = [];
-    const add = (id: string, label: string, path: string) => models.set(id, { id, label, path });
-    for (const { name, path, present } of bundledModels())
-      if (present) add(`tiny/${name}`, `${name} (bundled)`, path);
-    for (const [i, path] of this.#given.entries()) add(`path/${i}`, basename(path), path);
     for (const run of await this.#runs.list()) {
       if ('problem' in run) continue;
       headlines.push(...run.headlines.map((headline) => ({ ...headline, run: run.id })));
-      for (const { rest, path } of await this.#below(run.id, 'models', 'config.json'))
-        add(`run/${run.id}/${rest}`, `${rest} (${run.id})`, path);
-      for (const { rest, path } of await this.#below(run.id, 'maps', 'map.json')) {
+      for (const { rest, path } of await this.#finds.below(run.id, 'maps', 'map.json')) {
         const card = await readMapCard(path);
         const id = `${run.id}/${rest}`;
         if (!card) continue;
@@ -128,31 +106,6 @@ export class Playground implements Owned {
       }
     }
     return { models, maps, headlines };
-  }
-
-  /** Folders under `run/kind` (at most four deep) that hold `file`, with nothing in them that leads out of the runs folder. */
-  async #below(run: string, kind: string, file: string): Promise<{ rest: string; path: string }[]> {
-    const found: { rest: string; path: string }[] = [];
-    const walk = async (parts: readonly string[]): Promise<void> => {
-      const folder = await this.#runs.find(run, kind, ...parts).catch(() => undefined);
-      if (folder === undefined || parts.length > 4) return;
-      const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
-      if (parts.length > 0 && entries.some((entry) => entry.name === file)) {
-        const inside = await Promise.all(
-          entries.map(({ name }) =>
-            name.startsWith('.')
-              ? Promise.resolve<unknown>(true)
-              : this.#runs.find(run, kind, ...parts, name).catch(() => undefined),
-          ),
-        );
-        if (inside.every(Boolean)) found.push({ rest: parts.join('/'), path: folder });
-        return;
-      }
-      for (const entry of entries)
-        if (entry.isDirectory() && !entry.name.startsWith('.')) await walk([...parts, entry.name]);
-    };
-    await walk([]);
-    return found.sort((a, b) => (a.rest < b.rest ? -1 : 1));
   }
 }
 
@@ -209,14 +162,4 @@ async function readMapCard(
   } catch {
     return undefined;
   }
-}
-
-function pathOf(known: ReadonlyMap<string, { readonly path: string }>, id: string, what: string): string {
-  const found = known.get(id);
-  if (!found)
-    throw new Refused(
-      404,
-      `${what} ${JSON.stringify(id.slice(0, 80))}: not among those offered; start view with --model PATH to add one`,
-    );
-  return found.path;
 }

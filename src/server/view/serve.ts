@@ -7,8 +7,9 @@ import { type ServerType, serve } from '@hono/node-server';
 import { InputError, type Owned } from '../../base/index.ts';
 import { packageRoot } from '../../pipeline/index.ts';
 import { createViewApp } from './app.ts';
+import { Finds } from './finds.ts';
 import { makeGuard } from './guard.ts';
-import { Playground } from './playground.ts';
+import { ModelProcesses } from './model-process.ts';
 import { RunsFolder } from './runs-folder.ts';
 
 export interface ViewOptions {
@@ -18,6 +19,8 @@ export interface ViewOptions {
   readonly port?: number;
   /** Models beside the bundled ones and those of the runs: paths. */
   readonly models?: readonly string[];
+  /** Vectors and intervention documents beside those below the folder: paths. */
+  readonly vectors?: readonly string[];
   /** Folder of the built web app. Defaults to `dist/web` of the package. */
   readonly webRoot?: string;
   readonly version?: string;
@@ -46,11 +49,13 @@ export async function startViewServer(options: ViewOptions): Promise<ViewServer>
     });
   const runs = await RunsFolder.open(options.folder);
   const token = randomBytes(24).toString('base64url');
-  const playground = new Playground(runs, options.models ?? []);
+  const finds = new Finds(runs, options);
+  const processes = new ModelProcesses();
   let port = 0;
   const app = createViewApp({
     runs,
-    playground,
+    finds,
+    processes,
     webRoot,
     guard: makeGuard(token, () => port),
     version: options.version ?? '',
@@ -65,7 +70,7 @@ export async function startViewServer(options: ViewOptions): Promise<ViewServer>
     async [Symbol.asyncDispose]() {
       const closed = new Promise((resolve) => server.close(resolve));
       if ('closeAllConnections' in server) server.closeAllConnections();
-      await Promise.all([closed, playground[Symbol.asyncDispose]()]);
+      await Promise.all([closed, processes[Symbol.asyncDispose]()]);
     },
   };
 }
