@@ -1,5 +1,6 @@
 /** @file One document at many strengths, beside a random one as large, with its vectors in it: what a steering page runs and saves. */
-import { dirname, isAbsolute, join } from 'node:path';
+import { realpath } from 'node:fs/promises';
+import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { InputError, type Rng } from '../base/index.ts';
 import type { Intervention, InterventionDocument } from '../contracts/index.ts';
 import { norm } from './ops.ts';
@@ -32,10 +33,16 @@ export function withRandomVectors(document: InterventionDocument, rng: Rng): Int
   });
 }
 
-/** The document with the vectors of its files in it: it then stands alone. `file`: where it was read from. */
+/**
+ * The document with the vectors of its files in it: it then stands alone. `file`: where it was read from; `within`: the folder that the
+ * files of vectors must lie in (a real path; defaults to anywhere).
+ *
+ * @throws InputError for a file that is not there, leads out, or holds no such vector
+ */
 export async function withVectorsInline(
   document: InterventionDocument,
   file: string,
+  within?: string,
 ): Promise<InterventionDocument> {
   const interventions: Intervention[] = [];
   for (const edit of document.interventions) {
@@ -44,7 +51,9 @@ export async function withVectorsInline(
       continue;
     }
     const { path, key } = edit.vector;
-    const { data, shape } = await readVector(isAbsolute(path) ? path : join(dirname(file), path), key);
+    const from = isAbsolute(path) ? path : join(dirname(file), path);
+    if (within !== undefined) await refuseOutside(from, within);
+    const { data, shape } = await readVector(from, key);
     const width = shape.at(-1) ?? data.length;
     const rows = Array.from({ length: data.length / width }, (_, i) => [
       ...data.subarray(i * width, (i + 1) * width),
@@ -67,6 +76,17 @@ export function valuesOf(edit: Intervention, where: string): readonly number[] {
     `${where}: wanted one vector from a file or within the document, got ${source === undefined ? 'none' : `one from: ${source.from}`}`,
     { id: 'intervention-invalid' },
   );
+}
+
+async function refuseOutside(path: string, within: string): Promise<void> {
+  const real = await realpath(path).catch((cause: unknown) => {
+    throw new InputError(`vector file ${basename(path)}: not there`, { id: 'file-unreadable', cause });
+  });
+  const inside = relative(within, real);
+  if (inside === '..' || inside.startsWith(`..${sep}`) || isAbsolute(inside))
+    throw new InputError(`vector file ${basename(path)}: lies outside ${basename(within)}; copy it there`, {
+      id: 'vector-invalid',
+    });
 }
 
 function randomAsLong(values: readonly number[], rng: Rng): number[] {

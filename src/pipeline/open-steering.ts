@@ -36,7 +36,13 @@ export interface SteerTexts {
 export type SteerVector =
   | ({ readonly from: 'file'; readonly path: string } & SteerSite)
   | ({ readonly from: 'texts'; readonly texts: SteerTexts } & SteerSite)
-  | { readonly from: 'document'; readonly path: string; readonly alpha: number };
+  | {
+      readonly from: 'document';
+      readonly path: string;
+      readonly alpha: number;
+      /** Folder that the files it names must lie in. Defaults to anywhere. */
+      readonly within?: string;
+    };
 
 /** One question, with paths. */
 export interface SteerPaths {
@@ -118,7 +124,7 @@ async function documentOf(
     const where = `vector ${i + 1}`;
     lenses.push(interventions.length);
     if (vector.from === 'document') {
-      const document = await readDocument(vector.path);
+      const document = await readDocument(vector);
       refuseOther(where, model, document.model);
       const at = document.interventions.findIndex(({ hook }) => hook.endsWith('hook_resid_post'));
       lenses[i] = interventions.length + Math.max(0, at);
@@ -200,9 +206,12 @@ async function vectorsOfTexts(model: LanguageModel, texts: SteerTexts, signal: A
   return found;
 }
 
-async function readDocument(path: string): Promise<InterventionDocument> {
+async function readDocument({
+  path,
+  within,
+}: Extract<SteerVector, { from: 'document' }>): Promise<InterventionDocument> {
   const text = await readTextLimited(path, LARGEST_DOCUMENT);
-  return withVectorsInline(parseIntervention(parseJson(text, basename(path)), basename(path)), path);
+  return withVectorsInline(parseIntervention(parseJson(text, basename(path)), basename(path)), path, within);
 }
 
 function refuseOther(where: string, model: LanguageModel, name: string | undefined): void {

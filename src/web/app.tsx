@@ -7,6 +7,7 @@ import { navigate, pathTo, type Route, useRoute } from './router.ts';
 const RunPage = lazy(() => import('./pages/run.tsx'));
 const SamplesPage = lazy(() => import('./pages/samples.tsx'));
 const PlaygroundPage = lazy(() => import('./pages/playground.tsx'));
+const SteerPage = lazy(() => import('./pages/steer.tsx'));
 const MapPage = lazy(() => import('./pages/map.tsx'));
 
 export function App(): ReactNode {
@@ -45,6 +46,9 @@ export function App(): ReactNode {
           <Tab to="/playground" current={route.page === 'playground'}>
             Playground
           </Tab>
+          <Tab to="/steer" current={route.page === 'steer'}>
+            Steer
+          </Tab>
         </nav>
         <ThemeButton />
       </header>
@@ -70,6 +74,8 @@ function Page({ route }: { readonly route: Route }): ReactNode {
       return <MapPage run={route.run} />;
     case 'playground':
       return <PlaygroundPage />;
+    case 'steer':
+      return <SteerPage />;
     case 'unknown':
       return (
         <>
@@ -83,10 +89,9 @@ function Page({ route }: { readonly route: Route }): ReactNode {
 }
 
 function title(route: Route): string {
-  if (route.page === 'runs') return 'Runs';
-  if (route.page === 'playground') return 'Playground';
-  if (route.page === 'unknown') return 'No such page';
-  return { run: route.run, samples: `Samples of ${route.run}`, map: `Map of ${route.run}` }[route.page];
+  if ('run' in route)
+    return { run: route.run, samples: `Samples of ${route.run}`, map: `Map of ${route.run}` }[route.page];
+  return { runs: 'Runs', playground: 'Playground', steer: 'Steer', unknown: 'No such page' }[route.page];
 }
 
 function Tab(props: {

@@ -1,6 +1,7 @@
 /** @file The data of what is drawn, as CSV and JSON, one click away. */
 import type { ReactNode } from 'react';
 import { type DataRow, toCsv, toJson } from '../figures/index.ts';
+import { saveText } from './save.ts';
 
 /** Saves `rows` as `name.csv` or `name.json`. */
 export function DataLinks({
@@ -24,14 +25,7 @@ function Download(props: {
   readonly type: string;
   readonly text: () => string;
 }): ReactNode {
-  const save = () => {
-    const url = URL.createObjectURL(new Blob([props.text()], { type: props.type }));
-    const link = document.createElement('a');
-    link.href = url;
-    link.download = props.name;
-    link.click();
-    URL.revokeObjectURL(url);
-  };
+  const save = () => saveText(props.name, props.type, props.text());
   return (
     <button type="button" className="link" onClick={save}>
       {props.name.split('.').at(-1)?.toUpperCase()}

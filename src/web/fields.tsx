@@ -19,6 +19,7 @@ interface NumberProps {
   readonly value: string | number;
   readonly min: number;
   readonly max: number;
+  readonly step?: number | 'any';
   readonly onChange: (value: string) => void;
 }
 
@@ -34,7 +35,6 @@ function Numeric(
   props: NumberProps & {
     readonly type: 'number' | 'range';
     readonly className: string;
-    readonly step?: number;
   },
 ): ReactNode {
   return (

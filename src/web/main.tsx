@@ -9,6 +9,7 @@ import './style/lists.css';
 import './style/run.css';
 import './style/samples.css';
 import './style/map.css';
+import './style/steer.css';
 import './style/phone.css';
 
 // The address carries the token once; the cookie has it now, so it leaves the address bar.

@@ -124,6 +124,7 @@ describe.skipIf(!hasChromium)('web app, hostile input', () => {
       `/samples/${encoded}?sample=${encodeURIComponent(`${EVIL}/2`)}&unit=character`,
       `/map/${encoded}`,
       `/run/${encodeURIComponent(EVIL.replaceAll('/', ''))}`,
+      `/steer?text=${encodeURIComponent(EVIL)}&vectors=${encodeURIComponent(JSON.stringify([null, { from: 'file', id: EVIL, block: -1, place: EVIL }, { from: 'texts', texts: { positive: [1, EVIL], negative: EVIL } }]))}&at=x&lens=${encodeURIComponent(EVIL)}`,
       `/playground?text=${encodeURIComponent(EVIL)}&model=${encodeURIComponent(EVIL)}`,
     ];
     for (const path of paths) {
@@ -231,6 +232,31 @@ describe.skipIf(!hasChromium)('web app, hostile input', () => {
       arms: ['clean'],
       maxTokens: 1,
     };
+    const json = { ...bearer, 'content-type': 'application/json' };
+    const vector = {
+      from: 'file',
+      id: '../../secret',
+      block: 0,
+      alpha: 1,
+      place: 'all',
+      text: '',
+      generated: true,
+    };
+    const steer = {
+      model: 'tiny/tiny-llama-s',
+      text: 'x',
+      template: 'raw',
+      vectors: [vector],
+      strengths: [1],
+    };
+    for (const path of ['/api/steer/run', '/api/steer/document']) {
+      const rest = path.endsWith('run') ? { seeds: [], temperature: 0, maxTokens: 1 } : {};
+      const body = path.endsWith('run')
+        ? { ...steer, ...rest }
+        : { model: steer.model, vectors: steer.vectors, strength: 1 };
+      const answer = await raw(served.port, path, json, 'POST', JSON.stringify(body));
+      expect(answer.body, path).toContain('not among those offered');
+    }
     const play = await raw(
       served.port,
       '/api/playground/run',

@@ -306,6 +306,7 @@ describe.skipIf(!hasChromium)('web app, page by page', () => {
     map: '/map/demo',
     'map-empty': '/map/empty',
     playground: '/playground',
+    steer: '/steer',
     report: '',
   };
   for (const [name, path] of Object.entries(PAGES))

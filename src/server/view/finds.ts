@@ -57,6 +57,11 @@ export class Finds {
     this.#given = given;
   }
 
+  /** Folder that what is named by a file found below it must lie in. */
+  get root(): string {
+    return this.#runs.root;
+  }
+
   /** Models by id. Those of runs that cannot be read are left out. */
   async models(): Promise<Map<string, Found<ModelChoice>>> {
     const found = new Map<string, Found<ModelChoice>>();

@@ -67,7 +67,10 @@ export class SteerBoard {
     return vectors.map((vector): SteerVector => {
       if (vector.from === 'texts') return vector;
       const { id, ...rest } = vector;
-      return { ...rest, path: pathOf(known, id, 'vector') };
+      const path = pathOf(known, id, 'vector');
+      // A file given on the command line may name others anywhere; one that was found may not lead out.
+      const within = id.startsWith('path/') ? undefined : this.#finds.root;
+      return rest.from === 'document' ? { ...rest, path, within } : { ...rest, path };
     });
   }
 }

@@ -1,5 +1,5 @@
 /** @file What has come of a playground request so far, as its events come in; one request at a time. */
-import { useCallback, useEffect, useRef, useState } from 'react';
+import { useEffect, useRef } from 'react';
 import type {
   PlaygroundArm,
   PlaygroundEvent,
@@ -8,6 +8,7 @@ import type {
 } from '../../server/index.ts';
 import { api } from '../client.ts';
 import { duration } from '../progress.ts';
+import { useStreamed } from '../stream.ts';
 
 /** What has come of a request so far. */
 export interface Outcome {
@@ -55,49 +56,17 @@ function take(outcome: Outcome, event: PlaygroundEvent): Outcome {
   }
 }
 
-/** One request at a time: a new one stops the one under way. */
-export function useOutcome(): {
-  readonly outcome: Outcome | undefined;
-  readonly run: (request: PlaygroundRequest) => void;
-  readonly stop: () => void;
-} {
-  const [outcome, setOutcome] = useState<Outcome>();
-  const under = useRef<AbortController>(undefined);
-  useEffect(() => () => under.current?.abort(), []);
-  const run = useCallback((body: PlaygroundRequest) => {
-    under.current?.abort();
-    const stop = new AbortController();
-    under.current = stop;
-    setOutcome(begin);
-    const put = (event: PlaygroundEvent) => {
-      if (!stop.signal.aborted) setOutcome((before) => take(before ?? EMPTY_OUTCOME, event));
-    };
-    stream(body, stop.signal, put).catch((error: unknown) => {
-      put({ type: 'error', message: error instanceof Error ? error.message : String(error) });
-    });
-  }, []);
-  const stop = useCallback(() => {
-    under.current?.abort();
-    setOutcome((before) => before && { ...before, busy: false, status: 'stopped' });
-  }, []);
-  return { outcome, run, stop };
-}
+const STREAMED = {
+  post: (json: PlaygroundRequest, init: { signal: AbortSignal }) =>
+    api.playground.run.$post({ json }, { init }),
+  begin,
+  take,
+  stopped: (outcome: Outcome): Outcome => ({ ...outcome, busy: false, status: 'stopped' }),
+};
 
-async function stream(
-  body: PlaygroundRequest,
-  signal: AbortSignal,
-  put: (event: PlaygroundEvent) => void,
-): Promise<void> {
-  const response = await api.playground.run.$post({ json: body }, { init: { signal } });
-  const reader = response.body?.pipeThrough<string>(new TextDecoderStream()).getReader();
-  let rest = '';
-  for (;;) {
-    const { done, value } = (await reader?.read()) ?? { done: true, value: undefined };
-    if (done) break;
-    const lines = (rest + value).split('\n');
-    rest = lines.pop() ?? '';
-    for (const line of lines) put(JSON.parse(line) as PlaygroundEvent);
-  }
+/** One request at a time: a new one stops the one under way. */
+export function useOutcome() {
+  return useStreamed<PlaygroundRequest, PlaygroundEvent, Outcome>(STREAMED);
 }
 
 /** After the first run, a change of anything runs again, when it has settled. */
