@@ -9,7 +9,7 @@ import { Answers } from '../steer/answers.tsx';
 import { SteerForm } from '../steer/form.tsx';
 import { useOutcome } from '../steer/outcome.ts';
 import { readSettings, type Settings, toRequest } from '../steer/settings.ts';
-import type { MadeByTexts } from '../steer/vectors.tsx';
+import type { MadeByTexts } from '../steer/texts.tsx';
 import { Name } from '../text.tsx';
 
 export default function SteerPage(): ReactNode {

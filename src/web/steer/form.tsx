@@ -5,7 +5,8 @@ import { TextField } from '../fields.tsx';
 import { Choice } from '../parts.tsx';
 import type { QueryChange } from '../router.ts';
 import { DEFAULTS, type Setting, type Settings } from './settings.ts';
-import { type MadeByTexts, Vectors } from './vectors.tsx';
+import type { MadeByTexts } from './texts.tsx';
+import { Vectors } from './vectors.tsx';
 
 export function SteerForm(props: {
   readonly choices: SteerChoices | undefined;
