@@ -52,7 +52,10 @@ it('terminal, report and web say the same', async () => {
   expect((await crosspatch(['report', join(root, 'demo')])).code).toBe(0);
   const report = await readFile(join(root, 'demo/report.html'), 'utf8');
 
-  const answer = await runRoutes(await RunsFolder.open(root), '1.2.3').request('/runs/demo/results');
+  const answer = await runRoutes(await RunsFolder.open(root), {
+    version: 'test',
+    changeKey: undefined,
+  }).request('/runs/demo/results');
   const { verdicts: sent } = await answer.json();
   vi.stubGlobal('matchMedia', () => ({ matches: false }));
   const web = renderToStaticMarkup(createElement(VerdictSection, { verdicts: sent }));

@@ -22,6 +22,9 @@ export interface JsonSchemaNode {
   readonly oneOf?: readonly JsonSchemaNode[];
   readonly enum?: readonly unknown[];
   readonly const?: unknown;
+  readonly description?: string;
+  readonly minimum?: number;
+  readonly exclusiveMinimum?: number;
 }
 
 const inputSchemas = new WeakMap<z.ZodType, JsonSchemaNode>();

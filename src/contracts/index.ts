@@ -37,7 +37,14 @@ export {
   TEMPLATES,
 } from './recipe.ts';
 export { type ParsedRecipe, parseRecipe, recipeExtends } from './recipe-document.ts';
-export { issueLine, RecipeError } from './recipe-error.ts';
+export { issueLine, RecipeError, type RecipeIssue } from './recipe-error.ts';
+export {
+  type FieldValue,
+  type RecipeField,
+  recipeFields,
+  setRecipeKey,
+  writtenFields,
+} from './recipe-form.ts';
 export { limitRecipe } from './recipe-pools.ts';
 export {
   type CapabilitySettings,

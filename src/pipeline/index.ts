@@ -1,9 +1,10 @@
 /** @file Pipeline: stages, plans, the content-addressed store, the runner and run folders. */
 
+export { deleteRun } from './delete-run.ts';
 export { dryRun, type PlannedStage } from './dry-run.ts';
 export { defaultStore, type Expand, planExperiment, runExperiment } from './experiment.ts';
 export { checkPublished } from './ledger.ts';
-export { loadRecipe } from './load.ts';
+export { bundledRecipe, bundledRecipes, loadRecipe, loadRecipeText } from './load.ts';
 export { type LogLine, readLogLine } from './log.ts';
 export { describeMachine, packageRoot, packageVersions } from './machine.ts';
 export { openProbe } from './open-probe.ts';

@@ -26,7 +26,26 @@ export interface LoadOptions {
  * itself. Throws `RecipeError` (with line and column) or {@link InputError}.
  */
 export async function loadRecipe(file: string, options: LoadOptions = {}): Promise<ParsedRecipe> {
-  const sources = await readChain(file);
+  return parsedFrom(await readChain(await locate(file)), file, options);
+}
+
+/** {@link loadRecipe} of a text that would lie in `file`: what it extends is read, `file` is not. */
+export async function loadRecipeText(source: RecipeSource, options: LoadOptions = {}): Promise<ParsedRecipe> {
+  return parsedFrom(await readChain(source.file, source.text), source.file, options);
+}
+
+/** The text of a bundled recipe. */
+export async function bundledRecipe(name: string): Promise<string> {
+  return readFile(await locate(basename(name, '.yaml')), 'utf8');
+}
+
+/** Names of the bundled recipes. */
+export async function bundledRecipes(): Promise<string[]> {
+  const files = await readdir(join(packageRoot(), 'recipes'));
+  return files.filter((f) => f.endsWith('.yaml')).map((f) => basename(f, '.yaml'));
+}
+
+function parsedFrom(sources: readonly RecipeSource[], file: string, options: LoadOptions): ParsedRecipe {
   const set = [...(options.set ?? []), ...(options.seed === undefined ? [] : [`seed=${options.seed}`])];
   const { given, recipe } = parseRecipe(sources, set);
   const named = 'name' in given ? recipe : { ...recipe, name: nameFrom(file) };
@@ -36,16 +55,20 @@ export async function loadRecipe(file: string, options: LoadOptions = {}): Promi
   return { given, recipe: limitRecipe(named, options.limit) };
 }
 
-async function readChain(file: string): Promise<RecipeSource[]> {
+/** `file` and what it extends; with `given` as the text of the first. */
+async function readChain(file: string, given?: string): Promise<RecipeSource[]> {
   const chain: RecipeSource[] = [];
-  let next: string | undefined = await locate(file);
+  let next: string | undefined = file;
   while (next !== undefined) {
     const path: string = next;
     if (chain.some((source) => resolve(source.file) === resolve(path)))
       throw new InputError(`${path}: extends itself`, { id: 'recipe-invalid' });
-    const text = await readFile(path, 'utf8').catch((cause: unknown) => {
-      throw new InputError(`${path}: cannot be read`, { id: 'file-unreadable', cause });
-    });
+    const text =
+      chain.length === 0 && given !== undefined
+        ? given
+        : await readFile(path, 'utf8').catch((cause: unknown) => {
+            throw new InputError(`${path}: cannot be read`, { id: 'file-unreadable', cause });
+          });
     const source: RecipeSource = { file: path, text };
     chain.push(source);
     const parent = recipeExtends(source);
@@ -58,9 +81,8 @@ async function readChain(file: string): Promise<RecipeSource[]> {
 async function locate(name: string, from?: string): Promise<string> {
   const isPath = /[/\\]/.test(name) || /\.ya?ml$/.test(name);
   if (isPath) return from === undefined ? name : resolve(dirname(from), name);
-  const folder = join(packageRoot(), 'recipes');
-  const names = (await readdir(folder)).filter((f) => f.endsWith('.yaml')).map((f) => basename(f, '.yaml'));
-  if (names.includes(name)) return join(folder, `${name}.yaml`);
+  const names = await bundledRecipes();
+  if (names.includes(name)) return join(packageRoot(), 'recipes', `${name}.yaml`);
   const near = nearest(name, names);
   const hint = near ? `did you mean "${near}"?` : `bundled recipes: ${names.join(', ')}`;
   throw new InputError(`${name}: no such recipe; ${hint} (a path ends in .yaml)`, { id: 'recipe-not-found' });

@@ -16,6 +16,7 @@ export type { ModelDescription } from './view/model-process.ts';
 export type { PlaygroundChoices, PlaygroundMap } from './view/playground.ts';
 export type { PlaygroundEvent, PlaygroundRequest } from './view/playground-request.ts';
 export type { Rating, RatingChange } from './view/ratings.ts';
+export type { RecipeCheck, RecipeStart } from './view/run-control.ts';
 export type { RunDetail, RunSummary } from './view/runs-folder.ts';
 export type { SampleGroup, SampleGroupEntry, SampleIndex } from './view/samples.ts';
 export { startViewServer, type ViewOptions, type ViewServer } from './view/serve.ts';

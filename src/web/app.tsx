@@ -8,6 +8,7 @@ const RunPage = lazy(() => import('./pages/run.tsx'));
 const SamplesPage = lazy(() => import('./pages/samples.tsx'));
 const PlaygroundPage = lazy(() => import('./pages/playground.tsx'));
 const SteerPage = lazy(() => import('./pages/steer.tsx'));
+const NewRunPage = lazy(() => import('./pages/new-run.tsx'));
 const MapPage = lazy(() => import('./pages/map.tsx'));
 
 export function App(): ReactNode {
@@ -27,7 +28,7 @@ export function App(): ReactNode {
           <a href="/" className="brand">
             crosspatch
           </a>
-          <Tab to="/" current={route.page === 'runs'}>
+          <Tab to="/" current={route.page === 'runs' || route.page === 'new'}>
             Runs
           </Tab>
           {'run' in route ? (
@@ -76,6 +77,8 @@ function Page({ route }: { readonly route: Route }): ReactNode {
       return <PlaygroundPage />;
     case 'steer':
       return <SteerPage />;
+    case 'new':
+      return <NewRunPage />;
     case 'unknown':
       return (
         <>
@@ -91,7 +94,9 @@ function Page({ route }: { readonly route: Route }): ReactNode {
 function title(route: Route): string {
   if ('run' in route)
     return { run: route.run, samples: `Samples of ${route.run}`, map: `Map of ${route.run}` }[route.page];
-  return { runs: 'Runs', playground: 'Playground', steer: 'Steer', unknown: 'No such page' }[route.page];
+  return { runs: 'Runs', playground: 'Playground', steer: 'Steer', new: 'New run', unknown: 'No such page' }[
+    route.page
+  ];
 }
 
 function Tab(props: {

@@ -4,7 +4,7 @@ import { useCallback, useMemo, useSyncExternalStore } from 'react';
 /** Where the app is. */
 export type Route =
   | { readonly page: 'runs' }
-  | { readonly page: 'playground' | 'steer' }
+  | { readonly page: 'playground' | 'steer' | 'new' }
   | { readonly page: 'run' | 'samples' | 'map'; readonly run: string }
   | { readonly page: 'unknown' };
 
@@ -13,7 +13,7 @@ export function parseRoute(pathname: string): Route {
   const parts = pathname.split('/').filter((part) => part !== '');
   if (parts.length === 0) return { page: 'runs' };
   const [page, run] = parts;
-  if ((page === 'playground' || page === 'steer') && parts.length === 1) return { page };
+  if ((page === 'playground' || page === 'steer' || page === 'new') && parts.length === 1) return { page };
   if ((page === 'run' || page === 'samples' || page === 'map') && run !== undefined && parts.length === 2) {
     try {
       return { page, run: decodeURIComponent(run) };
@@ -29,9 +29,9 @@ export function pathTo(route: Route, query: Readonly<Record<string, string>> = {
   const path =
     'run' in route
       ? `/${route.page}/${encodeURIComponent(route.run)}`
-      : route.page === 'playground' || route.page === 'steer'
-        ? `/${route.page}`
-        : '/';
+      : route.page === 'runs' || route.page === 'unknown'
+        ? '/'
+        : `/${route.page}`;
   const search = new URLSearchParams(query).toString();
   return search ? `${path}?${search}` : path;
 }

@@ -8,6 +8,7 @@ import { createViewApp } from '../../../src/server/view/app.ts';
 import { Finds } from '../../../src/server/view/finds.ts';
 import { makeGuard } from '../../../src/server/view/guard.ts';
 import { ModelProcesses } from '../../../src/server/view/model-process.ts';
+import { RunControl } from '../../../src/server/view/run-control.ts';
 import { RunsFolder } from '../../../src/server/view/runs-folder.ts';
 import { mostly, mutateBytes, mutateJson, mutateText } from '../mutate.ts';
 import { type StartTarget, target } from '../target.ts';
@@ -50,6 +51,7 @@ export const start: StartTarget = async (scratch) => {
     guard: makeGuard('secret', () => 8000),
     finds: new Finds(folder),
     processes: new ModelProcesses(),
+    control: new RunControl(folder),
     webRoot: scratch,
     version: '0',
   });

@@ -8,6 +8,7 @@ import { openInBrowser } from '../open.ts';
 interface ViewOptions extends CommonOptions {
   readonly port?: number;
   readonly open: boolean;
+  readonly readOnly?: boolean;
   readonly model?: string[];
   readonly vector?: string[];
 }
@@ -26,6 +27,7 @@ export function addView(program: Command, cli: Cli): void {
       'a folder of crosspatch vector, a file of vectors, or an intervention (.json) to steer with; may be repeated',
       collect,
     )
+    .option('--read-only', 'look at runs only: none can be started, stopped or deleted from the browser')
     .option('--no-open', 'only print the address')
     .action(async (folder: string | undefined, options: ViewOptions) => {
       await using server = await startViewServer({
@@ -34,6 +36,7 @@ export function addView(program: Command, cli: Cli): void {
         port: options.port,
         models: options.model,
         vectors: options.vector,
+        readOnly: options.readOnly,
       });
       if (options.json) printJson(cli, { url: server.url, port: server.port });
       else cli.out(`${server.url}\n`);

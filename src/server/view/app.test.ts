@@ -5,6 +5,7 @@ import { createViewApp } from './app.ts';
 import { Finds } from './finds.ts';
 import { makeGuard } from './guard.ts';
 import { ModelProcesses } from './model-process.ts';
+import { RunControl } from './run-control.ts';
 import { RunsFolder } from './runs-folder.ts';
 
 describe('createViewApp', () => {
@@ -17,6 +18,7 @@ describe('createViewApp', () => {
       runs,
       finds: new Finds(runs),
       processes: new ModelProcesses(),
+      control: new RunControl(runs),
       webRoot: folder,
       version: '0',
       guard: makeGuard('token', () => 4517),

@@ -9,10 +9,12 @@ import type { Guard } from './guard.ts';
 import type { ModelProcesses } from './model-process.ts';
 import { Playground } from './playground.ts';
 import { Refused } from './refused.ts';
+import { controlRoutes } from './routes-control.ts';
 import { playgroundRoutes } from './routes-playground.ts';
 import { runRoutes } from './routes-runs.ts';
 import { sampleRoutes } from './routes-samples.ts';
 import { steerRoutes } from './routes-steer.ts';
+import type { RunControl } from './run-control.ts';
 import type { RunsFolder } from './runs-folder.ts';
 import { SteerBoard } from './steer.ts';
 
@@ -22,6 +24,7 @@ export interface ViewAppOptions {
   readonly finds: Finds;
   /** Ended by whoever started them. */
   readonly processes: ModelProcesses;
+  readonly control: RunControl;
   /** Folder of the built web app: index.html and assets/. */
   readonly webRoot: string;
   readonly version: string;
@@ -67,11 +70,20 @@ export function createViewApp(options: ViewAppOptions): Hono {
   return app;
 }
 
-function apiRoutes({ runs, finds, processes, version, now = () => new Date() }: ViewAppOptions) {
+function apiRoutes({
+  runs,
+  finds,
+  processes,
+  control,
+  guard,
+  version,
+  now = () => new Date(),
+}: ViewAppOptions) {
   return new Hono()
-    .route('/', runRoutes(runs, version))
+    .route('/', runRoutes(runs, { version, changeKey: guard.changeKey }))
     .route('/', sampleRoutes(runs, now))
     .route('/', playgroundRoutes(new Playground(runs, finds, processes)))
+    .route('/', controlRoutes(control, guard))
     .route('/', steerRoutes(new SteerBoard(finds, processes)));
 }
 

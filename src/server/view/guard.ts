@@ -2,7 +2,7 @@
  * @file Who may ask: only pages of this very server, opened with this start's token. The address carries the token once; from
  * then on it is a cookie (`HttpOnly`, `SameSite=Strict`) or, for programs, `Authorization: Bearer`.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Context, MiddlewareHandler } from 'hono';
 import { getCookie, setCookie } from 'hono/cookie';
 import { Refused } from './refused.ts';
@@ -12,14 +12,30 @@ export interface Guard {
   readonly ownPage: MiddlewareHandler;
   /** Refuses requests without the token. */
   readonly token: MiddlewareHandler;
+  /** Refuses requests that change runs but come from no page of this server, or without the key that such a page was given. */
+  readonly change: MiddlewareHandler;
+  /** The key that a page sends with a change; undefined where nothing may be changed. */
+  readonly changeKey: string | undefined;
   /** Whether the request carries the token, in its address, cookie or header; sets the cookie when it came in the address. */
   admit(context: Context): boolean;
 }
 
-/** `port()` is asked for at each request, since a server may pick its port when it starts. */
-export function makeGuard(token: string, port: () => number): Guard {
-  const wanted = digest(token);
-  const fits = (given: string | undefined) => given !== undefined && timingSafeEqual(digest(given), wanted);
+/** Header of {@link Guard.changeKey}. No form can send it, and no other site without asking first. */
+export const CHANGE_HEADER = 'x-crosspatch-change';
+
+/**
+ * `port()` is asked for at each request, since a server may pick its port when it starts. `readOnly`: runs may be looked at, not started,
+ * stopped or deleted. Defaults to false.
+ */
+export function makeGuard(
+  token: string,
+  port: () => number,
+  { readOnly = false }: { readonly readOnly?: boolean } = {},
+): Guard {
+  const same = (given: string | undefined, wanted: string) =>
+    given !== undefined && timingSafeEqual(digest(given), digest(wanted));
+  const fits = (given: string | undefined) => same(given, token);
+  const changeKey = readOnly ? undefined : randomBytes(24).toString('base64url');
   const cookieName = () => `crosspatch-${port()}`;
   const admit = (context: Context): boolean => {
     const [scheme, bearer] = (context.req.header('authorization') ?? '').split(' ');
@@ -31,6 +47,20 @@ export function makeGuard(token: string, port: () => number): Guard {
   };
   return {
     admit,
+    changeKey,
+    change: async (context, next) => {
+      if (changeKey === undefined)
+        throw new Refused(403, 'this app was started with --read-only: it changes nothing');
+      // A browser names the page that asks in every such request; the page's own origin was checked before.
+      if (context.req.header('origin') === undefined)
+        throw new Refused(403, 'no origin: only a page of this server may change runs');
+      if (!same(context.req.header(CHANGE_HEADER), changeKey))
+        throw new Refused(
+          403,
+          `no key in ${CHANGE_HEADER}, or that of an earlier start: load the page again`,
+        );
+      await next();
+    },
     ownPage: async (context, next) => {
       const own = [`127.0.0.1:${port()}`, `localhost:${port()}`];
       const host = context.req.header('host') ?? '';

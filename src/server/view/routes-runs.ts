@@ -22,11 +22,14 @@ const REPORT_SECURITY =
 const HEARTBEAT_MS = 15_000;
 const compareQuery = z.object({ a: z.string().min(1), b: z.string().min(1) });
 
-export function runRoutes(runs: RunsFolder, version: string) {
+export function runRoutes(
+  runs: RunsFolder,
+  { version, changeKey }: { readonly version: string; readonly changeKey: string | undefined },
+) {
   return new Hono()
     .get('/session', (context) =>
-      // Name of the runs folder, without the path to it; `only`: the one run this server was opened on.
-      context.json({ version, folder: runs.name, only: runs.only }),
+      // Name of the runs folder, without the path to it; `only`: the one run this server was opened on; `changeKey`: see the guard.
+      context.json({ version, folder: runs.name, only: runs.only, changeKey }),
     )
     .get('/runs', async (context) => context.json(await runs.list()))
     .get('/runs/:run', async (context) => context.json(await runs.detail(context.req.param('run'))))

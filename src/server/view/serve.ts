@@ -10,6 +10,7 @@ import { createViewApp } from './app.ts';
 import { Finds } from './finds.ts';
 import { makeGuard } from './guard.ts';
 import { ModelProcesses } from './model-process.ts';
+import { RunControl } from './run-control.ts';
 import { RunsFolder } from './runs-folder.ts';
 
 export interface ViewOptions {
@@ -17,6 +18,8 @@ export interface ViewOptions {
   readonly folder: string;
   /** Defaults to 4517, and to any free port when that is taken. 0 = any free port. */
   readonly port?: number;
+  /** Runs may be looked at, not started, stopped or deleted. Defaults to false: the server is reached from this machine only. */
+  readonly readOnly?: boolean;
   /** Models beside the bundled ones and those of the runs: paths. */
   readonly models?: readonly string[];
   /** Vectors and intervention documents beside those below the folder: paths. */
@@ -51,13 +54,15 @@ export async function startViewServer(options: ViewOptions): Promise<ViewServer>
   const token = randomBytes(24).toString('base64url');
   const finds = new Finds(runs, options);
   const processes = new ModelProcesses();
+  const control = new RunControl(runs);
   let port = 0;
   const app = createViewApp({
     runs,
     finds,
     processes,
+    control,
     webRoot,
-    guard: makeGuard(token, () => port),
+    guard: makeGuard(token, () => port, options),
     version: options.version ?? '',
   });
   const server = await listen(app.fetch, options.port);
@@ -70,7 +75,7 @@ export async function startViewServer(options: ViewOptions): Promise<ViewServer>
     async [Symbol.asyncDispose]() {
       const closed = new Promise((resolve) => server.close(resolve));
       if ('closeAllConnections' in server) server.closeAllConnections();
-      await Promise.all([closed, processes[Symbol.asyncDispose]()]);
+      await Promise.all([closed, processes[Symbol.asyncDispose](), control[Symbol.asyncDispose]()]);
     },
   };
 }

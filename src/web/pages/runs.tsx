@@ -21,7 +21,10 @@ export function RunsPage(): ReactNode {
   };
   return (
     <>
-      <h1>Runs</h1>
+      <div className="row">
+        <h1>Runs</h1>
+        {session?.changeKey === undefined || session.only !== undefined ? null : <a href="/new">New run</a>}
+      </div>
       {error ? <Problem>{error}</Problem> : null}
       <form className="filters" onSubmit={(event) => event.preventDefault()}>
         <label className="field">
@@ -48,8 +51,8 @@ export function RunsPage(): ReactNode {
             There is no run in <code>{session?.folder ?? 'this folder'}</code> yet.
           </p>
           <p>
-            Start one with <code>crosspatch demo</code> or <code>crosspatch run FILE</code>; reload this page
-            when it has begun.
+            Start one with <code>crosspatch demo</code>, <code>crosspatch run FILE</code>, or from this page;
+            reload it when the run has begun.
           </p>
         </div>
       ) : null}

@@ -6,6 +6,7 @@ import { moment, Problem, Status } from '../parts.tsx';
 import { duration, type RunProgress } from '../progress.ts';
 import { pathTo } from '../router.ts';
 import { Name } from '../text.tsx';
+import { RunActions } from './actions.tsx';
 
 /** After this many milliseconds without news a running run looks dead. */
 const SILENT_MS = 90_000;
@@ -53,7 +54,7 @@ export function Head(props: {
           the same command: it goes on where it was.
         </p>
       ) : null}
-      <p className="actions">
+      <RunActions run={run} status={manifest.status}>
         {detail.has.samples ? <a href={pathTo({ page: 'samples', run })}>samples</a> : null}
         {detail.has.results ? <a href={pathTo({ page: 'map', run })}>map</a> : null}
         {detail.has.report ? (
@@ -61,7 +62,7 @@ export function Head(props: {
             report
           </a>
         ) : null}
-      </p>
+      </RunActions>
     </>
   );
 }
