@@ -42,8 +42,9 @@ export {
   type FieldValue,
   type RecipeField,
   recipeFields,
+  recipeKeys,
   setRecipeKey,
-  writtenFields,
+  writtenKeys,
 } from './recipe-form.ts';
 export { limitRecipe } from './recipe-pools.ts';
 export {

@@ -101,8 +101,17 @@ export function setRecipeKey(source: RecipeSource, path: string, value: FieldVal
     : doc.toString({ lineWidth: 0 });
 }
 
-/** What is written in the text at the main keys, as a form shows it; a behaviour with settings of its own is shown by its name. */
-export function writtenFields(given: Readonly<Record<string, unknown>>): Record<string, FieldValue> {
+/** What is written in the text itself at the main keys; nothing where it is not a YAML mapping. */
+export function writtenKeys(source: RecipeSource): Record<string, FieldValue> {
+  try {
+    return recipeKeys(readYaml(source).value);
+  } catch {
+    return {};
+  }
+}
+
+/** The main keys of an experiment as a form shows them; a behaviour with settings of its own is shown by its name. */
+export function recipeKeys(given: Readonly<Record<string, unknown>>): Record<string, FieldValue> {
   return Object.fromEntries(MAIN.map((path) => [path, shown(valueAt(given, path))]));
 }
 

@@ -14,8 +14,9 @@ import {
   type FieldValue,
   RecipeError,
   type RecipeIssue,
+  recipeKeys,
   setRecipeKey,
-  writtenFields,
+  writtenKeys,
 } from '../../contracts/index.ts';
 import { bundledRecipe, deleteRun, loadRecipeText, readManifest } from '../../pipeline/index.ts';
 import { Refused } from './refused.ts';
@@ -29,7 +30,7 @@ export interface RecipeCheck {
   readonly issues: readonly Pick<RecipeIssue, 'line' | 'column' | 'message'>[];
   /** Complaints in all. */
   readonly total: number;
-  /** What is written at the keys of the form. */
+  /** What the text itself says at the keys of the form. */
   readonly written: Readonly<Record<string, FieldValue>>;
   /** What holds at them, defaults and what is extended included; empty while something is wrong. */
   readonly resolved: Readonly<Record<string, FieldValue>>;
@@ -82,12 +83,13 @@ export class RunControl implements Owned {
     text: string,
     change?: { readonly path: string; readonly value?: FieldValue },
   ): Promise<RecipeCheck> {
+    const file = join(this.#runs.root, 'recipe.yaml');
     let yaml = text;
     try {
-      const file = join(this.#runs.root, 'recipe.yaml');
       if (change) yaml = setRecipeKey({ file, text }, change.path, change.value);
-      const { given, recipe } = await loadRecipeText({ file, text: yaml });
-      return { yaml, issues: [], total: 0, written: writtenFields(given), resolved: writtenFields(recipe) };
+      const { recipe } = await loadRecipeText({ file, text: yaml });
+      const written = writtenKeys({ file, text: yaml });
+      return { yaml, issues: [], total: 0, written, resolved: recipeKeys(recipe) };
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       const issues =
@@ -95,7 +97,7 @@ export class RunControl implements Owned {
           ? error.issues.map(({ line, column, message }) => ({ line, column, message }))
           : [{ message: this.#plain(error.message) }];
       const total = error instanceof RecipeError ? error.total : 1;
-      return { yaml, issues, total, written: {}, resolved: {} };
+      return { yaml, issues, total, written: writtenKeys({ file, text: yaml }), resolved: {} };
     }
   }
 

@@ -160,6 +160,8 @@ function useRecipe(begin: { readonly yaml: string; readonly name: string } | und
     write,
     change: (path: string, value: RecipeCheck['written'][string]) => {
       clearTimeout(settle.current);
+      // The field shows it at once; the text when the server has put it there.
+      setCheck((before) => before && { ...before, written: { ...before.written, [path]: value } });
       void ask({
         yaml,
         change: { path, value: Array.isArray(value) ? [...value] : (value as string | number) },
