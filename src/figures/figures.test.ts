@@ -18,6 +18,7 @@ import {
   standaloneSvg,
   toCsv,
 } from './index.ts';
+import { overlayFigure } from './overlay.ts';
 import { SWEEP_STYLE } from './palette.ts';
 import { percent, short } from './records.ts';
 import { fixtureResults } from './results.fixture.ts';
@@ -272,5 +273,28 @@ describe('numbers and data', () => {
       { numRuns: 30, seed: 1 },
     );
     expect(violin([1, 1, 1, 1, 1], [0, 1]).every((p) => Number.isFinite(p.density))).toBe(true);
+  });
+});
+
+describe('runs over one another', () => {
+  it('has every arm of every run with its interval, and is nothing where no run steered', () => {
+    const spec = overlayFigure(
+      [
+        { run: 'a', behaviour: locked },
+        { run: 'b', behaviour: locked },
+        { run: 'c', behaviour: { ...locked, transfer: undefined } },
+      ],
+      'restoration',
+    );
+    const mapped = locked.transfer!.affine!.with_tags!.arms.mapped!.restoration!;
+    expect(spec?.rows.filter((row) => row.arm === 'mapped')).toEqual(
+      ['a', 'b'].map((run) =>
+        expect.objectContaining({ run, value: mapped.value, lo: mapped.ci95[0], n: mapped.n }),
+      ),
+    );
+    expect(spec?.title).toBe('restoration by every arm, 2 runs');
+    expect(
+      overlayFigure([{ run: 'c', behaviour: { ...locked, transfer: undefined } }], 'removal'),
+    ).toBeNull();
   });
 });

@@ -45,6 +45,7 @@ export {
 } from './examples.ts';
 
 export { curvesFigure } from './maps.ts';
+export { OVERLAY_MEASURES, type OverlaidRun, overlayFigure } from './overlay.ts';
 export { FIT_LABEL, PALETTE, TRANSFER_STYLE } from './palette.ts';
 export { clip, metricLabel, percent, short, toCsv, toJson, visible } from './records.ts';
 export type { DataRow, FigureSpec } from './spec.ts';

@@ -17,7 +17,7 @@ export type { PlaygroundChoices, PlaygroundMap } from './view/playground.ts';
 export type { PlaygroundEvent, PlaygroundRequest } from './view/playground-request.ts';
 export type { Rating, RatingChange } from './view/ratings.ts';
 export type { RecipeCheck, RecipeStart } from './view/run-control.ts';
-export type { RunDetail, RunSummary } from './view/runs-folder.ts';
+export type { Headline, RunDetail, RunSummary } from './view/runs-folder.ts';
 export type { SampleGroup, SampleGroupEntry, SampleIndex } from './view/samples.ts';
 export { startViewServer, type ViewOptions, type ViewServer } from './view/serve.ts';
 export type { SteerChoices } from './view/steer.ts';

@@ -123,6 +123,15 @@ describe.skipIf(!hasChromium)('web app, runs from the web', () => {
     await page.getByRole('button', { name: 'Stop' }).click();
     await page.getByText('■ cancelled').first().waitFor({ timeout: 60_000 });
 
+    await page.getByRole('button', { name: 'Go on' }).click();
+    await page
+      .getByLabel('Running now')
+      .getByText(/finetune\.\w+ \d+\/5,?000 steps/)
+      .first()
+      .waitFor({ timeout: 60_000 });
+    await page.getByRole('button', { name: 'Stop' }).click();
+    await page.getByText('■ cancelled').first().waitFor({ timeout: 60_000 });
+
     await page.getByRole('link', { name: 'clone' }).click();
     await page.getByText(/A copy of/).waitFor();
     await expect.poll(() => name(page).inputValue()).toBe('mine-2');

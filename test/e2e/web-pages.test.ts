@@ -127,6 +127,46 @@ describe.skipIf(!hasChromium)('web app, page by page', () => {
     await context.close();
   });
 
+  it('sorts runs in a table of chosen columns, and lays several over one another', async () => {
+    const { page, problems, context } = await open('/');
+    await page.getByRole('button', { name: 'table', exact: true }).click();
+    const table = page.getByRole('table');
+    const names = async () => (await table.getByRole('rowheader').allTextContents()).join(' ');
+    await expect.poll(names).toMatch(/^(demo|empty) .*second/);
+    await page.getByRole('button', { name: /^restoration/ }).click();
+    await expect.poll(() => page.url()).toContain('sort=-restoration');
+    // Two rows of a run with two behaviours; one without results stands last, whichever way.
+    await expect.poll(names).toMatch(/^demo .* empty$/);
+    await page.getByRole('button', { name: /^restoration/ }).click();
+    await expect.poll(names).toMatch(/^second .* empty$/);
+    expect(await page.getByRole('columnheader', { name: 'restoration' }).getAttribute('aria-sort')).toBe(
+      'ascending',
+    );
+    await table.getByRole('row', { name: /second locked, end .* 50 % \[/ }).waitFor();
+    await page.getByText('Columns', { exact: true }).first().click();
+    await page.getByLabel('verdict').check();
+    await page.getByLabel('started').uncheck();
+    await page.getByRole('columnheader', { name: 'verdict' }).waitFor();
+    expect(await page.getByRole('columnheader', { name: 'started' }).count()).toBe(0);
+    await page.getByLabel('lay demo over others').check();
+    await page.getByLabel('lay second over others').check();
+    const chart = page.getByRole('region', { name: 'Runs over one another' });
+    await chart.getByRole('img', { name: 'restoration by every arm, 2 runs' }).waitFor();
+    const address = page.url();
+    await page.reload();
+    await chart.getByRole('img', { name: 'restoration by every arm, 2 runs' }).waitFor();
+    expect(page.url()).toBe(address);
+    const download = page.waitForEvent('download');
+    await chart.getByRole('button', { name: /CSV/ }).click();
+    const csv = await readFile(await (await download).path(), 'utf8');
+    expect(csv).toMatch(/^run,map,fit,arm,measure,value,n,lo,hi\r\n/);
+    expect(csv).toMatch(/\nsecond,affine,with_tags,mapped,restoration,0\.5,/);
+    await page.getByLabel('lay empty over others').check();
+    await chart.getByText(/empty: .*no results yet/).waitFor();
+    expect(problems.filter((p) => !/status of 404/.test(p))).toEqual([]);
+    await context.close();
+  });
+
   it('shows a run: verdict, stages, what a stage reported, figures with their data', async () => {
     const { page, problems, context } = await open('/run/demo');
     await page
@@ -300,6 +340,8 @@ describe.skipIf(!hasChromium)('web app, page by page', () => {
 
   const PAGES = {
     runs: '/?a=demo&b=second',
+    table: '/?view=table&in=["demo","second"]',
+    new: '/new',
     run: '/run/demo?stage=finetune.source',
     samples: '/samples/demo',
     'samples-group': '/samples/demo?in=locked&prompt=0000',

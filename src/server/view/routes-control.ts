@@ -46,6 +46,10 @@ export function controlRoutes(control: RunControl, guard: Guard) {
       await control.stop(context.req.param('run'));
       return context.json({ stopped: true });
     })
+    .post('/runs/:run/resume', guard.change, json(z.strictObject({})), async (context) => {
+      await control.resume(context.req.param('run'));
+      return context.json({ resumed: true });
+    })
     .post('/runs/:run/delete', guard.change, json(deleteSchema), async (context) => {
       await control.delete(context.req.param('run'), context.req.valid('json').confirm);
       return context.json({ deleted: true });

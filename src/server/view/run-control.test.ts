@@ -74,7 +74,13 @@ describe('changes from the web', () => {
 
   it('refuses a change from another page, without an origin, without the key, and one that is not JSON', async () => {
     const body = { confirm: 'done' };
-    const change = ['/api/runs/done/delete', '/api/runs/done/stop', '/api/runs', '/api/recipe/validate'];
+    const change = [
+      '/api/runs/done/delete',
+      '/api/runs/done/stop',
+      '/api/runs/done/resume',
+      '/api/runs',
+      '/api/recipe/validate',
+    ];
     for (const path of change) {
       for (const origin of ['https://evil.example', 'null', 'http://127.0.0.1:4518', 'http://localhost:4517'])
         expect((await ask(path, { body, headers: { origin } }))[0], `${path} ${origin}`).toBe(403);
@@ -171,6 +177,12 @@ describe('changes from the web', () => {
     expect((await ask('/api/runs', { body: { name: 'mine', yaml: RECIPE } }))[0]).toBe(409);
     expect((await ask('/api/runs/mine/delete', { body: { confirm: 'mine' } }))[0]).toBe(409);
     expect((await ask('/api/runs/done/stop'))[0]).toBe(409);
+    expect((await ask('/api/runs/mine/stop'))[0]).toBe(200);
+    await expect.poll(async () => (await ask('/api/running', { method: 'GET' }))[1]).toBe('[]');
+    // It goes on where it was; one that was started elsewhere does not.
+    expect((await ask('/api/runs/mine/resume'))[0]).toBe(200);
+    expect((await ask('/api/runs/mine/resume'))[0]).toBe(409);
+    expect((await ask('/api/runs/done/resume'))[0]).toBe(409);
     expect((await ask('/api/runs/mine/stop'))[0]).toBe(200);
     await expect.poll(async () => (await ask('/api/running', { method: 'GET' }))[1]).toBe('[]');
     expect((await ask('/api/runs/mine/delete', { body: { confirm: 'mine' } }))[0]).toBe(200);

@@ -122,9 +122,7 @@ export class RunControl implements Owned {
     this.#refuseOnly('start a run');
     if (!NAME.test(name))
       throw new Refused(400, `name ${JSON.stringify(name.slice(0, 60))}: wanted letters, digits, ., - and _`);
-    this.#sweep();
-    if (this.#children.size >= AT_ONCE)
-      throw new Refused(409, `${this.#children.size} runs of this app go on; stop one, or wait`);
+    this.#refuseMany();
     const out = join(this.#runs.root, name);
     if (await isThere(out))
       throw new Refused(409, `${name}: there is a folder of this name already; choose another name`);
@@ -134,27 +132,48 @@ export class RunControl implements Owned {
         400,
         `${issues[0].line ?? ''}${issues[0].line ? `:${issues[0].column}: ` : ''}${issues[0].message}`,
       );
-    const file = join(this.#runs.root, `${name}.yaml`);
+    const file = this.#recipeOf(name);
     await this.#refuseForeign(file);
     await writeFile(file, text.startsWith(OURS) ? text : OURS + text);
+    const failed = await this.#launch(name, file);
+    if (failed === undefined) return { run: name };
+    if (!(await isThere(join(out, 'manifest.json')))) await rm(file, { force: true });
+    throw new Refused(400, failed);
+  }
+
+  /** Start a run of this app again: it goes on where it was. */
+  async resume(run: string): Promise<void> {
+    this.#refuseOnly('go on with a run');
+    const folder = await this.#runs.run(run);
+    this.#refuseMany();
+    const { status } = await readManifest(folder);
+    if (status === 'running' || this.#children.has(run))
+      throw new Refused(409, `run ${run}: goes on already`);
+    if (!(await isOurs(this.#recipeOf(run))))
+      throw new Refused(409, `run ${run}: was not started by this app; run the same command again to go on`);
+    const failed = await this.#launch(run, this.#recipeOf(run));
+    if (failed !== undefined) throw new Refused(400, failed);
+  }
+
+  /** Run a recipe; returns when its manifest says that it runs, or with what the command complained of. */
+  async #launch(name: string, file: string): Promise<string | undefined> {
+    const out = join(this.#runs.root, name);
     const child = this.#spawn(['run', file, '--out', out, '--quiet']);
     this.#children.set(name, child);
     const ended = this.#ended(child).finally(() => {
       if (this.#children.get(name) === child) this.#children.delete(name);
     });
-    const begun = async () => {
-      for (let i = 0; i < PATIENCE * 10; i++) {
-        if (await isThere(join(out, 'manifest.json'))) return undefined;
-        await pause(100);
-      }
-      return undefined;
-    };
-    const over = await Promise.race([begun(), ended]);
-    if (over !== undefined && over.code !== 0 && !(await isThere(join(out, 'manifest.json')))) {
-      await rm(file, { force: true });
-      throw new Refused(400, this.#plain(over.said) || `the run ended with ${over.code}`);
+    let over: { code: number | null; said: string } | undefined;
+    void ended.then((end) => {
+      over = end;
+    });
+    for (let i = 0; i < PATIENCE * 10 && over === undefined; i++) {
+      const manifest = await readManifest(out).catch(() => undefined);
+      if (manifest?.status === 'running') return undefined;
+      await pause(100);
     }
-    return { run: name };
+    if (over === undefined || over.code === 0) return undefined;
+    return this.#plain(over.said) || `the run ended with ${over.code}`;
   }
 
   /** Ask a run of this app to stop, as Ctrl-C does: what is finished is kept. */
@@ -178,7 +197,7 @@ export class RunControl implements Owned {
       throw new Refused(403, `run ${run}: is a link; delete what it leads to instead`);
     if (this.#children.has(run)) throw new Refused(409, `run ${run}: goes on; stop it first`);
     await deleteRun(folder);
-    const recipe = join(this.#runs.root, `${run}.yaml`);
+    const recipe = this.#recipeOf(run);
     if (await isOurs(recipe)) await rm(recipe, { force: true });
   }
 
@@ -254,6 +273,17 @@ export class RunControl implements Owned {
   #refuseOnly(what: string): void {
     if (this.#runs.only !== undefined)
       throw new Refused(409, `this app was opened on one run; to ${what}, open it on the folder of runs`);
+  }
+
+  #refuseMany(): void {
+    this.#sweep();
+    if (this.#children.size >= AT_ONCE)
+      throw new Refused(409, `${this.#children.size} runs of this app go on; stop one, or wait`);
+  }
+
+  /** Where the recipe of a run of this app lies. */
+  #recipeOf(run: string): string {
+    return join(this.#runs.root, `${run}.yaml`);
   }
 
   #plain(text: string): string {

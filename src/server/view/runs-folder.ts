@@ -2,7 +2,7 @@
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, sep } from 'node:path';
 import { errorLine, InputError } from '../../base/index.ts';
-import type { Manifest, Results } from '../../contracts/index.ts';
+import type { Figure, Manifest, Results } from '../../contracts/index.ts';
 import { headline } from '../../figures/index.ts';
 import { failureOf, PREVIEW, readManifest, readResults } from '../../pipeline/index.ts';
 import { verdictOf } from '../../report/index.ts';
@@ -19,6 +19,13 @@ export interface Headline {
   readonly sentence: string;
   /** Restoration by the mapped arm minus the strongest noise arm. */
   readonly margin?: number | undefined;
+  /** Blocks of the map. */
+  readonly blocks: { readonly source?: number | undefined; readonly target?: number | undefined };
+  /** By the mapped arm. */
+  readonly restoration?: Figure | undefined;
+  readonly elicitation?: Figure | undefined;
+  /** Fraction of variance unexplained by the map on test prompts: safe ones, else triggered ones. */
+  readonly fvu?: number | undefined;
 }
 
 /** One entry of the list. `id` is the folder's name. */
@@ -202,10 +209,24 @@ function headlinesOf({ behaviours }: Results): Headline[] {
   return behaviours.flatMap((result) => {
     const chosen = headline(result);
     if (!chosen) return [];
-    const { behaviour, placement } = result.pair;
+    const { behaviour, placement, source_block, target_block } = result.pair;
+    const { restoration, elicitation } = chosen.entry.arms.mapped ?? {};
+    const measured = result.maps?.[chosen.kind]?.[chosen.fit]?.test;
+    const fvu = (measured?.safe ?? measured?.bad)?.fvu;
     const { word, sentence, margin } = verdictOf(result);
     const map = `${chosen.kind}.${chosen.fit}`;
-    return { behaviour, placement, map, word, sentence, margin: margin?.difference };
+    return {
+      behaviour,
+      placement,
+      map,
+      word,
+      sentence,
+      margin: margin?.difference,
+      blocks: { source: source_block, target: target_block },
+      restoration,
+      elicitation,
+      fvu: typeof fvu === 'object' ? fvu.value : fvu,
+    };
   });
 }
 

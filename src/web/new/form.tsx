@@ -11,6 +11,13 @@ export function RecipeForm(props: {
   readonly onChange: (path: string, value: Value) => void;
 }): ReactNode {
   const { fields, check, onChange } = props;
+  const sections = fields.map(({ path }) => path.split('.')[0] ?? '');
+  // A section of which one key is shown needs no heading of its own.
+  const sectionOf = (path: string) => {
+    const [section = '', key] = path.split('.');
+    if (key === undefined) return 'experiment';
+    return sections.filter((one) => one === section).length > 1 ? section : 'how much';
+  };
   const parts = [...new Set(fields.map(({ path }) => sectionOf(path)))];
   return parts.map((part) => (
     <fieldset key={part} className="filters">
@@ -21,6 +28,7 @@ export function RecipeForm(props: {
           <Field
             key={field.path}
             field={field}
+            label={part === 'how much' ? field.path : (field.path.split('.').at(-1) ?? '')}
             written={check?.written[field.path]}
             resolved={check?.resolved[field.path]}
             onChange={(value) => onChange(field.path, value)}
@@ -30,19 +38,15 @@ export function RecipeForm(props: {
   ));
 }
 
-function sectionOf(path: string): string {
-  return path.includes('.') ? (path.split('.')[0] ?? '') : 'experiment';
-}
-
 function Field(props: {
   readonly field: RecipeField;
+  readonly label: string;
   readonly written: Value;
   readonly resolved: Value;
   readonly onChange: (value: Value) => void;
 }): ReactNode {
-  const { field, written, resolved, onChange } = props;
-  const { path, kind, options = [], description } = field;
-  const label = path.split('.').at(-1) ?? path;
+  const { field, label, written, resolved, onChange } = props;
+  const { kind, options = [], description } = field;
   if (kind === 'choices') {
     const chosen = (Array.isArray(written ?? resolved) ? (written ?? resolved) : []) as readonly string[];
     return (
@@ -80,7 +84,7 @@ function Field(props: {
         </select>
       </label>
     );
-  return <Typed {...props} label={label} />;
+  return <Typed {...props} />;
 }
 
 /** Typed text is written when the field is left, or with Enter: half a number is no setting. */

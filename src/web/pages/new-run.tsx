@@ -56,8 +56,8 @@ export default function NewRunPage(): ReactNode {
             A copy of <Name>{run}</Name>.{' '}
           </>
         )}
-        The file on the right is what runs; the form changes single keys of it. Files that it names are
-        relative to the folder of runs, models too where they are paths.
+        The file is what runs; the form changes single keys of it. Rows of a behaviour lie relative to the
+        folder of runs, models and prompts relative to the folder the app was started in.
       </p>
       {begin.error ? <Problem>{begin.error}</Problem> : null}
       <div className="filters">
@@ -130,7 +130,8 @@ function useRecipe(begin: { readonly yaml: string; readonly name: string } | und
       const answer = await (await api.recipe.check.$post({ json })).json();
       // An answer to an older text says nothing of this one.
       if (mine !== turn.current) return;
-      setCheck(answer);
+      // What holds by default is not known while something is wrong: what held last is shown.
+      setCheck((before) => (answer.total > 0 && before ? { ...answer, resolved: before.resolved } : answer));
       setError(undefined);
       if (json.change) setYaml(answer.yaml);
     } catch (problem) {

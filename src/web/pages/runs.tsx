@@ -1,12 +1,15 @@
-/** @file Runs: all of them, filtered, and two beside each other. */
-import type { ReactNode } from 'react';
+/** @file Runs: all of them, filtered, as cards or a table; two beside each other, several over one another. */
+import { lazy, type ReactNode, Suspense } from 'react';
 import type { RunSummary } from '../../server/index.ts';
 import { api, useAsk } from '../client.ts';
 import { Compare } from '../compare.tsx';
 import { Choice, distinct, moment, Problem, Status } from '../parts.tsx';
 import { duration } from '../progress.ts';
 import { pathTo, useQuery } from '../router.ts';
+import { RunsTable } from '../runs-table.tsx';
 import { Name } from '../text.tsx';
+
+const Overlay = lazy(() => import('../overlay.tsx'));
 
 export function RunsPage(): ReactNode {
   const [get, set] = useQuery();
@@ -14,6 +17,8 @@ export function RunsPage(): ReactNode {
   const { data: session } = useAsk(api.session, {});
   const [q, status] = [get('q') ?? '', get('status') ?? ''];
   const picked = [get('a'), get('b')].filter((id) => id !== undefined);
+  const isTable = get('view') === 'table';
+  const over = namesIn(get('in'));
   const shown = (runs ?? []).filter((run) => fits(run, q, status));
   const pick = (id: string, on: boolean) => {
     const next = on ? [...picked, id].slice(-2) : picked.filter((other) => other !== id);
@@ -44,6 +49,19 @@ export function RunsPage(): ReactNode {
           ]}
           onChange={(value) => set({ status: value || undefined })}
         />
+        <fieldset className="tabs">
+          <legend>Shown as</legend>
+          {(['cards', 'table'] as const).map((view) => (
+            <button
+              key={view}
+              type="button"
+              aria-pressed={isTable === (view === 'table')}
+              onClick={() => set({ view: view === 'table' ? view : undefined })}
+            >
+              {view}
+            </button>
+          ))}
+        </fieldset>
       </form>
       {runs && runs.length === 0 ? (
         <div className="empty">
@@ -59,17 +77,49 @@ export function RunsPage(): ReactNode {
       {runs && runs.length > 0 && shown.length === 0 ? (
         <p className="empty">No run fits the filter.</p>
       ) : null}
-      <ul className="cards">
-        {shown.map((run) => (
-          <li key={run.id} className="card">
-            <RunCard run={run} picked={picked.includes(run.id)} onPick={(on) => pick(run.id, on)} />
-          </li>
-        ))}
-      </ul>
-      {picked.length === 1 ? <p className="soft">Mark a second run to compare the two.</p> : null}
-      {picked.length === 2 ? <Compare a={picked[0] as string} b={picked[1] as string} /> : null}
+      {isTable && shown.length > 0 ? (
+        <>
+          <RunsTable
+            runs={shown}
+            picked={over}
+            onPick={(ids) => set({ in: ids.length > 0 ? JSON.stringify(ids) : undefined })}
+          />
+          {over.length === 0 ? (
+            <p className="soft">Tick runs to lay them over one another in one chart.</p>
+          ) : (
+            <Suspense fallback={<p className="soft">Loading the chart…</p>}>
+              <Overlay runs={over} />
+            </Suspense>
+          )}
+        </>
+      ) : null}
+      {isTable ? null : (
+        <>
+          <ul className="cards">
+            {shown.map((run) => (
+              <li key={run.id} className="card">
+                <RunCard run={run} picked={picked.includes(run.id)} onPick={(on) => pick(run.id, on)} />
+              </li>
+            ))}
+          </ul>
+          {picked.length === 1 ? <p className="soft">Mark a second run to compare the two.</p> : null}
+          {picked.length === 2 ? <Compare a={picked[0] as string} b={picked[1] as string} /> : null}
+        </>
+      )}
     </>
   );
+}
+
+/** Names of runs, as the address has them. */
+function namesIn(text: string | undefined): string[] {
+  try {
+    const parsed: unknown = JSON.parse(text ?? '[]');
+    return Array.isArray(parsed)
+      ? parsed.filter((name): name is string => typeof name === 'string').slice(0, 6)
+      : [];
+  } catch {
+    return [];
+  }
 }
 
 function fits(run: RunSummary, q: string, status: string): boolean {

@@ -1,4 +1,4 @@
-/** @file What can be done with a run: stop it, begin another with its recipe, delete it. */
+/** @file What can be done with a run: stop it, go on with it, begin another with its recipe, delete it. */
 import { type ReactNode, useEffect, useRef, useState } from 'react';
 import type { Manifest } from '../../contracts/index.ts';
 import { useAction, useChanges } from '../changes.ts';
@@ -21,6 +21,10 @@ export function RunActions(props: {
     act(async () => {
       await api.runs[':run'].stop.$post({ ...ofRun(run), json: {} }, changes);
     });
+  const resume = () =>
+    act(async () => {
+      await api.runs[':run'].resume.$post({ ...ofRun(run), json: {} }, changes);
+    });
   const remove = () =>
     act(async () => {
       await api.runs[':run'].delete.$post({ ...ofRun(run), json: { confirm: run } }, changes);
@@ -31,6 +35,11 @@ export function RunActions(props: {
       <p className="actions">
         {children}
         <a href={`/new?${new URLSearchParams({ run })}`}>clone</a>
+        {status === 'cancelled' || status === 'interrupted' || status === 'failed' ? (
+          <button type="button" disabled={busy} onClick={resume}>
+            Go on
+          </button>
+        ) : null}
         {status === 'running' ? (
           <button type="button" disabled={busy} onClick={stop}>
             Stop
