@@ -1,5 +1,6 @@
 /** @file A request whose answer comes line by line, folded into one state; one request at a time. */
 import { useCallback, useEffect, useRef, useState } from 'react';
+import { duration } from './progress.ts';
 
 /** How a request is sent, and what its events make of what is shown. */
 interface Streamed<Request, Event, Outcome> {
@@ -8,6 +9,29 @@ interface Streamed<Request, Event, Outcome> {
   readonly begin: (before: Outcome | undefined, request: Request) => Outcome;
   readonly take: (outcome: Outcome, event: Event | { type: 'error'; message: string }) => Outcome;
   readonly stopped: (outcome: Outcome) => Outcome;
+}
+
+/** What every streamed answer says of how it goes. */
+interface Going {
+  readonly busy: boolean;
+  readonly status: string;
+  readonly error?: string;
+}
+type GoingEvent =
+  | { readonly type: 'status'; readonly message: string }
+  | { readonly type: 'done'; readonly seconds: number; readonly tokens: number }
+  | { readonly type: 'error'; readonly message: string };
+
+/** The state after such an event. */
+export function going<O extends Going>(outcome: O, event: GoingEvent): O {
+  switch (event.type) {
+    case 'status':
+      return { ...outcome, status: event.message };
+    case 'done':
+      return { ...outcome, busy: false, status: `${event.tokens} tokens in ${duration(event.seconds)}` };
+    case 'error':
+      return { ...outcome, busy: false, status: '', error: event.message };
+  }
 }
 
 /** A new request stops the one under way. `streamed` must stay the same object. */

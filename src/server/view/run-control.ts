@@ -106,7 +106,7 @@ export class RunControl implements Owned {
     const file = join(this.#runs.root, `.check-${randomBytes(6).toString('hex')}.yaml`);
     await writeFile(file, text);
     try {
-      const { code, said } = await this.#ended(this.#spawn(['validate', file, '--quiet']));
+      const { code, said } = await ended(this.#spawn(['validate', file, '--quiet']));
       return code === 0 ? undefined : said.replaceAll(file, 'recipe');
     } finally {
       await rm(file, { force: true });
@@ -160,12 +160,10 @@ export class RunControl implements Owned {
     const out = join(this.#runs.root, name);
     const child = this.#spawn(['run', file, '--out', out, '--quiet']);
     this.#children.set(name, child);
-    const ended = this.#ended(child).finally(() => {
-      if (this.#children.get(name) === child) this.#children.delete(name);
-    });
     let over: { code: number | null; said: string } | undefined;
-    void ended.then((end) => {
+    void ended(child).then((end) => {
       over = end;
+      if (this.#children.get(name) === child) this.#children.delete(name);
     });
     for (let i = 0; i < PATIENCE * 10 && over === undefined; i++) {
       const manifest = await readManifest(out).catch(() => undefined);
@@ -224,25 +222,6 @@ export class RunControl implements Owned {
   #spawn(args: readonly string[]): ChildProcess {
     const [program = '', ...before] = this.#command;
     return spawn(program, [...before, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
-  }
-
-  /** Its exit code and its complaint: the last line that begins with `error:`, else the end of what it said. */
-  #ended(child: ChildProcess): Promise<{ code: number | null; said: string }> {
-    let text = '';
-    child.stderr?.setEncoding('utf8').on('data', (part: string) => {
-      text = (text + part).slice(-20_000);
-    });
-    return new Promise((resolve) => {
-      const end = (code: number | null) => {
-        const error = text.split('\n').findLast((line) => line.startsWith('error: '));
-        resolve({ code, said: error?.slice('error: '.length) ?? text.trim().slice(-500) });
-      };
-      child.once('close', end);
-      child.once('error', (error) => {
-        text = `error: ${error.message}`;
-        end(1);
-      });
-    });
   }
 
   #sweep(): void {
@@ -307,4 +286,23 @@ async function isThere(path: string): Promise<boolean> {
     () => true,
     () => false,
   );
+}
+
+/** Its exit code and its complaint: the last line that begins with `error:`, else the end of what it said. */
+function ended(child: ChildProcess): Promise<{ code: number | null; said: string }> {
+  let text = '';
+  child.stderr?.setEncoding('utf8').on('data', (part: string) => {
+    text = (text + part).slice(-20_000);
+  });
+  return new Promise((resolve) => {
+    const end = (code: number | null) => {
+      const error = text.split('\n').findLast((line) => line.startsWith('error: '));
+      resolve({ code, said: error?.slice('error: '.length) ?? text.trim().slice(-500) });
+    };
+    child.once('close', end);
+    child.once('error', (error) => {
+      text = `error: ${error.message}`;
+      end(1);
+    });
+  });
 }

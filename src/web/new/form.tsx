@@ -38,13 +38,15 @@ export function RecipeForm(props: {
   ));
 }
 
-function Field(props: {
+interface FieldProps {
   readonly field: RecipeField;
   readonly label: string;
   readonly written: Value;
   readonly resolved: Value;
   readonly onChange: (value: Value) => void;
-}): ReactNode {
+}
+
+function Field(props: FieldProps): ReactNode {
   const { field, label, written, resolved, onChange } = props;
   const { kind, options = [], description } = field;
   if (kind === 'choices') {
@@ -88,13 +90,7 @@ function Field(props: {
 }
 
 /** Typed text is written when the field is left, or with Enter: half a number is no setting. */
-function Typed(props: {
-  readonly field: RecipeField;
-  readonly label: string;
-  readonly written: Value;
-  readonly resolved: Value;
-  readonly onChange: (value: Value) => void;
-}): ReactNode {
+function Typed(props: FieldProps): ReactNode {
   const { field, label, written, resolved, onChange } = props;
   const shown = written === undefined ? '' : String(written);
   const [typed, setTyped] = useState(shown);

@@ -1,6 +1,7 @@
 /** @file The playground's form: which model, prompt and trigger, and where and how its run is changed. */
 import type { FormEvent, ReactNode } from 'react';
 import type { ModelDescription, PlaygroundChoices } from '../../server/index.ts';
+import { PromptFields, RunRow } from '../ask-form.tsx';
 import { NumberField, Slider, TextField } from '../fields.tsx';
 import { Choice } from '../parts.tsx';
 import type { QueryChange } from '../router.ts';
@@ -30,35 +31,17 @@ export function PlaygroundForm(props: {
   };
   return (
     <form onSubmit={submit} className="play">
-      <div className="filters">
-        <Choice
-          label="Model"
-          value={settings.model ?? ''}
-          options={(choices?.models ?? []).map((m) => [m.id, m.label] as const)}
-          onChange={(id) => set({ model: id, block: undefined, map: undefined, source: undefined })}
-        />
-        <Choice
-          label="Template"
-          value={get('template')}
-          options={['instruction', 'alpaca', 'chat', 'raw'].map((t) => [t, t] as const)}
-          onChange={(next) => keep('template', next)}
-        />
-        <Choice
-          label="Example"
-          value=""
-          options={[['', 'choose…'], ...(choices?.examples ?? []).map((e) => [e, e] as const)]}
-          onChange={(next) => next && set({ text: next })}
-        />
-      </div>
-      <label className="field wide">
-        <span>Prompt, without the trigger</span>
-        <textarea
-          rows={2}
-          value={settings.text}
-          maxLength={20_000}
-          onChange={(e) => set({ text: e.target.value }, true)}
-        />
-      </label>
+      <PromptFields
+        models={choices?.models ?? []}
+        model={settings.model}
+        onModel={(id) => set({ model: id, block: undefined, map: undefined, source: undefined })}
+        template={get('template')}
+        onTemplate={(next) => keep('template', next)}
+        examples={choices?.examples ?? []}
+        label="Prompt, without the trigger"
+        text={settings.text}
+        onText={(text, typed) => set({ text }, typed)}
+      />
       <fieldset className="tabs">
         <legend>Trigger in the prompt</legend>
         {(['bad', 'safe', 'none'] as const).map((trigger) => (
@@ -75,19 +58,7 @@ export function PlaygroundForm(props: {
       <Triggers get={get} keep={keep} />
       <Patch settings={settings} set={set} keep={keep} />
       <Maps choices={choices} about={about} settings={settings} set={set} />
-      <p className="actions">
-        <button type="submit" className="primary" disabled={wanted.length > 0 || onStop !== undefined}>
-          Run
-        </button>
-        {onStop ? (
-          <button type="button" onClick={onStop}>
-            Stop
-          </button>
-        ) : null}
-        <span className="soft" role="status">
-          {wanted.length > 0 ? `Wanted: ${wanted.join('; ')}.` : status}
-        </span>
-      </p>
+      <RunRow wanted={wanted} onStop={onStop} status={status} />
     </form>
   );
 }

@@ -7,8 +7,7 @@ import type {
   PlaygroundRequest,
 } from '../../server/index.ts';
 import { api } from '../client.ts';
-import { duration } from '../progress.ts';
-import { useStreamed } from '../stream.ts';
+import { going, useStreamed } from '../stream.ts';
 
 /** What has come of a request so far. */
 export interface Outcome {
@@ -34,8 +33,6 @@ const EMPTY_OUTCOME: Outcome = { busy: true, stale: false, status: 'asking', ...
 
 function take(outcome: Outcome, event: PlaygroundEvent): Outcome {
   switch (event.type) {
-    case 'status':
-      return { ...outcome, status: event.message };
     case 'prompt':
       return { ...outcome, ...EMPTY, stale: false, prompt: event };
     case 'proof': {
@@ -49,10 +46,8 @@ function take(outcome: Outcome, event: PlaygroundEvent): Outcome {
       };
     case 'end':
       return { ...outcome, ends: { ...outcome.ends, [event.arm]: event.finish } };
-    case 'done':
-      return { ...outcome, busy: false, status: `${event.tokens} tokens in ${duration(event.seconds)}` };
-    case 'error':
-      return { ...outcome, busy: false, status: '', error: event.message };
+    default:
+      return going(outcome, event);
   }
 }
 

