@@ -166,9 +166,12 @@ describe('changes from the web', () => {
       if (readFileSync(file, 'utf8').includes('fails')) { console.error('error: no such model'); process.exit(2); }
       mkdirSync(out, { recursive: true });
       const manifest = ${JSON.stringify(fixtureManifest())};
-      const write = (status) => writeFileSync(out + '/manifest.json', JSON.stringify({ ...manifest, status }));
+      const write = (said) => {
+        const [status, error] = said.split(' ');
+        writeFileSync(out + '/manifest.json', JSON.stringify({ ...manifest, status, error }));
+      };
       write('running');
-      process.on('SIGINT', () => { write('cancelled'); process.exit(1); });
+      for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => { write('cancelled ' + signal); process.exit(1); });
       setInterval(() => {}, 1000);`;
     await open([process.execPath, '--input-type=module', '-e', script]);
     expect(await ask('/api/runs', { body: { name: 'mine', yaml: RECIPE } })).toEqual([200, '{"run":"mine"}']);
@@ -187,6 +190,14 @@ describe('changes from the web', () => {
     await expect.poll(async () => (await ask('/api/running', { method: 'GET' }))[1]).toBe('[]');
     expect((await ask('/api/runs/mine/delete', { body: { confirm: 'mine' } }))[0]).toBe(200);
     expect(await left()).toEqual(['done']);
+    // A server that ends stops its runs, once.
+    expect((await ask('/api/runs', { body: { name: 'last', yaml: RECIPE } }))[0]).toBe(200);
+    await control[Symbol.asyncDispose]();
+    expect(JSON.parse(await readFile(join(folder, 'runs/last/manifest.json'), 'utf8'))).toMatchObject({
+      status: 'cancelled',
+      error: 'SIGTERM',
+    });
+    expect((await ask('/api/runs/last/delete', { body: { confirm: 'last' } }))[0]).toBe(200);
     // What the command says is what the page says; nothing of a run that never began stays.
     expect(
       await ask('/api/runs', { body: { name: 'other', yaml: `${RECIPE}description: fails\n` } }),

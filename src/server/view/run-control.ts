@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
@@ -69,7 +69,7 @@ export class RunControl implements Owned {
       const { config, name } = await readManifest(await this.#runs.run(from.run));
       const { name: _name, ...given } = config.given as Record<string, unknown>;
       const free = await this.#freeName(NAME.test(from.run) ? from.run : name);
-      return { name: free, yaml: stringify({ name: free, ...given }, { lineWidth: 0 }) };
+      return { name: free, yaml: stringify({ name: free, ...withWholePaths(given) }, { lineWidth: 0 }) };
     }
     const recipe = from.recipe ?? 'quick';
     const name = await this.#freeName(recipe);
@@ -124,7 +124,7 @@ export class RunControl implements Owned {
       throw new Refused(400, `name ${JSON.stringify(name.slice(0, 60))}: wanted letters, digits, ., - and _`);
     this.#refuseMany();
     const out = join(this.#runs.root, name);
-    if (await isThere(out))
+    if (this.#children.has(name) || (await isThere(out)))
       throw new Refused(409, `${name}: there is a folder of this name already; choose another name`);
     const { issues } = await this.check(text);
     if (issues[0])
@@ -209,7 +209,7 @@ export class RunControl implements Owned {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(
       [...this.#children.values()].map(async (child) => {
-        const over = new Promise((resolve) => child.once('exit', resolve));
+        const over = new Promise((done) => child.once('exit', done));
         if (child.exitCode !== null || child.signalCode !== null) return;
         child.kill('SIGTERM');
         const late = setTimeout(() => child.kill('SIGKILL'), 10_000);
@@ -221,7 +221,11 @@ export class RunControl implements Owned {
 
   #spawn(args: readonly string[]): ChildProcess {
     const [program = '', ...before] = this.#command;
-    return spawn(program, [...before, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+    return spawn(program, [...before, ...args], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      // Ctrl-C in the terminal of `view` reaches it once, through this server, and not twice.
+      detached: process.platform !== 'win32',
+    });
   }
 
   #sweep(): void {
@@ -270,6 +274,17 @@ export class RunControl implements Owned {
   }
 }
 
+/** Rows of behaviours by their whole path: a manifest has it relative to where the run was started. */
+function withWholePaths(given: Record<string, unknown>): Record<string, unknown> {
+  if (!Array.isArray(given.behaviours)) return given;
+  const behaviours = given.behaviours.map((behaviour: unknown) => {
+    const file =
+      behaviour !== null && typeof behaviour === 'object' && (behaviour as { file?: unknown }).file;
+    return typeof file === 'string' ? { ...(behaviour as object), file: resolve(file) } : behaviour;
+  });
+  return { ...given, behaviours };
+}
+
 /** `crosspatch` as this process runs it: built, or from source. */
 function ownCommand(): string[] {
   const isSource = HERE.endsWith('.ts');
@@ -294,10 +309,10 @@ function ended(child: ChildProcess): Promise<{ code: number | null; said: string
   child.stderr?.setEncoding('utf8').on('data', (part: string) => {
     text = (text + part).slice(-20_000);
   });
-  return new Promise((resolve) => {
+  return new Promise((done) => {
     const end = (code: number | null) => {
       const error = text.split('\n').findLast((line) => line.startsWith('error: '));
-      resolve({ code, said: error?.slice('error: '.length) ?? text.trim().slice(-500) });
+      done({ code, said: error?.slice('error: '.length) ?? text.trim().slice(-500) });
     };
     child.once('close', end);
     child.once('error', (error) => {
