@@ -70,18 +70,46 @@ export const start: StartTarget = async (scratch) => {
     maxTokens: 4,
   };
   const rating = { sample: samples[0]?.id, score: 3, rater: 'me' };
+  const site = { block: 0, alpha: 1, place: 'all', text: '', generated: true };
+  const texts = { positive: ['a'], negative: ['b'], template: 'raw', position: 'last' };
+  const steer = {
+    model: 'none',
+    text: 'Hi',
+    template: 'raw',
+    vectors: [
+      { from: 'texts', texts, ...site },
+      { from: 'file', id: 'below/v', ...site },
+      { from: 'document', id: 'below/d/intervention.json', alpha: 1 },
+    ],
+    strengths: [1, 2],
+    seeds: [1],
+    temperature: 1,
+    maxTokens: 4,
+  };
+  const check = {
+    yaml: 'extends: quick\nname: x\nsweep: { prompts: 3 }\n',
+    change: { path: 'finetune.steps', value: 3 },
+  };
   const gets = [
     '/api/runs',
     '/api/runs/one',
     '/api/runs/one/results',
     '/api/runs/one/samples?offset=0&limit=5',
     '/api/compare?a=one&b=one',
+    '/api/steer',
+    '/api/recipe?run=one',
+    '/api/recipe/form',
     '/assets/x.js',
     '/',
   ];
   const posts: [string, unknown][] = [
     ['/api/playground/run', run],
     ['/api/runs/one/ratings', rating],
+    ['/api/steer/run', steer],
+    ['/api/recipe/check', check],
+    // Without the key of changes: refused, whatever it says.
+    ['/api/runs', { name: 'x', yaml: check.yaml }],
+    ['/api/runs/one/delete', { confirm: 'one' }],
   ];
   return target<Ask>({
     sources: /\/src\/server\/view\//,
