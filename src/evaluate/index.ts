@@ -22,7 +22,7 @@ export { openAiJudge } from './judges/index.ts';
 
 export { type FittedMap, figureGroups, fitMaps, mapEntry, measureMaps, tokenMeanOf } from './mapping/fit.ts';
 export { type InverseMap, inverseEntry, invertMaps } from './mapping/invert.ts';
-export { type MapReading, mapEnd } from './mapping/pair.ts';
+export { EMBEDDING, type MapReading, mapEnd } from './mapping/pair.ts';
 export { mapTexts } from './mapping/texts.ts';
 export { MapWork } from './mapping/work.ts';
 export type { InverseMethod } from './maps/inverse.ts';

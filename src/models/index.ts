@@ -50,6 +50,7 @@ export {
   mlpOut,
   parseHookName,
   reading,
+  residAfter,
   residMid,
   residPost,
   residPre,
