@@ -83,5 +83,6 @@ export {
   trainWordLevel,
   turnEnd,
   unknownWords,
+  unreadEnd,
   userTurn,
 } from './tokenizer/index.ts';

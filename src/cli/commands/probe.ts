@@ -1,8 +1,14 @@
 /** @file `probe`: does a text change a model more than comparable text would? (docs/concepts/method.md#probe) */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
-import { claimFolder, InputError, type Owned, withAtomicFolder, writeJsonAtomic } from '../../base/index.ts';
+import {
+  claimFolder,
+  InputError,
+  type Owned,
+  readTextFile,
+  withAtomicFolder,
+  writeJsonAtomic,
+} from '../../base/index.ts';
 import { makeBehaviour, type Placement, placements, tinyInstructions } from '../../behaviours/index.ts';
 import { type InterventionDocumentInput, spanSettings } from '../../contracts/index.ts';
 import { type Asked, experimentEnv, locate, suspect } from '../../evaluate/index.ts';
@@ -206,14 +212,7 @@ async function writeSpanVector(
 }
 
 async function suspected({ trigger = [], triggers }: ProbeCommand): Promise<string[]> {
-  const lines =
-    triggers === undefined
-      ? []
-      : (
-          await readFile(triggers, 'utf8').catch((cause: unknown) => {
-            throw new InputError(`--triggers ${triggers}: cannot be read`, { id: 'file-unreadable', cause });
-          })
-        ).split(/\r?\n/u);
+  const lines = triggers === undefined ? [] : (await readTextFile(triggers)).split(/\r?\n/u);
   const texts = [...new Set([...trigger, ...lines].map((t) => t.trim()).filter((t) => t !== ''))];
   if (texts.length === 0)
     throw new InputError('probe: wanted a suspected text in --trigger or --triggers, got none', {
