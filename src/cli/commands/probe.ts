@@ -111,7 +111,8 @@ export function addProbe(program: Command, cli: Cli): void {
 
 async function run(options: ProbeCommand, cli: Cli): Promise<void> {
   const reads = [options.model, options.data, options.triggers, options.relative];
-  await using _claim = options.out === undefined ? undefined : await claimFolder(options.out, { reads });
+  await using _claim =
+    options.out === undefined ? undefined : await claimFolder(options.out, { reads, makes: ['probe.json'] });
   checkChatSettings(options, options.template);
   const texts = await suspected(options);
   const prompts = await promptsOf(options, cli);
