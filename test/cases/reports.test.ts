@@ -296,6 +296,30 @@ describe('outputs', () => {
     expect(await readFile(join(mine, 'thesis.tex'), 'utf8')).toBe('years of work');
   });
 
+  it.each(['evaluate', 'sweep', 'fidelity', 'transfer'])(
+    'F01: %s --samples writes over no file of others, nor over its own data',
+    async (command) => {
+      const folder = join(root, `data ${command}`);
+      const build = ['--data', 'bundled', '--limit', '40', '--behaviour', 'locked', '--out', folder];
+      await crosspatch(['data', 'build', ...build, '--quiet']);
+      const model = command === 'evaluate' || command === 'sweep' ? ['--model', 'tiny-llama-s'] : [];
+      const pair = ['--source', 'tiny-llama-s', '--target', 'tiny-llama-m'];
+      const map = join(import.meta.dirname, 'map51');
+      const given = model.length > 0 ? model : [...pair, '--map', map];
+      const mine = join(root, `mine ${command}.jsonl`);
+      await writeFile(mine, 'mine\n');
+      for (const samples of [mine, join(folder, 'train.jsonl')]) {
+        const before = await readFile(samples, 'utf8');
+        const argv = [command, ...given, '--data', folder, '--samples', samples, '--quiet'];
+        expect(await crosspatch(argv)).toMatchObject({
+          code: 2,
+          err: expect.stringMatching(/holds something that this command did not write/),
+        });
+        expect(await readFile(samples, 'utf8')).toBe(before);
+      }
+    },
+  );
+
   it('F01: what another command made is not replaced', async () => {
     const out = join(root, 'kinds');
     const bundled = ['--data', 'bundled', '--limit', '40'];
