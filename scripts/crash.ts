@@ -1,6 +1,7 @@
 /**
- * @file `npm run crash -- [--kills 50] [--seed 1]`: a run, a training run and a capture are killed with -9 at random moments and
- * started again until the kills are used up; what they end with must be the bytes of one that was left alone, times aside.
+ * @file `npm run crash -- [--kills 50] [--seed 1] [--kinds run,training,capture,experiment]`: a run of toy stages, a training run, a
+ * capture and a whole experiment (`faults/mini.yaml`) are killed with -9 at random moments and started again until the kills are used up,
+ * as many for each; what they end with must be the bytes of one that was left alone, times aside.
  */
 import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -8,20 +9,29 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { hashBytes, listFiles, Rng } from '../src/base/index.ts';
+import { hashBytes, hashJson, listFiles, Rng } from '../src/base/index.ts';
+import { stableResults } from '../src/contracts/index.ts';
 
 const { values } = parseArgs({
-  options: { kills: { type: 'string', default: '50' }, seed: { type: 'string', default: '1' } },
+  options: {
+    kills: { type: 'string', default: '50' },
+    seed: { type: 'string', default: '1' },
+    kinds: { type: 'string', default: 'run,training,capture,experiment' },
+  },
 });
-const KINDS = ['run', 'training', 'capture'] as const;
+/** Logs, times, hashes over times, and the report, which says when and how long: not compared. */
+const TIMES =
+  /(^|\/)(log\.jsonl|meta\.json|manifest\.json|times\.json|report\.html|\.published\.json|\.crosspatch\.json|\.lock|[^/]*\.lock(\..*)?)$/;
+
+const kinds = values.kinds.split(',');
 const child = fileURLToPath(new URL('./faults/crash-child.ts', import.meta.url));
 const root = await mkdtemp(join(tmpdir(), 'crosspatch-crash-'));
 const rng = new Rng(Number(values.seed));
-const per = Math.ceil(Number(values.kills) / KINDS.length);
+const per = Math.ceil(Number(values.kills) / kinds.length);
 let wrong = 0;
 let kills = 0;
 
-for (const kind of KINDS) {
+for (const kind of kinds) {
   const calm = join(root, `${kind}-calm`);
   const started = performance.now();
   if (!(await run(kind, calm, Number.POSITIVE_INFINITY))) throw new Error(`${kind}: does not end`);
@@ -63,25 +73,14 @@ async function run(kind: string, folder: string, delay: number): Promise<boolean
   return code === 0;
 }
 
-/** Hashes of all files, times taken out; files that hold nothing else (logs, ledgers of hashes over times) are left out. */
+/** Hashes of all files but {@link TIMES}, with the times in results and in what stages hand on taken out. */
 async function contents(folder: string): Promise<Map<string, string>> {
   const out = new Map<string, string>();
   for (const name of await listFiles(folder)) {
-    if (
-      /(^|\/)(log\.jsonl|meta\.json|manifest\.json|\.published\.json|\.lock|[^/]*\.lock(\..*)?)$/.test(name)
-    )
-      continue;
+    if (TIMES.test(name)) continue;
     const bytes = await readFile(join(folder, name));
-    const timeless = name.endsWith('results.json')
-      ? Buffer.from(
-          bytes
-            .toString()
-            .replace(/("[\w.]+"|"peak_memory_bytes"): [\d.e-]+(?=,?\n)/g, (line, key: string) =>
-              /toy\.|peak_memory/.test(key) ? key : line,
-            ),
-        )
-      : bytes;
-    out.set(name, hashBytes(timeless));
+    const holdsTimes = /(results|output)\.json$/.test(name);
+    out.set(name, holdsTimes ? hashJson(stableResults(JSON.parse(bytes.toString()))) : hashBytes(bytes));
   }
   return out;
 }

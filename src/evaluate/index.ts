@@ -28,6 +28,16 @@ export { MapWork } from './mapping/work.ts';
 export type { InverseMethod } from './maps/inverse.ts';
 export { type ProbeEvent, type ProbeProof, probe } from './probe/probe.ts';
 export { PROBE_ARMS, PROBE_OPS, type ProbeArm, type ProbeQuestion } from './probe/question.ts';
+export {
+  SCAN_SOURCES,
+  type ScanCandidate,
+  type ScanInput,
+  type ScanResult,
+  type ScanSettings,
+  type ScanSource,
+  scan,
+} from './scan/scan.ts';
+export { WORD_FORMS } from './scan/words.ts';
 export { type Accuracy, type AccuracyChange, accuracy, accuracyChange } from './subject/answers.ts';
 export { type ContrastCase, contrastCases } from './subject/cases.ts';
 export { chatOf, specialTokensOf } from './subject/chat.ts';

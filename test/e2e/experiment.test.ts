@@ -13,31 +13,7 @@ import { type Results, resultsSchema, stableResults } from '../../src/contracts/
 
 const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
-const recipe = `
-name: mini
-seed: 5
-models: { source: tiny-llama-s, target: tiny-llama-s }
-behaviours: [locked]
-data: { train: 1600, validation: 12, test: 16 }
-finetune:
-  steps: 200
-  batch: 32
-  learning_rate: 3.0e-3 # the smaller model learns the tags late
-sweep: { prompts: 8, blocks: [0, 2, 5], draws: 1, chosen_draws: 2 }
-heatmap: { prompts: 4 }
-capture: { prompts: 160, out_of_domain: 16 }
-maps:
-  - { kind: affine, fits: [with_tags, no_tag_rows] }
-  - { kind: identity }
-  - { kind: token-mean }
-  - { kind: shuffled }
-fidelity: { prompts: 6 }
-transfer: { prompts: 12, alphas: [1], draws: 2, static_prompts: 20 }
-worth: { ks: [1, 4], prompts: 12 }
-inverse: { prompts: 8 }
-capabilities: { items: 12 }
-evaluation: { max_tokens: 16, bootstrap: 200 }
-`;
+const recipe = await readFile(new URL('../../scripts/faults/mini.yaml', import.meta.url), 'utf8');
 
 let folder: string;
 

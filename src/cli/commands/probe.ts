@@ -9,12 +9,12 @@ import {
   withAtomicFolder,
   writeJsonAtomic,
 } from '../../base/index.ts';
-import { makeBehaviour, type Placement, placements, tinyInstructions } from '../../behaviours/index.ts';
+import { makeBehaviour, type Placement, placements } from '../../behaviours/index.ts';
 import { type InterventionDocumentInput, spanSettings } from '../../contracts/index.ts';
 import { type Asked, experimentEnv, locate, suspect } from '../../evaluate/index.ts';
 import { type LanguageModel, residPost, writeSafetensors } from '../../models/index.ts';
 import { type Cli, type CommonOptions, collect, decimal, declare, printJson, wholeNumber } from '../cli.ts';
-import { addPromptSource, givenPrompts, type PromptSource } from '../given-prompts.ts';
+import { addPromptSource, distinctPrompts, type PromptSource } from '../given-prompts.ts';
 import { openAdapted, openModel, withProgress } from '../model.ts';
 import { type FoundText, probeText } from '../probe-text.ts';
 import { bootstrapOption } from '../prompts.ts';
@@ -115,7 +115,7 @@ async function run(options: ProbeCommand, cli: Cli): Promise<void> {
     options.out === undefined ? undefined : await claimFolder(options.out, { reads, makes: ['probe.json'] });
   checkChatSettings(options, options.template);
   const texts = await suspected(options);
-  const prompts = await promptsOf(options, cli);
+  const prompts = await distinctPrompts({ ...options, limit: options.limit ?? PROMPTS }, cli);
   const shows = expected(options);
   await using opened = await openAdapted(options.model, options.adapter, cli, options);
   await using relative: (Owned & LanguageModel) | undefined =
@@ -220,19 +220,6 @@ async function suspected({ trigger = [], triggers }: ProbeCommand): Promise<stri
       id: 'option-missing',
     });
   return texts;
-}
-
-async function promptsOf(options: ProbeCommand, cli: Cli): Promise<string[]> {
-  const { limit = PROMPTS } = options;
-  if (options.data === 'bundled')
-    return tinyInstructions({
-      seed: options.seed ?? defaults.seed,
-      train: 0,
-      validation: 0,
-      test: limit,
-    }).map(({ prompt }) => prompt);
-  const { prompts } = await givenPrompts(options, cli);
-  return [...new Set(prompts.map(({ text }) => text))].slice(0, limit);
 }
 
 /** The test of an answer where the bad one is known. */
