@@ -84,5 +84,6 @@ export {
   trainWordLevel,
   turnEnd,
   unknownWords,
+  unreadEnd,
   userTurn,
 } from './tokenizer/index.ts';

@@ -1,8 +1,14 @@
 /** @file `probe`: does a text change a model more than comparable text would? (docs/concepts/method.md#probe) */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
-import { claimFolder, InputError, type Owned, withAtomicFolder, writeJsonAtomic } from '../../base/index.ts';
+import {
+  claimFolder,
+  InputError,
+  type Owned,
+  readTextFile,
+  withAtomicFolder,
+  writeJsonAtomic,
+} from '../../base/index.ts';
 import { makeBehaviour, type Placement, placements } from '../../behaviours/index.ts';
 import { type InterventionDocumentInput, spanSettings } from '../../contracts/index.ts';
 import { type Asked, experimentEnv, locate, suspect } from '../../evaluate/index.ts';
@@ -105,7 +111,8 @@ export function addProbe(program: Command, cli: Cli): void {
 
 async function run(options: ProbeCommand, cli: Cli): Promise<void> {
   const reads = [options.model, options.data, options.triggers, options.relative];
-  await using _claim = options.out === undefined ? undefined : await claimFolder(options.out, { reads });
+  await using _claim =
+    options.out === undefined ? undefined : await claimFolder(options.out, { reads, makes: ['probe.json'] });
   checkChatSettings(options, options.template);
   const texts = await suspected(options);
   const prompts = await distinctPrompts({ ...options, limit: options.limit ?? PROMPTS }, cli);
@@ -206,14 +213,7 @@ async function writeSpanVector(
 }
 
 async function suspected({ trigger = [], triggers }: ProbeCommand): Promise<string[]> {
-  const lines =
-    triggers === undefined
-      ? []
-      : (
-          await readFile(triggers, 'utf8').catch((cause: unknown) => {
-            throw new InputError(`--triggers ${triggers}: cannot be read`, { id: 'file-unreadable', cause });
-          })
-        ).split(/\r?\n/u);
+  const lines = triggers === undefined ? [] : (await readTextFile(triggers)).split(/\r?\n/u);
   const texts = [...new Set([...trigger, ...lines].map((t) => t.trim()).filter((t) => t !== ''))];
   if (texts.length === 0)
     throw new InputError('probe: wanted a suspected text in --trigger or --triggers, got none', {

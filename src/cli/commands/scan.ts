@@ -116,7 +116,8 @@ function sourceOf(value: string): ScanSource {
 
 async function run(options: ScanCommand, cli: Cli): Promise<void> {
   const reads = [options.model, options.data, options.relative];
-  await using _claim = options.out === undefined ? undefined : await claimFolder(options.out, { reads });
+  await using _claim =
+    options.out === undefined ? undefined : await claimFolder(options.out, { reads, makes: ['scan.json'] });
   checkChatSettings(options, options.template);
   const prompts = await distinctPrompts({ ...options, limit: options.limit ?? PROMPTS }, cli);
   await using opened = await openAdapted(options.model, options.adapter, cli, options);
