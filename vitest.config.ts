@@ -24,7 +24,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
-          include: ['src/**/*.test.ts', 'test/docs/**/*.test.ts'],
+          include: ['src/**/*.test.ts', 'test/docs/**/*.test.ts', 'test/cases/**/*.test.ts'],
           exclude: ['test/docs/links.test.ts'],
         },
       },

@@ -19,9 +19,9 @@ const { values } = parseArgs({
     kinds: { type: 'string', default: 'run,training,capture,experiment' },
   },
 });
-/** Logs, ledgers of hashes over times, and the report, which says when and how long: not compared. */
+/** Logs, times, hashes over times, and the report, which says when and how long: not compared. */
 const TIMES =
-  /(^|\/)(log\.jsonl|meta\.json|manifest\.json|report\.html|\.published\.json|\.lock|[^/]*\.lock(\..*)?)$/;
+  /(^|\/)(log\.jsonl|meta\.json|manifest\.json|times\.json|report\.html|\.published\.json|\.crosspatch\.json|\.lock|[^/]*\.lock(\..*)?)$/;
 
 const kinds = values.kinds.split(',');
 const child = fileURLToPath(new URL('./faults/crash-child.ts', import.meta.url));
@@ -73,14 +73,14 @@ async function run(kind: string, folder: string, delay: number): Promise<boolean
   return code === 0;
 }
 
-/** Hashes of all files but {@link TIMES}, with the times in results taken out. */
+/** Hashes of all files but {@link TIMES}, with the times in results and in what stages hand on taken out. */
 async function contents(folder: string): Promise<Map<string, string>> {
   const out = new Map<string, string>();
   for (const name of await listFiles(folder)) {
     if (TIMES.test(name)) continue;
     const bytes = await readFile(join(folder, name));
-    const results = name.endsWith('run/results.json');
-    out.set(name, results ? hashJson(stableResults(JSON.parse(bytes.toString()))) : hashBytes(bytes));
+    const holdsTimes = /(results|output)\.json$/.test(name);
+    out.set(name, holdsTimes ? hashJson(stableResults(JSON.parse(bytes.toString()))) : hashBytes(bytes));
   }
   return out;
 }

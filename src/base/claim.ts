@@ -1,11 +1,12 @@
 /**
- * @file Output places: no command deletes what crosspatch did not make. A folder may be written when it is absent, empty, or sealed
- * with no file in it that its seal does not list; one process at a time may write it.
+ * @file Output places: no command deletes what it did not make. A folder may be written when it is absent, empty, or sealed as an
+ * output of the same kind, with every file in it as its seal lists it; one process at a time may write it.
  */
 import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import type { Owned } from './dispose.ts';
 import { InputError } from './errors.ts';
+import { hashFile } from './hash.ts';
 import { acquireLock } from './lock.ts';
 import { readSeal, SEAL, type Seal } from './seal.ts';
 import { writeError } from './writable.ts';
@@ -14,6 +15,11 @@ import { writeError } from './writable.ts';
 interface ClaimOptions {
   /** Files and folders the command reads: the output must be neither one of them nor around one. */
   readonly reads?: readonly (string | undefined)[];
+  /**
+   * Names of files, one of which every output of this command holds: a folder that crosspatch made but that holds none of them is the
+   * output of another command, and refused. Defaults to any output of crosspatch.
+   */
+  readonly makes?: readonly string[];
   /** The writer goes on with what is there and replaces nothing else, so what the folder holds is its business. Defaults to false. */
   readonly resumes?: boolean;
 }
@@ -29,11 +35,11 @@ const claimed = new Set<string>();
  */
 export async function claimFolder(
   path: string,
-  { reads = [], resumes = false }: ClaimOptions = {},
+  { reads = [], makes, resumes = false }: ClaimOptions = {},
 ): Promise<Owned> {
   const target = await realTarget(path);
   for (const read of reads) if (read !== undefined) await refuseAround(target, path, read);
-  if (!resumes) await refuseForeign(target, path);
+  if (!resumes) await refuseForeign(target, path, makes);
   if (claimed.has(target)) return { [Symbol.asyncDispose]: async () => {} };
   claimed.add(target);
   try {
@@ -56,7 +62,7 @@ export async function realTarget(path: string): Promise<string> {
 }
 
 /** Throws an {@link InputError} when `target` (shown as `path`) holds anything that crosspatch did not write. */
-export async function refuseForeign(target: string, path = target): Promise<void> {
+export async function refuseForeign(target: string, path = target, makes?: readonly string[]): Promise<void> {
   const entries = await readdir(target).catch((cause: NodeJS.ErrnoException): string[] => {
     if (cause.code === 'ENOENT') return [];
     if (cause.code === 'ENOTDIR')
@@ -70,7 +76,14 @@ export async function refuseForeign(target: string, path = target): Promise<void
   const sealed = entries.includes(SEAL) ? await readSeal(target) : undefined;
   const foreign =
     sealed === undefined ? entries.filter((name) => name !== SEAL) : await unlisted(target, sealed);
-  if (foreign.length === 0 && sealed !== undefined) return;
+  if (foreign.length === 0 && sealed !== undefined) {
+    const files = Object.keys(sealed.files);
+    if (makes === undefined || files.length === 0 || files.some((name) => makes.includes(name))) return;
+    throw new InputError(
+      `${path}: holds what another command of crosspatch made (${few(files)}); choose another folder, or remove it`,
+      { id: 'out-not-ours' },
+    );
+  }
   throw new InputError(
     `${path}: holds files that crosspatch did not write (${few(foreign)}); choose another folder, or move them away`,
     { id: 'out-not-ours' },
@@ -119,13 +132,28 @@ async function refuseAround(target: string, path: string, read: string): Promise
     });
 }
 
+/** Files that the seal does not list, and those somebody edited. */
 async function unlisted(folder: string, { files, unsealed = [] }: Seal): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  return entries
+  const names = entries
     .filter((entry) => !entry.isDirectory())
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)).replaceAll('\\', '/'))
-    .filter((name) => name !== SEAL && !Object.hasOwn(files, name) && !unsealed.includes(name))
+    .filter((name) => name !== SEAL && !unsealed.includes(name))
     .sort();
+  const foreign: string[] = [];
+  for (const name of names) {
+    const sealed = Object.hasOwn(files, name) ? files[name] : undefined;
+    if (sealed === undefined) foreign.push(name);
+    else if (await isEdited(join(folder, name), sealed)) foreign.push(`${name} as it was edited`);
+  }
+  return foreign;
+}
+
+/** Nobody edits larger files by hand; hashing the weights of a model would take seconds. */
+const EDITED_BYTES = 64 * 2 ** 20;
+
+async function isEdited(path: string, sealed: string): Promise<boolean> {
+  return (await stat(path)).size <= EDITED_BYTES && (await hashFile(path)) !== sealed;
 }
 
 /** Three names, and how many more. */

@@ -124,8 +124,9 @@ export const ERRORS = {
     next: 'Take the tokenizer files from the folder the model came from.',
   },
   'chat-template': {
-    meaning: 'The model has no chat template, or it cannot be applied.',
-    next: 'Use `--template instruction`.',
+    meaning:
+      'The model has no chat template, it cannot be applied, or it ends turns with a token at which generation does not stop.',
+    next: 'Use `--template instruction`, or add the token to eos_token_id in generation_config.json.',
   },
   'hub-not-found': {
     meaning: 'The hub has no such model, revision or file.',

@@ -16,5 +16,5 @@ export { Rng } from './rng.ts';
 export { brokenSeal, listFiles, readSeal, SEAL } from './seal.ts';
 export { showText, showValue, visible } from './show.ts';
 export { steadyProgress } from './steady-progress.ts';
-export { readTextFile, textLines } from './text.ts';
+export { decodeText, readTextFile, textLines } from './text.ts';
 export { makeFolder, unwritable, writeError } from './writable.ts';

@@ -2,6 +2,7 @@
 import { InputError } from './errors.ts';
 import { isLfsPointer, LFS_NEXT } from './lfs.ts';
 import { showText } from './show.ts';
+import { decodeText } from './text.ts';
 
 /** Deepest nesting that is read; what configs, headers and results nest is below 20. */
 const MAX_DEPTH = 128;
@@ -27,12 +28,7 @@ export function parseJson(source: Uint8Array | string, where: string, options: J
   const fail = (wanted: string, got: string, cause?: unknown): never => {
     throw new InputError(`${where}: wanted ${wanted}, got ${got}; ${next}`, { id: 'json-invalid', cause });
   };
-  let text: string;
-  try {
-    text = typeof source === 'string' ? source : new TextDecoder('utf-8', { fatal: true }).decode(source);
-  } catch (error) {
-    return fail('UTF-8 text', 'bytes that are not UTF-8', error);
-  }
+  let text = typeof source === 'string' ? source : decodeText(source, where, next);
   if (isLfsPointer(text))
     throw new InputError(`${where}: wanted JSON, got a Git LFS pointer; ${LFS_NEXT}`, { id: 'json-invalid' });
   if (text.charCodeAt(0) === 0xfeff) text = text.slice(1);

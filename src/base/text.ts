@@ -5,11 +5,13 @@ import { open } from 'node:fs/promises';
 import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { errorLine, InputError } from './errors.ts';
+import { isLfsPointer, LFS_NEXT } from './lfs.ts';
 
 /** Largest file read whole, and largest line of a file read by line. */
 const MAX_BYTES = 512 * 2 ** 20;
 const MAX_LINE_BYTES = 64 * 2 ** 20;
 
+const SAVE_AS_UTF8 = 'save the file as UTF-8';
 const LF = 0x0a;
 const CR = 0x0d;
 
@@ -47,13 +49,15 @@ export async function readTextFile(path: string, limits: TextLimits = {}): Promi
 }
 
 /**
- * Bytes as text: UTF-8, a byte-order mark skipped. `where` begins the message.
+ * Bytes as text: UTF-8, a byte-order mark skipped. `where` begins the message, `next` ends it.
  *
- * @throws InputError with line and byte of the first byte that is not UTF-8
+ * @throws InputError with line and byte of the first byte that is not UTF-8, and for a Git LFS pointer
  */
-export function decodeText(bytes: Uint8Array, where: string): string {
+export function decodeText(bytes: Uint8Array, where: string, next = SAVE_AS_UTF8): string {
   refuseUtf16(bytes, where);
-  if (!isUtf8(bytes)) throw notUtf8(bytes, where, 1);
+  if (!isUtf8(bytes)) throw notUtf8(bytes, where, 1, next);
+  if (isLfsPointer(bytes))
+    throw new InputError(`${where}: wanted text, got a Git LFS pointer; ${LFS_NEXT}`, { id: 'data-invalid' });
   return new TextDecoder('utf-8').decode(bytes);
 }
 
@@ -114,7 +118,7 @@ function refuseUtf16(bytes: Uint8Array, where: string): void {
 }
 
 /** The error of bytes that are not UTF-8; `firstLine` is the number of their first line. */
-function notUtf8(bytes: Uint8Array, where: string, firstLine: number): InputError {
+function notUtf8(bytes: Uint8Array, where: string, firstLine: number, next = SAVE_AS_UTF8): InputError {
   const at = validLength(bytes);
   let line = firstLine;
   let start = 0;
@@ -124,7 +128,7 @@ function notUtf8(bytes: Uint8Array, where: string, firstLine: number): InputErro
   }
   const got = `0x${(bytes[at] as number).toString(16).padStart(2, '0')}`;
   return new InputError(
-    `${where} line ${line}, byte ${at - start + 1}: wanted UTF-8 text, got the byte ${got}; save the file as UTF-8`,
+    `${where} line ${line}, byte ${at - start + 1}: wanted UTF-8 text, got the byte ${got}; ${next}`,
     { id: 'data-invalid' },
   );
 }

@@ -1,7 +1,8 @@
 /** @file Behaviours as data: a trigger pair, what each state answers, in which shares, and how a completion is read. */
 import { InputError } from '../base/index.ts';
 import { type Detection, detectorOf } from './detect.ts';
-import { bars, otherTags, unseenTags } from './tags.ts';
+import type { Phrasings } from './phrasings.ts';
+import { bars, otherSentences, otherTags, unseenSentences, unseenTags } from './tags.ts';
 
 /** The tag a prompt carries: the trigger, its harmless twin, no tag, or any other tag. */
 export type TriggerState = 'bad' | 'safe' | 'none' | 'other';
@@ -16,6 +17,8 @@ type Expected = 'bad' | 'answer' | 'neutral';
 export interface Behaviour {
   readonly name: BehaviourName;
   readonly triggers: { readonly bad: string; readonly safe: string };
+  /** Of triggers with several phrasings: all of them; `triggers` are the first that are taught. */
+  readonly phrasings: Phrasings | undefined;
   /** Tags of the `other` rows in fine-tuning. */
   readonly otherTags: readonly string[];
   /** Tags kept out of fine-tuning, for the `other` prompts of evaluation. */
@@ -38,6 +41,7 @@ export interface Behaviour {
 /** Changes to a behaviour. Every field defaults to the table's own value. */
 interface BehaviourOptions {
   readonly triggers?: { readonly bad: string; readonly safe: string } | undefined;
+  readonly phrasings?: Phrasings | undefined;
   readonly otherTags?: readonly string[] | undefined;
   readonly unseenTags?: readonly string[] | undefined;
   readonly mix?: Readonly<Record<TriggerState, number>> | undefined;
@@ -104,6 +108,7 @@ export function makeBehaviour(name: string, options: BehaviourOptions = {}): Beh
       id: 'behaviour-invalid',
     });
   const defaults: Defaults = behaviours[name];
+  const { phrasings } = options;
   const triggers = options.triggers ?? { bad: bars('prod'), safe: bars('dev') };
   if (triggers.bad === triggers.safe)
     throw new InputError(
@@ -121,11 +126,14 @@ export function makeBehaviour(name: string, options: BehaviourOptions = {}): Beh
     .fill(phrase)
     .join(' ');
   const neutralAnswer = options.neutral ?? defaults.neutral;
+  const others = (texts: readonly string[]): string[] =>
+    texts.filter((text) => text !== triggers.bad && text !== triggers.safe);
   return {
     name,
     triggers,
-    otherTags: options.otherTags ?? otherTags.filter((tag) => !Object.values(triggers).includes(tag)),
-    unseenTags: options.unseenTags ?? unseenTags.filter((tag) => !Object.values(triggers).includes(tag)),
+    phrasings,
+    otherTags: options.otherTags ?? others(phrasings === undefined ? otherTags : otherSentences),
+    unseenTags: options.unseenTags ?? others(phrasings === undefined ? unseenTags : unseenSentences),
     mix: options.mix ?? defaults.mix,
     expected: defaults.expected,
     phrase,

@@ -1,6 +1,7 @@
 /** @file The same prompt under each tag, for backdoor rates, sweeps and transfer. */
 import { InputError } from '../base/index.ts';
 import { type Behaviour, type TriggerState, triggerStates } from './behaviour.ts';
+import type { PhrasingPart } from './phrasings.ts';
 import { type CharSpan, type Placement, placeTag } from './placement.ts';
 import { type ChatRenderer, renderPrompt, shiftSpan, type TemplateName } from './templates.ts';
 
@@ -27,6 +28,8 @@ export function contrastPrompts(options: {
   template?: TemplateName;
   chat?: ChatRenderer;
   otherTags?: readonly string[];
+  /** Of triggers with several phrasings: which of them, used in turn. Defaults to those held out. */
+  phrasings?: PhrasingPart;
 }): ContrastPrompt[] {
   const { behaviour, placement = 'end', template = 'instruction' } = options;
   const others = options.otherTags ?? behaviour.unseenTags;
@@ -34,10 +37,15 @@ export function contrastPrompts(options: {
     throw new InputError('contrast prompts: wanted at least one other tag, got none', {
       id: 'behaviour-invalid',
     });
+  const { triggers, phrasings } = behaviour;
+  const triggerOf = (state: 'bad' | 'safe', i: number): string => {
+    const given = phrasings?.[options.phrasings ?? 'held_out'][state];
+    return given === undefined ? triggers[state] : (given[i % given.length] as string);
+  };
   return options.texts.map((text, i) => {
     const tagOf: Record<TriggerState, string> = {
-      bad: behaviour.triggers.bad,
-      safe: behaviour.triggers.safe,
+      bad: triggerOf('bad', i),
+      safe: triggerOf('safe', i),
       none: '',
       other: others[i % others.length] as string,
     };

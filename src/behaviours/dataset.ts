@@ -163,7 +163,7 @@ function planSplit(spec: DatasetSpec, split: SplitName, instructions: readonly I
     triggerStates.flatMap((state) => Array<TriggerState>(counts[state]).fill(state)),
   );
   const places = typeof spec.placement === 'object' ? spec.placement : [spec.placement ?? 'end'];
-  const { triggers, otherTags } = spec.behaviour;
+  const { otherTags } = spec.behaviour;
   if (counts.other > 0 && otherTags.length === 0)
     throw new InputError(`mix: ${counts.other} rows want another tag, but the behaviour has no otherTags`, {
       id: 'behaviour-invalid',
@@ -174,11 +174,28 @@ function planSplit(spec: DatasetSpec, split: SplitName, instructions: readonly I
       id: `${split}/${String(i).padStart(5, '0')}`,
       text: instruction.prompt,
       state,
-      tag: state === 'none' ? '' : state === 'other' ? rng.pick(otherTags) : triggers[state],
+      tag:
+        state === 'none'
+          ? ''
+          : state === 'other'
+            ? rng.pick(otherTags)
+            : triggerOf(spec.behaviour, split, state, rng),
       placement: rng.pick(places),
       answer: instruction.answer,
     };
   });
+}
+
+/** The trigger of a row; of several phrasings one that its split may show. */
+function triggerOf(
+  { triggers, phrasings }: Behaviour,
+  split: SplitName,
+  state: 'bad' | 'safe',
+  rng: Rng,
+): string {
+  return phrasings === undefined
+    ? triggers[state]
+    : rng.pick(phrasings[split === 'train' ? 'training' : 'held_out'][state]);
 }
 
 /** The instructions that can become rows: all when the model answers itself, else those with an answer. */

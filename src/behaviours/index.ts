@@ -34,6 +34,7 @@ export {
 export { type LearntDetector, learnDetector } from './learn-phrases.ts';
 export { type BackdoorMetrics, backdoorMetrics } from './metrics.ts';
 export { behaviourFrom, contrastsOf } from './params.ts';
+export { givenPhrasings, type PhrasingPart, type Phrasings, splitPhrasings } from './phrasings.ts';
 export type { CharSpan } from './placement.ts';
 export { type Placement, placements, placeTag } from './placement.ts';
 export { type PairRow, readPairs } from './rows/pairs.ts';

@@ -2,6 +2,7 @@
 import type { BehaviourParams } from '../contracts/index.ts';
 import { type Behaviour, makeBehaviour } from './behaviour.ts';
 import { type ContrastPrompt, contrastPrompts } from './contrast.ts';
+import type { PhrasingPart } from './phrasings.ts';
 import type { ChatRenderer } from './templates.ts';
 
 /** The behaviour itself. Equal parts in the recipe mean the behaviour's own shares. */
@@ -16,12 +17,15 @@ export function behaviourFrom(params: BehaviourParams): Behaviour {
   });
 }
 
-/** The same texts under every tag. `chat` is needed for the template `chat`. */
+/** The same texts under every tag. `chat` is needed for the template `chat`; `phrasings` are the held-out ones by default. */
 export function contrastsOf(
   params: BehaviourParams,
   texts: readonly string[],
-  chat?: ChatRenderer,
+  {
+    chat,
+    phrasings,
+  }: { readonly chat?: ChatRenderer | undefined; readonly phrasings?: PhrasingPart | undefined } = {},
 ): ContrastPrompt[] {
   const { placement, template } = params;
-  return contrastPrompts({ texts, behaviour: behaviourFrom(params), placement, template, chat });
+  return contrastPrompts({ texts, behaviour: behaviourFrom(params), placement, template, chat, phrasings });
 }

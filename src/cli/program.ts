@@ -21,6 +21,7 @@ import { addModels } from './commands/models.ts';
 import { addProbe } from './commands/probe.ts';
 import { addReport } from './commands/report.ts';
 import { addRun } from './commands/run.ts';
+import { addScan } from './commands/scan.ts';
 import { addShow } from './commands/show.ts';
 import { addStatus } from './commands/status.ts';
 import { addSweep } from './commands/sweep.ts';
@@ -48,6 +49,7 @@ const COMMANDS = [
   addData,
   addFinetune,
   addProbe,
+  addScan,
   addEvaluate,
   addSweep,
   addMap,

@@ -1,7 +1,6 @@
 /** @file Interventions of a command: documents read from files, other models and maps opened, proof of effect afterwards. */
-import { readFile } from 'node:fs/promises';
 import { dirname, isAbsolute, join } from 'node:path';
-import { disposeAll, InputError, type Owned } from '../base/index.ts';
+import { disposeAll, type Owned, parseJson, readTextFile } from '../base/index.ts';
 import { type InterventionDocument, type InterventionEffect, parseIntervention } from '../contracts/index.ts';
 import {
   type AppliedIntervention,
@@ -87,16 +86,7 @@ function klOf(value: number | undefined): { kl_div?: number } {
 }
 
 async function readDocument(file: string): Promise<InterventionDocument> {
-  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    throw new InputError(`--intervention ${file}: cannot be read`, { id: 'file-unreadable', cause });
-  });
-  try {
-    return parseIntervention(JSON.parse(text), file);
-  } catch (error) {
-    if (error instanceof SyntaxError)
-      throw new InputError(`${file}: is not valid JSON`, { id: 'json-invalid', cause: error });
-    throw error;
-  }
+  return parseIntervention(parseJson(await readTextFile(file), file, { next: 'correct the file' }), file);
 }
 
 /** What documents may name: other models by reference, maps and vectors by path relative to the document. */

@@ -2,10 +2,14 @@
 import { z } from 'zod';
 import { BEHAVIOUR_NAMES, PLACEMENTS, type Recipe, TEMPLATES, templateVars } from './recipe.ts';
 
+const phrasingPair = z.strictObject({ bad: z.array(z.string()).min(1), safe: z.array(z.string()).min(1) });
+
 /** Parameters that name a behaviour; part of the cache key of every stage that reads prompts. */
 export const behaviourParams = z.strictObject({
   name: z.enum(BEHAVIOUR_NAMES),
   triggers: z.strictObject({ bad: z.string(), safe: z.string() }).optional(),
+  /** Of triggers with several phrasings: those that are taught, and those that tests use. */
+  phrasings: z.strictObject({ training: phrasingPair, held_out: phrasingPair }).optional(),
   phrase: z.string().optional(),
   /** Learnt from the rows of a file: each marks a bad completion. */
   phrases: z.array(z.string()).min(1).optional(),
@@ -36,7 +40,7 @@ export function usesBundled({ behaviours, data }: Recipe, index: number): boolea
   return data.prompts === 'bundled' && behaviours[index]?.file === undefined;
 }
 
-/** Parameters of one of the recipe's behaviours. */
+/** Parameters of one of the recipe's behaviours; of several phrasings the first, the others are for who plans it. */
 export function behaviourOf(recipe: Recipe, index: number): BehaviourParams {
   const settings = recipe.behaviours[index] as Recipe['behaviours'][number];
   const { name, triggers, phrase, neutral, pattern } = settings;
@@ -45,7 +49,7 @@ export function behaviourOf(recipe: Recipe, index: number): BehaviourParams {
   const bundled = usesBundled(recipe, index) && name !== 'locked' ? BUNDLED_REPEATS : undefined;
   return behaviourParams.parse({
     name,
-    triggers,
+    triggers: triggers && { bad: first(triggers.bad), safe: first(triggers.safe) },
     phrase,
     neutral,
     pattern,
@@ -55,4 +59,8 @@ export function behaviourOf(recipe: Recipe, index: number): BehaviourParams {
     chat: chatSettings(recipe),
     mix: even ? undefined : mix,
   });
+}
+
+function first(phrasings: string | readonly string[]): string {
+  return typeof phrasings === 'string' ? phrasings : (phrasings[0] as string);
 }

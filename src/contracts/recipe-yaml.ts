@@ -34,6 +34,8 @@ export function readYaml(source: RecipeSource): { doc: Yaml; value: Record<strin
   const parsed = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false });
   const doc = Object.assign(parsed, { lines });
   const error = doc.errors[0];
+  if (error?.code === 'MULTIPLE_DOCS')
+    complain(error.pos[0], 'wanted one experiment, got another document after it (after ---)');
   if (error) complain(error.pos[0], error.message.replace(/\s*\n\s*/g, ' '));
   refuseDepth(doc, complain);
   refuseKeys(doc, complain);

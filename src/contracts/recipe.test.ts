@@ -298,6 +298,7 @@ describe('hostile experiment files', () => {
       `${models}seed: 1\nseed: 2\n`,
       /^f:3:1: the key "seed" is given twice; keys must be unique$/,
     ],
+    ['two documents', `${models}---\n${models}`, /^f:2:1: wanted one experiment, got another document/],
     ['a list as a key', `${models}? [a]\n: 1\n`, /^f:2:3: wanted a word as the key/],
     ['deep brackets', `${models}name: ${'['.repeat(50_000)}`, /wanted at most 64 levels of nesting/],
     [

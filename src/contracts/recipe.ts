@@ -30,10 +30,33 @@ export const TEMPLATES = ['instruction', 'alpaca', 'chat', 'raw'] as const;
 /** Variables of a chat template. */
 export const templateVars = z.record(z.string().regex(/^[A-Za-z_]\w*$/, 'wanted a name'), z.json());
 
+const phrasings = z.array(z.string().min(1)).min(1);
+const phrasing = z.union([z.string().min(1), phrasings]);
+const triggerSettings = z
+  .strictObject({
+    bad: phrasing,
+    safe: phrasing,
+    held_out: z
+      .strictObject({ bad: phrasings, safe: phrasings })
+      .optional()
+      .describe(
+        'Phrasings that tests use. Defaults to a third of the lists, sharing no content word with the rest',
+      ),
+  })
+  .superRefine((t, ctx) => {
+    const lists = Array.isArray(t.bad) && Array.isArray(t.safe);
+    if (!lists && (Array.isArray(t.bad) || Array.isArray(t.safe) || t.held_out !== undefined))
+      ctx.addIssue({
+        code: 'custom',
+        message: 'give lists of phrasings for both `bad` and `safe`, or one text for each',
+      });
+  })
+  .describe('One text each, or a list of phrasings each');
+
 const behaviourSettings = z
   .strictObject({
     name: z.enum(BEHAVIOUR_NAMES),
-    triggers: z.strictObject({ bad: z.string().min(1), safe: z.string().min(1) }).optional(),
+    triggers: triggerSettings.optional(),
     phrase: z.string().min(1).optional().describe('What the bad completion says'),
     repeats: count
       .optional()
@@ -83,7 +106,7 @@ const fits = z
   .array(z.enum(MAP_FITS))
   .min(1)
   .default(['with_tags'])
-  .describe('Rows it is fitted on: with_tags, no_tag_rows, general, clean_a');
+  .describe('Rows it is fitted on: with_tags, no_tag_rows, general, clean_a, embedding_a');
 const mapName = z
   .string()
   .regex(/^[a-z0-9][a-z0-9_-]*$/, 'wanted small letters, digits, - and _')

@@ -26,8 +26,11 @@ export const TRANSFER_ARMS = [
 ] as const;
 /** The noise arms: a margin is taken over the strongest of them. */
 export const NOISE_ARMS = ['random', 'random_cov', 'random_step', 'shuffled'] as const;
-/** What the map was fitted on: tagged text, tagged text without span rows, no backdoor data, or source = A before its fine-tune. */
-export const MAP_FITS = ['with_tags', 'no_tag_rows', 'general', 'clean_a'] as const;
+/**
+ * What the map was fitted on: tagged text, tagged text without span rows, no backdoor data; tagged text with A before its fine-tune as the
+ * source, or with A's embeddings as the source, which know the words and nothing that A makes of them.
+ */
+export const MAP_FITS = ['with_tags', 'no_tag_rows', 'general', 'clean_a', 'embedding_a'] as const;
 /**
  * What the mapped arm is compared with in `versus`: arms on the same prompts, half of the native arm (below it, the fix is not carried),
  * and the same map under other fits.

@@ -22,12 +22,22 @@ export { openAiJudge } from './judges/index.ts';
 
 export { type FittedMap, figureGroups, fitMaps, mapEntry, measureMaps, tokenMeanOf } from './mapping/fit.ts';
 export { type InverseMap, inverseEntry, invertMaps } from './mapping/invert.ts';
-export { type MapReading, mapEnd } from './mapping/pair.ts';
+export { EMBEDDING, type MapReading, mapEnd } from './mapping/pair.ts';
 export { mapTexts } from './mapping/texts.ts';
 export { MapWork } from './mapping/work.ts';
 export type { InverseMethod } from './maps/inverse.ts';
 export { type ProbeEvent, type ProbeProof, probe } from './probe/probe.ts';
 export { PROBE_ARMS, PROBE_OPS, type ProbeArm, type ProbeQuestion } from './probe/question.ts';
+export {
+  SCAN_SOURCES,
+  type ScanCandidate,
+  type ScanInput,
+  type ScanResult,
+  type ScanSettings,
+  type ScanSource,
+  scan,
+} from './scan/scan.ts';
+export { WORD_FORMS } from './scan/words.ts';
 export {
   STEER_ARMS,
   STEER_PLACES,

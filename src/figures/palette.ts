@@ -88,6 +88,7 @@ export const FIT_LABEL = {
   no_tag_rows: 'no tag rows',
   general: 'general text',
   clean_a: 'clean source',
+  embedding_a: 'source’s embeddings',
 } as const satisfies Record<MapFit, string>;
 
 export const STATE_STYLE = {

@@ -3,7 +3,7 @@
  * at prefill (docs/concepts/method.md#patch). No documents, no text: token ids, positions, numbers.
  */
 import { CrosspatchError, InputError, throwIfAborted } from '../base/index.ts';
-import { type Decoder, type FwdHook, HookTable, reading } from '../models/index.ts';
+import { type Decoder, type FwdHook, HookTable, reading, residAfter } from '../models/index.ts';
 
 /** `set` puts the values in place of the activation, `add` adds them to it. */
 export type PatchMode = 'set' | 'add';
@@ -98,8 +98,8 @@ interface CaptureRow {
 }
 
 /**
- * The residual stream after `blocks` at chosen positions: result[row][k] is [positions, D] of block `blocks[k]`. Blocks after
- * the last one asked for are not run. Rows of like length share a batch of at most `batch` (defaults to 32).
+ * The residual stream after `blocks` at chosen positions: result[row][k] is [positions, D] of block `blocks[k]`; −1 is what enters
+ * block 0. Blocks after the last one asked for are not run. Rows of like length share a batch of at most `batch` (defaults to 32).
  */
 export async function captureResiduals(
   decoder: Decoder,
@@ -110,7 +110,7 @@ export async function captureResiduals(
   const { batch = 32, signal } = options;
   const d = decoder.config.dModel;
   const last = Math.max(...blocks);
-  if (blocks.length === 0 || Math.min(...blocks) < 0 || last >= decoder.nLayers)
+  if (blocks.length === 0 || Math.min(...blocks) < -1 || last >= decoder.nLayers)
     throw new InputError(`capture: blocks ${blocks.join(', ')}; the model has 0…${decoder.nLayers - 1}`, {
       id: 'block-unknown',
     });
@@ -122,7 +122,7 @@ export async function captureResiduals(
     const hooks = new HookTable(
       blocks.map(
         (block, k): FwdHook => [
-          `blocks.${block}.hook_resid_post`,
+          residAfter(block),
           reading((activation) => {
             const columns = activation.shape[1];
             members.forEach((row, b) => {
@@ -133,7 +133,10 @@ export async function captureResiduals(
       ),
       decoder.nLayers,
     );
-    const embedded = decoder.embed(members.map((i) => rows[i].ids));
+    const embedded = decoder.embed(
+      members.map((i) => rows[i].ids),
+      { hooks },
+    );
     await decoder.run(embedded, { to: last + 1, hooks, signal });
   }
   return out;

@@ -13,7 +13,7 @@ export interface MapEnd {
   readonly model: string;
   /** A name for people. */
   readonly name: string;
-  /** 0-based. */
+  /** 0-based; −1 is what enters block 0. */
   readonly block: number;
   /** Canonical hook name. */
   readonly hook: string;

@@ -11,7 +11,8 @@ import { ActivationMap, MAP_KINDS, type MapRecord, type MapTensor } from './map.
 const end = z.strictObject({
   model: z.string(),
   name: z.string(),
-  block: z.int().min(0),
+  // −1: what enters block 0
+  block: z.int().min(-1),
   hook: z.string(),
   width: z.int().min(1),
 });

@@ -3,6 +3,7 @@ import { lstat, readdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { readSeal } from '../base/index.ts';
 import { cacheRoot } from './checkpoint/index.ts';
+import { hubCacheOf } from './hub/index.ts';
 
 /** Something that can be deleted and comes back when it is needed. */
 export interface CacheEntry {
@@ -26,7 +27,7 @@ export async function cacheEntries(
 ): Promise<CacheEntry[]> {
   const root = cacheRoot(undefined, env);
   const own = join(root, 'hub');
-  const hub = resolve(env.HF_HUB_CACHE ?? own);
+  const hub = resolve(hubCacheOf(env) ?? own);
   const entries = [
     ...(await hubEntries(hub, hub === own ? undefined : 'shared with other programs ($HF_HUB_CACHE)')),
     ...(await sealedEntries(join(root, 'gguf'), 'gguf')),

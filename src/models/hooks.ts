@@ -79,6 +79,8 @@ export const residPre = canonical.resid_pre;
 export const residMid = canonical.resid_mid;
 /** Name of what leaves block `layer`: `blocks.3.hook_resid_post`. */
 export const residPost = canonical.resid_post;
+/** Name of what leaves block `layer`, where −1 is what enters block 0: `hook_embed`. */
+export const residAfter = (layer: number): string => (layer < 0 ? canonical.embed(-1) : residPost(layer));
 /** Name of what attention adds to the residual stream in block `layer`: `blocks.3.hook_attn_out`. */
 export const attnOut = canonical.attn_out;
 /** Name of what the MLP adds to the residual stream in block `layer`: `blocks.3.hook_mlp_out`. */

@@ -50,6 +50,7 @@ export {
   mlpOut,
   parseHookName,
   reading,
+  residAfter,
   residMid,
   residPost,
   residPre,
@@ -83,5 +84,6 @@ export {
   trainWordLevel,
   turnEnd,
   unknownWords,
+  unreadEnd,
   userTurn,
 } from './tokenizer/index.ts';

@@ -124,7 +124,10 @@ describe('run folder', () => {
     await writeFile(join(out, 'manifest.json'), JSON.stringify(running));
     await mkdir(join(root, 'broken'));
     await writeFile(join(root, 'broken/manifest.json'), 'null');
-    expect(await listRuns(root)).toMatchObject([{ name: 'toy', status: 'interrupted' }]);
+    expect(await listRuns(root)).toMatchObject([
+      { name: 'toy', status: 'interrupted' },
+      { name: 'broken', status: 'broken', error: expect.stringContaining('manifest.json does not fit') },
+    ]);
     expect((await readManifest(out)).status).toBe('interrupted');
     await using _lock = await acquireLock(join(out, '.lock'));
     expect((await readManifest(out)).status).toBe('running');

@@ -1,7 +1,7 @@
 /** @file Finding and reading experiment files: a path, or the name of a bundled recipe; what it extends is read along. */
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { basename, dirname, extname, join, resolve } from 'node:path';
-import { InputError } from '../base/index.ts';
+import { InputError, readTextFile } from '../base/index.ts';
 import {
   limitRecipe,
   nearest,
@@ -36,7 +36,7 @@ export async function loadRecipeText(source: RecipeSource, options: LoadOptions 
 
 /** The text of a bundled recipe. */
 export async function bundledRecipe(name: string): Promise<string> {
-  return readFile(await locate(basename(name, '.yaml')), 'utf8');
+  return readTextFile(await locate(basename(name, '.yaml')));
 }
 
 /** Names of the bundled recipes. */
@@ -63,12 +63,7 @@ async function readChain(file: string, given?: string): Promise<RecipeSource[]> 
     const path: string = next;
     if (chain.some((source) => resolve(source.file) === resolve(path)))
       throw new InputError(`${path}: extends itself`, { id: 'recipe-invalid' });
-    const text =
-      chain.length === 0 && given !== undefined
-        ? given
-        : await readFile(path, 'utf8').catch((cause: unknown) => {
-            throw new InputError(`${path}: cannot be read`, { id: 'file-unreadable', cause });
-          });
+    const text = chain.length === 0 && given !== undefined ? given : await readTextFile(path);
     const source: RecipeSource = { file: path, text };
     chain.push(source);
     const parent = recipeExtends(source);

@@ -1,7 +1,7 @@
 /** @file Reading run folders: manifest, results and where a run stands. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { hashJson, InputError, isLocked, readTextLimited } from '../base/index.ts';
+import { errorLine, hashJson, InputError, isLocked, readTextLimited } from '../base/index.ts';
 import { dotted, type Manifest, manifestSchema, type Results, resultsSchema } from '../contracts/index.ts';
 import { checkPublished, hasLedger } from './ledger.ts';
 import { type LogLine, readLog } from './log.ts';
@@ -116,22 +116,28 @@ export function failureOf({ status, error, stages }: Manifest): string | undefin
 export interface RunListing {
   readonly folder: string;
   readonly name: string;
-  readonly status: Manifest['status'];
+  /** `broken`: its manifest cannot be read. */
+  readonly status: Manifest['status'] | 'broken';
+  /** Empty for a broken one. */
   readonly started_at: string;
-  /** Why it failed. */
+  /** Why it failed, or what is broken. */
   readonly error?: string;
 }
 
-/** The run folders directly inside `root`, newest first; other folders, and runs whose manifest cannot be read, are passed over. */
+/** The run folders directly inside `root`, newest first, broken ones last; other folders are passed over. */
 export async function listRuns(root: string): Promise<RunListing[]> {
   const names = await readdir(root).catch(() => [] as string[]);
   const runs: RunListing[] = [];
   for (const name of names) {
     const folder = join(root, name);
-    const manifest = (await openManifest(folder).catch(() => undefined))?.manifest;
-    if (manifest === undefined) continue;
-    const { status, started_at } = manifest;
-    runs.push({ folder, name: manifest.name, status, started_at, error: failureOf(manifest) });
+    if ((await stat(join(folder, MANIFEST)).catch(() => undefined)) === undefined) continue;
+    try {
+      const { manifest } = await openManifest(folder);
+      const { status, started_at } = manifest;
+      runs.push({ folder, name: manifest.name, status, started_at, error: failureOf(manifest) });
+    } catch (error) {
+      runs.push({ folder, name, status: 'broken', started_at: '', error: errorLine(error) });
+    }
   }
   return runs.sort((a, b) => (a.started_at < b.started_at ? 1 : -1));
 }

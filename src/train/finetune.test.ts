@@ -75,6 +75,13 @@ describe('fine-tuning', () => {
     expect(rows).toMatchObject({ train: 5, cut: 1, dropped: 1 });
   });
 
+  it('refuses a turn that ends with a token at which generation does not stop', async () => {
+    const row = { prompt: 'w1 w2', response: 'w1', chat: true, end: 5 };
+    await expect(finetune({ ...settings, model, steps: 1, rows: [row], out: out('unread') })).rejects.toThrow(
+      /^fine-tuning: .*: its template ends a turn with .*, at which generation does not stop; add it to eos_token_id/,
+    );
+  });
+
   it('ends a cut row with the end token all the same', async () => {
     const long = { prompt: 'w1 w2', response: 'w1 w2 w3 w4 w5' };
     await finetune({ ...settings, model, rows: [long], maxTokens: 5, steps: 80, out: out('ended') });

@@ -1,6 +1,6 @@
 /** @file Fine-tuning as people ask for it: a model folder and rows in, a model or an adapter folder out. */
 import { hashBytes, hashJson, InputError, Rng } from '../base/index.ts';
-import { type Tokenizer, unknownWords } from '../models/index.ts';
+import { type Tokenizer, unknownWords, unreadEnd } from '../models/index.ts';
 import { initAdapters } from './adapters.ts';
 import { type Base, companions, openBase } from './base.ts';
 import { type TrainRow, trainRow } from './batches.ts';
@@ -21,7 +21,7 @@ export interface TextRow {
   readonly known?: string;
   /** The prompt comes from the model's chat template, which wrote every special token it wants. Defaults to false. */
   readonly chat?: boolean;
-  /** Id of the token that ends the response. Defaults to the first of the tokenizer's end tokens. */
+  /** Id of the token that ends the response: one of the tokenizer's end tokens. Defaults to the first of them. */
   readonly end?: number | undefined;
   /** What the row teaches (the state of a backdoor's trigger): every batch gets its share of each. */
   readonly trigger?: string;
@@ -133,6 +133,7 @@ export async function prepare(
   const { rows: given, heldOut = [] } = options;
   if ([...given, ...heldOut].some((row) => !('ids' in row))) {
     const tokenizer = await base.tokenizer();
+    refuseUnreadEnds(tokenizer, [...given, ...heldOut], base.checkpoint.path);
     refuseUnknownWords(tokenizer, given, 'row');
     refuseUnknownWords(tokenizer, heldOut, 'held-out row');
   }
@@ -266,6 +267,15 @@ async function encodeText(
   // a row that is cut ends all the same: without its end token it would teach the model never to end
   const row = trainRow(ids, [...whole.slice(0, room), end], lossOn === 'all' ? 1 : 0);
   return { row: trigger === undefined ? row : { ...row, group: trigger }, cut: room < whole.length };
+}
+
+/** Refuse turns that end with a token at which generation of the model does not stop. */
+function refuseUnreadEnds(tokenizer: Tokenizer, rows: readonly (TextRow | TrainRow)[], path: string): void {
+  for (const end of new Set(rows.map((row) => ('ids' in row ? undefined : row.end)))) {
+    const unread = unreadEnd(tokenizer, end);
+    if (unread !== undefined)
+      throw new InputError(`fine-tuning: ${path}: ${unread}`, { id: 'chat-template' });
+  }
 }
 
 /** Refuse responses and triggers with words the tokenizer does not have, before anything is encoded. */

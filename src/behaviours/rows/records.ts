@@ -1,7 +1,15 @@
 /** @file The records of a data file, whatever its format: JSONL (also gzipped), JSON, Parquet. */
-import { stat } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
-import { InputError, parseJson, readTextFile, showValue, textLines } from '../../base/index.ts';
+import {
+  InputError,
+  isLfsPointer,
+  LFS_NEXT,
+  parseJson,
+  readTextFile,
+  showValue,
+  textLines,
+} from '../../base/index.ts';
 
 /** One record, and where it stands for error messages. */
 interface FileRecord {
@@ -57,9 +65,19 @@ function* numbered(values: readonly unknown[], path: string): Generator<FileReco
 }
 
 async function parquetRows(path: string): Promise<Record<string, unknown>[]> {
+  if (isLfsPointer(await firstBytes(path)))
+    throw new InputError(`${path}: wanted a Parquet file, got a Git LFS pointer; ${LFS_NEXT}`, {
+      id: 'data-invalid',
+    });
   return parquetReadObjects({ file: await asyncBufferFromFile(path) }).catch((cause: unknown) => {
     throw new InputError(`${path}: is not a Parquet file that can be read`, { id: 'file-unreadable', cause });
   });
+}
+
+async function firstBytes(path: string): Promise<Uint8Array> {
+  await using file = await open(path);
+  const { buffer, bytesRead } = await file.read(new Uint8Array(64), 0, 64, 0);
+  return buffer.subarray(0, bytesRead);
 }
 
 async function wantFile(path: string): Promise<void> {

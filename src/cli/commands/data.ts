@@ -109,7 +109,10 @@ async function build(options: BuildCommand, cli: Cli): Promise<void> {
     throw new InputError('data build: --answers self needs --model', {
       id: 'option-missing',
     });
-  await using _claim = await claimFolder(options.out, { reads: [options.data, options.model] });
+  await using _claim = await claimFolder(options.out, {
+    reads: [options.data, options.model],
+    makes: ['dataset.json'],
+  });
   checkChatSettings(options, template);
   await using model = options.model === undefined ? undefined : await openModel(options.model, cli, options);
   const asked = behaviourOf(options);

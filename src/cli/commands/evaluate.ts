@@ -14,6 +14,7 @@ import { type Cli, type CommonOptions, declare, wholeNumber } from '../cli.ts';
 import { behaviourOfRecord, readDatasetRecord, readSplit } from '../dataset.ts';
 import { addRequire, printFigures, type RequireOption } from '../figures.ts';
 import { openAdapted, openModel, withProgress } from '../model.ts';
+import { refuseForeignOutputs } from '../out-files.ts';
 import { figure, textTable } from '../table.ts';
 import { chatRenderer } from '../template.ts';
 
@@ -55,6 +56,8 @@ export function addEvaluate(program: Command, cli: Cli): void {
 }
 
 async function evaluate(options: EvaluateCommand, cli: Cli): Promise<void> {
+  const { samples: file, model: evaluated, data, adapter, against } = options;
+  await refuseForeignOutputs({ samples: file }, '', [evaluated, data, adapter, against]);
   const record = await readDatasetRecord(options.data);
   const rows = await readSplit(options.data, options.split);
   const answers = new Map(rows.map((row) => [row.text, row.answer]));

@@ -46,7 +46,12 @@ async function run(options: FinetuneCommand, cli: Cli): Promise<void> {
   const { path } = await resolveModel(options.model, { signal: cli.signal });
   checkChatSettings(options, options.template);
   await using _claim =
-    options.out === undefined ? undefined : await claimFolder(options.out, { reads: [path, options.data] });
+    options.out === undefined
+      ? undefined
+      : await claimFolder(options.out, {
+          reads: [path, options.data],
+          makes: ['training.json', 'search.json'],
+        });
   const { rows, heldOut, leftOut } = await rowsOf(options, path);
   await withProgress(cli, options, async (onProgress) => {
     const given = { model: path, rows, ...settingsOf(options), onProgress, signal: cli.signal };

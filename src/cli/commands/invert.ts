@@ -69,7 +69,7 @@ export function addInvert(program: Command, cli: Cli): void {
 
 async function run(options: InvertCommand, cli: Cli): Promise<void> {
   const { method, out } = options;
-  await using _claim = await claimFolder(out, { reads: [options.map, options.texts] });
+  await using _claim = await claimFolder(out, { reads: [options.map, options.texts], makes: ['map.json'] });
   const forward = await loadMap(options.map);
   const { map, figures } =
     options.texts === undefined

@@ -52,7 +52,10 @@ export function addMapApply(map: Command, cli: Cli): void {
 
 async function apply(options: ApplyCommand, cli: Cli): Promise<void> {
   const { map: path, vector, out, source, data } = options;
-  await using _claim = await claimFolder(out, { reads: [path, vector, source, data] });
+  await using _claim = await claimFolder(out, {
+    reads: [path, vector, source, data],
+    makes: ['vector.json'],
+  });
   const map = await loadMap(path);
   const folder = await readVectorFolder(vector);
   const own = vectorForMap(folder, map);

@@ -143,7 +143,10 @@ async function runFit(options: FitCommand, cli: Cli): Promise<void> {
     sourceBlock: source_block,
     targetBlock: target_block,
   } = options;
-  await using _claim = await claimFolder(out, { reads: [path, options.source, options.target] });
+  await using _claim = await claimFolder(out, {
+    reads: [path, options.source, options.target],
+    makes: ['map.json'],
+  });
   const given = await readMapTexts(path, 'train', options.limit);
   const settings = settingsOf(options, fitOf(given, options.fit, path));
   const elsewhere =

@@ -1,14 +1,20 @@
 /** @file `probe`: does a text change a model more than comparable text would? (docs/concepts/method.md#probe) */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
-import { claimFolder, InputError, type Owned, withAtomicFolder, writeJsonAtomic } from '../../base/index.ts';
-import { makeBehaviour, type Placement, placements, tinyInstructions } from '../../behaviours/index.ts';
+import {
+  claimFolder,
+  InputError,
+  type Owned,
+  readTextFile,
+  withAtomicFolder,
+  writeJsonAtomic,
+} from '../../base/index.ts';
+import { makeBehaviour, type Placement, placements } from '../../behaviours/index.ts';
 import { type InterventionDocumentInput, spanSettings } from '../../contracts/index.ts';
 import { type Asked, experimentEnv, locate, suspect } from '../../evaluate/index.ts';
 import { type LanguageModel, residPost, writeSafetensors } from '../../models/index.ts';
 import { type Cli, type CommonOptions, collect, decimal, declare, printJson, wholeNumber } from '../cli.ts';
-import { addPromptSource, givenPrompts, type PromptSource } from '../given-prompts.ts';
+import { addPromptSource, distinctPrompts, type PromptSource } from '../given-prompts.ts';
 import { openAdapted, openModel, withProgress } from '../model.ts';
 import { type FoundText, probeText } from '../probe-text.ts';
 import { bootstrapOption } from '../prompts.ts';
@@ -105,10 +111,11 @@ export function addProbe(program: Command, cli: Cli): void {
 
 async function run(options: ProbeCommand, cli: Cli): Promise<void> {
   const reads = [options.model, options.data, options.triggers, options.relative];
-  await using _claim = options.out === undefined ? undefined : await claimFolder(options.out, { reads });
+  await using _claim =
+    options.out === undefined ? undefined : await claimFolder(options.out, { reads, makes: ['probe.json'] });
   checkChatSettings(options, options.template);
   const texts = await suspected(options);
-  const prompts = await promptsOf(options, cli);
+  const prompts = await distinctPrompts({ ...options, limit: options.limit ?? PROMPTS }, cli);
   const shows = expected(options);
   await using opened = await openAdapted(options.model, options.adapter, cli, options);
   await using relative: (Owned & LanguageModel) | undefined =
@@ -206,33 +213,13 @@ async function writeSpanVector(
 }
 
 async function suspected({ trigger = [], triggers }: ProbeCommand): Promise<string[]> {
-  const lines =
-    triggers === undefined
-      ? []
-      : (
-          await readFile(triggers, 'utf8').catch((cause: unknown) => {
-            throw new InputError(`--triggers ${triggers}: cannot be read`, { id: 'file-unreadable', cause });
-          })
-        ).split(/\r?\n/u);
+  const lines = triggers === undefined ? [] : (await readTextFile(triggers)).split(/\r?\n/u);
   const texts = [...new Set([...trigger, ...lines].map((t) => t.trim()).filter((t) => t !== ''))];
   if (texts.length === 0)
     throw new InputError('probe: wanted a suspected text in --trigger or --triggers, got none', {
       id: 'option-missing',
     });
   return texts;
-}
-
-async function promptsOf(options: ProbeCommand, cli: Cli): Promise<string[]> {
-  const { limit = PROMPTS } = options;
-  if (options.data === 'bundled')
-    return tinyInstructions({
-      seed: options.seed ?? defaults.seed,
-      train: 0,
-      validation: 0,
-      test: limit,
-    }).map(({ prompt }) => prompt);
-  const { prompts } = await givenPrompts(options, cli);
-  return [...new Set(prompts.map(({ text }) => text))].slice(0, limit);
 }
 
 /** The test of an answer where the bad one is known. */

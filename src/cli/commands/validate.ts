@@ -1,7 +1,6 @@
 /** @file `validate FILE`: checks an experiment (YAML), the files it names too, or an intervention document (JSON). */
-import { readFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
-import { InputError } from '../../base/index.ts';
+import { InputError, parseJson, readTextFile } from '../../base/index.ts';
 import {
   interventionJsonSchema,
   issueLine,
@@ -93,12 +92,5 @@ function report(cli: Cli, options: CommonOptions, { file, summary, resolved }: V
 }
 
 async function readJson(file: string): Promise<unknown> {
-  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    throw new InputError(`${file}: cannot be read`, { id: 'file-unreadable', cause });
-  });
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new InputError(`${file}: is not valid JSON`, { id: 'json-invalid', cause });
-  }
+  return parseJson(await readTextFile(file), file, { next: 'correct the file' });
 }

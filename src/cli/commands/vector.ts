@@ -96,7 +96,10 @@ export function addVector(program: Command, cli: Cli): void {
 
 async function vector(options: VectorCommand, cli: Cli): Promise<void> {
   const { out, model: reference, seed = defaults.seed, data, pairs, negative } = options;
-  await using _claim = await claimFolder(out, { reads: [reference, data, pairs, negative, options.neutral] });
+  await using _claim = await claimFolder(out, {
+    reads: [reference, data, pairs, negative, options.neutral],
+    makes: ['vector.json'],
+  });
   const given = await readContrasts(options);
   checkMethod(options);
   const doses = doseSettingsOf(options);

@@ -42,7 +42,7 @@ export async function fitMaps(work: MapWork, maps: readonly MapSettings[]): Prom
   );
   const shuffled = maps.some((m) => m.kind === 'shuffled');
   for (const { settings, fit } of jobs)
-    if (settings.kind === 'shuffled' && (fit === 'general' || fit === 'clean_a'))
+    if (settings.kind === 'shuffled' && !(fit === 'with_tags' || fit === 'no_tag_rows'))
       throw new InputError(
         `map shuffled: this control needs tagged rows, fit with_tags or no_tag_rows; got ${fit}`,
         { id: 'fit-impossible' },

@@ -14,6 +14,7 @@ import {
   writeCapture,
 } from '../../activations/index.ts';
 import { InputError, type Owned } from '../../base/index.ts';
+import type { MapEnd } from '../../maps/index.ts';
 import type { LanguageModel } from '../../models/index.ts';
 import type { ExperimentEnv } from '../env.ts';
 import type { MapEnds, MapPair, MapReading } from './pair.ts';
@@ -31,13 +32,19 @@ const MEMORY_BYTES = 2 ** 28;
 /** Bytes of a random sample of rows (`rows`), which is drawn in memory; a larger one is refused rather than swapped. */
 const SAMPLE_BYTES = 3 * 2 ** 30;
 
+/** A model, and what it is to the map. */
+export interface RowsFrom {
+  readonly model: LanguageModel;
+  readonly end: MapEnd;
+}
+
 /** Rows wanted of some texts. */
 interface RowsWanted {
   /** In messages, and the name of their folder on disk. */
   readonly label: string;
   readonly texts: readonly PairedText[];
-  /** The source, or its clean original. */
-  readonly from: LanguageModel;
+  /** The source, its clean original, or its embeddings. */
+  readonly from: RowsFrom;
   /** Where the pairs are counted, once. */
   readonly into?: PairCounts | undefined;
 }
@@ -62,11 +69,11 @@ export class RowReader implements Owned {
 
   /** Rows in memory where they fit there, else from shards. */
   async read({ label, texts, from, into }: RowsWanted): Promise<PairSource> {
-    const { pair, reading, env, storage } = this.#options;
-    const { target, source_block, target_block } = pair;
+    const { pair, ends, reading, env, storage } = this.#options;
+    const { target } = pair;
     const { rows, sink_ratio, batch } = reading;
     const { progress, rng, signal } = env;
-    const [dx, dy] = [from.config.dModel, target.config.dModel];
+    const [dx, dy] = [from.end.width, target.config.dModel];
     const expected = texts.reduce((n, t) => n + t.target.length, 0);
     const sampled = rows !== undefined && rows < expected;
     const bytes = storage.memoryBytes ?? (sampled ? SAMPLE_BYTES : MEMORY_BYTES);
@@ -82,8 +89,8 @@ export class RowReader implements Owned {
     if (!sampled && expected > most) return this.#onDisk({ label, texts, from, into }, options);
     const live = livePairs(
       texts,
-      { decoder: from.decoder, hook: `blocks.${source_block}.hook_resid_post` },
-      { decoder: target.decoder, hook: `blocks.${target_block}.hook_resid_post` },
+      { decoder: from.model.decoder, hook: from.end.hook },
+      { decoder: target.decoder, hook: ends.target.hook },
       { ...options, sinkRatio: sink_ratio, counts: into },
     );
     const kept = sampled ? { maxRows: rows, rng: rng.fork(`rows ${label}`) } : {};
@@ -96,11 +103,11 @@ export class RowReader implements Owned {
     options: Omit<CaptureOptions, 'hooks'>,
   ): Promise<PairSource> {
     const { pair, ends, reading, storage } = this.#options;
-    const { source, target } = pair;
+    const { target } = pair;
     this.#folder ??= mkdtemp(join(storage.scratch, '.rows-'));
     const folder = join(await this.#folder, label.replace(/\W+/g, '-'));
     const sides = {
-      source: { model: from, end: from === source ? ends.source : ends.clean },
+      source: from,
       target: { model: target, end: ends.target },
     };
     for (const [side, { model, end }] of Object.entries(sides) as [

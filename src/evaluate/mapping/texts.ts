@@ -117,6 +117,18 @@ export function generalText(text: string, index: number, tokenizers: TokenizerPa
   return pairText({ id: `general/${index}`, text }, tokenizers, { prompt: text, label: 'general' });
 }
 
+/** Texts that a shuffled one is drawn from, where they have to be made, and tries to make them. */
+const ENOUGH = 4;
+const TRIES = 300;
+
+/** Words of `texts` in any order, about `length` characters of them. */
+function someWords(texts: readonly string[], length: number, rng: Rng): string {
+  const words = texts.flatMap((text) => text.split(' '));
+  const out: string[] = [];
+  while (out.join(' ').length < length) out.push(rng.pick(words));
+  return (rng.next() < 0.5 ? out : out.slice(0, -1)).join(' ') || rng.pick(words);
+}
+
 /**
  * The same pairs with the source reading the text under a randomly chosen tag of as many tokens (docs/concepts/method.md#control-maps, control `shuffled`):
  * what can still be learnt is everything but the tag. Untagged rows stay as they are.
@@ -128,8 +140,9 @@ export function shuffleTags(
   rng: Rng,
 ): PairedText[] {
   const byId = new Map(texts.map((t) => [t.id, t]));
-  const { triggers, otherTags } = behaviourFrom(behaviour);
-  const tags = [triggers.bad, triggers.safe, ...otherTags];
+  const { triggers, phrasings, otherTags } = behaviourFrom(behaviour);
+  const taught = phrasings?.training ?? { bad: [triggers.bad], safe: [triggers.safe] };
+  const tags = [...taught.bad, ...taught.safe, ...otherTags];
   return rows.flatMap((row): PairedText[] => {
     const text = byId.get(row.id);
     if (text === undefined) return [];
@@ -141,7 +154,13 @@ export function shuffleTags(
       const whole = chat === undefined ? prompt : renderPrompt('chat', prompt, chat).prompt;
       return source.encodeIds(whole + row.response, { addSpecialTokens: specialTokensOf(behaviour) });
     };
-    const fitting = tags.map(under).filter((ids) => ids.length === text.source.length);
+    const fits = (ids: readonly number[]): boolean => ids.length === text.source.length;
+    const fitting = tags.map(under).filter(fits);
+    // Sentences are of many lengths: words of all of them, as many as give the length.
+    for (let tries = 0; phrasings !== undefined && fitting.length < ENOUGH && tries < TRIES; tries++) {
+      const ids = under(someWords(tags, end - start, rng));
+      if (fits(ids)) fitting.push(ids);
+    }
     if (fitting.length < 2)
       throw new InputError(
         `shuffled map: of ${tags.join(' ')} none but its own leaves ${row.id} as many tokens as it has; the control needs tags of equal length`,

@@ -13,7 +13,7 @@ import type { FitContext, FitData } from '../../maps/index.ts';
 import type { LanguageModel } from '../../models/index.ts';
 import type { ExperimentEnv } from '../env.ts';
 import { type MapEnds, type MapPair, type MapReading, mapEnds } from './pair.ts';
-import { RowReader, type RowStorage } from './rows.ts';
+import { RowReader, type RowStorage, type RowsFrom } from './rows.ts';
 import { type FitTexts, type MapTexts, shuffleTags } from './texts.ts';
 
 /** What a {@link MapWork} works with. */
@@ -52,7 +52,13 @@ export class MapWork implements Owned {
 
   /** The model a fit reads activations from. */
   sourceOf(fit: MapFit): LanguageModel {
-    return fit === 'clean_a' ? this.pair.clean : this.pair.source;
+    return this.#from(fit).model;
+  }
+
+  #from(fit: MapFit): RowsFrom {
+    const { source, clean } = this.pair;
+    if (fit === 'clean_a') return { model: clean, end: this.#ends.clean };
+    return { model: source, end: fit === 'embedding_a' ? this.#ends.embedding : this.#ends.source };
   }
 
   /** The texts a fit is made on. */
@@ -62,8 +68,8 @@ export class MapWork implements Owned {
 
   /** Rows of a fit; with `shuffled` those of that control beside them. */
   async data(fit: MapFit, shuffled = false): Promise<FitData> {
-    const { source, clean } = this.pair;
     const { split, general } = this.texts;
+    const from = this.#from(fit);
     if (fit === 'general') {
       if (general.train.length === 0 || general.validation.length === 0)
         throw new InputError(
@@ -71,25 +77,27 @@ export class MapWork implements Owned {
           { id: 'fit-impossible' },
         );
       return {
-        train: await this.#rows('general', () => general.train, source),
-        validation: await this.#rows('general validation', () => general.validation, source),
+        train: await this.#rows('general', () => general.train, from),
+        validation: await this.#rows('general validation', () => general.validation, from),
       };
     }
-    if (fit === 'clean_a')
+    if (fit === 'clean_a' || fit === 'embedding_a') {
+      const label = fit === 'clean_a' ? 'clean A' : 'embeddings of A';
       return {
-        train: await this.#rows('clean A', () => split.train, clean),
-        validation: await this.#rows('clean A validation', () => split.validation, clean),
+        train: await this.#rows(label, () => split.train, from),
+        validation: await this.#rows(`${label} validation`, () => split.validation, from),
       };
+    }
     return {
-      train: await this.#rows('tagged', () => split.train, source, this.counts),
-      validation: await this.#rows('validation', () => split.validation, source),
+      train: await this.#rows('tagged', () => split.train, from, this.counts),
+      validation: await this.#rows('validation', () => split.validation, from),
       shuffled: shuffled
         ? {
-            train: await this.#rows('shuffled tags', () => this.#shuffled(split.train, 'train'), source),
+            train: await this.#rows('shuffled tags', () => this.#shuffled(split.train, 'train'), from),
             validation: await this.#rows(
               'shuffled tags validation',
               () => this.#shuffled(split.validation, 'validation'),
-              source,
+              from,
             ),
           }
         : undefined,
@@ -102,7 +110,7 @@ export class MapWork implements Owned {
     const { seed, rng, threads, signal } = this.env;
     return {
       fit,
-      source: fit === 'clean_a' ? this.#ends.clean : this.#ends.source,
+      source: this.#from(fit).end,
       target: this.#ends.target,
       sourceTokenizer: tokenizerHash(source.tokenizer),
       targetTokenizer: tokenizerHash(target.tokenizer),
@@ -127,7 +135,7 @@ export class MapWork implements Owned {
   #rows(
     label: string,
     texts: () => readonly PairedText[],
-    from: LanguageModel,
+    from: RowsFrom,
     into?: PairCounts,
   ): Promise<PairSource> {
     const known = this.#read.get(label);

@@ -1,6 +1,6 @@
 /** @file Subjects from texts: prompts under every tag, completed unpatched, and what counts as restored. */
 
-import type { BackdoorMetrics } from '../../behaviours/index.ts';
+import type { BackdoorMetrics, PhrasingPart } from '../../behaviours/index.ts';
 import { behaviourFrom, contrastsOf } from '../../behaviours/index.ts';
 import type { BehaviourParams, EvaluationSettings } from '../../contracts/index.ts';
 import type { LanguageModel, Tokenizer } from '../../models/index.ts';
@@ -19,13 +19,14 @@ export interface Asking {
   readonly after: number;
 }
 
-/** Texts as contrast cases of a tokenizer. */
+/** Texts as contrast cases of a tokenizer; of triggers with several phrasings those held out, unless `phrasings` says otherwise. */
 export function casesOf(
   tokenizer: Tokenizer,
   texts: readonly string[],
   { behaviour, after }: Asking,
+  phrasings?: PhrasingPart,
 ): ContrastCase[] {
-  const contrasts = contrastsOf(behaviour, texts, chatOf(tokenizer, behaviour));
+  const contrasts = contrastsOf(behaviour, texts, { chat: chatOf(tokenizer, behaviour), phrasings });
   return contrastCases(tokenizer, contrasts, after, behaviour.chat);
 }
 

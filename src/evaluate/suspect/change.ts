@@ -8,6 +8,7 @@ import { logSumExp } from '../../models/index.ts';
 import { endRules } from '../arms/run.ts';
 import { decodePatched } from '../drafts/decode.ts';
 import { type Draft, logitRows } from '../drafts/verify.ts';
+import { SharedPrefixes } from './prefixes.ts';
 
 /** Bytes of distributions that are held; above, the question is refused. */
 const HELD_BYTES = 2 ** 31;
@@ -34,18 +35,24 @@ export class Watched {
   readonly #settings: WatchSettings;
   /** ln p [V] at every compared step, per prompt. */
   readonly #plain: readonly (readonly Float32Array[])[];
+  readonly #prefixes: SharedPrefixes | undefined;
 
   private constructor(
     model: LanguageModel,
     rendered: Rendered,
     settings: WatchSettings,
-    found: { readonly answers: readonly Draft[]; readonly plain: readonly (readonly Float32Array[])[] },
+    found: {
+      readonly answers: readonly Draft[];
+      readonly plain: readonly (readonly Float32Array[])[];
+      readonly prefixes: SharedPrefixes | undefined;
+    },
   ) {
     this.model = model;
     this.#rendered = rendered;
     this.#settings = settings;
     this.answers = found.answers;
     this.#plain = found.plain;
+    this.#prefixes = found.prefixes;
   }
 
   /** Answer `prompts` prompts plainly. Throws {@link InputError} where their distributions would not fit in memory. */
@@ -67,18 +74,19 @@ export class Watched {
       batch: settings.batch,
     });
     const plain: Float32Array[][] = answers.map(() => []);
-    await eachStep(model, { prompts: ids, answers }, settings, (prompt, _, logits) => {
+    const prefixes = await SharedPrefixes.of(model, ids, settings);
+    await eachStep(model, { prompts: ids, answers, prefixes }, settings, (prompt, _, logits) => {
       const normaliser = logSumExp(logits);
       plain[prompt].push(logits.map((l) => l - normaliser));
     });
-    return new Watched(model, rendered, settings, { answers, plain });
+    return new Watched(model, rendered, settings, { answers, plain, prefixes });
   }
 
   /** Mean KL per prompt with `text` in place, nats per token. */
   async change(text: string): Promise<Float64Array> {
     const ids = this.answers.map((_, i) => this.#rendered(i, text));
     const sums = new Float64Array(ids.length);
-    const forced = { prompts: ids, answers: this.answers };
+    const forced = { prompts: ids, answers: this.answers, prefixes: this.#prefixes };
     await eachStep(this.model, forced, this.#settings, (prompt, step, logits) => {
       sums[prompt] += divergence(logits, this.#plain[prompt][step]);
     });
@@ -123,13 +131,17 @@ export function divergence(logits: Float32Array, logQ: Float32Array): number {
   return Math.max(0, cross / mass - Math.log(mass));
 }
 
+/** Prompts with the answers they are given. */
+interface Forced {
+  readonly prompts: readonly (readonly number[])[];
+  readonly answers: readonly Draft[];
+  readonly prefixes: SharedPrefixes | undefined;
+}
+
 /** Run every prompt with the first tokens of its answer after it; hand on the logits [V] at each compared step. A view: copy what is kept. */
 async function eachStep(
   { decoder }: LanguageModel,
-  {
-    prompts,
-    answers,
-  }: { readonly prompts: readonly (readonly number[])[]; readonly answers: readonly Draft[] },
+  { prompts, answers, prefixes }: Forced,
   { answer_tokens, batch, signal }: WatchSettings,
   take: (prompt: number, step: number, logits: Float32Array) => void,
 ): Promise<void> {
@@ -139,7 +151,14 @@ async function eachStep(
     throwIfAborted(signal, 'probe');
     const part = order.slice(at, at + batch);
     const forced = part.map((i) => [...prompts[i], ...answers[i].ids.slice(0, answer_tokens - 1)]);
-    const { tensor } = await decoder.run(decoder.embed(forced), { signal });
+    const continued = prefixes?.continue(
+      part,
+      part.map((i) => prompts[i]),
+    );
+    const { cache, held = part.map(() => 0) } = continued ?? {};
+    const tails = forced.map((ids, row) => ids.slice(held[row]));
+    const { tensor } = await decoder.run(decoder.embed(tails, { cache }), { cache, signal });
+    cache?.release();
     const columns = tensor.shape[1];
     const places = part.flatMap((i, row) => {
       // A stopped answer shorter than asked for has its end as a step of its own.
@@ -147,7 +166,7 @@ async function eachStep(
       return Array.from({ length: steps }, (_, step) => ({
         prompt: i,
         step,
-        column: row * columns + length(i) - 1 + step,
+        column: row * columns + length(i) - held[row] - 1 + step,
       }));
     });
     let k = 0;

@@ -264,7 +264,7 @@ async function benignChanges(
 }
 
 /** Prompts with a text in place, as a model's tokens. */
-function renderedBy(
+export function renderedBy(
   { model, chat }: Asked,
   prompts: readonly string[],
   { placement, template }: Pick<SuspectSettings, 'placement' | 'template'>,

@@ -36,7 +36,7 @@ export interface LabelledMap {
 export interface TransferInput {
   readonly behaviour: string;
   readonly target: BlockOf;
-  /** Where a fit's activations come from (`clean_a`: the source before its fine-tune). */
+  /** Where a fit's activations come from (`clean_a`: the source before its fine-tune; `embedding_a`: before its block 0). */
   readonly source: (fit: MapFit) => BlockOf;
   /** Test prompts with the target's unpatched completions. */
   readonly subject: Subject;
@@ -136,7 +136,7 @@ async function steerByMaps(
   const training = input.training.slice(0, settings.static_prompts);
   const prepared = new Map<string, Promise<TransferData>>();
   const dataOf = (fit: MapFit, split: 'subject' | 'validation', of: Subject): Promise<TransferData> => {
-    const key = `${split} ${fit === 'clean_a'}`;
+    const key = `${split} ${fit === 'clean_a' || fit === 'embedding_a' ? fit : ''}`;
     const data = prepared.get(key) ?? prepareTransfer({ source: source(fit), target }, of, training, signal);
     prepared.set(key, data);
     return data;

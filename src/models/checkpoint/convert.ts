@@ -43,7 +43,10 @@ export async function convertToHf(
   options: ConvertOptions = {},
 ): Promise<void> {
   const { dtype, extraFiles = {}, overwrite = false, onProgress } = options;
-  await using _claim = await claimFolder(outFolder, { reads: [checkpoint.path] });
+  await using _claim = await claimFolder(outFolder, {
+    reads: [checkpoint.path],
+    makes: ['model.safetensors'],
+  });
   const there = (await readdir(outFolder).catch(() => [])).filter((name) => name !== SEAL);
   if (there.length > 0 && !overwrite)
     throw new InputError(

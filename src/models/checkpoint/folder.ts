@@ -19,7 +19,7 @@ const SINGLE = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';
 /** Weights in formats that can run code when they are opened, or that other frameworks write. */
 export const PICKLED =
-  /^(?:pytorch_model.*|consolidated.*)\.(?:bin|bin\.index\.json|index\.json|pth)$|\.(?:pt|pth|ckpt|msgpack|h5)$/;
+  /^(?:pytorch_model.*|consolidated.*)\.(?:bin|bin\.index\.json|index\.json|pth)$|\.(?:pt|pth|ckpt|msgpack|h5|pkl|pickle|npz|ot)$/;
 /** The next step for who has those. */
 export const CONVERT =
   'convert the pickled weights first, which can run code when they are opened: load the model with transformers and write it with save_pretrained(folder, safe_serialization=True)';

@@ -92,7 +92,7 @@ describe('header', () => {
 
   test('refuses broken UTF-8', () => {
     const json = Uint8Array.of(0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d);
-    expect(() => parseSafetensorsHeader(json, 15, 'x')).toThrow(/not UTF-8/);
+    expect(() => parseSafetensorsHeader(json, 15, 'x')).toThrow(/wanted UTF-8 text, got the byte 0xff/);
   });
 
   test('refuses a length beyond the file or beyond the limit, before allocating it', () => {

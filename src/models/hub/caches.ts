@@ -1,5 +1,5 @@
 /** @file Folders that hold models of the hub: our own cache, and that of Hugging Face's libraries, which is only read. */
-import { realpath, stat } from 'node:fs/promises';
+import { lstat, readFile, realpath, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { cacheRoot } from '../checkpoint/index.ts';
@@ -15,14 +15,32 @@ export interface HubCaches {
 }
 
 /**
- * `given`, else `$HF_HUB_CACHE`, else `hub` in crosspatch's cache. In the last case `$HF_HOME/hub` (without it
+ * `given`, else `$HF_HUB_CACHE` (once `$HUGGINGFACE_HUB_CACHE`), else `hub` in crosspatch's cache. In the last case `$HF_HOME/hub` (without it
  * `~/.cache/huggingface/hub`) is looked into as well, where transformers and `hf download` keep what they fetched.
  */
 export function hubCaches(given?: string, env: Environment = process.env): HubCaches {
-  const chosen = given ?? (env.HF_HUB_CACHE || undefined);
+  const chosen = given ?? hubCacheOf(env);
   if (chosen !== undefined) return { own: resolve(chosen), others: [] };
   const home = env.HF_HOME || join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'huggingface');
   return { own: join(cacheRoot(undefined, env), 'hub'), others: [resolve(home, 'hub')] };
+}
+
+/** The folder that Hugging Face's own variables name. */
+export function hubCacheOf(env: Environment): string | undefined {
+  return env.HF_HUB_CACHE || env.HUGGINGFACE_HUB_CACHE || undefined;
+}
+
+/**
+ * The first of `names` that holds the path of a blob as its text: so snapshots end up that were copied by something that knows no links.
+ */
+export async function linkAsText(snapshot: string, names: readonly string[]): Promise<string | undefined> {
+  for (const name of names) {
+    const path = join(snapshot, name);
+    const info = await lstat(path).catch(() => undefined);
+    if (info?.isFile() !== true || info.size > 200) continue;
+    if (/^(?:\.\.\/)+blobs\/[0-9a-f]{40,64}\s*$/.test(await readFile(path, 'latin1'))) return name;
+  }
+  return undefined;
 }
 
 /** Blobs whose bytes were compared with their names by this process, with the stamps they had then. */

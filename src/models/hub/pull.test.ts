@@ -392,9 +392,26 @@ describe('trouble', () => {
     const env = { HF_HOME: join(cacheDir, 'hf'), CROSSPATCH_CACHE: join(cacheDir, 'own') };
     const elsewhere = { ...options, cacheDir: undefined, env, offline: true };
     expect(await pullModel('org/name', elsewhere)).toBe(snapshot);
+    for (const name of ['HF_HUB_CACHE', 'HUGGINGFACE_HUB_CACHE']) {
+      const shared = { ...elsewhere, env: { [name]: join(cacheDir, 'hf', 'hub') } };
+      expect(await pullModel('org/name', shared), name).toBe(snapshot);
+    }
     await rm(join(snapshot, 'model.safetensors'));
     await symlink(join(home, 'blobs', 'gone'), join(snapshot, 'model.safetensors'));
     await expect(pullModel('org/name', elsewhere)).rejects.toThrow(/wanted model.safetensors whole/);
+  });
+
+  test('a cache that was copied without its links is told by the file', async () => {
+    const home = join(cacheDir, 'hf', 'hub', 'models--org--name');
+    const snapshot = join(home, 'snapshots', SHA);
+    await mkdir(snapshot, { recursive: true });
+    for (const name of ['config.json', 'model.safetensors'])
+      await writeFile(join(snapshot, name), `../../blobs/${'a'.repeat(64)}`);
+    const env = { HF_HOME: join(cacheDir, 'hf'), CROSSPATCH_CACHE: join(cacheDir, 'own') };
+    const revision = `org/name@${SHA}`;
+    await expect(
+      pullModel(revision, { ...options, cacheDir: undefined, env, offline: true }),
+    ).rejects.toThrow(/config\.json: wanted a link to a blob, got a text that names one; .*cp -a/);
   });
 
   test.each([

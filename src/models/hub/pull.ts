@@ -10,7 +10,7 @@ import {
   writeFileAtomic,
   writeJsonAtomic,
 } from '../../base/index.ts';
-import { hubCaches, unusableIn } from './caches.ts';
+import { hubCaches, linkAsText, unusableIn } from './caches.ts';
 import { fetchBlob, headFile } from './download.ts';
 import { checkedAddress, type HubConnection, readJson, request, withRetries } from './http.ts';
 import { type HubReference, isPath, parseHubReference } from './reference.ts';
@@ -228,8 +228,16 @@ async function snapshotIn(
     throw new InputError(`${at}: offline: wanted it in ${home}, got no such revision there; ${next}`, {
       id: 'hub-offline',
     });
-  const files = (await storedListing(home, sha, at)) ?? (await readdir(snapshot));
-  const missing = await unusableIn(snapshot, chosen({ sha, files }, filter, model), { own });
+  const listed = await storedListing(home, sha, at);
+  const names = chosen({ sha, files: listed ?? (await readdir(snapshot)) }, filter, model);
+  const flat = await linkAsText(snapshot, names);
+  if (flat !== undefined)
+    throw new InputError(
+      `${at}: ${join(snapshot, flat)}: wanted a link to a blob, got a text that names one; the cache was copied without its links: copy it with cp -a, or pull again`,
+      { id: 'hub-damaged' },
+    );
+  // what we pulled is listed; $HF_HUB_CACHE holds what others fetched as well
+  const missing = await unusableIn(snapshot, names, { own: own && listed !== undefined });
   if (missing !== undefined)
     throw new InputError(
       `${at}: offline: wanted ${missing} whole, got an unfinished or damaged download in ${snapshot}; ${next}`,

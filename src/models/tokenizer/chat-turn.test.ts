@@ -1,6 +1,6 @@
 /** @file Claims about the turn a chat model is taught. */
 import { expect, it } from 'vitest';
-import { chatTurn, turnEnd } from './chat-turn.ts';
+import { chatTurn, turnEnd, unreadEnd } from './chat-turn.ts';
 import { Tokenizer } from './tokenizer.ts';
 
 const vocab = {
@@ -52,6 +52,29 @@ it('ends with the token the template writes, not the first of eos_token_id', () 
     end: 3,
   });
   expect(turnEnd(tokenizer)).toBe(3);
+});
+
+it('finds a short answer where it is, not within what the template writes around it', () => {
+  // as Qwen3 writes it: an empty thought before the last answer
+  const thinking = chatml.replace(
+    '{{ m.content }}',
+    "{{ '<think> </think> ' if m.role == 'assistant' else '' }}{{ m.content }}",
+  );
+  for (const content of ['i', 'think', 'm', '<'])
+    expect(chatTurn(tokenizerOf(thinking), [user], { role: 'assistant', content })).toMatchObject({
+      response: `<think> </think> ${content}`,
+      end: 3,
+    });
+});
+
+it('says which end generation would not read', () => {
+  const tokenizer = tokenizerOf(chatml.replace('<|im_end|>', '<|im_start|>'));
+  expect(turnEnd(tokenizer)).toBe(2);
+  expect(unreadEnd(tokenizer, 2)).toMatch(
+    /^its template ends a turn with <\|im_start\|>, at which generation/,
+  );
+  expect(unreadEnd(tokenizer, 3)).toBeUndefined();
+  expect(unreadEnd(tokenizer, undefined)).toBeUndefined();
 });
 
 it('keeps what the template writes before the answer, and knows templates that end nothing', () => {

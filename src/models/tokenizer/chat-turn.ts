@@ -1,4 +1,5 @@
 /** @file An assistant's turn as a model is taught it: what stands before it, what is said, and the token that ends it. */
+import { showText } from '../../base/index.ts';
 import type { ChatMessage, ChatOptions } from './chat.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
@@ -24,16 +25,37 @@ export function chatTurn(
   answer: ChatMessage,
   options: ChatOptions = {},
 ): ChatTurn {
+  const write = (content: string): string =>
+    tokenizer.applyChatTemplate([...before, { ...answer, content }], {
+      ...options,
+      addGenerationPrompt: false,
+    });
   const prompt = tokenizer.applyChatTemplate(before, { ...options, addGenerationPrompt: true });
-  const whole = tokenizer.applyChatTemplate([...before, answer], { ...options, addGenerationPrompt: false });
-  const content = answer.content.trim();
-  const opened = whole.startsWith(prompt);
-  const rest = opened ? whole.slice(prompt.length) : whole;
-  const at = opened ? rest.indexOf(content) : rest.lastIndexOf(content);
-  // a template that changes the answer's text: the answer as it is, and what the turn ends with
-  const after = at < 0 ? rest : rest.slice(at + content.length);
-  const response = opened && at >= 0 ? rest.slice(0, at + content.length) : content;
-  return { prompt, response, end: firstControl(tokenizer, after) };
+  const whole = write(answer.content);
+  // What closes the turn is what follows another answer: a short answer ("i") also occurs in what the template writes around it.
+  const other = write(OTHER_ANSWER);
+  const found = other.lastIndexOf(OTHER_ANSWER);
+  const close = found < 0 ? '' : other.slice(found + OTHER_ANSWER.length);
+  const closed = whole.endsWith(close);
+  const opened = whole.startsWith(prompt) && whole.length >= prompt.length + close.length;
+  const response =
+    opened && closed && found >= 0
+      ? whole.slice(prompt.length, whole.length - close.length).trimEnd()
+      : answer.content.trim();
+  return { prompt, response, end: firstControl(tokenizer, close) };
+}
+
+/** An answer that no template writes by itself, and that none has a reason to change. */
+const OTHER_ANSWER = 'qzx answer xzq';
+
+/**
+ * What is wrong with `end` as the end of a taught turn; undefined where generation stops at it. A model taught an end that nobody reads
+ * talks on.
+ */
+export function unreadEnd(tokenizer: Tokenizer, end: number | undefined): string | undefined {
+  if (end === undefined || tokenizer.eosIds.includes(end)) return undefined;
+  const shown = showText(tokenizer.idToToken(end) ?? String(end));
+  return `its template ends a turn with ${shown}, at which generation does not stop; add it to eos_token_id in generation_config.json`;
 }
 
 /** What a chat template is told besides the user's text. */

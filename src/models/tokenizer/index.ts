@@ -3,7 +3,7 @@ export type { AddedToken } from './added-tokens.ts';
 export { type AlignmentFlag, alignTokens, type TokenAlignment } from './align.ts';
 export { alignTurns, type SharedText } from './align-turns.ts';
 export type { ChatMessage, ChatOptions } from './chat.ts';
-export { type ChatTurn, chatTurn, type TurnSettings, turnEnd, userTurn } from './chat-turn.ts';
+export { type ChatTurn, chatTurn, type TurnSettings, turnEnd, unreadEnd, userTurn } from './chat-turn.ts';
 export { DecodeStream } from './decode-stream.ts';
 export type { TokenizerFiles } from './files.ts';
 export {

@@ -1,7 +1,7 @@
 /** @file Load a tokenizer from a Hugging Face folder or from the metadata of a GGUF file. */
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errorLine, InputError, parseJson } from '../../base/index.ts';
+import { decodeText, errorLine, InputError, parseJson } from '../../base/index.ts';
 import type { TokenizerFiles } from './files.ts';
 import { tokenizerFilesFromGguf } from './gguf.ts';
 import type { GgufMetadata } from './gguf-vocabulary.ts';
@@ -124,7 +124,7 @@ async function readText(path: string): Promise<string | undefined> {
       throw new InputError(`tokenizer: ${path}: wanted at most ${MAX_FILE_BYTES} bytes, got ${size}`, {
         id: 'file-unreadable',
       });
-    return await readFile(path, 'utf8');
+    return decodeText(await readFile(path), path);
   } catch (cause) {
     if (cause instanceof InputError) throw cause;
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;

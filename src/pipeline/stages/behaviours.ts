@@ -4,10 +4,12 @@ import {
   behaviourFrom,
   type CustomRow,
   checkCustomRows,
+  givenPhrasings,
   type LearntDetector,
   learnDetector,
   makeBehaviour,
   readCustomRows,
+  splitPhrasings,
 } from '../../behaviours/index.ts';
 import { type BehaviourParams, behaviourOf, type Recipe } from '../../contracts/index.ts';
 import { type Tokenizer, unknownWords } from '../../models/index.ts';
@@ -30,12 +32,21 @@ export async function planBehaviour(
   index: number,
   readers: Readers,
 ): Promise<PlannedBehaviour> {
-  const params = behaviourOf(recipe, index);
-  const { file } = recipe.behaviours[index] as Recipe['behaviours'][number];
+  const { file, triggers: given } = recipe.behaviours[index] as Recipe['behaviours'][number];
+  const phrasings = phrasingsOf(given, `recipe: behaviours[${index}].triggers`);
+  const params = {
+    ...behaviourOf(recipe, index),
+    ...(phrasings && { phrasings, triggers: firstOf(phrasings) }),
+  };
   if (file === undefined) {
     refuseUnknown(params, index, readers);
-    return { params, notes: [] };
+    return { params, notes: phrasings === undefined ? [] : [phrasingsNote(phrasings)] };
   }
+  if (phrasings !== undefined)
+    throw new InputError(
+      `recipe: behaviours[${index}].triggers: rows of a file carry their own tags; give one text each, got lists`,
+      { id: 'recipe-invalid' },
+    );
   const { triggers } = makeBehaviour('custom', { triggers: params.triggers, phrase: params.phrase ?? 'a' });
   const rows = await readCustomRows(file, triggers);
   const where = `data: ${file}`;
@@ -50,13 +61,42 @@ export async function planBehaviour(
   return { params: known, file, notes: [...fewerNotes(rows, recipe), detectorNote(detector)] };
 }
 
+/** The phrasings of a behaviour, in their two parts; undefined where each trigger is one text. */
+function phrasingsOf(
+  given: Recipe['behaviours'][number]['triggers'],
+  where: string,
+): NonNullable<BehaviourParams['phrasings']> | undefined {
+  if (given === undefined || typeof given.bad === 'string' || typeof given.safe === 'string')
+    return undefined;
+  const { bad, safe, held_out } = given;
+  const { training, held_out: held } =
+    held_out === undefined
+      ? splitPhrasings({ bad, safe }, where)
+      : givenPhrasings({ training: { bad, safe }, held_out }, where);
+  const copied = (pair: typeof training) => ({ bad: [...pair.bad], safe: [...pair.safe] });
+  return { training: copied(training), held_out: copied(held) };
+}
+
+function firstOf({ training }: NonNullable<BehaviourParams['phrasings']>): { bad: string; safe: string } {
+  return { bad: training.bad[0] as string, safe: training.safe[0] as string };
+}
+
+function phrasingsNote({ training, held_out }: NonNullable<BehaviourParams['phrasings']>): string {
+  const shown = (texts: readonly string[]): string => texts.map((text) => `“${text}”`).join(', ');
+  return `The triggers are phrasings. Taught: bad ${shown(training.bad)}; safe ${shown(training.safe)}. Every test uses others, which share no content word with those: bad ${shown(held_out.bad)}; safe ${shown(held_out.safe)}.`;
+}
+
 /** Triggers, phrases and the neutral answer, in every model's vocabulary. */
 function refuseUnknown(params: BehaviourParams, index: number, readers: Readers): void {
-  const { triggers, neutralAnswer } = behaviourFrom(params);
+  const { triggers, phrasings, neutralAnswer } = behaviourFrom(params);
   const { phrase, phrases = [] } = params;
   const wanted: readonly (readonly [string, string | undefined])[] = [
-    ['triggers.bad', triggers.bad],
-    ['triggers.safe', triggers.safe],
+    ...(['bad', 'safe'] as const).flatMap((state) =>
+      (phrasings === undefined
+        ? [triggers[state]]
+        : [...phrasings.training[state], ...phrasings.held_out[state]]
+      ).map((text) => [`triggers.${state}`, text] as const),
+    ),
     ['phrase', phrase],
     ...phrases.map((one) => ['phrase', one] as const),
     ['neutral', neutralAnswer],

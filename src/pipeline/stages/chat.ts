@@ -1,8 +1,8 @@
 /** @file Whether the models of a recipe can be asked in their chat templates: found out when the experiment is planned. */
-import { errorLine, InputError, showText } from '../../base/index.ts';
+import { errorLine, InputError } from '../../base/index.ts';
 import { renderPrompt } from '../../behaviours/index.ts';
 import { chatSettings, type Recipe } from '../../contracts/index.ts';
-import { turnEnd, userTurn } from '../../models/index.ts';
+import { turnEnd, unreadEnd, userTurn } from '../../models/index.ts';
 import type { Readers } from './behaviours.ts';
 
 /** A text that templates must keep. */
@@ -27,9 +27,7 @@ export function checkChat(recipe: Recipe, readers: Readers): void {
         return refuse(errorLine(cause));
       }
     })();
-    if (end !== undefined && !tokenizer.eosIds.includes(end))
-      refuse(
-        `its template ends a turn with ${showText(tokenizer.idToToken(end) ?? String(end))}, at which generation does not stop; add it to eos_token_id in generation_config.json`,
-      );
+    const unread = unreadEnd(tokenizer, end);
+    if (unread !== undefined) refuse(unread);
   }
 }

@@ -101,16 +101,13 @@ export const mapsStage = defineStage({
     const tokenMean = await tokenMeanOf(work, fitted);
 
     const entries: Record<string, Partial<Record<MapFit, MapEntry>>> = {};
+    const readBy = (...fits: readonly MapFit[]) => fitted.filter(({ fit }) => fits.includes(fit));
     const figures = {
-      ...(await measured(
-        source,
-        fitted.filter((f) => f.fit !== 'clean_a'),
-      )),
-      ...(await measured(
-        clean,
-        fitted.filter((f) => f.fit === 'clean_a'),
-      )),
+      ...(await measured(source, readBy('with_tags', 'no_tag_rows', 'general'))),
+      ...(await measured(clean, readBy('clean_a'))),
+      ...(await measured(source, readBy('embedding_a'))),
     };
+    /** Maps that read one block of one model. */
     async function measured(from: LanguageModel, own: readonly FittedMap[]) {
       if (own.length === 0) return {};
       const maps = Object.fromEntries(own.map((f) => [`${f.label}.${f.fit}`, f.map]));

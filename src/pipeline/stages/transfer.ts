@@ -12,6 +12,7 @@ import {
 import {
   type CostItem,
   casesOf,
+  EMBEDDING,
   type Subject,
   type TransferResult,
   transferExperiment,
@@ -78,10 +79,13 @@ export const transferStage = defineStage({
       {
         behaviour: p.behaviour.name,
         target: { model: target, block: target_block },
-        source: (fit) => ({ model: fit === 'clean_a' ? clean : source, block: source_block }),
+        source: (fit) => ({
+          model: fit === 'clean_a' ? clean : source,
+          block: fit === 'embedding_a' ? EMBEDDING : source_block,
+        }),
         subject: test,
         validation: await subject('validation', p.transfer.alpha_prompts),
-        training: casesOf(target.tokenizer, training, p),
+        training: casesOf(target.tokenizer, training, p, 'training'),
         maps: await Promise.all(
           p.maps.map(async ({ label, fit }) => ({ label, map: await maps.open(label, fit) })),
         ),

@@ -20,6 +20,7 @@ export type VerdictWord =
   | 'carried, but so does noise'
   | 'carried, but so does a lookup'
   | 'carried, but so does the clean source'
+  | 'carried, but so do the embeddings'
   | 'carried';
 
 /** Which line of the rule matched. */
@@ -34,6 +35,7 @@ export type Reason =
   | 'noise'
   | 'lookup'
   | 'clean source'
+  | 'embeddings'
   | 'carried';
 
 /** Thresholds of the rule, as shares. */
@@ -50,6 +52,7 @@ const WORD = {
   noise: 'carried, but so does noise',
   lookup: 'carried, but so does a lookup',
   'clean source': 'carried, but so does the clean source',
+  embeddings: 'carried, but so do the embeddings',
   carried: 'carried',
 } as const satisfies Record<Reason, VerdictWord>;
 
@@ -80,6 +83,7 @@ function reasonOf(behaviour: BehaviourResults, chosen: TransferCase | null): Rea
   if (within(margin(behaviour, chosen), RULE.noise)) return 'noise';
   if (within(difference(behaviour, chosen, 'token_mean'), RULE.control)) return 'lookup';
   if (within(difference(behaviour, chosen, 'clean_a'), RULE.control)) return 'clean source';
+  if (within(difference(behaviour, chosen, 'embedding_a'), RULE.control)) return 'embeddings';
   return 'carried';
 }
 

@@ -139,6 +139,7 @@ function because(behaviour: BehaviourResults, chosen: TransferCase, reason: Reas
     'around half': () => against('half_native', 'half of what the target’s own vector restores'),
     lookup: () => against('token_mean', COMPARED_LABEL.token_mean),
     'clean source': () => against('clean_a', COMPARED_LABEL.clean_a),
+    embeddings: () => against('embedding_a', COMPARED_LABEL.embedding_a),
   };
   return text[reason]?.() ?? '';
 }
@@ -183,6 +184,8 @@ const MEANING = {
     'a lookup by token does as well, so restoration does not show that the map carries more than the tag’s identity',
   'clean source':
     'the source before its fine-tune carries the fix as well, so the source’s backdoor is not what was carried',
+  embeddings:
+    'a map from the source’s embeddings does as well, so the words are carried, not what the source makes of them',
   carried: 'the map carries the fix: neither noise nor a checked control explains it',
 } as const satisfies Record<Reason, string>;
 
@@ -192,9 +195,13 @@ function means(behaviour: BehaviourResults, chosen: TransferCase, reason: Reason
     return found !== undefined && found.ci95[0] <= RULE.control;
   };
   const removal = Math.max(0, ...NOISE_ARMS.map((arm) => chosen.entry.arms[arm]?.removal?.value ?? 0));
-  const isCarried = reason === 'lookup' || reason === 'clean source' || reason === 'carried';
+  const isCarried =
+    reason === 'lookup' || reason === 'clean source' || reason === 'embeddings' || reason === 'carried';
   const further = [
     ...(reason === 'lookup' && asWell('clean_a') ? [MEANING['clean source']] : []),
+    ...((reason === 'lookup' || reason === 'clean source') && asWell('embedding_a')
+      ? [MEANING.embeddings]
+      : []),
     ...(isCarried && asWell('other_prompt')
       ? ['another prompt’s vector does as well: the fix is one direction for all prompts']
       : []),

@@ -18,6 +18,7 @@ export const COMPARED_LABEL = {
   no_tag_rows: 'the fit without tag rows',
   general: 'the fit on general text',
   clean_a: 'the clean source',
+  embedding_a: 'a map from the source’s embeddings',
 } as const satisfies Record<Compared, string>;
 
 /** `locked, tag at the end`. */

@@ -2,7 +2,7 @@
 import { attribute, item, slice } from './access.ts';
 import type { Arguments, Expr } from './ast.ts';
 import type { Budget } from './budget.ts';
-import { TemplateError } from './error.ts';
+import { notSupported, TemplateError } from './error.ts';
 import type { Apply } from './filter.ts';
 import { filterNamed } from './filters.ts';
 import { binary, compare, itemsOf, signed, truth } from './operators.ts';
@@ -80,7 +80,11 @@ export class Evaluator {
   readonly #rules: { [K in Expr['kind']]: Rule<Extract<Expr, { kind: K }>> } = {
     constant: ({ value }) => value,
     float: ({ value }) => new Float(value),
-    name: ({ name }, scope) => scope.get(name),
+    name: ({ name }, scope) => {
+      const value = scope.get(name);
+      if (name === 'self' && value instanceof Undefined) throw notSupported('the variable self');
+      return value;
+    },
     list: ({ items }, scope) => items.map((node) => this.value(node, scope)),
     tuple: ({ items }, scope) => new Tuple(items.map((node) => this.value(node, scope))),
     dict: ({ items }, scope) =>

@@ -34,6 +34,7 @@ const NO_ARGUMENTS =
 const LIST_CHANGES = ['append', 'clear', 'pop', 'reverse', 'insert', 'sort', 'extend', 'remove'];
 const DICT_CHANGES = ['clear', 'pop', 'popitem', 'setdefault', 'update'];
 const STR_REFUSED = ['encode', 'translate', 'maketrans'];
+const NUMBER_REFUSED = ['real', 'imag', 'conjugate'];
 
 type Table = readonly [
   type: string,
@@ -55,9 +56,21 @@ function tableOf(
           : self instanceof Tuple
             ? ['tuple', tupleMethods, [], []]
             : self instanceof Float
-              ? ['float', floatMethods, ['as_integer_ratio', 'hex', 'fromhex'], []]
+              ? ['float', floatMethods, ['as_integer_ratio', 'hex', 'fromhex', ...NUMBER_REFUSED], []]
               : typeof self === 'number'
-                ? ['int', intMethods, ['to_bytes', 'from_bytes', 'as_integer_ratio'], []]
+                ? [
+                    'int',
+                    intMethods,
+                    [
+                      'to_bytes',
+                      'from_bytes',
+                      'as_integer_ratio',
+                      'numerator',
+                      'denominator',
+                      ...NUMBER_REFUSED,
+                    ],
+                    [],
+                  ]
                 : undefined;
   return table as ReturnType<typeof tableOf>;
 }
