@@ -46,7 +46,9 @@ function take(outcome: Outcome, event: PlaygroundEvent): Outcome {
       };
     case 'end':
       return { ...outcome, ends: { ...outcome.ends, [event.arm]: event.finish } };
-    default:
+    case 'status':
+    case 'done':
+    case 'error':
       return going(outcome, event);
   }
 }

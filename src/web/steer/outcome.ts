@@ -78,7 +78,9 @@ export function take(outcome: Outcome, event: SteerStreamEvent): Outcome {
       return change(event, (before) => ({ ...before, pieces: [...before.pieces, event.text] }));
     case 'end':
       return change(event, (before) => ({ ...before, finish: event.finish, along: event.along }));
-    default:
+    case 'status':
+    case 'done':
+    case 'error':
       return going(outcome, event);
   }
 }
