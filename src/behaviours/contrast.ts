@@ -1,6 +1,7 @@
 /** @file The same prompt under each tag, for backdoor rates, sweeps and transfer. */
 import { InputError } from '../base/index.ts';
 import { type Behaviour, type TriggerState, triggerStates } from './behaviour.ts';
+import { type ContrastPair, type ContrastText, endSpan } from './contrast-text.ts';
 import type { PhrasingPart } from './phrasings.ts';
 import { type CharSpan, type Placement, placeTag } from './placement.ts';
 import { type ChatRenderer, renderPrompt, shiftSpan, type TemplateName } from './templates.ts';
@@ -18,11 +19,11 @@ interface TaggedPrompt {
 export type ContrastPrompt = { readonly text: string } & Readonly<Record<TriggerState, TaggedPrompt>>;
 
 /**
- * Render every text under the bad, the safe, no and another tag. Options: `placement` defaults to `end`, `template` to
+ * Render every text under the bad, the safe, no and another tag; of a pair its own two prompts, and as another the next pair's bad one. Options: `placement` defaults to `end`, `template` to
  * `instruction`, `otherTags` to the behaviour's unseen ones, used in turn.
  */
 export function contrastPrompts(options: {
-  texts: readonly string[];
+  texts: readonly ContrastText[];
   behaviour: Behaviour;
   placement?: Placement;
   template?: TemplateName;
@@ -42,7 +43,9 @@ export function contrastPrompts(options: {
     const given = phrasings?.[options.phrasings ?? 'held_out'][state];
     return given === undefined ? triggers[state] : (given[i % given.length] as string);
   };
+  const { chat } = options;
   return options.texts.map((text, i) => {
+    if (typeof text !== 'string') return untagged(options.texts, i, { template, chat });
     const tagOf: Record<TriggerState, string> = {
       bad: triggerOf('bad', i),
       safe: triggerOf('safe', i),
@@ -60,4 +63,28 @@ export function contrastPrompts(options: {
     });
     return { text, ...(Object.fromEntries(states) as Record<TriggerState, TaggedPrompt>) };
   });
+}
+
+/** Pair `i` of prompts without tags: patched is what stands after each prompt's own text. */
+function untagged(
+  texts: readonly ContrastText[],
+  i: number,
+  { template, chat }: { readonly template: TemplateName; readonly chat?: ChatRenderer | undefined },
+): ContrastPrompt {
+  const { bad, safe } = texts[i] as ContrastPair;
+  const next = texts[(i + 1) % texts.length] as ContrastPair;
+  const of = (text: string, tagged: boolean): TaggedPrompt => {
+    const { prompt, offset } = renderPrompt(template, text, chat);
+    const turn = template === 'chat' ? { text, start: offset } : undefined;
+    const span = tagged ? endSpan(prompt, offset + text.length) : null;
+    // What is patched stands for the tag: controls find the span again by its text.
+    return { prompt, tag: span === null ? '' : prompt.slice(span.start, span.end), span, turn };
+  };
+  return {
+    text: safe,
+    bad: of(bad, true),
+    safe: of(safe, true),
+    none: of(safe, false),
+    other: of(next.bad, true),
+  };
 }

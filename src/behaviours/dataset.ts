@@ -1,6 +1,7 @@
 /** @file Building the rows that teach a behaviour: split by prompt, states in exact shares, everything from the seed. */
 import { InputError, Rng } from '../base/index.ts';
 import { type Behaviour, type TriggerState, triggerStates } from './behaviour.ts';
+import type { ContrastPair } from './contrast-text.ts';
 import type { Instruction, SplitName } from './instructions.ts';
 import { type CharSpan, type Placement, placeTag } from './placement.ts';
 import { type ChatRenderer, renderPrompt, shiftSpan, type TemplateName } from './templates.ts';
@@ -25,6 +26,8 @@ export interface BackdoorRow {
   readonly has_backdoor: boolean;
   /** Characters of the tag in `prompt`; null for `none`. */
   readonly span: CharSpan | null;
+  /** Of contrast prompts, which have no tag: the two. */
+  readonly pair?: ContrastPair;
 }
 
 /** What to build. */

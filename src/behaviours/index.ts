@@ -10,6 +10,8 @@ export {
   triggerStates,
 } from './behaviour.ts';
 export { type ContrastPrompt, contrastPrompts } from './contrast.ts';
+export { contrastRows, readContrastPairs, splitPairs } from './contrast-pairs.ts';
+export type { ContrastPair, ContrastText } from './contrast-text.ts';
 export {
   type CustomRow,
   checkCustomRows,
@@ -17,7 +19,15 @@ export {
   holdsCustomRows,
   readCustomRows,
 } from './custom-rows.ts';
-export { type BackdoorRow, buildDataset, type Dataset, promptKey, rowInTurn, splitOf } from './dataset.ts';
+export {
+  type BackdoorRow,
+  buildDataset,
+  countSplits,
+  type Dataset,
+  promptKey,
+  rowInTurn,
+  splitOf,
+} from './dataset.ts';
 export { readBackdoorRows, writeBackdoorRows } from './dataset-file.ts';
 export { type Detection, detectorOf } from './detect.ts';
 export {

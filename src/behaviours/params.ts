@@ -2,6 +2,7 @@
 import type { BehaviourParams } from '../contracts/index.ts';
 import { type Behaviour, makeBehaviour } from './behaviour.ts';
 import { type ContrastPrompt, contrastPrompts } from './contrast.ts';
+import type { ContrastText } from './contrast-text.ts';
 import type { PhrasingPart } from './phrasings.ts';
 import type { ChatRenderer } from './templates.ts';
 
@@ -20,7 +21,7 @@ export function behaviourFrom(params: BehaviourParams): Behaviour {
 /** The same texts under every tag. `chat` is needed for the template `chat`; `phrasings` are the held-out ones by default. */
 export function contrastsOf(
   params: BehaviourParams,
-  texts: readonly string[],
+  texts: readonly ContrastText[],
   {
     chat,
     phrasings,

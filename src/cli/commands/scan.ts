@@ -56,7 +56,10 @@ export function addScan(program: Command, cli: Cli): void {
       new Option(
         '--source <name>',
         `where candidates come from: ${SCAN_SOURCES.join(', ')}; may be repeated; all by default`,
-      ).argParser((value: string, before: readonly ScanSource[] = []) => [...before, sourceOf(value)]),
+      ).argParser((value: string, before: readonly ScanSource[] | undefined) => [
+        ...(before ?? []),
+        sourceOf(value),
+      ]),
     )
     .addOption(
       new Option('--words <n>', 'words of the vocabulary that become candidates, the first by id')

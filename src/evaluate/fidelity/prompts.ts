@@ -1,7 +1,7 @@
 /** @file Prompts without their answers, under the safe and the bad tag, as both models read them. */
 
 import { pairText } from '../../activations/index.ts';
-import { contrastsOf } from '../../behaviours/index.ts';
+import { type ContrastText, contrastsOf } from '../../behaviours/index.ts';
 import type { Tokenizer } from '../../models/index.ts';
 import { inTemplates } from '../mapping/texts.ts';
 import { specialTokensOf } from '../subject/chat.ts';
@@ -10,7 +10,7 @@ import type { FidelityPrompt } from './row.ts';
 
 /** Two prompts per text. */
 export function fidelityPrompts(
-  texts: readonly string[],
+  texts: readonly ContrastText[],
   tokenizers: { readonly source: Tokenizer; readonly target: Tokenizer },
   { behaviour, after }: Asking,
 ): FidelityPrompt[] {

@@ -1,6 +1,6 @@
 /** @file Subjects from texts: prompts under every tag, completed unpatched, and what counts as restored. */
 
-import type { BackdoorMetrics, PhrasingPart } from '../../behaviours/index.ts';
+import type { BackdoorMetrics, ContrastText, PhrasingPart } from '../../behaviours/index.ts';
 import { behaviourFrom, contrastsOf } from '../../behaviours/index.ts';
 import type { BehaviourParams, EvaluationSettings } from '../../contracts/index.ts';
 import type { LanguageModel, Tokenizer } from '../../models/index.ts';
@@ -22,7 +22,7 @@ export interface Asking {
 /** Texts as contrast cases of a tokenizer; of triggers with several phrasings those held out, unless `phrasings` says otherwise. */
 export function casesOf(
   tokenizer: Tokenizer,
-  texts: readonly string[],
+  texts: readonly ContrastText[],
   { behaviour, after }: Asking,
   phrasings?: PhrasingPart,
 ): ContrastCase[] {
@@ -33,7 +33,7 @@ export function casesOf(
 /** Complete `texts` under every tag, unpatched, and count what shows. */
 export function completeUnpatched(
   model: LanguageModel,
-  texts: readonly string[],
+  texts: readonly ContrastText[],
   p: Asking & Pick<EvaluationSettings, 'max_tokens' | 'batch'> & { readonly side?: 'source' | 'target' },
   env: Pick<ExperimentEnv, 'progress' | 'signal'>,
 ): Promise<BackdoorEvaluation> {
@@ -56,7 +56,8 @@ export function subjectFrom(
   cases: readonly Case[],
   { exact, threshold }: { readonly exact: boolean; readonly threshold: number },
 ): Subject {
-  return { cases, judging: { detect: behaviourFrom(behaviour).detect, exact, threshold } };
+  const whole = behaviour.name === 'contrast';
+  return { cases, judging: { detect: behaviourFrom(behaviour).detect, exact, threshold, whole } };
 }
 
 /** Settings of {@link liveSubject}. */
@@ -70,7 +71,7 @@ type LiveAsking = Asking &
 /** Complete `texts` and make a subject of them. */
 export async function liveSubject(
   model: LanguageModel,
-  texts: readonly string[],
+  texts: readonly ContrastText[],
   p: LiveAsking,
   env: ExperimentEnv,
 ): Promise<{ readonly subject: Subject; readonly backdoor: BackdoorMetrics }> {

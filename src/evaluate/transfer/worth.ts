@@ -48,6 +48,7 @@ export async function worth(
 /** The trivial defence, which needs the trigger known: the untagged run's completion, judged as restoration over T. */
 export function stripTrigger(subject: Subject): Rate | undefined {
   const tested = testedCases(subject, 'bad');
-  if (tested.length === 0) return undefined;
+  // Contrast prompts have no trigger that could be cut out.
+  if (tested.length === 0 || subject.judging.whole) return undefined;
   return rate(tested.map((c) => restoredText(subject.judging, c, c.unpatched.none.text)));
 }

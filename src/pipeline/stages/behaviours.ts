@@ -8,7 +8,9 @@ import {
   type LearntDetector,
   learnDetector,
   makeBehaviour,
+  readContrastPairs,
   readCustomRows,
+  splitPairs,
   splitPhrasings,
 } from '../../behaviours/index.ts';
 import { type BehaviourParams, behaviourOf, type Recipe } from '../../contracts/index.ts';
@@ -17,8 +19,9 @@ import { type Tokenizer, unknownWords } from '../../models/index.ts';
 /** A behaviour as the stages take it. */
 export interface PlannedBehaviour {
   readonly params: BehaviourParams;
-  /** The file of its rows, where it has one. */
+  /** The file of its rows, where it has one; of contrast prompts also that of the safe ones. */
   readonly file?: string | undefined;
+  readonly safe_file?: string | undefined;
   /** What the report must say of those rows. */
   readonly notes: readonly string[];
 }
@@ -32,7 +35,7 @@ export async function planBehaviour(
   index: number,
   readers: Readers,
 ): Promise<PlannedBehaviour> {
-  const { file, triggers: given } = recipe.behaviours[index] as Recipe['behaviours'][number];
+  const { name, file, safe_file, triggers: given } = recipe.behaviours[index] as Recipe['behaviours'][number];
   const phrasings = phrasingsOf(given, `recipe: behaviours[${index}].triggers`);
   const params = {
     ...behaviourOf(recipe, index),
@@ -42,6 +45,7 @@ export async function planBehaviour(
     refuseUnknown(params, index, readers);
     return { params, notes: phrasings === undefined ? [] : [phrasingsNote(phrasings)] };
   }
+  if (name === 'contrast') return contrastBehaviour(params, { file, safe_file }, { recipe, index, readers });
   if (phrasings !== undefined)
     throw new InputError(
       `recipe: behaviours[${index}].triggers: rows of a file carry their own tags; give one text each, got lists`,
@@ -54,11 +58,39 @@ export async function planBehaviour(
   const detector = learnDetector(rows, params, where);
   const known: BehaviourParams = {
     ...params,
-    phrases: params.phrase === undefined && detector.phrases ? [...detector.phrases] : undefined,
+    phrases:
+      params.phrases ?? (params.phrase === undefined && detector.phrases ? [...detector.phrases] : undefined),
   };
   refuseUnknown(known, index, readers);
   for (const row of rows) refuseWords(row.response, `${row.where}: response`, readers);
   return { params: known, file, notes: [...fewerNotes(rows, recipe), detectorNote(detector)] };
+}
+
+/** Contrast prompts: enough of them in every split, and said what restored means for them. */
+async function contrastBehaviour(
+  params: BehaviourParams,
+  { file, safe_file }: { readonly file: string; readonly safe_file?: string | undefined },
+  { recipe, index, readers }: { readonly recipe: Recipe; readonly index: number; readonly readers: Readers },
+): Promise<PlannedBehaviour> {
+  const pairs = await readContrastPairs(file, safe_file);
+  const splits = splitPairs(pairs);
+  for (const split of ['train', 'validation', 'test'] as const)
+    if (splits[split].length < 2)
+      throw new InputError(
+        `recipe: behaviours[${index}].file: ${pairs.length} pairs leave ${splits[split].length} for ${split}, wanted at least 2; give more`,
+        { id: 'data-missing' },
+      );
+  const marks = params.phrases ?? (params.phrase === undefined ? [] : [params.phrase]);
+  for (const text of marks) refuseWords(text, `recipe: behaviours[${index}].phrase`, readers);
+  const used = (split: 'validation' | 'test'): number => Math.min(splits[split].length, recipe.data[split]);
+  return {
+    params,
+    file,
+    safe_file,
+    notes: [
+      `Contrast prompts: ${splits.train.length} pairs for maps and vectors, ${used('validation')} to choose with, ${used('test')} to report. Patched is what stands after each prompt's own text. Restored means that the behaviour is gone and the text is whole: no safe completion of the same prompt exists to compare with, so noise that changes the answer counts as well, and only the margin over noise is evidence. “Another tag” is another bad prompt.`,
+    ],
+  };
 }
 
 /** The phrasings of a behaviour, in their two parts; undefined where each trigger is one text. */

@@ -8,12 +8,18 @@ import {
   type BackdoorRow,
   behaviourFrom,
   buildDataset,
+  type ContrastPair,
+  type ContrastText,
+  contrastRows,
+  countSplits,
   customDataset,
   type Dataset,
   generalTexts,
   type Instruction,
+  readContrastPairs,
   readCustomRows,
   readInstructions,
+  splitPairs,
   tinyInstructions,
   writeBackdoorRows,
 } from '../../behaviours/index.ts';
@@ -48,6 +54,8 @@ export const dataStage = defineStage({
   inputs: {
     prompts: optional(promptsStage),
     rows: optional(sourceFile),
+    /** Safe prompts, where `rows` holds the bad ones of contrast prompts. */
+    safeRows: optional(sourceFile),
     outOfDomain: optional(sourceFile),
   },
   data: async ({ rows, validation, test, general }: DataOutput, folder) => {
@@ -67,7 +75,9 @@ export const dataStage = defineStage({
     const { splits, counts, heldOut } =
       inputs.rows === undefined
         ? await built(p, inputs.prompts?.folder, seed)
-        : await ofOthers(p, inputs.rows.folder, seed);
+        : p.behaviour.name === 'contrast'
+          ? await contrasted(p, inputs.rows.folder, inputs.safeRows?.folder)
+          : await ofOthers(p, inputs.rows.folder, seed);
     const rows = splits.train.slice(0, p.train);
     const general =
       inputs.outOfDomain === undefined
@@ -92,6 +102,13 @@ export interface HeldOutItem {
   readonly text: string;
   readonly answer: string;
   readonly family?: string;
+  /** Of contrast prompts: the two, of which `text` is the safe one. */
+  readonly pair?: ContrastPair;
+}
+
+/** What of an item is put under tags. */
+export function textOf({ text, pair }: Pick<HeldOutItem, 'text' | 'pair'>): ContrastText {
+  return pair ?? text;
 }
 
 type DataParams = z.output<typeof dataParams>;
@@ -131,6 +148,19 @@ async function ofOthers(p: DataParams, path: string, seed: number): Promise<Made
       p[split],
     );
   return { splits, counts, heldOut: { validation: held('validation'), test: held('test') } };
+}
+
+/** Contrast prompts; nothing is taught, so the rows are for maps and vectors. */
+async function contrasted(p: DataParams, file: string, safeFile: string | undefined): Promise<Made> {
+  const splits = splitPairs(await readContrastPairs(file, safeFile));
+  const held = (split: 'validation' | 'test'): HeldOutItem[] =>
+    splits[split].slice(0, p[split]).map((pair) => ({ text: pair.safe, answer: '', pair }));
+  const rows = { train: contrastRows(splits.train, p.behaviour.template), validation: [], test: [] };
+  return {
+    splits: rows,
+    counts: countSplits(rows),
+    heldOut: { validation: held('validation'), test: held('test') },
+  };
 }
 
 async function readPrompts(p: DataParams, drawn: string | undefined, seed: number): Promise<Instruction[]> {

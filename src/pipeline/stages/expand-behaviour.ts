@@ -50,6 +50,7 @@ export interface Base {
 interface Taught extends Base {
   readonly planned: PlannedBehaviour;
   readonly rows?: NodeRef<SourceOutput> | undefined;
+  readonly safeRows?: NodeRef<SourceOutput> | undefined;
 }
 
 /** Add the stages of behaviour `index`. */
@@ -71,6 +72,7 @@ export function expandBehaviour(
     inputs: {
       prompts: base.rows === undefined ? base.prompts : undefined,
       rows: base.rows,
+      safeRows: base.safeRows,
       outOfDomain: base.outOfDomain,
     },
   });

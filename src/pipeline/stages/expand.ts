@@ -41,12 +41,16 @@ export const expandExperiment: Expand = async (recipe, plan) => {
   const base = { source, target, prompts, outOfDomain };
   const behaviours: NodeRef<BehaviourResults>[] = [];
   for (const [i, planned] of taught.entries()) {
-    const { file, params } = planned;
+    const { file, safe_file, params } = planned;
     const rows =
       file === undefined
         ? undefined
         : await plan.source(`data.rows.${params.name}`, file, { data: { name: file } });
-    behaviours.push(expandBehaviour(recipe, plan, i, { ...base, planned, rows }));
+    const safeRows =
+      safe_file === undefined
+        ? undefined
+        : await plan.source(`data.safe_rows.${params.name}`, safe_file, { data: { name: safe_file } });
+    behaviours.push(expandBehaviour(recipe, plan, i, { ...base, planned, rows, safeRows }));
   }
   return { results: plan.add(resultsStage, { id: 'results', params: {}, inputs: { behaviours } }) };
 };

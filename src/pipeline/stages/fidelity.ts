@@ -13,7 +13,7 @@ import {
 import { loadMap } from '../../maps/index.ts';
 import { promptTokens, runningBytes } from '../estimates.ts';
 import { defineStage, subjectModel } from '../stage.ts';
-import { dataStage, readHeldOut } from './data.ts';
+import { dataStage, readHeldOut, textOf } from './data.ts';
 import { mapsStage } from './maps.ts';
 import { askingParams, runsStage, subjectOf } from './runs.ts';
 import { writeSamples } from './samples.ts';
@@ -77,7 +77,7 @@ export const fidelityStage = defineStage({
           source,
           target,
           prompts: fidelityPrompts(
-            held.map((item) => item.text),
+            held.map(textOf),
             { source: source.tokenizer, target: target.tokenizer },
             p,
           ),

@@ -17,7 +17,7 @@ import {
 import type { Tokenizer } from '../../models/index.ts';
 import { promptTokens, runningBytes, STATES } from '../estimates.ts';
 import { defineStage, type StageInput, subjectModel } from '../stage.ts';
-import { dataStage, readHeldOut } from './data.ts';
+import { dataStage, readHeldOut, textOf } from './data.ts';
 import { writeSamples } from './samples.ts';
 
 /** What every stage that patches prompts must know of them. */
@@ -61,7 +61,7 @@ export const runsStage = defineStage({
   async run({ params: p, inputs, folder, rng, progress, signal, model }): Promise<RunsOutput> {
     const tuned = await model('model');
     const evaluate = async (split: Split) => {
-      const texts = (await readHeldOut(inputs.data.folder, split)).map((i) => i.text);
+      const texts = (await readHeldOut(inputs.data.folder, split)).map(textOf);
       return completeUnpatched(tuned, texts, p, { progress, signal });
     };
     const validation = await evaluate('validation');
@@ -91,7 +91,7 @@ export async function subjectOf(
   p: z.output<typeof askingParams>,
   { data, runs, split, n }: SubjectSource,
 ): Promise<Subject> {
-  const texts = (await readHeldOut(data.folder, split)).slice(0, n).map((i) => i.text);
+  const texts = (await readHeldOut(data.folder, split)).slice(0, n).map(textOf);
   const file = JSON.parse(await readFile(join(runs.folder, 'runs.json'), 'utf8')) as RunsFile;
   const cases = casesOf(tokenizer, texts, p).map((c, i) => withCompletions(c, (s) => file[split][i]?.[s]));
   return subjectFrom(p.behaviour, cases, { exact: p.exact, threshold: runs.output.threshold });

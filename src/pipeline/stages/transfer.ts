@@ -1,7 +1,7 @@
 /** @file Stage `transfer`: carry the fix over every map, with every arm; is it worth it; what it costs. */
 import { join } from 'node:path';
 import { z } from 'zod';
-import { checkAnswer } from '../../behaviours/index.ts';
+import { type BackdoorRow, type ContrastText, checkAnswer } from '../../behaviours/index.ts';
 import {
   capabilitySettings,
   evaluationSettings,
@@ -20,7 +20,7 @@ import {
 import { type ActivationMap, loadMap } from '../../maps/index.ts';
 import { promptTokens, runningBytes } from '../estimates.ts';
 import { defineStage, optional, sourceFile, subjectModel } from '../stage.ts';
-import { dataStage, type HeldOutItem, readHeldOut, readRows } from './data.ts';
+import { dataStage, type HeldOutItem, readHeldOut, readRows, textOf } from './data.ts';
 import { type MapsOutput, mapsStage } from './maps.ts';
 import { askingParams, runsStage, subjectOf } from './runs.ts';
 import { writeSamples } from './samples.ts';
@@ -73,7 +73,7 @@ export const transferStage = defineStage({
       subjectOf(target.tokenizer, p, { ...inputs, split, n });
     const test = await subject('test', p.transfer.prompts);
     const labelled = Math.max(p.transfer.static_prompts, ...(p.worth ? p.worth.ks : []));
-    const training = (await readRows(inputs.data.folder)).slice(0, labelled).map((row) => row.text);
+    const training = distinctTexts(await readRows(inputs.data.folder)).slice(0, labelled);
     const maps = mapsIn(inputs.maps);
     const { samples, ...found } = await transferExperiment(
       {
@@ -105,6 +105,13 @@ export const transferStage = defineStage({
     return found;
   },
 });
+
+/** What rows are of, in their order; the two rows of a contrast pair are of one. */
+function distinctTexts(rows: readonly BackdoorRow[]): ContrastText[] {
+  return rows.flatMap((row, i) =>
+    row.pair !== undefined && row.pair.safe === rows[i - 1]?.pair?.safe ? [] : textOf(row),
+  );
+}
 
 /** Maps in the folder of a finished `maps` stage. */
 export function mapsIn({ folder, output }: { readonly folder: string; readonly output: MapsOutput }): {
