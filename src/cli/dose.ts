@@ -9,13 +9,13 @@ import {
   type VectorMethod,
   type VectorRecord,
 } from '../contracts/index.ts';
-import type { DoseInput } from '../evaluate/index.ts';
+import { chatOf, type DoseInput, readText, specialTokensOf } from '../evaluate/index.ts';
 import type { LanguageModel } from '../models/index.ts';
 import { decimal } from './cli.ts';
 import { numberList } from './lists.ts';
 import { countOption, defaults } from './settings.ts';
 import { figure, textTable } from './table.ts';
-import { inTemplate, type TemplateOptions } from './template.ts';
+import { type TemplateOptions, turnSettings } from './template.ts';
 
 export interface DoseOptions extends TemplateOptions {
   /** `refusal` reads `--phrase` too. */
@@ -27,6 +27,7 @@ export interface DoseOptions extends TemplateOptions {
   readonly phrase?: string;
   readonly pattern?: string;
   readonly neutral?: string;
+  readonly ask?: string;
   readonly neutralPrompts: number;
   readonly continuation: number;
   readonly maxTokens: number;
@@ -55,6 +56,10 @@ export function addDoseOptions(command: Command): Command {
       '--neutral <file>',
       'prompts to measure the cost on (default: the held-out prompts that are steered)',
     )
+    .option(
+      '--ask <text>',
+      'a sentence that asks for the same, such as "Be polite.": its effect and cost beside',
+    )
     .addOption(countOption('--dose-blocks <n>', { section: doseSettings, key: 'blocks' }))
     .addOption(countOption('--dose-prompts <n>', { section: doseSettings, key: 'prompts' }))
     .addOption(countOption('--neutral-prompts <n>', { section: doseSettings, key: 'neutral' }))
@@ -69,12 +74,13 @@ export function addDoseOptions(command: Command): Command {
 
 /** The settings of the curve asked for; undefined where none is. @throws InputError for options that want `--dose` */
 export function doseSettingsOf(options: DoseOptions): DoseSettings | undefined {
-  const { dose, budget, phrase, pattern, neutral, method } = options;
+  const { dose, budget, phrase, pattern, neutral, ask, method } = options;
   if (dose === undefined && budget === undefined) {
     for (const [flag, value] of Object.entries({
       phrase: method === 'refusal' ? undefined : phrase,
       pattern,
       neutral,
+      ask,
     }))
       if (value !== undefined)
         throw new InputError(`--${flag}: belongs to --dose or --budget`, { id: 'option-conflict' });
@@ -94,17 +100,49 @@ export function doseSettingsOf(options: DoseOptions): DoseSettings | undefined {
   });
 }
 
-/** What completions are held against, and the neutral prompts as the model reads them. */
+/** What completions are held against, the neutral prompts as the model reads them, and prompts with `--ask` after their own text. */
 export async function doseInputs(
   model: LanguageModel,
   options: DoseOptions,
-): Promise<Pick<DoseInput, 'marks' | 'neutral'>> {
-  const { phrase, pattern, neutral, neutralPrompts: limit } = options;
+): Promise<Pick<DoseInput, 'marks' | 'neutral' | 'ask'>> {
+  const { phrase, pattern, neutral, ask, neutralPrompts: limit } = options;
   const texts = neutral === undefined ? undefined : (await readTexts(neutral, { limit })).texts;
   return {
     marks: phrase === undefined && pattern === undefined ? undefined : { phrase, pattern },
-    neutral: texts?.map(({ text }) => inTemplate(model, options, text).ids),
+    neutral: texts?.map(({ id, text }) => ({ ...readIn(model, options, text), id, positions: [] })),
+    ask:
+      ask === undefined
+        ? undefined
+        : { text: ask, within: (prompt) => askedIds(model, options, prompt.text, ask) },
   };
+}
+
+/** A text in the template of the options. */
+function readIn(
+  model: LanguageModel,
+  options: DoseOptions,
+  text: string,
+): { text: string; ids: readonly number[] } {
+  const template = options.template === 'none' ? 'raw' : options.template;
+  return readText(model.tokenizer, text, {
+    template,
+    chat: chatOf(model.tokenizer, { template, chat: turnSettings(options) }),
+  });
+}
+
+/** A prompt that stands in the template already, with a sentence after its own text. */
+function askedIds(
+  model: LanguageModel,
+  options: DoseOptions,
+  prompt: string,
+  ask: string,
+): readonly number[] {
+  const template = options.template === 'none' ? 'raw' : options.template;
+  const place = 'x';
+  const empty = readIn(model, options, place).text;
+  const tail = empty.slice(empty.lastIndexOf(place) + place.length);
+  const text = `${prompt.slice(0, prompt.length - tail.length)} ${ask}${tail}`;
+  return model.tokenizer.encodeIds(text, { addSpecialTokens: specialTokensOf({ template }) });
 }
 
 /** The strengths of the recommended block and those sought by their cost, the vector beside a random direction. */
@@ -112,7 +150,9 @@ export function doseTable({ dose, recommended }: VectorRecord): string {
   if (dose === undefined) return '';
   const shown = dose.points.filter(
     ({ arm, block, budget }) =>
-      arm === 'none' || (arm === 'vector' && (block === recommended.block || budget !== undefined)),
+      arm === 'none' ||
+      arm === 'asked' ||
+      (arm === 'vector' && (block === recommended.block || budget !== undefined)),
   );
   const randomOf = (p: DosePoint): DosePoint | undefined =>
     dose.points.find(
@@ -129,8 +169,12 @@ export function doseTable({ dose, recommended }: VectorRecord): string {
   const rows = shown.map((p) => {
     const random = randomOf(p);
     return [
-      p.arm === 'none' ? 'unsteered' : String(p.block),
-      `${figure(p.alpha)}${p.arm !== 'none' && p.block === recommended.block && p.alpha === recommended.alpha ? ' *' : ''}`,
+      p.arm === 'none'
+        ? 'unsteered'
+        : p.arm === 'asked'
+          ? `asked: ${JSON.stringify(dose.ask ?? '')}`
+          : String(p.block),
+      `${figure(p.alpha)}${p.arm === 'vector' && p.block === recommended.block && p.alpha === recommended.alpha ? ' *' : ''}`,
       figure(p.relative_dose),
       effect(p),
       effect(random),

@@ -43,7 +43,11 @@ const costSchema = z.strictObject({
 });
 
 const dosePointSchema = z.strictObject({
-  arm: z.enum(['none', 'vector', 'random']).describe('random: a direction of the same norm'),
+  arm: z
+    .enum(['none', 'vector', 'random', 'asked'])
+    .describe(
+      'random: a direction of the same norm; asked: no steering, a sentence in the prompt that asks for it',
+    ),
   block: z.int().min(0),
   alpha: z.number().describe('Factor on the vector'),
   relative_dose: z.number().min(0).describe('α ‖v‖ / mean ‖h‖'),
@@ -64,6 +68,7 @@ const doseSchema = z.strictObject({
   prompts: z.int().min(1),
   neutral_prompts: z.int().min(1),
   bound: z.number().min(0).describe('Nats per token a recommended point may cost'),
+  ask: z.string().optional().describe('The sentence of the arm `asked`'),
   points: z.array(dosePointSchema).min(1),
 });
 

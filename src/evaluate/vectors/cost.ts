@@ -69,7 +69,23 @@ export class CostMeter {
         batch.at = { block, base: await this.#decoder.run(embedded, { to: block + 1, ...run }) };
       }
       const steered = await this.#decoder.run(pushed(batch.at.base, delta), { from: block + 1, ...run });
-      await this.#compare(batch, steered, sums);
+      const prompts = batch.texts.map(({ prompt }) => prompt);
+      await this.#compare(batch, { residual: steered, prompts }, sums);
+    }
+    return { next_token: sums.first / this.texts, per_token: sums.all / sums.positions };
+  }
+
+  /** What other prompts in the places of these cost, the same continuations forced after them; in the order of {@link open}. */
+  async measureAsked(asked: readonly (readonly number[])[]): Promise<DoseCost> {
+    const sums = { first: 0, all: 0, positions: 0 };
+    let at = 0;
+    for (const batch of this.#batches) {
+      throwIfAborted(this.#signal, 'vector');
+      const own = asked.slice(at, at + batch.texts.length);
+      at += own.length;
+      const forced = own.map((ids, i) => [...ids, ...batch.texts[i].ids.slice(batch.texts[i].prompt)]);
+      const residual = await this.#decoder.run(this.#decoder.embed(forced), { signal: this.#signal });
+      await this.#compare(batch, { residual, prompts: own.map((ids) => ids.length) }, sums);
     }
     return { next_token: sums.first / this.texts, per_token: sums.all / sums.positions };
   }
@@ -77,13 +93,15 @@ export class CostMeter {
   /** Every position that predicts a token of a continuation (of an empty one: its end). */
   async #compare(
     { texts, plain }: ForcedBatch,
-    steered: Residual,
+    other: { readonly residual: Residual; readonly prompts: readonly number[] },
     sums: { first: number; all: number; positions: number },
   ): Promise<void> {
     const columns = plain.tensor.shape[1];
+    const otherColumns = other.residual.tensor.shape[1];
     const places = texts.flatMap(({ ids, prompt }, b) =>
       Array.from({ length: Math.max(1, ids.length - prompt) }, (_, i) => ({
         at: b * columns + prompt - 1 + i,
+        otherAt: b * otherColumns + other.prompts[b] - 1 + i,
         first: i === 0,
       })),
     );
@@ -94,7 +112,11 @@ export class CostMeter {
       const own: Float32Array[] = [];
       for await (const row of logitRows(this.#decoder, plain.tensor.data, rows)) own.push(row.slice());
       let i = 0;
-      for await (const row of logitRows(this.#decoder, steered.tensor.data, rows)) {
+      for await (const row of logitRows(
+        this.#decoder,
+        other.residual.tensor.data,
+        members.map(({ otherAt }) => otherAt),
+      )) {
         const kl = klDivergence(row, own[i]);
         if (members[i++].first) sums.first += kl;
         sums.all += kl;

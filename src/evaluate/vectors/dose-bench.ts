@@ -51,7 +51,11 @@ export class SteerBench {
   ): Promise<SteerBench> {
     const block = Math.max(...options.vectors.keys());
     const [{ rows }] = await promptRows(model.decoder, prompts, [block], { signal: options.signal });
-    const plain = await completions(model, prompts, options);
+    const plain = await completions(
+      model,
+      prompts.map(({ ids }) => ids),
+      options,
+    );
     return new SteerBench(model, prompts, options, { plain, last: { block, rows } });
   }
 
@@ -63,11 +67,28 @@ export class SteerBench {
   /** What a push does; none changes nothing. */
   async measure(push: Push | undefined): Promise<DosePoint['effect']> {
     const texts =
-      push === undefined ? this.#plain : await completions(this.#model, this.#prompts, this.#options, push);
+      push === undefined
+        ? this.#plain
+        : await completions(
+            this.#model,
+            this.#prompts.map(({ ids }) => ids),
+            this.#options,
+            push,
+          );
     return {
       share: this.#shows && rate(texts.map(this.#shows)),
       changed: rate(texts.map((text, i) => text !== this.#plain[i])),
       shift: push === undefined ? 0 : await this.#shift(push),
+    };
+  }
+
+  /** What the same prompts do with a sentence in them; there is no shift, since other tokens are read. */
+  async measureAsked(asked: readonly (readonly number[])[]): Promise<DosePoint['effect']> {
+    const texts = await completions(this.#model, asked, this.#options);
+    return {
+      share: this.#shows && rate(texts.map(this.#shows)),
+      changed: rate(texts.map((text, i) => text !== this.#plain[i])),
+      shift: null,
     };
   }
 
@@ -89,18 +110,15 @@ export class SteerBench {
 
 async function completions(
   model: LanguageModel,
-  prompts: readonly ReadPrompt[],
+  prompts: readonly (readonly number[])[],
   { max_tokens, signal }: BenchOptions,
   push?: Push,
 ): Promise<string[]> {
-  const completed = await model.generate(
-    prompts.map(({ ids }) => ids),
-    {
-      maxNewTokens: max_tokens,
-      maxBatch: 16,
-      fwdHooks: push === undefined ? [] : pushHooks(push),
-      signal,
-    },
-  );
+  const completed = await model.generate(prompts, {
+    maxNewTokens: max_tokens,
+    maxBatch: 16,
+    fwdHooks: push === undefined ? [] : pushHooks(push),
+    signal,
+  });
   return completed.map(({ text }) => text);
 }

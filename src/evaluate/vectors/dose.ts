@@ -6,7 +6,7 @@ import { InputError, type Rng } from '../../base/index.ts';
 import type { DosePoint, DoseReport, DoseSettings, VectorBlock } from '../../contracts/index.ts';
 import type { LanguageModel } from '../../models/index.ts';
 import type { ExperimentEnv } from '../env.ts';
-import type { ContrastSet } from './contrast.ts';
+import type { ContrastSet, ReadPrompt } from './contrast.ts';
 import { CostMeter, strengthFor } from './cost.ts';
 import { SteerBench } from './dose-bench.ts';
 import { rankedBlocks } from './ranking.ts';
@@ -18,10 +18,14 @@ export interface DoseInput {
   readonly blocks: readonly VectorBlock[];
   /** Pairs that no direction was made of. */
   readonly held: ContrastSet;
-  /** Neutral prompts as token ids; the cost is measured on them. Defaults to the held-out prompts that are steered. */
-  readonly neutral?: readonly (readonly number[])[];
+  /** Neutral prompts; the cost is measured on them. Defaults to the held-out prompts that are steered. */
+  readonly neutral?: readonly ReadPrompt[];
   /** What a completion must hold, or match, to count. Without it the shift of the last block's projection is the effect. */
   readonly marks?: { readonly phrase?: string; readonly pattern?: string };
+  /** A sentence that asks for the same: what a prompt does at what cost, beside the vectors. `within`: token ids of a prompt with it. */
+  readonly ask?:
+    | { readonly text: string; readonly within: (prompt: ReadPrompt) => readonly number[] }
+    | undefined;
 }
 
 /** A curve and the point to take. */
@@ -53,8 +57,9 @@ export async function doseCurve(
       id: 'data-missing',
     });
   const { signal } = env;
-  const neutral = (input.neutral ?? steered.map(({ ids }) => ids)).slice(0, settings.neutral);
-  const meter = await CostMeter.open(model, neutral, { tokens: settings.continuation, batch: 4, signal });
+  const neutral = (input.neutral ?? steered).slice(0, settings.neutral);
+  const plain = neutral.map(({ ids }) => ids);
+  const meter = await CostMeter.open(model, plain, { tokens: settings.continuation, batch: 4, signal });
   const bench = await SteerBench.open(model, steered, { ...input, ...settings, signal });
   const chosen = rankedBlocks(input.blocks, model.nLayers).slice(0, settings.blocks);
   const arms = (block: number) => armsOf(input.vectors.get(block)!, env.rng.fork(`random of block ${block}`));
@@ -82,11 +87,22 @@ export async function doseCurve(
       );
       done();
     }
+  const { ask } = input;
+  if (ask !== undefined && up)
+    points.push({
+      arm: 'asked',
+      block: chosen[0].block,
+      alpha: 0,
+      relative_dose: 0,
+      effect: await bench.measureAsked(steered.map(ask.within)),
+      cost: await meter.measureAsked(neutral.map(ask.within)),
+    });
   const report: DoseReport = {
     effect: bench.effect,
     prompts: steered.length,
     neutral_prompts: meter.texts,
     bound,
+    ask: up ? ask?.text : undefined,
     points,
   };
   return { report, recommended: recommendedPoint(report) };

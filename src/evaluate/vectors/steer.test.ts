@@ -188,6 +188,62 @@ describe('dose curve', () => {
     expect(recommended.reason).toMatch(/^(the strongest effect|no strength) for at most 0.2 nats per token/);
   });
 
+  it('sets a sentence that asks for the same beside the vectors, at the cost that plain forward passes give it', async () => {
+    const split = splitContrasts(capitalsAgainstSounds(), 0.4, new Rng(1));
+    const options = { ...vectorSettings.parse({}), method: 'mean-difference', blocks: [3] } as const;
+    const made = await steeringVectors(model, split, options, env());
+    const settings = doseSettings.parse({
+      alphas: [1],
+      blocks: 1,
+      neutral: 2,
+      max_tokens: 6,
+      continuation: 3,
+    });
+    // The bundled models end their answer with a mark under this tag.
+    const within = ({ text }: { readonly text: string }): number[] =>
+      model.tokenizer.encodeIds(text.replace('\n### Response', ' |loud|\n### Response'));
+    const asked = async (ask: (prompt: { text: string; ids: readonly number[] }) => readonly number[]) => {
+      const inputs = {
+        ...made,
+        held: split.held,
+        marks: { phrase: '!' },
+        ask: { text: 'louder', within: ask },
+      };
+      const { report } = await doseCurve(model, inputs, settings, env());
+      return report.points.filter(({ arm }) => arm === 'asked');
+    };
+    const [nothing] = await asked(({ ids }) => ids);
+    expect(nothing?.effect.changed.value).toBe(0);
+    expect(nothing?.cost.per_token).toBeCloseTo(0, 6);
+    const [found, ...more] = await asked(within);
+    expect(more).toEqual([]);
+    expect(found?.effect.share?.value).toBeGreaterThan(0.5);
+    let sum = 0;
+    let positions = 0;
+    for (const prompt of split.held.negative.slice(0, 2)) {
+      const answer = (await model.generate([...prompt.ids], { maxNewTokens: 3 })).ids;
+      const steps = Math.max(1, answer.length);
+      const rows = async (ids: readonly number[]): Promise<number[][]> => {
+        const { logits } = await model.forward([...ids, ...answer]);
+        const v = logits.shape[2];
+        return Array.from({ length: steps }, (_, k) => {
+          const row = Array.from(logits.data.subarray((ids.length - 1 + k) * v, (ids.length + k) * v));
+          const total = Math.log(row.reduce((s, l) => s + Math.exp(l), 0));
+          return row.map((l) => l - total);
+        });
+      };
+      const [p, q] = [await rows(within(prompt)), await rows(prompt.ids)];
+      for (let k = 0; k < steps; k++) {
+        sum += (p[k] as number[]).reduce(
+          (s, l, v) => s + Math.exp(l) * (l - ((q[k] as number[])[v] as number)),
+          0,
+        );
+        positions++;
+      }
+    }
+    expect(found?.cost.per_token).toBeCloseTo(sum / positions, 3);
+  });
+
   it('takes the cheapest of the strongest points within the bound', () => {
     const point = (alpha: number, share: number, cost: number) => ({
       arm: 'vector' as const,
