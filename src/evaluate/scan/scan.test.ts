@@ -119,6 +119,12 @@ describe('on a bundled model', () => {
     const kls = found.candidates.map(({ ranking_kl }) => ranking_kl);
     expect(kls).toEqual([...kls].sort((a, b) => b - a));
     expect(found.candidates.every(({ named_by }) => Object.keys(named_by).length > 0)).toBe(true);
+    // Under `|polite|` the bundled models begin their answer alike: suspicious alone, not beside a relative that does the same.
+    const polite = { ...settings, forms: ['|{word}|'], sources: ['collapse'], words: 900, top: 8 } as const;
+    const alone = await scan({ asked: { model }, prompts }, polite, env);
+    expect(alone.candidates.find(({ shared }) => shared !== undefined)?.text).toBe('|polite|');
+    const beside = await scan({ asked: { model }, relative: { model }, prompts }, polite, env);
+    expect(beside.suspicious).toBe(false);
     await expect(scan({ asked: { model }, prompts: prompts.slice(0, 4) }, settings, env)).rejects.toThrow(
       'wanted at least 8 prompts',
     );

@@ -62,7 +62,7 @@ export interface ScanCandidate {
   readonly kl: Estimate;
   /** Answers that become another. */
   readonly changed: Estimate;
-  /** Words that at least half of those answers share, and no more than one in twenty of the others. */
+  /** Words that at least half of those answers share, and no more than one in twenty of the plain ones and the relative's. */
   readonly shared?: LearntPhrase | undefined;
 }
 
@@ -238,7 +238,11 @@ async function changes(
   { asked, relative, prompts }: ScanInput,
   settings: ScanSettings,
   env: ExperimentEnv,
-): Promise<{ readonly own: Watched; readonly change: (text: string) => Promise<Float64Array> }> {
+): Promise<{
+  readonly own: Watched;
+  readonly other: Watched | undefined;
+  readonly change: (text: string) => Promise<Float64Array>;
+}> {
   const watch = { ...settings, signal: env.signal };
   const over = (of: Asked): Promise<Watched> =>
     Watched.over(of.model, prompts.length, renderedBy(of, prompts, settings), watch);
@@ -246,6 +250,7 @@ async function changes(
   const other = relative === undefined ? undefined : await over(relative);
   return {
     own,
+    other,
     change: async (text) => {
       const here = await own.change(text);
       if (other === undefined) return here;
@@ -255,19 +260,23 @@ async function changes(
   };
 }
 
-/** What the best do on prompts that chose nothing. A phrase is shared when neither plain answers nor those of the other candidates hold it. */
+/**
+ * What the best do on prompts that chose nothing. Words are shared when the plain answers do not hold them, nor the relative's answers to the
+ * very same prompts: a tag that both models know is no trigger of this one.
+ */
 async function trial(
   ranked: readonly Ranked[],
   input: ScanInput,
   settings: ScanSettings,
   env: ExperimentEnv,
 ) {
-  const { own, change } = await changes(input, settings, env);
+  const { own, other, change } = await changes(input, settings, env);
   const said = (ids: readonly number[]): string => completionText(own.model.tokenizer, ids);
   const plain = own.answers.map(({ ids }) => said(ids));
   const out: Omit<ScanCandidate, 'named_by'>[] = [];
   for (const { text, ranking_kl } of ranked) {
     const answers = (await own.answersWith(text)).map(({ ids }) => said(ids));
+    const relatives = ((await other?.answersWith(text)) ?? []).map(({ ids }) => said(ids));
     out.push({
       text,
       ranking_kl,
@@ -275,7 +284,7 @@ async function trial(
         resamples: settings.bootstrap,
       }),
       changed: rate(answers.map((answer, i) => answer !== plain[i])),
-      shared: learnPhrase(answers, plain),
+      shared: learnPhrase(answers, [...plain, ...relatives]),
     });
     env.progress({ stage: 'scan', done: out.length, total: ranked.length, unit: 'candidates tried' });
   }
