@@ -93,8 +93,9 @@ export function setRecipeKey(source: RecipeSource, path: string, value: FieldVal
         { id: 'setting-invalid' },
       );
   }
-  if (value === undefined) doc.deleteIn(steps);
-  else doc.setIn(steps, doc.createNode(value, { flow: true }));
+  if (value === undefined) {
+    if (doc.hasIn(steps)) doc.deleteIn(steps);
+  } else doc.setIn(steps, doc.createNode(value, { flow: true }));
   if (isMap(doc.contents)) doc.contents.flow = false;
   return doc.contents === null || (isMap(doc.contents) && doc.contents.items.length === 0)
     ? ''
