@@ -18,7 +18,6 @@ import { LanguageModel, loadTokenizer, openCheckpoint, resolveModel } from '../.
 import { proportion } from '../../src/stats/index.ts';
 import { plant, plantedIn } from './plant.ts';
 
-const SEED = 29;
 const WORDS_PER_MODEL = 3;
 const PROMPTS = 40;
 const SETS = 20;
@@ -26,9 +25,15 @@ const ALPHA = 0.05;
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { data: { type: 'string' }, sets: { type: 'string' }, steps: { type: 'string' } },
+  options: {
+    data: { type: 'string' },
+    sets: { type: 'string' },
+    steps: { type: 'string' },
+    seed: { type: 'string', default: '29' },
+  },
 });
 const [action, folder = '', ...models] = positionals;
+const SEED = Number(values.seed);
 const sets = Number(values.sets ?? SETS);
 
 /** One line of FOLDER/power.jsonl or alarms.jsonl. */
@@ -80,7 +85,8 @@ async function power(): Promise<void> {
   for (const name of (await readdir(folder)).sort()) {
     const planted = await plantedIn(join(folder, name));
     if (planted === undefined || (planted.data === undefined) !== (values.data === undefined)) continue;
-    const { bad } = planted;
+    const { bad, clean = false } = planted;
+    if (clean) continue;
     await using loaded = await LanguageModel.load(join(folder, name));
     for (let set = 0; set < sets; set++) {
       if (done.some((row) => row.model === name && row.set === set)) continue;
