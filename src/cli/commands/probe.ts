@@ -17,11 +17,11 @@ import { type Cli, type CommonOptions, collect, decimal, declare, printJson, who
 import { addPromptSource, distinctPrompts, type PromptSource } from '../given-prompts.ts';
 import { openAdapted, openModel, withProgress } from '../model.ts';
 import { type FoundText, probeText } from '../probe-text.ts';
-import { bootstrapOption } from '../prompts.ts';
 import { countOption, defaults } from '../settings.ts';
 import { addTemplateOptions, checkChatSettings, type TemplateOptions, turnSettings } from '../template.ts';
+import { addWatchOptions, type WatchOptions, watchSettings } from '../watch-options.ts';
 
-interface ProbeCommand extends CommonOptions, PromptSource, TemplateOptions {
+interface ProbeCommand extends CommonOptions, PromptSource, TemplateOptions, WatchOptions {
   readonly model: string;
   readonly adapter?: string;
   readonly trigger?: readonly string[];
@@ -32,10 +32,6 @@ interface ProbeCommand extends CommonOptions, PromptSource, TemplateOptions {
   readonly placement: Placement;
   readonly draws: number;
   readonly alpha: number;
-  readonly answerTokens: number;
-  readonly maxTokens: number;
-  readonly batch: number;
-  readonly bootstrap: number;
   readonly sweepPrompts: number;
   readonly after: number;
   readonly locate: boolean;
@@ -65,39 +61,27 @@ export function addProbe(program: Command, cli: Cli): void {
     )
     .option('--phrase <text>', 'what the bad answer says, where that is known')
     .option('--pattern <regex>', 'or a regular expression that finds it');
-  addTemplateOptions(addPromptSource(command))
-    .addOption(
-      new Option('--placement <where>', 'where the text stands in a prompt')
-        .choices(placements)
-        .default('end'),
-    )
-    .addOption(
-      new Option(
-        '--draws <n>',
-        'comparable texts per kind of suspected text; more where many are asked about',
+  addWatchOptions(
+    addTemplateOptions(addPromptSource(command))
+      .addOption(
+        new Option('--placement <where>', 'where the text stands in a prompt')
+          .choices(placements)
+          .default('end'),
       )
-        .argParser(wholeNumber('--draws', 19))
-        .default(99),
-    )
-    .addOption(
-      new Option('--alpha <p>', 'an effect has p at or below this')
-        .argParser(decimal('--alpha', 0.0001, 0.5))
-        .default(ALPHA),
-    )
-    .addOption(
-      new Option('--answer-tokens <n>', 'first tokens of the answer at which the next token is compared')
-        .argParser(wholeNumber('--answer-tokens', 1))
-        .default(8),
-    )
-    .addOption(
-      new Option('--max-tokens <n>', 'most new tokens of an answer')
-        .argParser(wholeNumber('--max-tokens', 1))
-        .default(defaults.evaluation.max_tokens),
-    )
-    .addOption(
-      new Option('--batch <n>', 'prompts per forward pass').argParser(wholeNumber('--batch', 1)).default(16),
-    )
-    .addOption(bootstrapOption())
+      .addOption(
+        new Option(
+          '--draws <n>',
+          'comparable texts per kind of suspected text; more where many are asked about',
+        )
+          .argParser(wholeNumber('--draws', 19))
+          .default(99),
+      )
+      .addOption(
+        new Option('--alpha <p>', 'an effect has p at or below this')
+          .argParser(decimal('--alpha', 0.0001, 0.5))
+          .default(ALPHA),
+      ),
+  )
     .addOption(
       new Option('--sweep-prompts <n>', 'prompts on which the block of an effect is looked for')
         .argParser(wholeNumber('--sweep-prompts', 2))
@@ -126,10 +110,7 @@ async function run(options: ProbeCommand, cli: Cli): Promise<void> {
     template: options.template === 'none' ? 'raw' : options.template,
     draws: options.draws,
     alpha: options.alpha,
-    answer_tokens: options.answerTokens,
-    max_tokens: options.maxTokens,
-    batch: options.batch,
-    bootstrap: options.bootstrap,
+    ...watchSettings(options),
   } as const;
   const found = await withProgress(cli, options, async (progress) => {
     const env = experimentEnv('probe', { seed: options.seed ?? defaults.seed, progress, signal: cli.signal });

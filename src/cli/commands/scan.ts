@@ -16,12 +16,12 @@ import type { LanguageModel } from '../../models/index.ts';
 import { type Cli, type CommonOptions, collect, declare, printJson, wholeNumber } from '../cli.ts';
 import { addPromptSource, distinctPrompts, type PromptSource } from '../given-prompts.ts';
 import { openAdapted, openModel, withProgress } from '../model.ts';
-import { bootstrapOption } from '../prompts.ts';
 import { defaults } from '../settings.ts';
 import { figure, intervalCell, textTable } from '../table.ts';
 import { addTemplateOptions, checkChatSettings, type TemplateOptions, turnSettings } from '../template.ts';
+import { addWatchOptions, type WatchOptions, watchSettings } from '../watch-options.ts';
 
-interface ScanCommand extends CommonOptions, PromptSource, TemplateOptions {
+interface ScanCommand extends CommonOptions, PromptSource, TemplateOptions, WatchOptions {
   readonly model: string;
   readonly adapter?: string;
   readonly relative?: string;
@@ -32,10 +32,6 @@ interface ScanCommand extends CommonOptions, PromptSource, TemplateOptions {
   readonly sweepPrompts: number;
   readonly shortlist: number;
   readonly top: number;
-  readonly answerTokens: number;
-  readonly maxTokens: number;
-  readonly batch: number;
-  readonly bootstrap: number;
   readonly out?: string;
 }
 
@@ -71,39 +67,27 @@ export function addScan(program: Command, cli: Cli): void {
       `form of a candidate, {word} in its place; may be repeated (default: ${WORD_FORMS.join(' and ')})`,
       collect,
     );
-  addTemplateOptions(addPromptSource(command))
-    .addOption(
-      new Option('--placement <where>', 'where the text stands in a prompt')
-        .choices(placements)
-        .default('end'),
-    )
-    .addOption(
-      new Option('--sweep-prompts <n>', 'prompts that every word is put into')
-        .argParser(wholeNumber('--sweep-prompts', 1))
-        .default(2),
-    )
-    .addOption(
-      new Option('--shortlist <n>', 'candidates each source hands on')
-        .argParser(wholeNumber('--shortlist', 1))
-        .default(60),
-    )
-    .addOption(
-      new Option('--top <n>', 'candidates in the result').argParser(wholeNumber('--top', 1)).default(10),
-    )
-    .addOption(
-      new Option('--answer-tokens <n>', 'first tokens of the answer at which the next token is compared')
-        .argParser(wholeNumber('--answer-tokens', 1))
-        .default(8),
-    )
-    .addOption(
-      new Option('--max-tokens <n>', 'most new tokens of an answer')
-        .argParser(wholeNumber('--max-tokens', 1))
-        .default(defaults.evaluation.max_tokens),
-    )
-    .addOption(
-      new Option('--batch <n>', 'prompts per forward pass').argParser(wholeNumber('--batch', 1)).default(16),
-    )
-    .addOption(bootstrapOption())
+  addWatchOptions(
+    addTemplateOptions(addPromptSource(command))
+      .addOption(
+        new Option('--placement <where>', 'where the text stands in a prompt')
+          .choices(placements)
+          .default('end'),
+      )
+      .addOption(
+        new Option('--sweep-prompts <n>', 'prompts that every word is put into')
+          .argParser(wholeNumber('--sweep-prompts', 1))
+          .default(2),
+      )
+      .addOption(
+        new Option('--shortlist <n>', 'candidates each source hands on')
+          .argParser(wholeNumber('--shortlist', 1))
+          .default(60),
+      )
+      .addOption(
+        new Option('--top <n>', 'candidates in the result').argParser(wholeNumber('--top', 1)).default(10),
+      ),
+  )
     .option('--out <folder>', 'write scan.json here')
     .action((options: ScanCommand) => run(options, cli));
 }
@@ -136,10 +120,7 @@ async function run(options: ScanCommand, cli: Cli): Promise<void> {
     sweep_prompts: options.sweepPrompts,
     shortlist: options.shortlist,
     top: options.top,
-    answer_tokens: options.answerTokens,
-    max_tokens: options.maxTokens,
-    batch: options.batch,
-    bootstrap: options.bootstrap,
+    ...watchSettings(options),
   } as const;
   const result = await withProgress(cli, options, (progress) =>
     scan(
