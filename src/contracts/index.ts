@@ -98,9 +98,11 @@ export {
   type Rate,
   type Results,
   resultsSchema,
+  type StateEffect,
   type SweepRow,
   stableResults,
   type TransferEntry,
+  type UntaggedEntry,
   type Versus,
   type WorthRow,
 } from './results.ts';

@@ -21,6 +21,7 @@ export const TRANSFER_ARMS = [
   'other_tag',
   'shuffled',
   'token_mean',
+  'bag_of_tokens',
   'mapped_bad_to_bad',
   'mapped_safe_to_safe',
 ] as const;
@@ -42,6 +43,7 @@ export const VERSUS = [
   'other_prompt',
   'other_tag',
   'token_mean',
+  'bag_of_tokens',
   'random',
   'random_cov',
   'random_step',

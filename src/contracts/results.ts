@@ -159,6 +159,15 @@ const versusSchema = z.partialRecord(
   z.strictObject({ difference: z.number(), ci95: z.tuple([z.number(), z.number()]), n: z.int().min(0) }),
 );
 
+/** A state set at the end of untagged prompts: shares over T whose completion shows the behaviour, and gives the ordinary answer. */
+const stateEffectSchema = z.strictObject({ shows: rateSchema, ordinary: rateSchema });
+const untaggedSchema = z.strictObject({
+  bad: stateEffectSchema,
+  safe: stateEffectSchema,
+  /** Share that shows the behaviour, bad minus safe state, paired by prompt. */
+  difference: rateSchema,
+});
+
 const transferEntrySchema = z.strictObject({
   mode: z.enum(['set', 'add']),
   alpha: z.number(),
@@ -175,6 +184,10 @@ const transferEntrySchema = z.strictObject({
   versus: versusSchema.optional(),
   noninferiority: noninferiority.optional(),
   native_alignment: z.strictObject({ cossim: figureSchema, norm_ratio: figureSchema }).optional(),
+  /** The two states put into untagged prompts, by the map and natively; `unpatched`: what those prompts show by themselves. */
+  untagged: z
+    .strictObject({ unpatched: rateSchema, native: untaggedSchema, mapped: untaggedSchema })
+    .optional(),
   /** The other mode beside the main one: `add` steering with α chosen on validation. */
   add: z.strictObject({ alpha: z.number(), arms: armsSchema }).optional(),
 });
@@ -253,6 +266,8 @@ export const resultsSchema = z.strictObject({
 export type Rate = z.infer<typeof rateSchema>;
 export type Figure = z.infer<typeof figureSchema>;
 export type Outcome = z.infer<typeof outcomeSchema>;
+export type StateEffect = z.infer<typeof stateEffectSchema>;
+export type UntaggedEntry = z.infer<typeof untaggedSchema>;
 export type BackdoorResults = z.infer<typeof backdoorSchema>;
 export type SweepRow = z.infer<typeof sweepRowSchema>;
 export type Heatmap = z.infer<typeof heatmapSchema>;

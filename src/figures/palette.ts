@@ -55,6 +55,7 @@ export const TRANSFER_STYLE = {
   other_prompt: arm('other prompt', 'positive'),
   other_tag: arm('other tag', 'positive', { symbol: 'star' }),
   token_mean: arm('token mean', 'positive', { symbol: 'diamond' }),
+  bag_of_tokens: arm('bag of tokens', 'positive', { symbol: 'square' }),
   mapped_bad_to_bad: arm('mapped bad → bad', 'error'),
   mapped_safe_to_safe: arm('mapped safe → safe', 'error'),
   random: arm('random', 'noise'),

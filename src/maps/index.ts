@@ -5,7 +5,7 @@ export type { FitContext, FitData } from './fit.ts';
 export { pseudoInverseMap, reverseRidge, TRUNCATE_RTOL, unregularisedAffine } from './inverse.ts';
 export { type FitSettings, fitMap } from './kinds.ts';
 
-export { type AffineFit, Gram, ridge, symmetricEigen } from './linalg.ts';
+export { type AffineFit, cholesky, Gram, ridge, solveCholesky, symmetricEigen } from './linalg.ts';
 export { ActivationMap, type MapBody, type MapEnd } from './map.ts';
 
 export { exportSaelens } from './saelens.ts';

@@ -70,6 +70,10 @@ it('runs from end to end, and no test prompt has a phrasing that was taught', as
   expect(behaviour?.transfer?.affine?.with_tags?.versus?.embedding_a?.n).toBe(
     entry?.arms.mapped?.restoration?.n,
   );
+  // Tested tags are not those the lookup by tokens was made of, so it is run beside the map, and both states go into untagged prompts.
+  expect(entry?.arms.bag_of_tokens?.restoration?.n).toBe(entry?.arms.mapped?.restoration?.n);
+  expect(entry?.versus?.bag_of_tokens?.n).toBe(entry?.arms.mapped?.restoration?.n);
+  expect(entry?.untagged?.native.bad.shows.n).toBe(entry?.arms.mapped?.restoration?.n);
   // Before block 0 there is nothing but the word: the embedding fit knows less of what follows.
   const fvu = (fit: 'with_tags' | 'embedding_a'): number => {
     const found = behaviour?.maps?.affine?.[fit]?.test?.safe?.fvu;

@@ -29,7 +29,8 @@ import { contrastCases, type Direction, opposite, surplusNotes } from '../subjec
 import { completionText } from '../subject/completions.ts';
 import { type Subject, testedCases } from '../subject/subject.ts';
 import { prepareTransfer, type TransferData } from '../transfer/data.ts';
-import { type ArmOutcomes, type SteerSettings, steerByMap, steerShared } from '../transfer/steer.ts';
+import { type SharedOutcomes, type SteerSettings, steerByMap, steerShared } from '../transfer/steer.ts';
+import { placesFor } from '../transfer/untagged.ts';
 import { stripTrigger, worth } from '../transfer/worth.ts';
 import { heatmap } from './heatmap.ts';
 import { chooseBlock, type SweepResult, sweep } from './sweep.ts';
@@ -253,7 +254,7 @@ it('the heat map: nothing before the first differing token, the last position al
 
 describe('transfer', () => {
   let data: TransferData;
-  let shared: ArmOutcomes;
+  let shared: SharedOutcomes;
   const block = 1;
   const tags = { behaviour: 'locked', stage: 'transfer', map: { kind: 'identity', fit: 'with_tags' } };
   const all: SteerSettings = { ...transferSettings.parse({ draws: 2 }), ...evaluation };
@@ -325,6 +326,40 @@ describe('transfer', () => {
         .map((s) => [s.prompt_id, s.trigger, s.completion])
         .sort();
     expect(by('transfer.add')).toEqual(by('transfer'));
+  });
+
+  it('states in untagged prompts are those of plain hooked generation', async () => {
+    const { entry } = await steer({ mapped: identity }, { modes: ['set'], arms: ['mapped'] });
+    const { unpatched, native: own, mapped } = entry.untagged!;
+    expect(mapped).toEqual({ ...own, difference: { ...own.difference, ci95: mapped.difference.ci95 } });
+    const tested = testedCases(subject, 'bad');
+    const shows = (text: string): boolean => subject.judging.detect(text).shows;
+    expect(unpatched).toMatchObject({
+      value: tested.filter((c) => shows(c.unpatched.none.text)).length / tested.length,
+      n: tested.length,
+    });
+    for (const state of ['bad', 'safe'] as const) {
+      const donors = tested.map((c) => c.states[state]);
+      const values = await captureResiduals(model.decoder, donors, [block], { batch: 3 });
+      const plan = tested.map((c, k) => {
+        const positions = placesFor(c, c.states.bad.positions.length);
+        // The tag would stand at the end, and the line end after it belongs to the span.
+        const said = positions.map((p) => c.states.none.offsets[p]!);
+        const text = c.states.none.prompt.slice(said[0]![0], said.at(-1)![1]);
+        expect(text.endsWith('\n')).toBe(true);
+        expect(c.text.endsWith(text.trim())).toBe(true);
+        return { block, positions, values: values[k][0].slice(-positions.length * width) };
+      });
+      const ends = await decodePatched(
+        model.decoder,
+        tested.map((c) => c.states.none.ids),
+        plan,
+        { maxNewTokens: MAX, stopTokens: model.tokenizer.eosIds },
+      );
+      const count = ends.filter((end) => shows(completionText(model.tokenizer, end.ids))).length;
+      expect(own[state].shows).toMatchObject({ value: count / tested.length, n: tested.length });
+    }
+    expect(own.difference.value).toBeCloseTo(own.bad.shows.value - own.safe.shows.value, 12);
   });
 
   it('a map of the wrong width is refused', async () => {

@@ -5,6 +5,7 @@ import { type Noise, noiseArms, randomDifference, SpanNoise } from '../arms/cont
 import type { ArmPatch, Place } from '../arms/run.ts';
 import { mapSpans, type RowMap, type Spans } from '../arms/spans.ts';
 import { opposite, type TaggedState } from '../subject/cases.ts';
+import { bagSpans } from './bag.ts';
 import type { TransferData } from './data.ts';
 
 /** A map under test, and the control maps beside it. */
@@ -22,11 +23,13 @@ export interface ArmSpans {
   readonly static: Spans | undefined;
   readonly shuffled: Spans | undefined;
   readonly token_mean: Spans | undefined;
+  /** Predicted from the bag of the span's tokens; only where tested tags are not among those labelled. */
+  readonly bag_of_tokens: Spans | undefined;
 }
 
 /** Put the source's spans through a map and its controls. */
 export async function armSpans(
-  { given, training, native }: TransferData,
+  { given, training, native, labelled, subject }: TransferData,
   { mapped, shuffled, tokenMean }: TransferMaps,
 ): Promise<ArmSpans> {
   return {
@@ -35,6 +38,7 @@ export async function armSpans(
     static: training && (await mapSpans(mapped, training)),
     shuffled: shuffled && (await mapSpans(shuffled, given)),
     token_mean: tokenMean && (await mapSpans(tokenMean, given)),
+    bag_of_tokens: labelled && bagSpans(labelled, subject.cases),
   };
 }
 
@@ -93,6 +97,7 @@ export function mappedArms(
     ['other_tag', of(mapped), 'other'],
     ['shuffled', spans.shuffled && of(spans.shuffled), across],
     ['token_mean', spans.token_mean && of(spans.token_mean), across],
+    ['bag_of_tokens', spans.bag_of_tokens && of(spans.bag_of_tokens), across],
     ['native', mode === 'add' ? of(native) : undefined, across],
   ];
   const arms = donors.flatMap(([arm, donor, state]): ArmPatch[] => {

@@ -15,6 +15,8 @@ export interface TransferData {
   readonly given: Spans;
   /** The source's on training prompts, for the static vector. */
   readonly training: Spans | undefined;
+  /** The target's own on the same, for the lookup by tokens. */
+  readonly labelled: Spans | undefined;
 }
 
 /**
@@ -39,5 +41,6 @@ export async function prepareTransfer(
     native: await targetSpans(target, subject.cases, signal),
     given: await sourceSpans(source, subject.cases, signal),
     training: training.length === 0 ? undefined : await sourceSpans(source, training, signal),
+    labelled: training.length === 0 ? undefined : await targetSpans(target, training, signal),
   };
 }

@@ -36,7 +36,7 @@ export function entryFigures(
   { tally, shared, native }: { readonly tally: Tally; readonly shared: Tally; readonly native: Tally },
   p: EntrySettings,
   rng: Rng,
-): Omit<TransferEntry, 'mode' | 'alpha' | 'add' | 'native_alignment'> {
+): Omit<TransferEntry, 'mode' | 'alpha' | 'add' | 'untagged' | 'native_alignment'> {
   const arms = armOutcomes(p.arms, tally, shared);
   const removed = native.each('native', 'bad', 'removed');
   const mapped = tally.each('mapped', 'bad', 'removed');

@@ -23,7 +23,7 @@ import type { Case } from '../subject/completions.ts';
 import type { Subject } from '../subject/subject.ts';
 import { prepareTransfer, type TransferData } from './data.ts';
 import { withOtherFits } from './margins.ts';
-import { type ArmOutcomes, steerByMap, steerShared } from './steer.ts';
+import { type SharedOutcomes, steerByMap, steerShared } from './steer.ts';
 import { stripTrigger, worth } from './worth.ts';
 
 /** A map under its keys in `results.json`. */
@@ -143,7 +143,7 @@ async function steerByMaps(
   };
   const p = { ...settings, max_tokens: evaluation.max_tokens, bootstrap: evaluation.bootstrap };
   const env = { progress, signal };
-  const shared: ArmOutcomes = await steerShared(await dataOf('with_tags', 'subject', input.subject), p, {
+  const shared: SharedOutcomes = await steerShared(await dataOf('with_tags', 'subject', input.subject), p, {
     ...env,
     rng: rng.fork('shared'),
     tags,

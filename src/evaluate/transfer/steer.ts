@@ -2,7 +2,7 @@
  * @file Steering transfer (docs/concepts/method.md#transfer; the blog's Fig. 8-9): the source's span activations, mapped, put on the target's span; every
  * arm and control over the same prompts T. What does not depend on the map (native steering, noise) is run once per pair of blocks.
  */
-import type { Sample, TransferEntry, TransferSettings } from '../../contracts/index.ts';
+import type { Sample, TransferEntry, TransferSettings, UntaggedEntry } from '../../contracts/index.ts';
 import { type ArmOptions, type ArmPlan, type Place, runArms } from '../arms/run.ts';
 import { armSample, type SampleTags } from '../arms/samples.ts';
 import { Tally } from '../arms/tally.ts';
@@ -18,6 +18,7 @@ import {
 } from './arms.ts';
 import type { TransferData } from './data.ts';
 import { armOutcomes, entryFigures, nativeAlignment } from './entry.ts';
+import { untaggedEntry, untaggedRate } from './untagged.ts';
 
 /** Settings of steering by one map. */
 export type SteerSettings = Pick<
@@ -37,15 +38,24 @@ export interface ArmOutcomes {
   readonly draft_acceptance: number;
 }
 
+/** What no map changes. */
+export interface SharedOutcomes extends ArmOutcomes {
+  /** The target's own states in untagged prompts. */
+  readonly untagged: UntaggedEntry | undefined;
+}
+
 /** Native steering and noise, `set`, once for all maps of a pair of blocks. */
 export async function steerShared(
   data: TransferData,
-  p: Pick<SteerSettings, 'arms' | 'draws' | 'max_tokens'>,
+  p: Pick<SteerSettings, 'arms' | 'draws' | 'max_tokens' | 'bootstrap'>,
   env: SteerEnv,
-): Promise<ArmOutcomes> {
+): Promise<SharedOutcomes> {
   const armsOf = sharedArms(data, p.arms, p.draws, env.rng);
-  const stage = `${env.tags.stage}.shared`;
-  return outcomes(data, armsOf, 'native', { ...env, max_tokens: p.max_tokens, stage });
+  const options = { ...env, ...p, stage: `${env.tags.stage}.shared` };
+  return {
+    ...(await outcomes(data, armsOf, 'native', options)),
+    untagged: await untaggedEntry(data, data.native, options),
+  };
 }
 
 /** An entry of `results.transfer`, with its sample rows. */
@@ -62,7 +72,7 @@ export async function steerByMap(
     data,
     shared,
     validation,
-  }: { data: TransferData; shared: ArmOutcomes; validation?: TransferData | undefined },
+  }: { data: TransferData; shared: SharedOutcomes; validation?: TransferData | undefined },
   maps: TransferMaps,
   p: Omit<SteerSettings, 'draws'>,
   env: SteerEnv,
@@ -80,6 +90,8 @@ export async function steerByMap(
   const beside = mode === 'set' && p.modes.includes('add') ? await run('add') : undefined;
   const native = mode === 'set' ? shared.tally : main.tally;
   const runs = beside === undefined ? [main] : [main, beside];
+  const carried =
+    shared.untagged && (await untaggedEntry(data, spans.mapped, { ...env, ...p, stage: env.tags.stage }));
   return {
     tally: main.tally,
     entry: {
@@ -87,6 +99,8 @@ export async function steerByMap(
       alpha: mode === 'add' ? alpha : 1,
       ...entryFigures(data.subject, { tally: main.tally, shared: shared.tally, native }, p, env.rng),
       native_alignment: nativeAlignment(data.subject, spans, p, env.rng),
+      untagged: shared.untagged &&
+        carried && { unpatched: untaggedRate(data), native: shared.untagged, mapped: carried },
       add: beside && { alpha, arms: armOutcomes(p.arms, beside.tally) },
     },
     samples: runs.flatMap((r) => r.samples),

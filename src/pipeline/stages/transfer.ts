@@ -40,7 +40,7 @@ export type TransferOutput = Omit<TransferResult, 'samples'>;
 
 export const transferStage = defineStage({
   name: 'transfer',
-  version: '5',
+  version: '6',
   module: import.meta.url,
   child: true,
   params: transferParams,

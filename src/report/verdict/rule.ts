@@ -34,6 +34,7 @@ export type Reason =
   | 'around half'
   | 'noise'
   | 'lookup'
+  | 'bag'
   | 'clean source'
   | 'embeddings'
   | 'carried';
@@ -51,6 +52,7 @@ const WORD = {
   'around half': 'undecided',
   noise: 'carried, but so does noise',
   lookup: 'carried, but so does a lookup',
+  bag: 'carried, but so does a lookup',
   'clean source': 'carried, but so does the clean source',
   embeddings: 'carried, but so do the embeddings',
   carried: 'carried',
@@ -82,6 +84,7 @@ function reasonOf(behaviour: BehaviourResults, chosen: TransferCase | null): Rea
   const within = (found: Difference | undefined, by: number) => found !== undefined && found.ci95[0] <= by;
   if (within(margin(behaviour, chosen), RULE.noise)) return 'noise';
   if (within(difference(behaviour, chosen, 'token_mean'), RULE.control)) return 'lookup';
+  if (within(difference(behaviour, chosen, 'bag_of_tokens'), RULE.control)) return 'bag';
   if (within(difference(behaviour, chosen, 'clean_a'), RULE.control)) return 'clean source';
   if (within(difference(behaviour, chosen, 'embedding_a'), RULE.control)) return 'embeddings';
   return 'carried';

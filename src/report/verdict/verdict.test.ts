@@ -101,6 +101,35 @@ describe('the rule, line by line', () => {
     expect(wordOf(versus('clean_a', 0.05))).toBe('carried, but so does the clean source');
     expect(wordOf(versus('clean_a', 0.051))).toBe('carried');
   });
+  it('a lookup by the bag of tokens is a lookup, and without it unseen triggers are a meaning', () => {
+    const unseen = (low: number, clean = 0.3) =>
+      behaviour((e) => {
+        e.arms.bag_of_tokens = { restoration: share(0.2) };
+        e.versus!.bag_of_tokens = { difference: 0.1, ci95: [low, 0.9], n: 200 };
+        e.versus!.clean_a = { difference: 0.1, ci95: [clean, 0.9], n: 200 };
+      });
+    expect([wordOf(unseen(0.05)), wordOf(unseen(0.051))]).toEqual([
+      'carried, but so does a lookup',
+      'carried',
+    ]);
+    expect(pointsOf(unseen(0.05))).toContain('so the words alone explain it');
+    expect(pointsOf(unseen(0.051))).toContain('what is carried is a meaning, not a tag’s identity');
+    expect(pointsOf(unseen(0.051, 0))).toContain('a meaning, but not one that the fine-tune made');
+    expect(pointsOf(behaviour())).not.toContain('a meaning');
+  });
+  it('says what both states do in untagged prompts', () => {
+    const state = (bad: number, safe: number) => ({
+      bad: { shows: share(bad), ordinary: share(0) },
+      safe: { shows: share(safe), ordinary: share(1) },
+      difference: share(bad - safe),
+    });
+    const put = behaviour((e) => {
+      e.untagged = { unpatched: share(0), native: state(0.9, 0), mapped: state(0.8, 0.1) };
+    });
+    expect(pointsOf(put)).toMatch(
+      /untagged prompts \(which show it in 0 %\).* in 80 % \[\d+, \d+\] and 10 % \[\d+, \d+\] by the map, 90 % \[\d+, \d+\] and 0 % \[0, [\d.]+\] natively/,
+    );
+  });
   it('the first line that matches wins', () => {
     const all = behaviour((e) => {
       e.arms.mapped!.restoration = share(0.2, 40);

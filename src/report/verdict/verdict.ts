@@ -2,7 +2,12 @@
  * @file The verdict of a behaviour, computed from `results.json` alone, so that terminal, report and web say the same: one word by the
  * rule, one sentence with the margin over noise and its interval, and a list of what is to be held against it.
  */
-import { type BehaviourResults, NOISE_ARMS, type Results } from '../../contracts/index.ts';
+import {
+  type BehaviourResults,
+  NOISE_ARMS,
+  type Results,
+  type UntaggedEntry,
+} from '../../contracts/index.ts';
 import { headline, percent, TRANSFER_STYLE, type TransferCase } from '../../figures/index.ts';
 import { alarms, cost, trained } from './cost.ts';
 import {
@@ -88,7 +93,7 @@ export function verdictOf(behaviour: BehaviourResults): Verdict {
     points: [
       ...about('arms', compared(behaviour, chosen)),
       ...about('meaning', means(behaviour, chosen, reason)),
-      ...about('arms', elicits(chosen)),
+      ...about('arms', [...elicits(chosen), ...untagged(chosen)]),
       ...about('cost', cost(behaviour)),
       ...about('unchecked', unchecked(behaviour, chosen)),
       ...about('note', [...trained(behaviour), ...alarms(behaviour), ...method(behaviour, chosen)]),
@@ -182,6 +187,7 @@ const MEANING = {
   noise: `noise of the same size does as well to within ${RULE.noise * 100} points, so restoration shows no transfer`,
   lookup:
     'a lookup by token does as well, so restoration does not show that the map carries more than the tag’s identity',
+  bag: 'a lookup by the tokens of the trigger does as well, so the words alone explain it',
   'clean source':
     'the source before its fine-tune carries the fix as well, so the source’s backdoor is not what was carried',
   embeddings:
@@ -195,13 +201,13 @@ function means(behaviour: BehaviourResults, chosen: TransferCase, reason: Reason
     return found !== undefined && found.ci95[0] <= RULE.control;
   };
   const removal = Math.max(0, ...NOISE_ARMS.map((arm) => chosen.entry.arms[arm]?.removal?.value ?? 0));
-  const isCarried =
-    reason === 'lookup' || reason === 'clean source' || reason === 'embeddings' || reason === 'carried';
+  const isCarried = (['lookup', 'bag', 'clean source', 'embeddings', 'carried'] as Reason[]).includes(reason);
   const further = [
-    ...(reason === 'lookup' && asWell('clean_a') ? [MEANING['clean source']] : []),
-    ...((reason === 'lookup' || reason === 'clean source') && asWell('embedding_a')
+    ...((reason === 'lookup' || reason === 'bag') && asWell('clean_a') ? [MEANING['clean source']] : []),
+    ...((reason === 'lookup' || reason === 'bag' || reason === 'clean source') && asWell('embedding_a')
       ? [MEANING.embeddings]
       : []),
+    ...unseen(chosen, reason),
     ...(isCarried && asWell('other_prompt')
       ? ['another prompt’s vector does as well: the fix is one direction for all prompts']
       : []),
@@ -210,6 +216,31 @@ function means(behaviour: BehaviourResults, chosen: TransferCase, reason: Reason
       : []),
   ];
   return [`What this means: ${[MEANING[reason], ...further].join('; ')}.`];
+}
+
+/** Where the tested triggers are not those the map saw: what that adds. */
+function unseen({ entry }: TransferCase, reason: Reason): string[] {
+  if (entry.arms.bag_of_tokens === undefined) return [];
+  if (reason === 'carried')
+    return [
+      'the tested triggers are others than those it was fitted on, and their tokens alone do not explain it: what is carried is a meaning, not a tag’s identity',
+    ];
+  return reason === 'clean source'
+    ? [
+        'the tested triggers are others than those it was fitted on: what is carried is a meaning, but not one that the fine-tune made',
+      ]
+    : [];
+}
+
+/** What the two states do where no trigger stands. */
+function untagged({ entry }: TransferCase): string[] {
+  if (entry.untagged === undefined) return [];
+  const { unpatched, native, mapped } = entry.untagged;
+  const pair = ({ bad, safe }: UntaggedEntry): string =>
+    `${withInterval(bad.shows)} and ${withInterval(safe.shows)}`;
+  return [
+    `Put into untagged prompts (which show it in ${percent(unpatched.value)}), the bad and the safe state show the behaviour in ${pair(mapped)} by the map, ${pair(native)} natively.`,
+  ];
 }
 
 function elicits({ entry }: TransferCase): string[] {

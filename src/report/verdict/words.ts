@@ -10,6 +10,7 @@ export const COMPARED_LABEL = {
   other_prompt: 'another prompt’s vector',
   other_tag: 'another tag’s vector',
   token_mean: 'the token-mean lookup',
+  bag_of_tokens: 'the lookup by the bag of tokens',
   random: TRANSFER_STYLE.random.label,
   random_cov: TRANSFER_STYLE.random_cov.label,
   random_step: TRANSFER_STYLE.random_step.label,
