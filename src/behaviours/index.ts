@@ -30,6 +30,7 @@ export {
 } from './dataset.ts';
 export { readBackdoorRows, writeBackdoorRows } from './dataset-file.ts';
 export { type Detection, detectorOf } from './detect.ts';
+export { readGeneralTexts } from './general-texts.ts';
 export {
   type Instruction,
   type InstructionFile,

@@ -39,6 +39,9 @@ export const heatmapSettings = z.strictObject({ prompts: count.default(50) });
 export const captureSettings = z.strictObject({
   prompts: count.default(3000).describe('Texts read by both models, split below'),
   out_of_domain: z.int().min(0).default(400),
+  general: count
+    .optional()
+    .describe('Texts without tags for fits on them. Defaults to `prompts`, at most 1500'),
   rows: count.optional().describe('Most token rows kept for fits. Defaults to all'),
   splits: z
     .strictObject({ train: fraction, validation: fraction, test: fraction })

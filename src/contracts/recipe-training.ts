@@ -34,6 +34,11 @@ export const dataSchema = z.strictObject({
     .min(1)
     .default('bundled')
     .describe('Texts for out-of-domain figures; as `prompts`'),
+  general: path
+    .optional()
+    .describe(
+      'Texts without tags to fit maps on: of conversations what follows the first exchange. Those that hold a trigger are left out. Defaults to `out_of_domain`',
+    ),
   train: count.default(6000).describe('Fine-tuning rows'),
   validation: count.default(200).describe('Prompts on which blocks and α are chosen'),
   test: count.default(200).describe('Held-out prompts of every reported figure'),

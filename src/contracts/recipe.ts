@@ -16,7 +16,7 @@ import {
   transferSettings,
   worthSettings,
 } from './recipe-sections.ts';
-import { count, dataSchema, finetuneFor, finetuneSchema } from './recipe-training.ts';
+import { count, dataSchema, finetuneFor, finetuneSchema, fraction } from './recipe-training.ts';
 import { MAP_FITS } from './result-names.ts';
 
 const optional = <T extends z.ZodRawShape>(section: z.ZodObject<T, z.core.$strict>) =>
@@ -158,6 +158,12 @@ const mapName = z
   .regex(/^[a-z0-9][a-z0-9_-]*$/, 'wanted small letters, digits, - and _')
   .optional()
   .describe('Key in results.json. Defaults to the kind');
+const drawnRows = {
+  general_share: fraction
+    .default(0)
+    .describe('Share of its rows that come from text without tags, the others from the rows of its fit'),
+  rows: count.optional().describe('Token rows it is fitted on, drawn at random. Defaults to all'),
+};
 const gradientFit = {
   preset: z
     .enum(['tuned', 'blog'])
@@ -175,17 +181,19 @@ export const mapSettingsSchema = z.discriminatedUnion('kind', [
     kind: z.literal('affine'),
     name: mapName,
     fits,
+    ...drawnRows,
     lambdas: z
       .array(z.number().min(0))
       .min(1)
       .default([0, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1])
       .describe('Ridge strengths; the best on validation is taken'),
   }),
-  z.strictObject({ kind: z.literal('affine-sgd'), name: mapName, fits, ...gradientFit }),
+  z.strictObject({ kind: z.literal('affine-sgd'), name: mapName, fits, ...drawnRows, ...gradientFit }),
   z.strictObject({
     kind: z.literal('autoencoder'),
     name: mapName,
     fits,
+    ...drawnRows,
     ...gradientFit,
     hidden: z
       .union([z.enum(['source', 'geometric', 'wide']), count])
@@ -197,6 +205,9 @@ export const mapSettingsSchema = z.discriminatedUnion('kind', [
     z.strictObject({ kind: z.literal(kind), name: mapName, fits }),
   ),
 ]);
+
+/** Fits of which a part may be general text. */
+const MIXES: ReadonlySet<string> = new Set(['with_tags', 'no_tag_rows']);
 
 /** A model, folder or file for one side or both. */
 const perSide = z.strictObject({
@@ -272,6 +283,13 @@ export const recipeSchema = z.strictObject(shape).superRefine((recipe, ctx) => {
   names.forEach((name, i) => {
     if (names.indexOf(name) < i)
       complain(['maps', i], `two maps are called "${name}"; give one of them a \`name\``);
+  });
+  recipe.maps.forEach((map, i) => {
+    if ('general_share' in map && map.general_share > 0 && map.fits.some((fit) => !MIXES.has(fit)))
+      complain(
+        ['maps', i, 'general_share'],
+        `mixes text without tags into tagged rows that the source reads: fits ${[...MIXES].join(', ')}; got ${map.fits.join(', ')}`,
+      );
   });
   for (const section of ['fidelity', 'transfer'] as const) {
     const settings = recipe[section];

@@ -25,6 +25,8 @@ export interface FitContext extends Watch {
   /** Hash of the texts. */
   readonly data: string;
   readonly seed: number;
+  /** Where the rows are a part of those of the fit, or mixed with general text: recorded with the map's settings. */
+  readonly drawn?: { readonly general_share: number; readonly rows?: number | undefined } | undefined;
   /** Draws of initial weights, minibatches, rotations. */
   readonly rng: Rng;
   /** Further figures for the curves of trained maps, e.g. `kl_div`; its time does not count as fitting. */

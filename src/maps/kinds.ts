@@ -96,7 +96,7 @@ export function makeMap(
       seed: context.seed,
       rows: fitted.rows,
       fitSeconds: fitted.seconds,
-      settings: fitted.settings,
+      settings: { ...fitted.settings, ...(context.drawn && { general_share: context.drawn.general_share }) },
       metrics: fitted.metrics ?? {},
       curves: fitted.curves,
     },

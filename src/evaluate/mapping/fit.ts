@@ -15,7 +15,7 @@ import { curveEvaluator } from '../maps/curves.ts';
 import { mapFigures } from '../maps/figures.ts';
 import type { MapReading } from './pair.ts';
 import type { MapTexts } from './texts.ts';
-import type { MapWork } from './work.ts';
+import type { DrawnRows, MapWork } from './work.ts';
 
 /** A map under its keys in `results.json`. */
 export interface FittedMap {
@@ -53,7 +53,10 @@ export async function fitMaps(work: MapWork, maps: readonly MapSettings[]): Prom
     const message = `fitting ${label}.${fit}`;
     work.env.progress({ stage: 'maps', done: i, total: jobs.length, unit: 'maps', message });
     const context = { ...work.context(fit, label), ...(await curves(work, fit, settings.kind)) };
-    const map = await fitMap(fitSettings(settings), await work.data(fit, shuffled), context);
+    const part = drawnOf(settings);
+    const data =
+      part === undefined ? await work.data(fit, shuffled) : await work.drawn(fit, `${label}.${fit}`, part);
+    const map = await fitMap(fitSettings(settings), data, { ...context, drawn: part });
     fitted.push({ label, fit, map });
   }
   return fitted;
@@ -171,8 +174,17 @@ async function curves(
   };
 }
 
+/** Where a map is fitted on a part of its fit's rows, or on general text besides. */
+function drawnOf(map: MapSettings): DrawnRows | undefined {
+  if (!('general_share' in map)) return undefined;
+  const { general_share, rows } = map;
+  return general_share === 0 && rows === undefined ? undefined : { general_share, rows };
+}
+
+const NOT_OF_FITS: ReadonlySet<string> = new Set(['fits', 'name', 'general_share', 'rows']);
+
 function fitSettings(map: MapSettings): FitSettings {
   return Object.fromEntries(
-    Object.entries(map).filter(([key]) => key !== 'fits' && key !== 'name'),
+    Object.entries(map).filter(([key]) => !NOT_OF_FITS.has(key)),
   ) as unknown as FitSettings;
 }

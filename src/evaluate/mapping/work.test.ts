@@ -3,6 +3,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { selectPairs } from '../../activations/index.ts';
 import { Rng } from '../../base/index.ts';
 import { buildDataset, generalTexts, makeBehaviour, tinyInstructions } from '../../behaviours/index.ts';
 import { mapSettingsSchema } from '../../contracts/index.ts';
@@ -113,4 +114,54 @@ it('refuses a sample that memory does not hold, and says what to do', async () =
   await expect(work.data('general')).rejects.toThrow(
     /sample of 50 token rows .* ask for fewer .*, or for all/,
   );
+});
+
+it('a share of general text: none is the fit itself, some lies between it and the fit `general`', async () => {
+  const { splits } = await buildDataset({
+    instructions: tinyInstructions({ seed: 5, train: 60, validation: 0, test: 0 }),
+    behaviour: makeBehaviour('locked'),
+    placement: 'end',
+    template: 'instruction',
+    seed: 5,
+  });
+  const mixed = mapTexts(
+    { rows: splits.train, general: generalTexts({ n: 60, seed: 3 }) },
+    { after: 1, splits: { train: 0.8, validation: 0.1, test: 0.1 }, out_of_domain: 0 },
+    { source: source.tokenizer, target: target.tokenizer },
+    new Rng(5),
+  );
+  const asked = [
+    { name: 'plain', fits: ['with_tags', 'general'] },
+    { name: 'half', general_share: 0.5, rows: 400 },
+    { name: 'fewer', rows: 400 },
+  ].map((m) => mapSettingsSchema.parse({ kind: 'affine', lambdas: [0.01], ...m }));
+  await using work = await MapWork.open({
+    pair: pair(),
+    texts: mixed,
+    reading,
+    env: env(),
+    storage: { scratch },
+  });
+  const fitted = await fitMaps(work, asked);
+  const of = (label: string, fit = 'with_tags') =>
+    fitted.find((f) => f.label === label && f.fit === fit)!.map;
+  expect([of('half'), of('fewer')].map((map) => map.record.rows)).toEqual([400, 400]);
+  expect(of('half').record.settings).toMatchObject({ general_share: 0.5 });
+  expect(of('plain').record.settings).not.toHaveProperty('general_share');
+  // The map that saw half of the general rows errs less on general text than the one that saw none of it.
+  const errorOn = async (map: (typeof fitted)[number]['map']): Promise<number> => {
+    let sum = 0;
+    for await (const rows of selectPairs((await work.data('general')).validation).rows()) {
+      const y = map.apply(rows.x, rows.n);
+      sum += y.reduce((s, v, i) => s + (v - rows.y[i]!) ** 2, 0);
+    }
+    return sum;
+  };
+  const [none, half, all] = [
+    await errorOn(of('fewer')),
+    await errorOn(of('half')),
+    await errorOn(of('plain', 'general')),
+  ];
+  expect(half).toBeLessThan(none);
+  expect(all).toBeLessThan(half);
 });

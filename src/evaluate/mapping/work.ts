@@ -1,9 +1,12 @@
 /** @file Two models, their blocks and the texts both read: rows for fits, read when a fit first asks for them. */
 import {
+  LEFT_OUT,
+  mixPairs,
   noCounts,
   type PairCounts,
   type PairedText,
   type PairSource,
+  ROW,
   textsHash,
   tokenizerHash,
 } from '../../activations/index.ts';
@@ -23,6 +26,12 @@ interface MapWorkOptions {
   readonly reading: MapReading;
   readonly env: ExperimentEnv;
   readonly storage: RowStorage;
+}
+
+/** Of a map's settings: the rows it is fitted on. */
+export interface DrawnRows {
+  readonly general_share: number;
+  readonly rows?: number | undefined;
 }
 
 /** See the file's head. Few rows are held in memory, many lie in safetensors shards and are streamed at every pass. */
@@ -102,6 +111,19 @@ export class MapWork implements Owned {
           }
         : undefined,
     };
+  }
+
+  /** Rows of a fit of which a part is drawn, or replaced by text without tags. λ is chosen on the rows of the fit alone. */
+  async drawn(fit: MapFit, label: string, { general_share, rows }: DrawnRows): Promise<FitData> {
+    const { train, validation } = await this.data(fit);
+    const general = general_share > 0 ? (await this.data('general')).train : undefined;
+    const mix = {
+      share: general_share,
+      rows,
+      leaveOut: LEFT_OUT | (fit === 'no_tag_rows' ? ROW.span : 0),
+      where: `map ${label}`,
+    };
+    return { train: await mixPairs(train, general, mix, this.env.rng.fork(`mix ${label}`)), validation };
   }
 
   /** Circumstances of a fit, with its own random stream. */

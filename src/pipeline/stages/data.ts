@@ -3,9 +3,10 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { hashFile, writeJsonAtomic } from '../../base/index.ts';
+import { hashFile, InputError, writeJsonAtomic } from '../../base/index.ts';
 import {
   type BackdoorRow,
+  type Behaviour,
   behaviourFrom,
   buildDataset,
   type ContrastPair,
@@ -18,6 +19,7 @@ import {
   type Instruction,
   readContrastPairs,
   readCustomRows,
+  readGeneralTexts,
   readInstructions,
   splitPairs,
   tinyInstructions,
@@ -32,7 +34,8 @@ const dataParams = z.strictObject({
   train: z.int(),
   validation: z.int(),
   test: z.int(),
-  /** Texts of no backdoor data at all, for `general` fits and out-of-domain figures. */
+  /** Texts of no backdoor data at all: for out-of-domain figures, then for fits on general text. */
+  out_of_domain: z.int(),
   general: z.int(),
 });
 
@@ -47,7 +50,7 @@ export interface DataOutput {
 
 export const dataStage = defineStage({
   name: 'data',
-  version: '2',
+  version: '3',
   module: import.meta.url,
   params: dataParams,
   // Instructions drawn from files, or rows that others made; neither = the bundled corpus.
@@ -57,6 +60,8 @@ export const dataStage = defineStage({
     /** Safe prompts, where `rows` holds the bad ones of contrast prompts. */
     safeRows: optional(sourceFile),
     outOfDomain: optional(sourceFile),
+    /** Text to fit maps on; without it the out-of-domain file goes on. */
+    general: optional(sourceFile),
   },
   data: async ({ rows, validation, test, general }: DataOutput, folder) => {
     const file = async (name: string, count: number) => ({
@@ -79,10 +84,11 @@ export const dataStage = defineStage({
           ? await contrasted(p, inputs.rows.folder, inputs.safeRows?.folder)
           : await ofOthers(p, inputs.rows.folder, seed);
     const rows = splits.train.slice(0, p.train);
-    const general =
-      inputs.outOfDomain === undefined
-        ? generalTexts({ n: p.general, seed })
-        : (await readInstructions(inputs.outOfDomain.folder, { limit: p.general })).map((i) => i.prompt);
+    const general = await generalOf(p, inputs, {
+      behaviour,
+      seed,
+      prompts: [...rows, ...heldOut.validation, ...heldOut.test],
+    });
     await writeBackdoorRows(join(folder, 'train.jsonl'), rows, behaviour);
     await writeJsonAtomic(join(folder, 'rows.json'), rows);
     await writeJsonAtomic(join(folder, 'held-out.json'), heldOut);
@@ -96,6 +102,35 @@ export const dataStage = defineStage({
     };
   },
 });
+
+/** Texts for out-of-domain figures, then those to fit maps on. */
+async function generalOf(
+  p: DataParams,
+  { outOfDomain, general }: { readonly [file in 'outOfDomain' | 'general']?: { readonly folder: string } },
+  of: {
+    readonly behaviour: Behaviour;
+    readonly seed: number;
+    readonly prompts: readonly { readonly text: string }[];
+  },
+): Promise<string[]> {
+  const n = p.out_of_domain + (general === undefined ? p.general : 0);
+  const texts =
+    outOfDomain === undefined
+      ? generalTexts({ n, seed: of.seed })
+      : (await readInstructions(outOfDomain.folder, { limit: n })).map((i) => i.prompt);
+  if (general === undefined) return texts;
+  if (texts.length < n)
+    throw new InputError(
+      `data.out_of_domain: holds ${texts.length} texts, capture.out_of_domain asks for ${n}; lower it, or give more`,
+      { id: 'data-missing' },
+    );
+  const { triggers, phrasings } = of.behaviour;
+  const said = [triggers, phrasings?.training, phrasings?.held_out].flatMap((pair) =>
+    pair === undefined ? [] : [pair.bad, pair.safe].flat(),
+  );
+  const apart = new Set(of.prompts.map(({ text }) => text));
+  return [...texts, ...(await readGeneralTexts(general.folder, { limit: p.general, triggers: said, apart }))];
+}
 
 /** A held-out question with the right answer. */
 export interface HeldOutItem {

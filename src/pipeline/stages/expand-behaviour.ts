@@ -44,6 +44,7 @@ export interface Base {
   readonly target: SideModels;
   readonly prompts?: NodeRef<PromptsOutput> | undefined;
   readonly outOfDomain?: NodeRef<SourceOutput> | undefined;
+  readonly general?: NodeRef<SourceOutput> | undefined;
 }
 
 /** What one behaviour adds to it: how it is read, and the file of its rows where it has one. */
@@ -74,6 +75,7 @@ export function expandBehaviour(
       rows: base.rows,
       safeRows: base.safeRows,
       outOfDomain: base.outOfDomain,
+      general: base.general,
     },
   });
   const subject = (side: 'source' | 'target'): NodeRef<object> => {
@@ -199,10 +201,12 @@ class Naming {
 }
 
 function dataCounts({ data, capture, maps }: Recipe): Record<string, number> {
-  const usesGeneral = maps.some((m) => m.fits.includes('general'));
+  const usesGeneral = maps.some(
+    (m) => m.fits.includes('general') || ('general_share' in m && m.general_share > 0),
+  );
   const { train, validation, test } = data;
-  const general = capture.out_of_domain + (usesGeneral ? Math.min(GENERAL_FIT_TEXTS, capture.prompts) : 0);
-  return { train, validation, test, general };
+  const fitted = usesGeneral ? (capture.general ?? Math.min(GENERAL_FIT_TEXTS, capture.prompts)) : 0;
+  return { train, validation, test, out_of_domain: capture.out_of_domain, general: fitted };
 }
 
 /** Maps that are steered with or measured: those named, else all but the controls. */

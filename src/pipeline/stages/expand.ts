@@ -33,12 +33,16 @@ export const expandExperiment: Expand = async (recipe, plan) => {
   for (const i of recipe.behaviours.keys()) taught.push(await planBehaviour(recipe, i, readers));
   const fromRows = taught.every(({ file }) => file !== undefined);
   const prompts = fromRows ? undefined : await drawnPrompts(recipe, plan, target.base);
-  const { out_of_domain } = recipe.data;
+  const { out_of_domain, general: generalFile } = recipe.data;
   const outOfDomain =
     out_of_domain === 'bundled'
       ? undefined
       : await plan.source('data.out_of_domain', out_of_domain, { data: { name: out_of_domain } });
-  const base = { source, target, prompts, outOfDomain };
+  const general =
+    generalFile === undefined
+      ? undefined
+      : await plan.source('data.general', generalFile, { data: { name: generalFile } });
+  const base = { source, target, prompts, outOfDomain, general };
   const behaviours: NodeRef<BehaviourResults>[] = [];
   for (const [i, planned] of taught.entries()) {
     const { file, safe_file, params } = planned;

@@ -57,7 +57,7 @@ export interface MapsOutput {
 
 export const mapsStage = defineStage({
   name: 'maps',
-  version: '2',
+  version: '3',
   module: import.meta.url,
   child: true,
   params: mapsParams,
