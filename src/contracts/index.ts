@@ -48,6 +48,8 @@ export {
 } from './recipe-form.ts';
 export { limitRecipe } from './recipe-pools.ts';
 export {
+  type BlockPairsSettings,
+  blockPairsSettings,
   type CapabilitySettings,
   capabilitySettings,
   captureSettings,

@@ -9,6 +9,7 @@ import type { Recipe } from './recipe.ts';
 const POOLS = [
   ['sweep', 'prompts', 'validation'],
   ['heatmap', 'prompts', 'validation'],
+  ['block_pairs', 'prompts', 'validation'],
   ['fidelity', 'prompts', 'test'],
   ['transfer', 'prompts', 'test'],
   ['worth', 'prompts', 'test'],

@@ -139,6 +139,20 @@ export const capabilitySettings = z.strictObject({
     .default([...COST_STATES]),
 });
 
+/** Every block of A against every block of B, by cheap scores. */
+export const blockPairsSettings = z.strictObject({
+  rows: count.default(2000).describe('Tokens both models are read at'),
+  prompts: count.default(16).describe('Validation prompts of logit shifts and confirmations'),
+  source_blocks: z.union([z.literal('all'), z.array(z.int().min(0)).min(1)]).default('all'),
+  target_blocks: z.union([z.literal('all'), z.array(z.int().min(0)).min(1)]).default('all'),
+  confirm: z
+    .int()
+    .min(0)
+    .default(8)
+    .describe('Pairs at the chosen target block confirmed by generation, and half as many of the best'),
+});
+
+export type BlockPairsSettings = z.output<typeof blockPairsSettings>;
 export type EvaluationSettings = z.output<typeof evaluationSettings>;
 export type SweepSettings = z.output<typeof sweepSettings>;
 export type FidelitySettings = z.output<typeof fidelitySettings>;

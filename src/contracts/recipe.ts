@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import {
+  blockPairsSettings,
   capabilitySettings,
   captureSettings,
   evaluationSettings,
@@ -263,6 +264,10 @@ const shape = {
   evaluation: evaluationSettings.prefault({}),
   sweep: sweepSettings.prefault({}),
   heatmap: optional(heatmapSettings).describe('Block × position, by logit shift'),
+  block_pairs: z
+    .union([z.literal(false), blockPairsSettings])
+    .default(false)
+    .describe('Every block of A against every block of B, by cheap scores'),
   capture: captureSettings.prefault({}),
   maps: z
     .array(mapSettingsSchema)

@@ -108,6 +108,8 @@ const blockPairsSchema = z.strictObject({
   /** Each matrix is `[source][target]`. */
   ridge_r2: z.array(z.array(z.number().nullable())).optional(),
   cka: z.array(z.array(z.number().nullable())).optional(),
+  /** CKA of safe minus bad at the end of the tag. */
+  cka_contrast: z.array(z.array(z.number().nullable())).optional(),
   logit_shift: z.array(z.array(z.number().nullable())).optional(),
   confirmed: z
     .array(z.strictObject({ source_block: z.int(), target_block: z.int(), restoration: figureSchema }))

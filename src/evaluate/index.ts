@@ -5,6 +5,7 @@
 
 export { draftsOf } from './arms/run.ts';
 export { spansAfter } from './arms/spans.ts';
+export { blockPairs } from './block-pairs/block-pairs.ts';
 export type { CostItem } from './cost/capabilities.ts';
 export { decodePatched, type EndRules, type GappedDraft } from './drafts/decode.ts';
 export {

@@ -47,6 +47,7 @@ export function positionFigure({ pair, heatmap }: BehaviourResults): FigureSpec 
 const SCORES = {
   ridge_r2: 'held-out ridge R²',
   cka: 'debiased linear CKA',
+  cka_contrast: 'CKA of safe − bad',
   logit_shift: 'mapped logit shift',
 } as const;
 

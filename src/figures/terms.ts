@@ -46,6 +46,10 @@ const TERMS = {
   'other prompt': term('other-prompt', 'The activations come from another prompt; expected to work.'),
   'other tag': term('other-tag', 'The activations come from the run under a third tag.'),
   'token mean': term('token-mean-lookup', 'A table from tokens to the target’s mean activations: a lookup.'),
+  'bag of tokens': term(
+    'bag-of-tokens',
+    'The target’s activations predicted from which tokens stand in the trigger: a lookup for triggers it has not seen.',
+  ),
   'mapped bad → bad': term(
     'mapped-bad-to-bad',
     'Mapped bad activations in the bad run: the error of the map alone.',
@@ -118,6 +122,7 @@ const ALSO: Readonly<Record<string, keyof typeof TERMS>> = {
   'another prompt’s vector': 'other prompt',
   'another tag’s vector': 'other tag',
   'the token-mean lookup': 'token mean',
+  'the lookup by the bag of tokens': 'bag of tokens',
   'the shuffled map': 'shuffled map',
   'the fit without tag rows': 'no tag rows',
   'the fit on general text': 'general text',

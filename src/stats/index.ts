@@ -2,6 +2,7 @@
 export { auroc } from './auroc.ts';
 export { bootstrapMean } from './bootstrap.ts';
 
+export { spearman } from './correlation.ts';
 export { mean, quantile, quantiles, variance } from './describe.ts';
 
 export { holm } from './multiple.ts';

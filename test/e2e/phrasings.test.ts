@@ -23,6 +23,7 @@ data: { train: 1200, validation: 8, test: 12 }
 finetune: { steps: 110 }
 sweep: { prompts: 8, blocks: [0, 2], draws: 1, chosen_draws: 1, controls: [random] }
 heatmap: false
+block_pairs: { rows: 300, prompts: 4, confirm: 2 }
 capture: { prompts: 120, out_of_domain: 8 }
 maps:
   - { kind: affine, fits: [with_tags, embedding_a] }
@@ -74,6 +75,14 @@ it('runs from end to end, and no test prompt has a phrasing that was taught', as
   expect(entry?.arms.bag_of_tokens?.restoration?.n).toBe(entry?.arms.mapped?.restoration?.n);
   expect(entry?.versus?.bag_of_tokens?.n).toBe(entry?.arms.mapped?.restoration?.n);
   expect(entry?.untagged?.native.bad.shows.n).toBe(entry?.arms.mapped?.restoration?.n);
+  const pairs = behaviour?.block_pairs;
+  expect([pairs?.source_blocks.length, pairs?.target_blocks.length]).toEqual([4, 4]);
+  expect(pairs?.confirmed?.length).toBeGreaterThan(1);
+  // Two fine-tunes of one model: a block is explained best by the same block or one beside it.
+  for (const [m] of (pairs?.target_blocks ?? []).entries()) {
+    const column = pairs?.ridge_r2?.map((row) => row[m] ?? 0) ?? [];
+    expect(Math.abs(column.indexOf(Math.max(...column)) - m)).toBeLessThan(2);
+  }
   // Before block 0 there is nothing but the word: the embedding fit knows less of what follows.
   const fvu = (fit: 'with_tags' | 'embedding_a'): number => {
     const found = behaviour?.maps?.affine?.[fit]?.test?.safe?.fvu;

@@ -10,6 +10,7 @@ import {
 import type { NodeRef, Plan } from '../plan.ts';
 import type { SourceOutput } from '../stage.ts';
 import type { PlannedBehaviour } from './behaviours.ts';
+import { blockPairsStage } from './block-pairs.ts';
 import { dataStage } from './data.ts';
 import { fidelityStage } from './fidelity.ts';
 import { finetuneStage, tunedFiles } from './finetune.ts';
@@ -116,6 +117,26 @@ export function expandBehaviour(
   };
   const [source, target] = [sideOf('source'), sideOf('target')];
 
+  const blockPairs =
+    recipe.block_pairs &&
+    plan.add(blockPairsStage, {
+      id: at.id('block-pairs'),
+      params: {
+        ...judged,
+        ...recipe.block_pairs,
+        max_tokens: evaluation.max_tokens,
+        splits: recipe.capture.splits,
+        texts: recipe.capture.prompts,
+        target_block: given(recipe.blocks.target),
+      },
+      inputs: {
+        source: source.model,
+        target: target.model,
+        data,
+        runs: target.runs,
+        sweepTarget: target.sweep,
+      },
+    });
   const maps = plan.add(mapsStage, {
     id: at.id('maps'),
     params: {
@@ -176,6 +197,7 @@ export function expandBehaviour(
       runs: [source.runs, target.runs],
       sweeps: [source.sweep, target.sweep],
       maps,
+      blockPairs: blockPairs || undefined,
       transfer: transfer || undefined,
       fidelity: fidelity || undefined,
       prompts: base.rows === undefined ? base.prompts : undefined,

@@ -10,6 +10,7 @@ import {
 } from '../../contracts/index.ts';
 import { inverseEntry } from '../../evaluate/index.ts';
 import { defineStage, type InputsSoFar, type OutputsOf, optional, subjectModel } from '../stage.ts';
+import { blockPairsStage } from './block-pairs.ts';
 import { type FidelityOutput, fidelityStage } from './fidelity.ts';
 import { mapsStage } from './maps.ts';
 import { promptsStage } from './prompts.ts';
@@ -32,6 +33,7 @@ const read = {
   runs: [runsStage],
   sweeps: [sweepStage],
   maps: mapsStage,
+  blockPairs: optional(blockPairsStage),
   transfer: optional(transferStage),
   fidelity: optional(fidelityStage),
   prompts: optional(promptsStage),
@@ -105,6 +107,7 @@ function assemble(
     sweep: both(sourceSweep, targetSweep, (s) => [...s.rows]),
     heatmap: both(sourceSweep, targetSweep, (s) => s.heatmap),
     maps: maps?.entries,
+    block_pairs: inputs.blockPairs?.output.pairs ?? undefined,
     fidelity:
       fidelity === undefined || Object.keys(fidelity.fidelity).length === 0 ? undefined : fidelity.fidelity,
     ...(transfer === undefined

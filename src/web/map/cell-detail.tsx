@@ -9,6 +9,7 @@ const STYLE: Record<Score, { color: string; dash?: string }> = {
   logit_shift: { color: 'var(--cp-mapped)' },
   ridge_r2: { color: 'var(--cp-native)', dash: '7,3' },
   cka: { color: 'var(--cp-positive)', dash: '2,3' },
+  cka_contrast: { color: 'var(--cp-static)', dash: '12,3' },
 };
 
 /** The chosen pair. */

@@ -6,6 +6,7 @@ export const SCORES = {
   logit_shift: 'mapped logit shift',
   ridge_r2: 'held-out ridge R²',
   cka: 'linear CKA (debiased)',
+  cka_contrast: 'CKA of safe − bad',
 } as const;
 export type Score = keyof typeof SCORES;
 
