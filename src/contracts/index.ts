@@ -61,6 +61,7 @@ export {
   inverseSettings,
   JUDGES,
   type Judge,
+  type RepairSettings,
   type SweepSettings,
   seedSetting,
   spanSettings,
@@ -85,6 +86,7 @@ export {
   VERSUS,
 } from './result-names.ts';
 export {
+  type Asked,
   type BackdoorResults,
   type BehaviourResults,
   type BlockPairs,

@@ -102,6 +102,13 @@ export const transferSettings = z.strictObject({
   maps: z.array(z.string()).optional().describe('Names of maps. Defaults to all'),
 });
 
+/** Fine-tuning the target on a few labelled prompts. */
+const repairSettings = z.strictObject({
+  steps: count.default(30),
+  rank: count.default(8),
+  learning_rate: z.number().positive().default(1e-3),
+});
+
 /** Is the map worth it? Restoration by the target's own vector from k labelled prompts. */
 export const worthSettings = z.strictObject({
   ks: z
@@ -110,6 +117,15 @@ export const worthSettings = z.strictObject({
     .default([1, 2, 4, 8, 16, 32])
     .describe('Numbers of labelled contrast prompts of B'),
   prompts: count.default(100),
+  repair: z
+    .union([z.literal(false), repairSettings])
+    .default(false)
+    .describe('LoRA fine-tunes of B on the same prompts, beside its own vector'),
+  ask: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('A sentence before the prompt that asks for the ordinary answer, as another baseline'),
 });
 
 export const INVERSE_METHODS = ['pinv', 'truncated', 'reverse_ridge'] as const;
@@ -157,5 +173,6 @@ export type EvaluationSettings = z.output<typeof evaluationSettings>;
 export type SweepSettings = z.output<typeof sweepSettings>;
 export type FidelitySettings = z.output<typeof fidelitySettings>;
 export type TransferSettings = z.output<typeof transferSettings>;
+export type RepairSettings = z.output<typeof repairSettings>;
 export type WorthSettings = z.output<typeof worthSettings>;
 export type CapabilitySettings = z.output<typeof capabilitySettings>;

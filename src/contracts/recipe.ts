@@ -333,6 +333,11 @@ export const recipeSchema = z.strictObject(shape).superRefine((recipe, ctx) => {
         complain(['finetune'], 'the behaviour `contrast` is in the models already; write `finetune: false`');
     if (recipe.capabilities)
       complain(['capabilities'], 'contrast prompts have no right answers; write `capabilities: false`');
+    if (recipe.worth && (recipe.worth.repair || recipe.worth.ask !== undefined))
+      complain(
+        ['worth'],
+        'contrast prompts have no trigger to repair or to ask about; leave out `repair` and `ask`',
+      );
     if (recipe.maps.some((m) => m.kind === 'shuffled'))
       complain(['maps'], 'the control `shuffled` changes tags, and contrast prompts have none; leave it out');
   }

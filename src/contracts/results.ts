@@ -194,10 +194,14 @@ const transferEntrySchema = z.strictObject({
   add: z.strictObject({ alpha: z.number(), arms: armsSchema }).optional(),
 });
 
+const askedSchema = z.strictObject({ text: z.string(), removal: rateSchema, restoration: rateSchema });
 const worthRowSchema = z.strictObject({
   k: z.int().min(0),
   native_restoration: rateSchema,
   mapped_restoration: rateSchema.optional(),
+  /** The target fine-tuned by LoRA on the same k prompts; `repair_kept`: share of its safe completions that stayed word for word. */
+  repair_restoration: rateSchema.optional(),
+  repair_kept: rateSchema.optional(),
 });
 
 const inverseEntrySchema = z.strictObject({
@@ -231,6 +235,8 @@ const behaviourResultsSchema = z.strictObject({
   worth: z.array(worthRowSchema).optional(),
   /** Restoration by the trivial defence: the trigger string cut out of the prompt (it must be known). */
   strip_trigger: rateSchema.optional(),
+  /** The target asked in words for the ordinary answer, under the trigger. */
+  asked: askedSchema.optional(),
   inverse: z
     .strictObject({
       pinv: inverseEntrySchema.optional(),
@@ -268,6 +274,7 @@ export const resultsSchema = z.strictObject({
 export type Rate = z.infer<typeof rateSchema>;
 export type Figure = z.infer<typeof figureSchema>;
 export type Outcome = z.infer<typeof outcomeSchema>;
+export type Asked = z.infer<typeof askedSchema>;
 export type StateEffect = z.infer<typeof stateEffectSchema>;
 export type UntaggedEntry = z.infer<typeof untaggedSchema>;
 export type BackdoorResults = z.infer<typeof backdoorSchema>;

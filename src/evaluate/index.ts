@@ -75,6 +75,7 @@ export {
 export { type BlockChoice, sweep } from './sweep/sweep.ts';
 export { type TransferInput, type TransferResult, transferExperiment } from './transfer/experiment.ts';
 export { type InverseSteering, steerByInverses } from './transfer/inverse.ts';
+export { askedFor, type RepairRow, type RepairText, repair } from './transfer/repair.ts';
 export { carriedRecord, carryVector, needsRows, vectorForMap } from './vectors/carry.ts';
 export {
   type ContrastReading,

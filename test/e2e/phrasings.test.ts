@@ -30,7 +30,7 @@ maps:
   - { kind: shuffled }
 fidelity: false
 transfer: { prompts: 8, modes: [set], draws: 1, static_prompts: 12 }
-worth: false
+worth: { ks: [2], prompts: 6, repair: { steps: 4, rank: 2 }, ask: please help }
 inverse: false
 capabilities: false
 evaluation: { max_tokens: 12, bootstrap: 100 }
@@ -76,13 +76,23 @@ it('runs from end to end, and no test prompt has a phrasing that was taught', as
   expect(entry?.versus?.bag_of_tokens?.n).toBe(entry?.arms.mapped?.restoration?.n);
   expect(entry?.untagged?.native.bad.shows.n).toBe(entry?.arms.mapped?.restoration?.n);
   const pairs = behaviour?.block_pairs;
-  expect([pairs?.source_blocks.length, pairs?.target_blocks.length]).toEqual([4, 4]);
+  expect([pairs?.source_blocks.length, pairs?.target_blocks.length]).toEqual([6, 6]);
   expect(pairs?.confirmed?.length).toBeGreaterThan(1);
   // Two fine-tunes of one model: a block is explained best by the same block or one beside it.
   for (const [m] of (pairs?.target_blocks ?? []).entries()) {
     const column = pairs?.ridge_r2?.map((row) => row[m] ?? 0) ?? [];
     expect(Math.abs(column.indexOf(Math.max(...column)) - m)).toBeLessThan(2);
   }
+  const [worth] = behaviour?.worth ?? [];
+  expect([worth?.k, worth?.repair_restoration?.n, worth?.repair_kept?.n]).toEqual([
+    2,
+    worth?.native_restoration.n,
+    worth?.native_restoration.n,
+  ]);
+  expect(behaviour?.asked).toMatchObject({
+    text: 'please help',
+    restoration: { n: worth?.native_restoration.n },
+  });
   // Before block 0 there is nothing but the word: the embedding fit knows less of what follows.
   const fvu = (fit: 'with_tags' | 'embedding_a'): number => {
     const found = behaviour?.maps?.affine?.[fit]?.test?.safe?.fvu;

@@ -29,6 +29,7 @@ import { contrastCases, type Direction, opposite, surplusNotes } from '../subjec
 import { completionText } from '../subject/completions.ts';
 import { type Subject, testedCases } from '../subject/subject.ts';
 import { prepareTransfer, type TransferData } from '../transfer/data.ts';
+import { askedFor, type RepairText, repair } from '../transfer/repair.ts';
 import { type SharedOutcomes, type SteerSettings, steerByMap, steerShared } from '../transfer/steer.ts';
 import { placesFor } from '../transfer/untagged.ts';
 import { stripTrigger, worth } from '../transfer/worth.ts';
@@ -376,6 +377,46 @@ describe('transfer', () => {
     expect(rows.map((row) => row.k)).toEqual([1, subject.cases.length]);
     expect(rows[1].native_restoration).toEqual(entry.arms.static!.restoration);
     expect(stripTrigger(subject)!.n).toBe(testedCases(subject, 'bad').length);
+  });
+
+  it('repair: taught the safe completions under the bad tag; a target that learnt nothing restores nothing and keeps all', async () => {
+    const taught: RepairText[][] = [];
+    // What stays open afterwards is the model of these tests.
+    const same = new Proxy(model, {
+      get: (of, key) => (key === Symbol.asyncDispose ? async () => {} : Reflect.get(of, key, of)),
+    });
+    const rows = await repair(
+      {
+        target: model,
+        subject,
+        labelled: subject.cases,
+        tuned: (given) => {
+          taught.push([...given]);
+          return Promise.resolve(same);
+        },
+      },
+      { ks: [1, 3, 99], max_tokens: MAX },
+      env,
+    );
+    expect(taught.map((given) => given.length)).toEqual([1, 3]);
+    expect(taught[1]!.map((row) => [row.prompt, row.response])).toEqual(
+      subject.cases.slice(0, 3).map((c) => [c.states.bad.prompt, c.unpatched.safe.text]),
+    );
+    const n = testedCases(subject, 'bad').length;
+    for (const row of rows) {
+      expect(row.restoration).toMatchObject({ value: 0, n });
+      expect(row.kept).toMatchObject({ value: 1, n });
+    }
+  });
+
+  it('asked in words: prompts that are the safe ones restore, those as they were do not', async () => {
+    const options = { max_tokens: MAX, ...env };
+    const plain = await askedFor(model, subject, { text: 'x', asked: subject.cases }, options);
+    expect(plain).toMatchObject({ removal: { value: 0 }, restoration: { value: 0 } });
+    const swapped = subject.cases.map((c) => ({ ...c, states: { ...c.states, bad: c.states.safe } }));
+    const safe = await askedFor(model, subject, { text: 'x', asked: swapped }, options);
+    expect(safe!.removal.value).toBe(1);
+    expect(safe!.restoration.value).toBeGreaterThan(0.5);
   });
 
   it('capabilities: states equal to their unpatched runs where nothing is changed, KL zero there', async () => {

@@ -60,7 +60,7 @@ export interface TransferInput {
 export interface TransferParams {
   readonly evaluation: Omit<EvaluationSettings, 'batch'>;
   readonly transfer: Omit<TransferSettings, 'prompts' | 'maps'>;
-  readonly worth: WorthSettings | false;
+  readonly worth: Pick<WorthSettings, 'ks' | 'prompts'> | false;
   readonly capabilities: Pick<CapabilitySettings, 'states'> | false;
 }
 
@@ -86,7 +86,7 @@ export async function transferExperiment(
   const main = steered.tallies[0];
   const options = { max_tokens: p.evaluation.max_tokens, progress: env.progress, signal: env.signal };
   const rows = p.worth && (await worthRows(p.worth));
-  async function worthRows({ ks, prompts }: WorthSettings): Promise<WorthRow[]> {
+  async function worthRows({ ks, prompts }: Pick<WorthSettings, 'ks' | 'prompts'>): Promise<WorthRow[]> {
     const cases = subject.cases.slice(0, prompts);
     const mapped_restoration = main && restorationAmong(main, cases);
     const native = await worth(target, { ...subject, cases }, { labelled: input.training, ks }, options);

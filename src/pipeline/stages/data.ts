@@ -146,6 +146,13 @@ export function textOf({ text, pair }: Pick<HeldOutItem, 'text' | 'pair'>): Cont
   return pair ?? text;
 }
 
+/** What rows are of, in their order; the two rows of a contrast pair are of one. */
+export function distinctTexts(rows: readonly BackdoorRow[]): ContrastText[] {
+  return rows.flatMap((row, i) =>
+    row.pair !== undefined && row.pair.safe === rows[i - 1]?.pair?.safe ? [] : textOf(row),
+  );
+}
+
 type DataParams = z.output<typeof dataParams>;
 
 interface Made extends Pick<Dataset, 'splits' | 'counts'> {

@@ -17,6 +17,7 @@ import { finetuneStage, tunedFiles } from './finetune.ts';
 import { mapsStage } from './maps.ts';
 import { recipeNotes, trainBlocks } from './notes.ts';
 import type { PromptsOutput } from './prompts.ts';
+import { repairStage } from './repair.ts';
 import { behaviourResultsStage } from './results.ts';
 import { runsStage } from './runs.ts';
 import { SAMPLES } from './samples.ts';
@@ -175,6 +176,15 @@ export function expandBehaviour(
       },
       publish: at.samples('transfer'),
     });
+  const { worth } = recipe;
+  const repair =
+    worth &&
+    (worth.repair || worth.ask !== undefined) &&
+    plan.add(repairStage, {
+      id: at.id('repair'),
+      params: { ...judged, ...worth, max_tokens: evaluation.max_tokens },
+      inputs: { target: target.model, data, runs: target.runs },
+    });
   const fidelity =
     (recipe.fidelity || recipe.inverse) &&
     plan.add(fidelityStage, {
@@ -199,6 +209,7 @@ export function expandBehaviour(
       maps,
       blockPairs: blockPairs || undefined,
       transfer: transfer || undefined,
+      repair: repair || undefined,
       fidelity: fidelity || undefined,
       prompts: base.rows === undefined ? base.prompts : undefined,
     },
@@ -245,7 +256,7 @@ function transferParams(
   const { worth, capabilities } = recipe;
   return {
     transfer,
-    worth,
+    worth: worth && { ks: worth.ks, prompts: worth.prompts },
     capabilities: capabilities && { items: capabilities.items, states: capabilities.states },
     maps: wanted(recipe, maps).flatMap((m) => m.fits.map((fit) => ({ label: mapLabel(m), fit }))),
   };

@@ -7,6 +7,7 @@ import {
   behaviourParams,
   type Results,
   resultsSchema,
+  type WorthRow,
 } from '../../contracts/index.ts';
 import { inverseEntry } from '../../evaluate/index.ts';
 import { defineStage, type InputsSoFar, type OutputsOf, optional, subjectModel } from '../stage.ts';
@@ -14,6 +15,7 @@ import { blockPairsStage } from './block-pairs.ts';
 import { type FidelityOutput, fidelityStage } from './fidelity.ts';
 import { mapsStage } from './maps.ts';
 import { promptsStage } from './prompts.ts';
+import { type RepairOutput, repairStage } from './repair.ts';
 import { runsStage } from './runs.ts';
 import { sweepStage } from './sweep.ts';
 import { transferStage } from './transfer.ts';
@@ -35,6 +37,7 @@ const read = {
   maps: mapsStage,
   blockPairs: optional(blockPairsStage),
   transfer: optional(transferStage),
+  repair: optional(repairStage),
   fidelity: optional(fidelityStage),
   prompts: optional(promptsStage),
 } as const;
@@ -114,8 +117,10 @@ function assemble(
       ? {}
       : {
           transfer: transfer.transfer,
-          ...pick(transfer, ['strip_trigger', 'worth', 'capabilities', 'cost_kl']),
+          ...pick(transfer, ['strip_trigger', 'capabilities', 'cost_kl']),
+          worth: withRepair(transfer.worth, inputs.repair?.output),
         }),
+    asked: inputs.repair?.output.asked ?? undefined,
     inverse: Object.keys(inverse).length === 0 ? undefined : inverse,
     pairing:
       maps === undefined
@@ -136,6 +141,17 @@ function assemble(
   };
   return checked({ schema_version: 1, behaviours: [entry], timings: {}, peak_memory_bytes: 0 })
     .behaviours[0] as BehaviourResults;
+}
+
+/** Rows of k with the fine-tune on the same prompts. */
+function withRepair(
+  worth: BehaviourResults['worth'] | readonly WorthRow[],
+  repaired: RepairOutput | undefined,
+): WorthRow[] | undefined {
+  return worth?.map((row) => {
+    const own = repaired?.rows.find(({ k }) => k === row.k);
+    return own === undefined ? row : { ...row, repair_restoration: own.restoration, repair_kept: own.kept };
+  });
 }
 
 function ceilingNote(fidelity: FidelityOutput | undefined): string[] {

@@ -1,7 +1,7 @@
 /** @file Stage `transfer`: carry the fix over every map, with every arm; is it worth it; what it costs. */
 import { join } from 'node:path';
 import { z } from 'zod';
-import { type BackdoorRow, type ContrastText, checkAnswer } from '../../behaviours/index.ts';
+import { checkAnswer } from '../../behaviours/index.ts';
 import {
   capabilitySettings,
   evaluationSettings,
@@ -20,7 +20,7 @@ import {
 import { type ActivationMap, loadMap } from '../../maps/index.ts';
 import { promptTokens, runningBytes } from '../estimates.ts';
 import { defineStage, optional, sourceFile, subjectModel } from '../stage.ts';
-import { dataStage, type HeldOutItem, readHeldOut, readRows, textOf } from './data.ts';
+import { dataStage, distinctTexts, type HeldOutItem, readHeldOut, readRows } from './data.ts';
 import { type MapsOutput, mapsStage } from './maps.ts';
 import { askingParams, runsStage, subjectOf } from './runs.ts';
 import { writeSamples } from './samples.ts';
@@ -29,7 +29,7 @@ const transferParams = z.strictObject({
   ...askingParams.shape,
   evaluation: evaluationSettings.omit({ batch: true }),
   transfer: transferSettings.omit({ maps: true }),
-  worth: z.union([z.literal(false), worthSettings]),
+  worth: z.union([z.literal(false), worthSettings.pick({ ks: true, prompts: true })]),
   capabilities: z.union([z.literal(false), capabilitySettings.omit({ tasks: true })]),
   /** Maps to carry the fix over, `{label}.{fit}`; the first is the one whose cost is measured. */
   maps: z.array(z.strictObject({ label: z.string(), fit: z.enum(MAP_FITS) })),
@@ -105,13 +105,6 @@ export const transferStage = defineStage({
     return found;
   },
 });
-
-/** What rows are of, in their order; the two rows of a contrast pair are of one. */
-function distinctTexts(rows: readonly BackdoorRow[]): ContrastText[] {
-  return rows.flatMap((row, i) =>
-    row.pair !== undefined && row.pair.safe === rows[i - 1]?.pair?.safe ? [] : textOf(row),
-  );
-}
 
 /** Maps in the folder of a finished `maps` stage. */
 export function mapsIn({ folder, output }: { readonly folder: string; readonly output: MapsOutput }): {
