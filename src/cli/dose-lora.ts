@@ -1,7 +1,7 @@
 /** @file `--lora` of `vector`: an adapter trained on the same pairs, in a temporary folder, and the model under it at any scale. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import {
   type DoseLora,
@@ -80,20 +80,20 @@ export function loraInput(model: LanguageModel, train: ContrastSet, options: Tem
   const teach: LoraInput['teach'] = async (lessons, settings, env) => {
     const folder = await mkdtemp(join(tmpdir(), 'crosspatch-lora-'));
     const remove = (path: string): Promise<void> => rm(path, { recursive: true, force: true });
-    const adapter = join(folder, 'adapter');
+    const [adapter, merged] = [join(folder, 'adapter'), join(folder, 'merged')];
     const { rank, epochs, batch, learning_rate: learningRate } = settings;
     try {
       const rows = lessons.map(({ prompt, answer }) => trainRow(prompt, answer));
+      const longest = rows.reduce((most, { ids }) => Math.max(most, ids.length), 0);
       const result = await finetune({
         ...{ model: checkpoint.path, rows, out: adapter, method: 'lora', seed: env.seed },
-        ...{ epochs, batch, learningRate, maxTokens: Math.max(...rows.map(({ ids }) => ids.length)) },
+        ...{ epochs, batch, learningRate, maxTokens: longest },
         lora: { rank, alpha: 2 * rank, targets: allLoraTargets },
         ...{ stage: 'lora', onProgress: env.progress, signal: env.signal },
       });
       return {
         training: trainingOf(result, settings),
         at: async (scale) => {
-          const merged = join(folder, basename(checkpoint.path, '.gguf'));
           await remove(merged);
           await mergeAdapterFolder({ model: checkpoint.path, adapter, out: merged, scale });
           return LanguageModel.load(merged);
