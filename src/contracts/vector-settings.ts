@@ -52,9 +52,9 @@ export const doseLoraSettings = z.strictObject({
   rank: z.int().min(1).default(8).describe('Rank of the adapters'),
   epochs: z.int().min(1).default(3).describe('Passes over the training pairs'),
   batch: z.int().min(1).default(8).describe('Pairs per optimizer step'),
-  learning_rate: z.number().positive().default(5e-4).describe('Peak learning rate'),
+  learning_rate: z.number().positive().default(1e-3).describe('Peak learning rate'),
   answer: z.int().min(1).default(64).describe('Tokens of an own answer that is taught'),
-  largest: z.number().positive().default(16).describe('The scale is not sought beyond this'),
+  largest: z.number().positive().default(64).describe('The scale is not sought beyond this'),
 });
 export type DoseLoraSettings = z.infer<typeof doseLoraSettings>;
 
