@@ -9,15 +9,16 @@ import {
   type VectorMethod,
   type VectorRecord,
 } from '../contracts/index.ts';
-import { chatOf, type DoseInput, readText, specialTokensOf } from '../evaluate/index.ts';
+import { type ContrastSet, chatOf, type DoseInput, readText, specialTokensOf } from '../evaluate/index.ts';
 import type { LanguageModel } from '../models/index.ts';
 import { decimal } from './cli.ts';
+import { addLoraOptions, type LoraOptions, loraInput, loraSentence, loraSettingsOf } from './dose-lora.ts';
 import { numberList } from './lists.ts';
 import { countOption, defaults } from './settings.ts';
 import { figure, textTable } from './table.ts';
 import { type TemplateOptions, turnSettings } from './template.ts';
 
-export interface DoseOptions extends TemplateOptions {
+export interface DoseOptions extends TemplateOptions, LoraOptions {
   /** `refusal` reads `--phrase` too. */
   readonly method: VectorMethod;
   readonly dose?: true | readonly number[];
@@ -37,7 +38,7 @@ export interface DoseOptions extends TemplateOptions {
 /** The options of dose curves. */
 export function addDoseOptions(command: Command): Command {
   const { dose } = defaults;
-  return command
+  command
     .addOption(
       new Option(
         '--dose [alphas]',
@@ -70,17 +71,19 @@ export function addDoseOptions(command: Command): Command {
         .argParser(decimal('--bound', 0))
         .default(dose.bound),
     );
+  return addLoraOptions(command);
 }
 
 /** The settings of the curve asked for; undefined where none is. @throws InputError for options that want `--dose` */
 export function doseSettingsOf(options: DoseOptions): DoseSettings | undefined {
-  const { dose, budget, phrase, pattern, neutral, ask, method } = options;
+  const { dose, budget, phrase, pattern, neutral, ask, lora, method } = options;
   if (dose === undefined && budget === undefined) {
     for (const [flag, value] of Object.entries({
       phrase: method === 'refusal' ? undefined : phrase,
       pattern,
       neutral,
       ask,
+      lora,
     }))
       if (value !== undefined)
         throw new InputError(`--${flag}: belongs to --dose or --budget`, { id: 'option-conflict' });
@@ -97,17 +100,20 @@ export function doseSettingsOf(options: DoseOptions): DoseSettings | undefined {
     continuation: options.continuation,
     max_tokens: options.maxTokens,
     bound: options.bound,
+    lora: loraSettingsOf(options),
   });
 }
 
-/** What completions are held against, the neutral prompts as the model reads them, and prompts with `--ask` after their own text. */
+/** What completions are held against, the neutral prompts as the model reads them, prompts with `--ask` after their own text, and how a LoRA is trained on `train`. */
 export async function doseInputs(
   model: LanguageModel,
+  train: ContrastSet,
   options: DoseOptions,
-): Promise<Pick<DoseInput, 'marks' | 'neutral' | 'ask'>> {
+): Promise<Pick<DoseInput, 'marks' | 'neutral' | 'ask' | 'lora'>> {
   const { phrase, pattern, neutral, ask, neutralPrompts: limit } = options;
   const texts = neutral === undefined ? undefined : (await readTexts(neutral, { limit })).texts;
   return {
+    lora: loraInput(model, train, options),
     marks: phrase === undefined && pattern === undefined ? undefined : { phrase, pattern },
     neutral: texts?.map(({ id, text }) => ({ ...readIn(model, options, text), id, positions: [] })),
     ask:
@@ -152,11 +158,13 @@ export function doseTable({ dose, recommended }: VectorRecord): string {
     ({ arm, block, budget }) =>
       arm === 'none' ||
       arm === 'asked' ||
+      arm === 'lora' ||
       (arm === 'vector' && (block === recommended.block || budget !== undefined)),
   );
   const randomOf = (p: DosePoint): DosePoint | undefined =>
     dose.points.find(
       (r) =>
+        p.arm === 'vector' &&
         r.arm === 'random' &&
         r.block === p.block &&
         r.budget === p.budget &&
@@ -166,16 +174,19 @@ export function doseTable({ dose, recommended }: VectorRecord): string {
     if (p === undefined) return '–';
     return dose.effect === 'share' ? figure(p.effect.share?.value) : figure(p.effect.shift ?? undefined);
   };
+  const labels = {
+    none: () => 'unsteered',
+    vector: ({ block }) => String(block),
+    random: () => 'random',
+    asked: () => `asked: ${JSON.stringify(dose.ask ?? '')}`,
+    lora: () => 'LoRA',
+  } satisfies Record<DosePoint['arm'], (p: DosePoint) => string>;
   const rows = shown.map((p) => {
     const random = randomOf(p);
     return [
-      p.arm === 'none'
-        ? 'unsteered'
-        : p.arm === 'asked'
-          ? `asked: ${JSON.stringify(dose.ask ?? '')}`
-          : String(p.block),
+      labels[p.arm](p),
       `${figure(p.alpha)}${p.arm === 'vector' && p.block === recommended.block && p.alpha === recommended.alpha ? ' *' : ''}`,
-      figure(p.relative_dose),
+      p.arm === 'lora' ? '–' : figure(p.relative_dose),
       effect(p),
       effect(random),
       figure(p.effect.changed.value),
@@ -183,8 +194,9 @@ export function doseTable({ dose, recommended }: VectorRecord): string {
       figure(random?.cost.per_token),
     ];
   });
-  return textTable([
+  const table = textTable([
     ['block', 'α', '‖Δ‖/‖h‖', dose.effect, 'random', 'changed', 'nats per token', 'random'],
     ...rows,
   ]);
+  return `${table}${loraSentence(dose)}`;
 }

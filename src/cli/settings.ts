@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import {
   captureSettings,
   dataSchema,
+  doseLoraSettings,
   doseSettings,
   evaluationSettings,
   fidelitySettings,
@@ -24,6 +25,7 @@ export const defaults = {
   capture: captureSettings.parse({}),
   evaluation: evaluationSettings.parse({}),
   dose: doseSettings.parse({}),
+  doseLora: doseLoraSettings.parse({}),
   inverse: inverseSettings.parse({}),
   span: spanSettings.parse({}),
   sweep: sweepSettings.parse({}),

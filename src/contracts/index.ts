@@ -113,6 +113,7 @@ export {
 export { type Sample, sampleSchema } from './samples.ts';
 export {
   type DoseCost,
+  type DoseLora,
   type DosePoint,
   type DoseReport,
   type RefusalReport,
@@ -125,4 +126,11 @@ export {
   type VectorRecord,
   vectorRecordSchema,
 } from './vector.ts';
-export { type DoseSettings, doseSettings, type VectorSettings, vectorSettings } from './vector-settings.ts';
+export {
+  type DoseLoraSettings,
+  type DoseSettings,
+  doseLoraSettings,
+  doseSettings,
+  type VectorSettings,
+  vectorSettings,
+} from './vector-settings.ts';

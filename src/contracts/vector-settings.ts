@@ -47,6 +47,17 @@ export const vectorSettings = z.strictObject({
 });
 export type VectorSettings = z.infer<typeof vectorSettings>;
 
+/** How the LoRA of a dose curve is trained and scaled. Its scale is sought, so alpha is not a setting: it is twice the rank. */
+export const doseLoraSettings = z.strictObject({
+  rank: z.int().min(1).default(8).describe('Rank of the adapters'),
+  epochs: z.int().min(1).default(3).describe('Passes over the training pairs'),
+  batch: z.int().min(1).default(8).describe('Pairs per optimizer step'),
+  learning_rate: z.number().positive().default(1e-3).describe('Peak learning rate'),
+  answer: z.int().min(1).default(64).describe('Tokens of an own answer that is taught'),
+  largest: z.number().positive().default(64).describe('The scale is not sought beyond this'),
+});
+export type DoseLoraSettings = z.infer<typeof doseLoraSettings>;
+
 /** How a dose curve is measured. */
 export const doseSettings = z.strictObject({
   alphas: z.array(z.number()).min(1).default([0.5, 1, 2, 4]).describe('Strengths tried'),
@@ -60,5 +71,10 @@ export const doseSettings = z.strictObject({
     .array(z.number().positive())
     .default([])
     .describe('Costs in nats per token for which α is sought, for the vector and for a random direction'),
+  lora: doseLoraSettings
+    .optional()
+    .describe(
+      'Train a LoRA on the same pairs and measure it beside, at scale 1 and at the scales of the budgets',
+    ),
 });
 export type DoseSettings = z.infer<typeof doseSettings>;

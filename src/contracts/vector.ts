@@ -44,13 +44,15 @@ const costSchema = z.strictObject({
 
 const dosePointSchema = z.strictObject({
   arm: z
-    .enum(['none', 'vector', 'random', 'asked'])
+    .enum(['none', 'vector', 'random', 'asked', 'lora'])
     .describe(
-      'random: a direction of the same norm; asked: no steering, a sentence in the prompt that asks for it',
+      'random: a direction of the same norm; asked: no steering, a sentence in the prompt that asks for it; lora: no steering, an adapter trained on the same pairs',
     ),
-  block: z.int().min(0),
-  alpha: z.number().describe('Factor on the vector'),
-  relative_dose: z.number().min(0).describe('α ‖v‖ / mean ‖h‖'),
+  block: z.int().min(0).describe('Of none, asked and lora: the block they are shown beside'),
+  alpha: z
+    .number()
+    .describe('Factor on the vector; of lora the scale s in W + s·(alpha/rank)·B·A (1: as trained)'),
+  relative_dose: z.number().min(0).describe('α ‖v‖ / mean ‖h‖; 0 where no vector is added'),
   budget: z.number().optional().describe('nats per token that α was sought for'),
   effect: z.strictObject({
     share: estimate.optional().describe('Completions that match the pattern or hold the phrase'),
@@ -63,12 +65,35 @@ const dosePointSchema = z.strictObject({
   cost: costSchema,
 });
 
+const doseLoraSchema = z.strictObject({
+  rows: z.int().min(1).describe('Training pairs that were taught'),
+  taught: z
+    .enum(['own answers', 'given answers', 'own and given answers'])
+    .describe(
+      'own: the model’s greedy answer to the positive prompt; given: the positive answer of a question',
+    ),
+  steps: z.int().min(1).describe('Optimizer steps'),
+  epochs: z.int().min(1),
+  batch: z.int().min(1),
+  learning_rate: z.number().positive(),
+  rank: z.int().min(1),
+  alpha: z.number().positive().describe('Scale 1 adds (alpha / rank)·B·A'),
+  parameters: z.int().min(1).describe('Weights that were trained'),
+  loss: z
+    .strictObject({ first: z.number(), last: z.number() })
+    .describe('Mean loss per token in the first and in the last epoch'),
+  largest: z.number().positive().describe('The scale was not sought beyond this'),
+  scales: z.int().min(1).describe('Scales at which the cost was measured'),
+  train_seconds: z.number().min(0).describe('Time of training; differs from run to run'),
+});
+
 const doseSchema = z.strictObject({
   effect: z.enum(['share', 'shift']).describe('What the recommendation looks at'),
   prompts: z.int().min(1),
   neutral_prompts: z.int().min(1),
   bound: z.number().min(0).describe('Nats per token a recommended point may cost'),
   ask: z.string().optional().describe('The sentence of the arm `asked`'),
+  lora: doseLoraSchema.optional().describe('How the adapter of the arm `lora` was trained'),
   points: z.array(dosePointSchema).min(1),
 });
 
@@ -138,6 +163,7 @@ export type VectorRecord = z.infer<typeof vectorRecordSchema>;
 export type VectorBlock = z.infer<typeof blockSchema>;
 export type Separability = z.infer<typeof separabilitySchema>;
 export type DoseReport = z.infer<typeof doseSchema>;
+export type DoseLora = z.infer<typeof doseLoraSchema>;
 export type DosePoint = z.infer<typeof dosePointSchema>;
 export type DoseCost = z.infer<typeof costSchema>;
 export type RefusalReport = z.infer<typeof refusalSchema>;

@@ -88,6 +88,7 @@ export {
 } from './vectors/contrast.ts';
 export type { RowMethod } from './vectors/directions.ts';
 export { type DoseInput, type DoseResult, doseCurve } from './vectors/dose.ts';
+export { checkLora, type LoraInput } from './vectors/lora.ts';
 export {
   type ContrastSplit,
   type SteeringVectors,

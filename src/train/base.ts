@@ -44,12 +44,16 @@ export async function mergeAdapterFolder(options: {
   readonly model: string;
   readonly adapter: string;
   readonly out: string;
+  /** s in W + s·(alpha/rank)·B·A: 0 gives the base, 1 the adapter as it was trained. Defaults to 1. */
+  readonly scale?: number;
   /** Defaults to F32. */
   readonly dtype?: 'F32' | 'F16' | 'BF16';
 }): Promise<void> {
+  const { scale = 1 } = options;
   const { checkpoint, config, parameters } = await openBase(options.model);
   const { lora, factors } = await loadAdapter(options.adapter, config);
-  await saveModel(options.out, mergeAdapters(new Map([...parameters, ...factors]), lora), {
+  const scaled = { ...lora, alpha: scale * lora.alpha };
+  await saveModel(options.out, mergeAdapters(new Map([...parameters, ...factors]), scaled), {
     config: checkpoint.config,
     files: await companions(checkpoint),
     dtype: options.dtype,

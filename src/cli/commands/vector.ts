@@ -11,6 +11,7 @@ import {
 } from '../../contracts/index.ts';
 import {
   type ContrastSplit,
+  checkLora,
   contrastHash,
   doseCurve,
   type ExperimentEnv,
@@ -106,11 +107,12 @@ async function vector(options: VectorCommand, cli: Cli): Promise<void> {
   await using model = await openModel(reference, cli, options);
   const reading = contrastReading(model, given, options);
   const contrasts = contrastsIn(model, given, reading);
+  if (doses?.lora !== undefined) checkLora(contrasts, doses);
   const { split, made, dosed } = await withProgress(cli, options, async (progress) => {
     const env = experimentEnv('vector', { seed, progress, signal: cli.signal });
     const split = splitContrasts(contrasts, options.heldOut, env.rng.fork('split'));
     const made = await vectorsOf(model, split, options, env);
-    const inputs = { ...made, held: split.held, ...(await doseInputs(model, options)) };
+    const inputs = { ...made, held: split.held, ...(await doseInputs(model, split.train, options)) };
     return { split, made, dosed: doses && (await doseCurve(model, inputs, doses, env)) };
   });
   const { train, held } = split;

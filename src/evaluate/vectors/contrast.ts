@@ -10,6 +10,8 @@ export interface ReadPrompt {
   readonly text: string;
   readonly ids: readonly number[];
   readonly positions: readonly number[];
+  /** Of a question with its answer: how many of the tokens are the question's prompt. */
+  readonly question?: number;
 }
 
 /** Positive and negative prompts. `paired`: the i-th of one belongs to the i-th of the other. */
@@ -110,11 +112,14 @@ function answered(
   question: string,
   answer: string,
   { template, chat }: ContrastReading,
-): { text: string; ids: number[] } {
+): { text: string; ids: number[]; question: number } {
   const { prompt } = renderPrompt(template, question, chat);
   const space = template !== 'raw' || /\s$/.test(prompt) || /^\s/.test(answer) ? '' : ' ';
   const text = `${prompt}${space}${template === 'raw' ? answer : answer.trim()}`;
-  return { text, ids: idsOf(tokenizer, text, template) };
+  const ids = idsOf(tokenizer, text, template);
+  const alone = idsOf(tokenizer, prompt, template);
+  const parts = alone.findIndex((id, i) => id !== ids[i]);
+  return { text, ids, question: parts === -1 ? alone.length : parts };
 }
 
 function idsOf(tokenizer: Tokenizer, text: string, template: TemplateName): number[] {

@@ -90,10 +90,23 @@ export class CostMeter {
     return { next_token: sums.first / this.texts, per_token: sums.all / sums.positions };
   }
 
+  /** What other weights of the same model cost. */
+  async measureModel(decoder: Decoder): Promise<DoseCost> {
+    const sums = { first: 0, all: 0, positions: 0 };
+    for (const batch of this.#batches) {
+      throwIfAborted(this.#signal, 'vector');
+      const embedded = decoder.embed(batch.texts.map(({ ids }) => ids));
+      const residual = await decoder.run(embedded, { signal: this.#signal });
+      const prompts = batch.texts.map(({ prompt }) => prompt);
+      await this.#compare(batch, { residual, prompts, decoder }, sums);
+    }
+    return { next_token: sums.first / this.texts, per_token: sums.all / sums.positions };
+  }
+
   /** Every position that predicts a token of a continuation (of an empty one: its end). */
   async #compare(
     { texts, plain }: ForcedBatch,
-    other: { readonly residual: Residual; readonly prompts: readonly number[] },
+    other: { readonly residual: Residual; readonly prompts: readonly number[]; readonly decoder?: Decoder },
     sums: { first: number; all: number; positions: number },
   ): Promise<void> {
     const columns = plain.tensor.shape[1];
@@ -113,7 +126,7 @@ export class CostMeter {
       for await (const row of logitRows(this.#decoder, plain.tensor.data, rows)) own.push(row.slice());
       let i = 0;
       for await (const row of logitRows(
-        this.#decoder,
+        other.decoder ?? this.#decoder,
         other.residual.tensor.data,
         members.map(({ otherAt }) => otherAt),
       )) {
@@ -134,15 +147,17 @@ const LARGEST = 4096;
 
 /**
  * The strength α > 0 at which `cost` (rising) is `budget`, within 2 %: bracketed by doubling and halving, then narrowed by bisection of
- * ln α, first guesses by cost ∝ α². Gives the nearest strength tried where the cost does not reach the budget.
+ * ln α, first guesses by cost ∝ α². Gives the nearest strength tried where the cost does not reach the budget. Begins at `start`; `largest`
+ * is not exceeded.
  */
 export async function strengthFor(
   budget: number,
   cost: (alpha: number) => Promise<number>,
+  { start = 1, largest = LARGEST }: { readonly start?: number; readonly largest?: number } = {},
 ): Promise<{ readonly alpha: number; readonly cost: number }> {
   let low = 0;
   let high = Number.POSITIVE_INFINITY;
-  let alpha = 1;
+  let alpha = Math.min(start, largest);
   let best = { alpha, cost: Number.POSITIVE_INFINITY };
   for (let step = 0; step < 24; step++) {
     const found = await cost(alpha);
@@ -150,15 +165,17 @@ export async function strengthFor(
     if (Math.abs(found - budget) <= NEAR * budget) break;
     if (found < budget) low = alpha;
     else high = alpha;
-    if (low >= LARGEST) break;
-    const guess = found > 0 ? alpha * Math.sqrt(budget / found) : 2 * alpha;
+    if (low >= largest) break;
+    const guess = Math.min(largest, found > 0 ? alpha * Math.sqrt(budget / found) : 2 * alpha);
     alpha =
-      step < 6 && guess > low && guess < high && guess <= 16 * alpha ? guess : between(low, high, alpha);
+      step < 6 && guess > low && guess < high && guess <= 16 * alpha
+        ? guess
+        : Math.min(largest, between(low, high, alpha));
   }
   return best;
 }
 
 function between(low: number, high: number, alpha: number): number {
-  if (high === Number.POSITIVE_INFINITY) return Math.min(LARGEST, 4 * alpha);
+  if (high === Number.POSITIVE_INFINITY) return 4 * alpha;
   return low === 0 ? high / 4 : Math.sqrt(low * high);
 }

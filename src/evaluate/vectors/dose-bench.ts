@@ -75,34 +75,50 @@ export class SteerBench {
             this.#options,
             push,
           );
-    return {
-      share: this.#shows && rate(texts.map(this.#shows)),
-      changed: rate(texts.map((text, i) => text !== this.#plain[i])),
-      shift: push === undefined ? 0 : await this.#shift(push),
-    };
+    return { ...this.#told(texts), shift: push === undefined ? 0 : await this.#shift(push) };
   }
 
   /** What the same prompts do with a sentence in them; there is no shift, since other tokens are read. */
   async measureAsked(asked: readonly (readonly number[])[]): Promise<DosePoint['effect']> {
     const texts = await completions(this.#model, asked, this.#options);
+    return { ...this.#told(texts), shift: null };
+  }
+
+  /** What other weights of the same model do with the same prompts. */
+  async measureModel(other: LanguageModel): Promise<DosePoint['effect']> {
+    const ids = this.#prompts.map((prompt) => prompt.ids);
+    const texts = await completions(other, ids, this.#options);
+    const { signal } = this.#options;
+    const [{ rows }] = await promptRows(other.decoder, this.#prompts, [this.#last.block], { signal });
+    return { ...this.#told(texts), shift: this.#moved(rows) };
+  }
+
+  /** How many completions show the behaviour, and how many are not the unsteered ones. */
+  #told(texts: readonly string[]): Pick<DosePoint['effect'], 'share' | 'changed'> {
     return {
       share: this.#shows && rate(texts.map(this.#shows)),
       changed: rate(texts.map((text, i) => text !== this.#plain[i])),
-      shift: null,
     };
   }
 
-  /** Mean of (h_steered − h)·v / ‖v‖² after the last block with a vector; null where the push itself is there. */
+  /** The shift by a push; null where the push itself is at the last block with a vector. */
   async #shift(push: Push): Promise<number | null> {
-    const { block, rows } = this.#last;
-    const v = this.#options.vectors.get(block);
-    if (v === undefined || push.block >= block) return null;
-    const [moved] = await promptRows(this.#model.decoder, this.#prompts, [block], {
+    const { block } = this.#last;
+    if (push.block >= block) return null;
+    const [{ rows }] = await promptRows(this.#model.decoder, this.#prompts, [block], {
       signal: this.#options.signal,
       fwdHooks: pushHooks(push),
     });
+    return this.#moved(rows);
+  }
+
+  /** Mean of (h_moved − h)·v / ‖v‖² over rows [N,D] after the last block with a vector. */
+  #moved(moved: Float32Array): number | null {
+    const { block, rows } = this.#last;
+    const v = this.#options.vectors.get(block);
+    if (v === undefined) return null;
     const shifts = this.#prompts.map((_, i) =>
-      v.reduce((sum, x, j) => sum + (moved.rows[i * v.length + j] - rows[i * v.length + j]) * x, 0),
+      v.reduce((sum, x, j) => sum + (moved[i * v.length + j] - rows[i * v.length + j]) * x, 0),
     );
     return mean(shifts) / lengthOf(v) ** 2;
   }

@@ -9,6 +9,7 @@ import type { ExperimentEnv } from '../env.ts';
 import type { ContrastSet, ReadPrompt } from './contrast.ts';
 import { CostMeter, strengthFor } from './cost.ts';
 import { SteerBench } from './dose-bench.ts';
+import { type Beside, checkLora, type LoraInput, loraPoints } from './lora.ts';
 import { rankedBlocks } from './ranking.ts';
 import { lengthOf } from './rows.ts';
 
@@ -26,6 +27,8 @@ export interface DoseInput {
   readonly ask?:
     | { readonly text: string; readonly within: (prompt: ReadPrompt) => readonly number[] }
     | undefined;
+  /** Pairs to train a LoRA on, and who trains it; wanted where the settings have `lora`. */
+  readonly lora?: LoraInput;
 }
 
 /** A curve and the point to take. */
@@ -56,6 +59,8 @@ export async function doseCurve(
     throw new InputError('dose: wanted held-out pairs to steer, none were held out; give more pairs', {
       id: 'data-missing',
     });
+  const lora = settings.lora && input.lora && { ...input.lora, settings: settings.lora };
+  if (lora !== undefined) checkLora(lora.train, settings);
   const { signal } = env;
   const neutral = (input.neutral ?? steered).slice(0, settings.neutral);
   const plain = neutral.map(({ ids }) => ids);
@@ -66,8 +71,10 @@ export async function doseCurve(
   const points: DosePoint[] = [
     await pointOf({ arm: 'none', block: chosen[0].block, alpha: 0 }, chosen[0], bench, meter),
   ];
-  const total = chosen.length * alphas.length * 2 + budgets.length * 2;
-  const done = (): void => env.progress({ stage: 'dose', done: points.length - 1, total, unit: 'points' });
+  const total =
+    chosen.length * alphas.length * 2 + budgets.length * 2 + (lora === undefined ? 0 : budgets.length + 1);
+  let measured = 0;
+  const done = (): void => env.progress({ stage: 'dose', done: ++measured, total, unit: 'points' });
   for (const entry of chosen)
     for (const alpha of alphas)
       for (const [arm, v] of arms(entry.block)) {
@@ -88,21 +95,19 @@ export async function doseCurve(
       done();
     }
   const { ask } = input;
-  if (ask !== undefined && up)
-    points.push({
-      arm: 'asked',
-      block: chosen[0].block,
-      alpha: 0,
-      relative_dose: 0,
-      effect: await bench.measureAsked(steered.map(ask.within)),
-      cost: await meter.measureAsked(neutral.map(ask.within)),
-    });
+  const beside = { bench, meter, block: chosen[0].block };
+  if (ask !== undefined && up) points.push(await askedPoint(ask, { ...beside, steered, neutral }));
+  const taught =
+    lora &&
+    (await loraPoints(model, { ...lora, ...beside }, { budgets, lora: lora.settings }, { ...env, done }));
+  points.push(...(taught?.points ?? []));
   const report: DoseReport = {
     effect: bench.effect,
     prompts: steered.length,
     neutral_prompts: meter.texts,
     bound,
     ask: up ? ask?.text : undefined,
+    lora: taught?.training,
     points,
   };
   return { report, recommended: recommendedPoint(report) };
@@ -169,6 +174,16 @@ async function pointOf(
     effect: await bench.measure(push),
     cost: push === undefined ? { next_token: 0, per_token: 0 } : await meter.measure(push),
   };
+}
+
+/** The prompts with the sentence in them, unsteered. */
+async function askedPoint(
+  { within }: NonNullable<DoseInput['ask']>,
+  { bench, meter, block, steered, neutral }: Beside & Record<'steered' | 'neutral', readonly ReadPrompt[]>,
+): Promise<DosePoint> {
+  const effect = await bench.measureAsked(steered.map(within));
+  const cost = await meter.measureAsked(neutral.map(within));
+  return { arm: 'asked', block, alpha: 0, relative_dose: 0, effect, cost };
 }
 
 /** The vector, and a random direction of its length. */

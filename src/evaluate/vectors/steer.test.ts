@@ -132,11 +132,26 @@ describe('cost', () => {
     const found = await strengthFor(budget, async (alpha) => cost(alpha));
     expect(Math.abs(cost(found.alpha) - budget)).toBeLessThanOrEqual(0.02 * budget);
     expect(found.cost).toBe(cost(found.alpha));
+    const elsewhere = await strengthFor(budget, async (alpha) => cost(alpha), { start: 30 });
+    expect(Math.abs(elsewhere.cost - budget)).toBeLessThanOrEqual(0.02 * budget);
   });
 
-  it('a budget that no strength reaches gives the nearest one', async () => {
+  it('a budget that no strength reaches gives the nearest one, and the largest allowed is not exceeded', async () => {
     const found = await strengthFor(5, async (alpha) => Math.min(alpha, 2));
     expect(found.cost).toBe(2);
+    for (const largest of [0.5, 3]) {
+      const tried: number[] = [];
+      const bounded = await strengthFor(
+        100,
+        async (alpha) => {
+          tried.push(alpha);
+          return alpha;
+        },
+        { largest },
+      );
+      expect(bounded).toEqual({ alpha: largest, cost: largest });
+      expect(Math.max(...tried)).toBe(largest);
+    }
   });
 });
 
