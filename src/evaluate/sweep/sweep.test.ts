@@ -104,6 +104,19 @@ describe('sweep', () => {
     result = await run(1);
   });
 
+  it('a model without the behaviour is refused, or left unswept where its block is given', async () => {
+    const none: Detection = { shows: false, neutral: false, degenerate: false };
+    const quiet = { ...subject, judging: { ...subject.judging, detect: () => none } };
+    const asked = { model, subject: quiet, behaviour: 'locked', side: 'source' } as const;
+    const given = { ...env, rng: new Rng(1) };
+    await expect(sweep(asked, settings, given)).rejects.toThrow('none of 8 prompts shows the behaviour');
+    expect(await sweep(asked, { ...settings, block: 2 }, given)).toMatchObject({
+      rows: [],
+      chosen: 2,
+      notes: [expect.stringContaining('The source model was not swept: none of 8 prompts')],
+    });
+  });
+
   it('tests prompts that show the behaviour', () => {
     expect(testedCases(subject, 'bad').length).toBeGreaterThan(4);
     expect(surplusNotes(subject.cases)).toEqual([]);

@@ -41,6 +41,8 @@ export type SweepParams = Omit<SweepSettings, 'prompts'> &
   Omit<EvaluationSettings, 'batch'> & {
     /** Tokens after the tag in the span, as in `contrastCases`. */
     readonly after: number;
+    /** The block is given, so that a model without the behaviour needs no sweep. */
+    readonly block?: number | undefined;
   };
 
 /** `best-margin`: restoration minus the strongest noise; `last-steerable`: removal (the blog's). The last block near the best. */
@@ -73,6 +75,7 @@ export async function sweep(
   const stage = side === undefined ? 'sweep' : `sweep.${side}`;
   const blocks = blocksOf(model, p.blocks);
   const tested = testedCases(subject, 'bad');
+  if (tested.length === 0 && p.block !== undefined) return unswept(p.block, subject, side);
   if (tested.length === 0)
     throw new CrosspatchError(
       `sweep: none of ${subject.cases.length} prompts shows the behaviour under the bad trigger, so there is nothing to steer; train longer`,
@@ -238,4 +241,18 @@ class BlockOutcomes {
           : native.restoration.value - Math.max(...noise),
     };
   }
+}
+
+/** A model that does not show the behaviour (a clean source): there is nothing to choose a block by. */
+function unswept(block: number, { cases }: Subject, side: 'source' | 'target' | undefined): SweepResult {
+  return {
+    rows: [],
+    chosen: block,
+    heatmap: undefined,
+    samples: [],
+    draft_acceptance: 1,
+    notes: [
+      `The ${side === undefined ? 'model' : `${side} model`} was not swept: none of ${cases.length} prompts shows the behaviour in it. Block ${block} is the recipe’s.`,
+    ],
+  };
 }

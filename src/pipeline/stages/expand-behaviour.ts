@@ -110,6 +110,7 @@ export function expandBehaviour(
         ...recipe.sweep,
         side,
         heatmap: recipe.heatmap ? recipe.heatmap.prompts : 0,
+        block: given(recipe.blocks[side]),
       },
       inputs: { model, data, runs },
       publish: at.samples(`sweep.${side}`),

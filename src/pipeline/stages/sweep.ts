@@ -15,6 +15,8 @@ const sweepParams = z.strictObject({
   side: z.enum(['source', 'target']),
   /** Prompts of the heat map; 0 leaves it out. */
   heatmap: z.int(),
+  /** The recipe's block, where it names one. */
+  block: z.int().optional(),
 });
 
 /** Rows of `results.sweep`, the block chosen, and what the report must say. */
@@ -28,7 +30,7 @@ export interface SweepOutput {
 
 export const sweepStage = defineStage({
   name: 'sweep',
-  version: '6',
+  version: '7',
   module: import.meta.url,
   child: true,
   params: sweepParams,
