@@ -76,7 +76,7 @@ export const finetuneStage = defineStage({
   model: MODEL,
   estimate: (p, ahead) => ({
     tokens: p.steps * p.batch * Math.min(p.max_tokens, promptTokens(ahead) + ANSWER_TOKENS),
-    memory_bytes: trainingBytes(ahead.models),
+    memory_bytes: trainingBytes(ahead.models, p.method),
   }),
   async run({ params: p, inputs, folder, seed, progress, signal, threads }): Promise<FinetuneOutput> {
     const model = inputs.base.folder;

@@ -42,7 +42,7 @@ export const repairStage = defineStage({
     const each = promptTokens(info) + p.max_tokens;
     const trained = p.repair === false ? 0 : p.ks.length * p.repair.steps * MOST_ROWS;
     const completed = p.prompts * (p.repair === false ? 1 : 1 + 2 * p.ks.length);
-    return { tokens: (trained + completed) * each, memory_bytes: trainingBytes(info.models) };
+    return { tokens: (trained + completed) * each, memory_bytes: trainingBytes(info.models, 'lora') };
   },
   async run({ params: p, inputs, folder, model, seed, threads, ...env }): Promise<RepairOutput> {
     const target = await model('target');
