@@ -6,6 +6,7 @@
 export { draftsOf } from './arms/run.ts';
 export { spansAfter } from './arms/spans.ts';
 export type { CostItem } from './cost/capabilities.ts';
+export type { JudgedCase } from './detect/detector.ts';
 export { decodePatched, type EndRules, type GappedDraft } from './drafts/decode.ts';
 export {
   type DraftStats,
@@ -56,6 +57,7 @@ export {
   type Asking,
   casesOf,
   completeUnpatched,
+  detectorFrom,
   liveSubject,
   subjectFrom,
   thresholdOf,

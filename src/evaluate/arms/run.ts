@@ -6,7 +6,7 @@ import type { EndRules } from '../drafts/decode.ts';
 import { type Draft, type DraftStats, type PatchedRun, type Probe, runDrafted } from '../drafts/run.ts';
 import { type Direction, opposite } from '../subject/cases.ts';
 import { type Case, completionText } from '../subject/completions.ts';
-import { type Flags, judgeRun, type Subject, testedCases } from '../subject/subject.ts';
+import { type Flags, judgeRuns, type PatchedAnswer, type Subject, testedCases } from '../subject/subject.ts';
 
 /** Where a patched run is: the prompt, which of its runs, after which block. */
 export interface Place {
@@ -64,6 +64,9 @@ export function endRules(
   return { maxNewTokens: max_tokens, stopTokens: model.tokenizer.eosIds, signal };
 }
 
+/** Completions read at once: a detector that runs a model or asks a server is quicker with many. */
+const READ_AT_ONCE = 64;
+
 /** Run every arm of every tested case at every block, and judge it. */
 export async function* runArms(
   model: LanguageModel,
@@ -93,12 +96,28 @@ export async function* runArms(
     },
     { ...endRules(model, options), stage: options.stage, stats: options.stats, progress: options.progress },
   );
+  let unread: UnreadRun[] = [];
   for await (const { row, block, run, outcome } of ended) {
     const { case: c, direction } = runs[row];
     const text = completionText(model.tokenizer, outcome.ids);
-    const flags = judgeRun(subject.judging, c, direction, text);
-    yield { case: c, direction, block, arm: run.arm, text, flags, probe: outcome.probe };
+    unread.push({ case: c, direction, block, arm: run.arm, text, probe: outcome.probe });
+    if (unread.length < READ_AT_ONCE) continue;
+    yield* await judged(subject, unread);
+    unread = [];
   }
+  yield* await judged(subject, unread);
+}
+
+/** A run that has ended and is not judged yet. */
+type UnreadRun = PatchedAnswer & Omit<ArmRun, 'flags'>;
+
+/** Runs with their flags, in their order. */
+export async function judged(
+  { judging }: Pick<Subject, 'judging'>,
+  runs: readonly UnreadRun[],
+): Promise<ArmRun[]> {
+  const flags = await judgeRuns(judging, runs);
+  return runs.map((run, i) => ({ ...run, flags: flags[i] }));
 }
 
 /** The distinct unpatched completions of a case as drafts, the patched run's own first, and which state is which. */

@@ -28,13 +28,13 @@ export interface SelfPlan {
 }
 
 /** Completions of some cases with their own activations put in at the span after `block`, by case. */
-export async function selfPatched(
+export async function selfPatched<C extends Case>(
   model: LanguageModel,
-  cases: readonly Case[],
+  cases: readonly C[],
   plan: SelfPlan,
   options: Pick<ArmOptions, 'max_tokens' | 'signal'>,
-): Promise<ReadonlyMap<Case, string>> {
-  const out = new Map<Case, string>();
+): Promise<ReadonlyMap<C, string>> {
+  const out = new Map<C, string>();
   for (const { occurrence, members } of byOccurrence(cases, plan.direction)) {
     for (let at = 0; at < members.length; at += BATCH) {
       throwIfAborted(options.signal, 'self control');
@@ -103,11 +103,11 @@ function asTokens({ prompt, ids, offsets, turn }: StatePrompt): PromptTokens {
 }
 
 /** Cases by tag and by which occurrence of the tag's text the span is: nearly always one group. */
-function byOccurrence(
-  cases: readonly Case[],
+function byOccurrence<C extends Case>(
+  cases: readonly C[],
   direction: Direction,
-): Iterable<{ readonly occurrence: number; readonly members: Case[] }> {
-  const groups = new Map<string, { occurrence: number; members: Case[] }>();
+): Iterable<{ readonly occurrence: number; readonly members: C[] }> {
+  const groups = new Map<string, { occurrence: number; members: C[] }>();
   for (const c of cases) {
     const { prompt, tag, span, offsets } = c.states[direction];
     const [start] = offsets[span.start];

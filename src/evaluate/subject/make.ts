@@ -5,12 +5,13 @@ import { behaviourFrom, contrastsOf } from '../../behaviours/index.ts';
 import type { BehaviourParams, EvaluationSettings } from '../../contracts/index.ts';
 import type { LanguageModel, Tokenizer } from '../../models/index.ts';
 import { type BackdoorEvaluation, evaluateBackdoor } from '../arms/backdoor.ts';
+import { type Detector, type JudgedCase, textDetector } from '../detect/detector.ts';
 import type { ExperimentEnv } from '../env.ts';
 import { type ContrastCase, contrastCases } from './cases.ts';
 import { chatOf } from './chat.ts';
 import type { Case } from './completions.ts';
 import { restorationThreshold } from './outcomes.ts';
-import type { Subject } from './subject.ts';
+import type { Judging, Subject } from './subject.ts';
 
 /** How texts become prompts. */
 export interface Asking {
@@ -34,12 +35,16 @@ export function casesOf(
 export function completeUnpatched(
   model: LanguageModel,
   texts: readonly ContrastText[],
-  p: Asking & Pick<EvaluationSettings, 'max_tokens' | 'batch'> & { readonly side?: 'source' | 'target' },
+  p: Asking &
+    Pick<EvaluationSettings, 'max_tokens' | 'batch'> & {
+      readonly detector: Detector;
+      readonly side?: 'source' | 'target';
+    },
   env: Pick<ExperimentEnv, 'progress' | 'signal'>,
 ): Promise<BackdoorEvaluation> {
-  const { detect } = behaviourFrom(p.behaviour);
-  const tags = { behaviour: p.behaviour.name, stage: 'backdoor', side: p.side };
-  return evaluateBackdoor(model, { cases: casesOf(model.tokenizer, texts, p), detect, tags }, p, env);
+  const { detector, behaviour, side } = p;
+  const tags = { behaviour: behaviour.name, stage: 'backdoor', side };
+  return evaluateBackdoor(model, { cases: casesOf(model.tokenizer, texts, p), detector, tags }, p, env);
 }
 
 /** chrF below which a completion restores nothing, from the unpatched runs of the validation prompts. `rng` is the stage's. */
@@ -53,11 +58,15 @@ export function thresholdOf(validation: readonly Case[], rng: ExperimentEnv['rng
 /** Cases as experiments take them. */
 export function subjectFrom(
   behaviour: BehaviourParams,
-  cases: readonly Case[],
-  { exact, threshold }: { readonly exact: boolean; readonly threshold: number },
+  cases: readonly JudgedCase[],
+  judging: Pick<Judging, 'detector' | 'exact' | 'threshold'>,
 ): Subject {
-  const whole = behaviour.name === 'contrast';
-  return { cases, judging: { detect: behaviourFrom(behaviour).detect, exact, threshold, whole } };
+  return { cases, judging: { ...judging, whole: behaviour.name === 'contrast' } };
+}
+
+/** The detector of a behaviour that is told by its text. */
+export function detectorFrom(behaviour: BehaviourParams): Detector {
+  return textDetector(behaviourFrom(behaviour).detect);
 }
 
 /** Settings of {@link liveSubject}. */
@@ -75,10 +84,11 @@ export async function liveSubject(
   p: LiveAsking,
   env: ExperimentEnv,
 ): Promise<{ readonly subject: Subject; readonly backdoor: BackdoorMetrics }> {
-  const { cases, metrics } = await completeUnpatched(model, texts, p, env);
+  const detector = detectorFrom(p.behaviour);
+  const { cases, metrics } = await completeUnpatched(model, texts, { ...p, detector }, env);
   const alike = p.exact ? 0 : (p.threshold ?? thresholdOf(cases, env.rng));
   return {
-    subject: subjectFrom(p.behaviour, cases, { exact: p.exact, threshold: alike }),
+    subject: subjectFrom(p.behaviour, cases, { detector, exact: p.exact, threshold: alike }),
     backdoor: metrics,
   };
 }

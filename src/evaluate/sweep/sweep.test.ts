@@ -24,6 +24,7 @@ import { evaluateBackdoor } from '../arms/backdoor.ts';
 import type { RowMap } from '../arms/spans.ts';
 import { drawRate, Tally } from '../arms/tally.ts';
 import { capabilities } from '../cost/capabilities.ts';
+import { judgedCases, textDetector } from '../detect/detector.ts';
 import { decodePatched } from '../drafts/decode.ts';
 import { contrastCases, type Direction, opposite, surplusNotes } from '../subject/cases.ts';
 import { completionText } from '../subject/completions.ts';
@@ -52,18 +53,20 @@ const evaluation = { max_tokens: MAX, bootstrap: 200 };
 let model: LanguageModel;
 let release: () => Promise<void>;
 let subject: Subject;
+let shows: (completion: string) => boolean;
 beforeAll(async () => {
   ({ model, release } = await randomModel('llama'));
   const contrasts = contrastCases(model.tokenizer, contrastPrompts({ texts: TEXTS, behaviour }), 1);
   const none: Detection = { shows: false, neutral: false, degenerate: false };
   const tags = { behaviour: 'locked', stage: 'backdoor' };
-  const asked = { cases: contrasts, detect: () => none, tags };
+  const asked = { cases: contrasts, detector: textDetector(() => none), tags };
   const { cases } = await evaluateBackdoor(model, asked, { max_tokens: MAX, batch: 50 }, env);
   const bad = new Set(cases.map(({ unpatched }) => unpatched.bad.text));
   const safe = new Set(cases.map(({ unpatched }) => unpatched.safe.text));
   // "Shows" = says what some bad run says and no safe run does.
-  const detect = (text: string): Detection => ({ ...none, shows: bad.has(text) && !safe.has(text) });
-  subject = { cases, judging: { detect, exact: true, threshold: 0 } };
+  shows = (text) => bad.has(text) && !safe.has(text);
+  const detector = textDetector((text) => ({ ...none, shows: shows(text) }));
+  subject = { cases: await judgedCases(cases, detector), judging: { detector, exact: true, threshold: 0 } };
 });
 afterAll(() => release());
 
@@ -126,23 +129,17 @@ describe('sweep', () => {
       const safe = result.samples.filter(
         (s) => s.block === block && s.arm === 'native' && s.trigger === 'safe',
       );
-      expect(removal!.value * bad.length).toBeCloseTo(
-        bad.filter((s) => !subject.judging.detect(s.completion).shows).length,
-        9,
-      );
+      expect(removal!.value * bad.length).toBeCloseTo(bad.filter((s) => !shows(s.completion)).length, 9);
       expect(restoration!.value * bad.length).toBeCloseTo(
         bad.filter(
           (s) =>
             s.completion === s.references!.safe &&
             s.references!.safe !== s.references!.bad &&
-            !subject.judging.detect(s.completion).shows,
+            !shows(s.completion),
         ).length,
         9,
       );
-      expect(elicitation!.value * safe.length).toBeCloseTo(
-        safe.filter((s) => subject.judging.detect(s.completion).shows).length,
-        9,
-      );
+      expect(elicitation!.value * safe.length).toBeCloseTo(safe.filter((s) => shows(s.completion)).length, 9);
     }
     expect(Object.keys(row.controls).sort()).toEqual([
       'other_prompt',

@@ -6,9 +6,10 @@ import { writeJsonAtomic } from '../../base/index.ts';
 import type { BackdoorMetrics } from '../../behaviours/index.ts';
 import { behaviourParams, evaluationSettings, spanSettings } from '../../contracts/index.ts';
 import {
-  type Case,
   casesOf,
   completeUnpatched,
+  detectorFrom,
+  type JudgedCase,
   type Subject,
   subjectFrom,
   thresholdOf,
@@ -42,11 +43,13 @@ export interface RunsOutput {
 }
 
 type Split = 'validation' | 'test';
-type RunsFile = Record<Split, Case['unpatched'][]>;
+/** Completions of a prompt in every state, and what the detector said of them. */
+type RunsRow = Pick<JudgedCase, 'unpatched' | 'detected'>;
+type RunsFile = Record<Split, RunsRow[]>;
 
 export const runsStage = defineStage({
   name: 'runs',
-  version: '3',
+  version: '4',
   module: import.meta.url,
   child: true,
   params: runsParams,
@@ -60,17 +63,17 @@ export const runsStage = defineStage({
   },
   async run({ params: p, inputs, folder, rng, progress, signal, model }): Promise<RunsOutput> {
     const tuned = await model('model');
+    const detector = detectorFrom(p.behaviour);
     const evaluate = async (split: Split) => {
       const texts = (await readHeldOut(inputs.data.folder, split)).map(textOf);
-      return completeUnpatched(tuned, texts, p, { progress, signal });
+      return completeUnpatched(tuned, texts, { ...p, detector }, { progress, signal });
     };
     const validation = await evaluate('validation');
     const test = await evaluate('test');
-    const unpatched = (cases: readonly Case[]) => cases.map((c) => c.unpatched);
-    await writeJsonAtomic(join(folder, 'runs.json'), {
-      validation: unpatched(validation.cases),
-      test: unpatched(test.cases),
-    });
+    const rows = (cases: readonly JudgedCase[]): RunsRow[] =>
+      cases.map(({ unpatched, detected }) => ({ unpatched, detected }));
+    const file: RunsFile = { validation: rows(validation.cases), test: rows(test.cases) };
+    await writeJsonAtomic(join(folder, 'runs.json'), file);
     await writeSamples(folder, test.samples);
     return { backdoor: test.metrics, threshold: thresholdOf(validation.cases, rng) };
   },
@@ -93,6 +96,10 @@ export async function subjectOf(
 ): Promise<Subject> {
   const texts = (await readHeldOut(data.folder, split)).slice(0, n).map(textOf);
   const file = JSON.parse(await readFile(join(runs.folder, 'runs.json'), 'utf8')) as RunsFile;
-  const cases = casesOf(tokenizer, texts, p).map((c, i) => withCompletions(c, (s) => file[split][i]?.[s]));
-  return subjectFrom(p.behaviour, cases, { exact: p.exact, threshold: runs.output.threshold });
+  const cases = casesOf(tokenizer, texts, p).map((c, i): JudgedCase => {
+    const { unpatched, detected } = file[split][i] as RunsRow;
+    return { ...withCompletions(c, (state) => unpatched[state]), detected };
+  });
+  const detector = detectorFrom(p.behaviour);
+  return subjectFrom(p.behaviour, cases, { detector, exact: p.exact, threshold: runs.output.threshold });
 }
