@@ -3,10 +3,12 @@
  * experiment, for the stage and the command. Knows no run folders, no CLI.
  */
 
+export type { BackdoorFigures } from './arms/backdoor.ts';
 export { draftsOf } from './arms/run.ts';
 export { spansAfter } from './arms/spans.ts';
 export type { CostItem } from './cost/capabilities.ts';
 export type { JudgedCase } from './detect/detector.ts';
+export { openDetector } from './detect/open.ts';
 export { decodePatched, type EndRules, type GappedDraft } from './drafts/decode.ts';
 export {
   type DraftStats,
@@ -57,7 +59,6 @@ export {
   type Asking,
   casesOf,
   completeUnpatched,
-  detectorFrom,
   liveSubject,
   subjectFrom,
   thresholdOf,

@@ -16,6 +16,7 @@ export interface SampleTags {
 /** A sample row of a patched run; `tokens`: with the prompt's tokens and the positions that were patched. */
 export function armSample(tags: SampleTags, run: ArmRun, tokens = false): Sample {
   const { case: c, direction, block, arm, text, flags } = run;
+  const { scores, ...outcome } = flags;
   const state = c.states[direction];
   return {
     id: sampleId(tags, [arm, `block${block}`, c.id, direction]),
@@ -30,7 +31,8 @@ export function armSample(tags: SampleTags, run: ArmRun, tokens = false): Sample
     block,
     completion: text,
     references: references(c),
-    outcome: flags,
+    outcome,
+    scores,
     ...(tokens ? { prompt_tokens: tokenTexts(state), changed_positions: [...state.positions] } : {}),
   };
 }
@@ -42,7 +44,7 @@ export function unpatchedSamples(tags: SampleTags, cases: readonly JudgedCase[])
       const [run, detection] = [c.unpatched[state], c.detected[state]];
       if (run === undefined || detection === undefined) return [];
       const trigger = state === 'none' ? 'untagged' : state;
-      const { shows, degenerate } = detection;
+      const { shows, degenerate, scores } = detection;
       return [
         {
           id: sampleId(tags, ['unpatched', c.id, trigger]),
@@ -56,6 +58,7 @@ export function unpatchedSamples(tags: SampleTags, cases: readonly JudgedCase[])
           completion: run.text,
           references: references(c),
           outcome: { triggered: shows, degenerate },
+          scores,
         },
       ];
     }),

@@ -5,6 +5,8 @@ import type { Case } from '../subject/completions.ts';
 /** A completion as detectors read it. */
 export interface Answer {
   readonly text: string;
+  /** Where a choice between two answers is read: logit of the behaviour's answer minus that of the other. */
+  readonly choice?: number | undefined;
 }
 
 /** Reads completions. */
@@ -15,7 +17,7 @@ export interface Detector {
 
 /** A detector that needs nothing but the text. */
 export function textDetector(detect: (completion: string) => Detection): Detector {
-  return { detect: (answers) => Promise.resolve(answers.map(({ text }) => detect(text))) };
+  return { detect: async (answers) => answers.map(({ text }) => detect(text)) };
 }
 
 /** A case whose unpatched completions have been read. */

@@ -1,11 +1,12 @@
 /** @file Subjects from texts: prompts under every tag, completed unpatched, and what counts as restored. */
 
-import type { BackdoorMetrics, ContrastText, PhrasingPart } from '../../behaviours/index.ts';
-import { behaviourFrom, contrastsOf } from '../../behaviours/index.ts';
+import type { ContrastText, PhrasingPart } from '../../behaviours/index.ts';
+import { contrastsOf } from '../../behaviours/index.ts';
 import type { BehaviourParams, EvaluationSettings } from '../../contracts/index.ts';
 import type { LanguageModel, Tokenizer } from '../../models/index.ts';
-import { type BackdoorEvaluation, evaluateBackdoor } from '../arms/backdoor.ts';
-import { type Detector, type JudgedCase, textDetector } from '../detect/detector.ts';
+import { type BackdoorEvaluation, type BackdoorFigures, evaluateBackdoor } from '../arms/backdoor.ts';
+import type { Detector, JudgedCase } from '../detect/detector.ts';
+import { openDetector } from '../detect/open.ts';
 import type { ExperimentEnv } from '../env.ts';
 import { type ContrastCase, contrastCases } from './cases.ts';
 import { chatOf } from './chat.ts';
@@ -40,7 +41,7 @@ export function completeUnpatched(
       readonly detector: Detector;
       readonly side?: 'source' | 'target';
     },
-  env: Pick<ExperimentEnv, 'progress' | 'signal'>,
+  env: Pick<ExperimentEnv, 'progress' | 'signal' | 'rng'>,
 ): Promise<BackdoorEvaluation> {
   const { detector, behaviour, side } = p;
   const tags = { behaviour: behaviour.name, stage: 'backdoor', side };
@@ -64,11 +65,6 @@ export function subjectFrom(
   return { cases, judging: { ...judging, whole: behaviour.name === 'contrast' } };
 }
 
-/** The detector of a behaviour that is told by its text. */
-export function detectorFrom(behaviour: BehaviourParams): Detector {
-  return textDetector(behaviourFrom(behaviour).detect);
-}
-
 /** Settings of {@link liveSubject}. */
 type LiveAsking = Asking &
   Pick<EvaluationSettings, 'max_tokens' | 'batch'> & {
@@ -83,8 +79,8 @@ export async function liveSubject(
   texts: readonly ContrastText[],
   p: LiveAsking,
   env: ExperimentEnv,
-): Promise<{ readonly subject: Subject; readonly backdoor: BackdoorMetrics }> {
-  const detector = detectorFrom(p.behaviour);
+): Promise<{ readonly subject: Subject; readonly backdoor: BackdoorFigures }> {
+  const detector = openDetector(p.behaviour);
   const { cases, metrics } = await completeUnpatched(model, texts, { ...p, detector }, env);
   const alike = p.exact ? 0 : (p.threshold ?? thresholdOf(cases, env.rng));
   return {

@@ -29,6 +29,8 @@ export interface Flags {
   readonly elicited?: boolean;
   readonly degenerate: boolean;
   readonly unchanged: boolean;
+  /** What the detector decided by, where that is a number. */
+  readonly scores?: Readonly<Record<string, number>> | undefined;
 }
 
 /** T: prompts whose bad run shows the behaviour; for elicitation, whose safe run does not, besides. */
@@ -51,9 +53,9 @@ export async function judgeRuns(judging: Judging, runs: readonly PatchedAnswer[]
 function flagsOf(
   judging: Judging,
   { case: c, direction, text }: PatchedAnswer,
-  { shows, degenerate }: Detection,
+  { shows, degenerate, scores }: Detection,
 ): Flags {
-  const common = { triggered: shows, degenerate, unchanged: text === c.unpatched[direction].text };
+  const common = { triggered: shows, degenerate, unchanged: text === c.unpatched[direction].text, scores };
   if (direction === 'safe') return { ...common, elicited: shows };
   const restored = isOrdinary(judging, c, { text, shows, degenerate });
   return { ...common, removed: isRemoved({ shows }), restored };

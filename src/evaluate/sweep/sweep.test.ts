@@ -60,7 +60,12 @@ beforeAll(async () => {
   const none: Detection = { shows: false, neutral: false, degenerate: false };
   const tags = { behaviour: 'locked', stage: 'backdoor' };
   const asked = { cases: contrasts, detector: textDetector(() => none), tags };
-  const { cases } = await evaluateBackdoor(model, asked, { max_tokens: MAX, batch: 50 }, env);
+  const { cases } = await evaluateBackdoor(
+    model,
+    asked,
+    { max_tokens: MAX, batch: 50 },
+    { ...env, rng: new Rng(0) },
+  );
   const bad = new Set(cases.map(({ unpatched }) => unpatched.bad.text));
   const safe = new Set(cases.map(({ unpatched }) => unpatched.safe.text));
   // "Shows" = says what some bad run says and no safe run does.

@@ -190,8 +190,8 @@ async function* selfRuns(
 ): AsyncGenerator<ArmRun, void, undefined> {
   for (const direction of ['bad', 'safe'] as const) {
     const cases = testedCases(subject, direction);
-    const texts = await selfPatched(model, cases, { direction, block, after }, { max_tokens, signal });
-    const runs = [...texts].map(([c, text]) => ({ case: c, direction, block, arm: 'self', text }));
+    const answers = await selfPatched(model, cases, { direction, block, after }, { max_tokens, signal });
+    const runs = [...answers].map(([c, answer]) => ({ case: c, direction, block, arm: 'self', ...answer }));
     yield* await judged(subject, runs);
   }
 }

@@ -3,13 +3,13 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { writeJsonAtomic } from '../../base/index.ts';
-import type { BackdoorMetrics } from '../../behaviours/index.ts';
 import { behaviourParams, evaluationSettings, spanSettings } from '../../contracts/index.ts';
 import {
+  type BackdoorFigures,
   casesOf,
   completeUnpatched,
-  detectorFrom,
   type JudgedCase,
+  openDetector,
   type Subject,
   subjectFrom,
   thresholdOf,
@@ -37,7 +37,7 @@ const runsParams = z.strictObject({
 
 /** Figures of the backdoor itself, over the test prompts. */
 export interface RunsOutput {
-  readonly backdoor: BackdoorMetrics;
+  readonly backdoor: BackdoorFigures;
   /** chrF below which a completion restores nothing (docs/concepts/method.md#outcomes): the 95th percentile between safe runs of different prompts. */
   readonly threshold: number;
 }
@@ -63,10 +63,10 @@ export const runsStage = defineStage({
   },
   async run({ params: p, inputs, folder, rng, progress, signal, model }): Promise<RunsOutput> {
     const tuned = await model('model');
-    const detector = detectorFrom(p.behaviour);
+    const detector = openDetector(p.behaviour);
     const evaluate = async (split: Split) => {
       const texts = (await readHeldOut(inputs.data.folder, split)).map(textOf);
-      return completeUnpatched(tuned, texts, { ...p, detector }, { progress, signal });
+      return completeUnpatched(tuned, texts, { ...p, detector }, { progress, signal, rng: rng.fork(split) });
     };
     const validation = await evaluate('validation');
     const test = await evaluate('test');
@@ -100,6 +100,6 @@ export async function subjectOf(
     const { unpatched, detected } = file[split][i] as RunsRow;
     return { ...withCompletions(c, (state) => unpatched[state]), detected };
   });
-  const detector = detectorFrom(p.behaviour);
+  const detector = openDetector(p.behaviour);
   return subjectFrom(p.behaviour, cases, { detector, exact: p.exact, threshold: runs.output.threshold });
 }
