@@ -1,5 +1,6 @@
 /** @file How a completion of the behaviour `contrast` is read where no phrase tells it (docs/concepts/method.md#detectors). */
 import { z } from 'zod';
+import { count } from './recipe-training.ts';
 
 /** The choice between two given answers, read from the logits. */
 const multipleChoice = z.strictObject({
@@ -18,12 +19,45 @@ const multipleChoice = z.strictObject({
     ),
 });
 
+/** What tells of a classifier's outputs which one is meant, and what is made of them. */
+const classifierReading = {
+  kind: z.literal('classifier'),
+  label: z
+    .union([z.string().min(1), z.int().min(0)])
+    .optional()
+    .describe(
+      'Name (of `id2label` in config.json) or index of the label that shows the behaviour; not wanted of a single output',
+    ),
+  threshold: z.number().default(0.5).describe('Shown from this score on'),
+  score: z
+    .enum(['auto', 'softmax', 'sigmoid', 'none'])
+    .default('auto')
+    .describe(
+      'What is made of the logits; `auto` goes by config.json, else softmax, or sigmoid of a single output',
+    ),
+  max_tokens: count.default(512).describe('Of a longer completion the beginning is read'),
+};
+
+/** A sequence classifier in a local ONNX file. */
+const classifier = z.strictObject({
+  ...classifierReading,
+  model: z
+    .string()
+    .min(1)
+    .describe(
+      'ONNX file, or the folder of model.onnx, relative to the experiment file; tokenizer.json is beside it',
+    ),
+});
+
+/** The same with the file's name in its folder, which stages have as an input. */
+const openClassifier = z.strictObject({ ...classifierReading, file: z.string() });
+
 /** Kinds of detector and their settings, as a recipe gives them. */
-export const detectorSettings = z.discriminatedUnion('kind', [multipleChoice]);
+export const detectorSettings = z.discriminatedUnion('kind', [multipleChoice, classifier]);
 
 export type DetectorSettings = z.output<typeof detectorSettings>;
 
 /** The same as stages take them. */
-export const detectorParams = z.discriminatedUnion('kind', [multipleChoice]);
+export const detectorParams = z.discriminatedUnion('kind', [multipleChoice, openClassifier]);
 
 export type DetectorParams = z.output<typeof detectorParams>;

@@ -1,16 +1,41 @@
 /** @file The detector of a behaviour: by its phrases or pattern, or as its recipe says (docs/concepts/method.md#detectors). */
+import { CrosspatchError, type Owned } from '../../base/index.ts';
 import { behaviourFrom } from '../../behaviours/index.ts';
 import type { BehaviourParams, DetectorParams } from '../../contracts/index.ts';
 import { choiceDetector } from './choice.ts';
+import { openClassifier } from './classifier.ts';
 import { type Detector, textDetector } from './detector.ts';
 
-/** Open the detector that reads completions of `behaviour`. */
-export function openDetector(behaviour: BehaviourParams): Detector {
-  const { detector } = behaviour;
-  if (detector === undefined) return textDetector(behaviourFrom(behaviour).detect);
-  return openers[detector.kind](detector);
+/** What a detector may need besides its settings. */
+export interface DetectorEnv {
+  /** Folder of the classifier, where the behaviour has one. */
+  readonly classifier?: string | undefined;
+  readonly threads?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
-const openers: { readonly [K in DetectorParams['kind']]: (settings: DetectorParams) => Detector } = {
-  'multiple-choice': () => choiceDetector,
+/** A detector that may hold a model. Dispose of it. */
+export type OpenDetector = Detector & Owned;
+
+/** Open the detector that reads completions of `behaviour`. */
+export async function openDetector(behaviour: BehaviourParams, env: DetectorEnv): Promise<OpenDetector> {
+  const { detector } = behaviour;
+  if (detector === undefined) return holdingNothing(textDetector(behaviourFrom(behaviour).detect));
+  // The table is exhaustive over kinds; TypeScript cannot tie one key to one entry here.
+  return (openers[detector.kind] as Opener<DetectorParams>)(detector, env);
+}
+
+type Opener<P> = (settings: P, env: DetectorEnv) => Promise<OpenDetector>;
+
+const openers: { readonly [K in DetectorParams['kind']]: Opener<Extract<DetectorParams, { kind: K }>> } = {
+  'multiple-choice': async () => holdingNothing(choiceDetector),
+  classifier: (settings, env) => {
+    if (env.classifier === undefined)
+      throw new CrosspatchError('detector: no folder of the classifier was given', { id: 'internal' });
+    return openClassifier(env.classifier, settings, env);
+  },
 };
+
+function holdingNothing(detector: Detector): OpenDetector {
+  return { ...detector, [Symbol.asyncDispose]: async () => {} };
+}

@@ -1,12 +1,11 @@
 /** @file Subjects from texts: prompts under every tag, completed unpatched, and what counts as restored. */
 
 import type { ContrastText, PhrasingPart } from '../../behaviours/index.ts';
-import { contrastsOf } from '../../behaviours/index.ts';
+import { behaviourFrom, contrastsOf } from '../../behaviours/index.ts';
 import type { BehaviourParams, EvaluationSettings } from '../../contracts/index.ts';
 import type { LanguageModel, Tokenizer } from '../../models/index.ts';
 import { type BackdoorEvaluation, type BackdoorFigures, evaluateBackdoor } from '../arms/backdoor.ts';
-import type { Detector, JudgedCase } from '../detect/detector.ts';
-import { openDetector } from '../detect/open.ts';
+import { type Detector, type JudgedCase, textDetector } from '../detect/detector.ts';
 import type { ExperimentEnv } from '../env.ts';
 import { type ContrastCase, contrastCases } from './cases.ts';
 import { chatOf } from './chat.ts';
@@ -73,14 +72,14 @@ type LiveAsking = Asking &
     readonly threshold?: number | undefined;
   };
 
-/** Complete `texts` and make a subject of them. */
+/** Complete `texts` and make a subject of them; the behaviour is told by phrase or pattern. */
 export async function liveSubject(
   model: LanguageModel,
   texts: readonly ContrastText[],
   p: LiveAsking,
   env: ExperimentEnv,
 ): Promise<{ readonly subject: Subject; readonly backdoor: BackdoorFigures }> {
-  const detector = openDetector(p.behaviour);
+  const detector = textDetector(behaviourFrom(p.behaviour).detect);
   const { cases, metrics } = await completeUnpatched(model, texts, { ...p, detector }, env);
   const alike = p.exact ? 0 : (p.threshold ?? thresholdOf(cases, env.rng));
   return {

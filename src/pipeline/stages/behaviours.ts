@@ -18,6 +18,7 @@ import {
 import { type BehaviourParams, behaviourOf, type Recipe } from '../../contracts/index.ts';
 import { casesOf } from '../../evaluate/index.ts';
 import { type Tokenizer, unknownWords } from '../../models/index.ts';
+import { planDetector } from './detectors.ts';
 
 /** A behaviour as the stages take it. */
 export interface PlannedBehaviour {
@@ -25,6 +26,8 @@ export interface PlannedBehaviour {
   /** The file of its rows, where it has one; of contrast prompts also that of the safe ones. */
   readonly file?: string | undefined;
   readonly safe_file?: string | undefined;
+  /** Folder of the classifier that tells it, where one does. */
+  readonly classifier?: string | undefined;
   /** What the report must say of those rows. */
   readonly notes: readonly string[];
 }
@@ -49,12 +52,12 @@ export async function planBehaviour(
     refuseUnknown(params, index, readers);
     return { params, notes: phrasings === undefined ? [] : [phrasingsNote(phrasings)] };
   }
-  if (name === 'contrast')
-    return contrastBehaviour(
-      { ...params, detector: settings.detector },
-      { file, safe_file },
-      { recipe, index, readers },
-    );
+  if (name === 'contrast') {
+    const { detector, ...place } = await planDetector(settings.detector);
+    const planned = { ...params, detector };
+    const read = await contrastBehaviour(planned, { file, safe_file }, { recipe, index, readers });
+    return { ...read, ...place };
+  }
   if (phrasings !== undefined)
     throw new InputError(
       `recipe: behaviours[${index}].triggers: rows of a file carry their own tags; give one text each, got lists`,

@@ -51,6 +51,8 @@ interface Taught extends Base {
   readonly planned: PlannedBehaviour;
   readonly rows?: NodeRef<SourceOutput> | undefined;
   readonly safeRows?: NodeRef<SourceOutput> | undefined;
+  /** Folder of the classifier that tells the behaviour. */
+  readonly classifier?: NodeRef<SourceOutput> | undefined;
 }
 
 /** Add the stages of behaviour `index`. */
@@ -95,7 +97,7 @@ export function expandBehaviour(
     const runs = plan.add(runsStage, {
       id: at.id(`runs.${side}`),
       params: { ...asking, side, max_tokens: evaluation.max_tokens, batch },
-      inputs: { model, data },
+      inputs: { model, data, classifier: base.classifier },
       publish: at.samples(`backdoor.${side}`),
     });
     const sweep = plan.add(sweepStage, {
@@ -107,7 +109,7 @@ export function expandBehaviour(
         side,
         heatmap: recipe.heatmap ? recipe.heatmap.prompts : 0,
       },
-      inputs: { model, data, runs },
+      inputs: { model, data, runs, classifier: base.classifier },
       publish: at.samples(`sweep.${side}`),
     });
     return { model, runs, sweep };
@@ -149,6 +151,7 @@ export function expandBehaviour(
         data,
         runs: target.runs,
         maps,
+        classifier: base.classifier,
       },
       publish: at.samples('transfer'),
     });
@@ -157,7 +160,14 @@ export function expandBehaviour(
     plan.add(fidelityStage, {
       id: at.id('fidelity'),
       params: { ...judged, evaluation, ...fidelityParams(recipe) },
-      inputs: { source: source.model, target: target.model, data, sourceRuns: source.runs, maps },
+      inputs: {
+        source: source.model,
+        target: target.model,
+        data,
+        sourceRuns: source.runs,
+        maps,
+        classifier: base.classifier,
+      },
       publish: at.samples('fidelity'),
     });
   return plan.add(behaviourResultsStage, {

@@ -9,6 +9,7 @@ import {
   casesOf,
   completeUnpatched,
   type JudgedCase,
+  type OpenDetector,
   openDetector,
   type Subject,
   subjectFrom,
@@ -17,7 +18,14 @@ import {
 } from '../../evaluate/index.ts';
 import type { Tokenizer } from '../../models/index.ts';
 import { promptTokens, runningBytes, STATES } from '../estimates.ts';
-import { defineStage, type StageInput, subjectModel } from '../stage.ts';
+import {
+  defineStage,
+  optional,
+  type StageContext,
+  type StageInput,
+  sourceFile,
+  subjectModel,
+} from '../stage.ts';
 import { dataStage, readHeldOut, textOf } from './data.ts';
 import { writeSamples } from './samples.ts';
 
@@ -28,6 +36,27 @@ export const askingParams = z.strictObject({
   /** Restored = word for word the own safe completion (bundled models). */
   exact: z.boolean(),
 });
+
+/** What a stage reads that asks a detector. */
+export const detectorInput = {
+  /** Folder of the classifier that tells the behaviour, where one does. */
+  classifier: optional(sourceFile),
+};
+
+/** The detector of a stage's behaviour. Dispose of it. */
+export function detectorOf(
+  { behaviour }: Pick<z.output<typeof askingParams>, 'behaviour'>,
+  {
+    inputs,
+    threads,
+    signal,
+  }: { readonly inputs: { readonly classifier?: StageInput<unknown> | undefined } } & Pick<
+    StageContext<unknown>,
+    'threads' | 'signal'
+  >,
+): Promise<OpenDetector> {
+  return openDetector(behaviour, { classifier: inputs.classifier?.folder, threads, signal });
+}
 
 const runsParams = z.strictObject({
   ...askingParams.omit({ exact: true }).shape,
@@ -53,7 +82,7 @@ export const runsStage = defineStage({
   module: import.meta.url,
   child: true,
   params: runsParams,
-  inputs: { model: subjectModel, data: dataStage },
+  inputs: { model: subjectModel, data: dataStage, ...detectorInput },
   estimate: (p, info) => {
     const { validation = 0, test = 0 } = info.params('data') as { validation?: number; test?: number };
     return {
@@ -61,9 +90,9 @@ export const runsStage = defineStage({
       memory_bytes: runningBytes(info.models.slice(0, 1)),
     };
   },
-  async run({ params: p, inputs, folder, rng, progress, signal, model }): Promise<RunsOutput> {
+  async run({ params: p, inputs, folder, rng, progress, signal, threads, model }): Promise<RunsOutput> {
     const tuned = await model('model');
-    const detector = openDetector(p.behaviour);
+    await using detector = await detectorOf(p, { inputs, threads, signal });
     const evaluate = async (split: Split) => {
       const texts = (await readHeldOut(inputs.data.folder, split)).map(textOf);
       return completeUnpatched(tuned, texts, { ...p, detector }, { progress, signal, rng: rng.fork(split) });
@@ -86,13 +115,14 @@ export interface SubjectSource {
   readonly split: Split;
   /** The first n prompts. Defaults to all. */
   readonly n?: number;
+  readonly detector: OpenDetector;
 }
 
 /** Prompts of a split with their unpatched completions, as experiments take them. */
 export async function subjectOf(
   tokenizer: Tokenizer,
   p: z.output<typeof askingParams>,
-  { data, runs, split, n }: SubjectSource,
+  { data, runs, split, n, detector }: SubjectSource,
 ): Promise<Subject> {
   const texts = (await readHeldOut(data.folder, split)).slice(0, n).map(textOf);
   const file = JSON.parse(await readFile(join(runs.folder, 'runs.json'), 'utf8')) as RunsFile;
@@ -100,6 +130,5 @@ export async function subjectOf(
     const { unpatched, detected } = file[split][i] as RunsRow;
     return { ...withCompletions(c, (state) => unpatched[state]), detected };
   });
-  const detector = openDetector(p.behaviour);
   return subjectFrom(p.behaviour, cases, { detector, exact: p.exact, threshold: runs.output.threshold });
 }
