@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { Tokenizer } from '../../models/index.ts';
-import { choiceDetector, choiceProbe } from './choice.ts';
+import { choiceProbe } from '../subject/choice.ts';
+import { choiceDetector } from './choice.ts';
 
 const WORDS = ['[UNK]', 'Agree', '?', '(', 'A', 'B', ')', '(A', 'Answer', ':', 'Answer:('];
 const idOf = Object.fromEntries(WORDS.map((word, id) => [word, id]));

@@ -8,8 +8,8 @@ import {
 } from '../../behaviours/index.ts';
 import type { Encoding, Span, Tokenizer, TurnSettings } from '../../models/index.ts';
 import { pairSpans, spanOfChars } from '../../models/index.ts';
-import { choiceProbe } from '../detect/choice.ts';
 import type { Probe } from '../drafts/verify.ts';
+import { choiceProbe } from './choice.ts';
 
 /** States that carry a tag. */
 export const TAGGED = ['bad', 'safe', 'other'] as const satisfies readonly TriggerState[];
