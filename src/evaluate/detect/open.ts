@@ -5,6 +5,7 @@ import type { BehaviourParams, DetectorParams } from '../../contracts/index.ts';
 import { choiceDetector } from './choice.ts';
 import { openClassifier } from './classifier.ts';
 import { type Detector, textDetector } from './detector.ts';
+import { judgeDetector } from './judge.ts';
 
 /** What a detector may need besides its settings. */
 export interface DetectorEnv {
@@ -34,6 +35,7 @@ const openers: { readonly [K in DetectorParams['kind']]: Opener<Extract<Detector
       throw new CrosspatchError('detector: no folder of the classifier was given', { id: 'internal' });
     return openClassifier(env.classifier, settings, env);
   },
+  judge: async (settings, { signal }) => holdingNothing(judgeDetector(settings, { signal })),
 };
 
 function holdingNothing(detector: Detector): OpenDetector {

@@ -70,7 +70,7 @@ export class Asker {
   }
 
   /** Answers to all, in their order, at most `concurrency` at once. After a failure nothing new is asked, and the first error is thrown when all have ended. */
-  async answers<T>(questions: readonly Question<T>[], onAnswer: () => void): Promise<T[]> {
+  async answers<T>(questions: readonly Question<T>[], onAnswer: () => void = () => {}): Promise<T[]> {
     const out: T[] = [];
     await inParallel([...questions.entries()], this.#options.concurrency ?? 4, async ([i, question]) => {
       out[i] = await this.answer(question);

@@ -1,6 +1,6 @@
 /** @file Judges of texts: lexical measures, and a language model behind an OpenAI-compatible endpoint. */
 
-export type { JudgeUsage } from './asker.ts';
+export { apiKeyOf, type JudgeUsage } from './asker.ts';
 export { chrf, chrfPlusPlus } from './chrf.ts';
 export type { Judge, JudgePair } from './judge.ts';
 export { type LexicalMetric, lexicalJudge, lexicalMetrics } from './lexical.ts';

@@ -18,7 +18,7 @@ import {
 import { type BehaviourParams, behaviourOf, type Recipe } from '../../contracts/index.ts';
 import { casesOf } from '../../evaluate/index.ts';
 import { type Tokenizer, unknownWords } from '../../models/index.ts';
-import { planDetector } from './detectors.ts';
+import { detectorNotes, planDetector } from './detectors.ts';
 
 /** A behaviour as the stages take it. */
 export interface PlannedBehaviour {
@@ -53,7 +53,10 @@ export async function planBehaviour(
     return { params, notes: phrasings === undefined ? [] : [phrasingsNote(phrasings)] };
   }
   if (name === 'contrast') {
-    const { detector, ...place } = await planDetector(settings.detector);
+    const { detector, ...place } = await planDetector(
+      settings.detector,
+      `recipe: behaviours[${index}].detector`,
+    );
     const planned = { ...params, detector };
     const read = await contrastBehaviour(planned, { file, safe_file }, { recipe, index, readers });
     return { ...read, ...place };
@@ -102,6 +105,7 @@ async function contrastBehaviour(
     safe_file,
     notes: [
       `Contrast prompts: ${splits.train.length} pairs for maps and vectors, ${used('validation')} to choose with, ${used('test')} to report. Patched is what stands after each prompt's own text. Restored means that the behaviour is gone and the text is whole: no safe completion of the same prompt exists to compare with, so noise that changes the answer counts as well, and only the margin over noise is evidence. “Another tag” is another bad prompt.`,
+      ...detectorNotes(params.detector),
     ],
   };
 }
