@@ -63,7 +63,9 @@ async function scoresOf(name: string, given: Partial<ClassifierParams>, texts = 
 }
 const close = (found: readonly number[], wanted: readonly number[]): void =>
   // float32 sums of at most seven terms near 1
-  wanted.forEach((value, i) => void expect(found[i]).toBeCloseTo(value, 6));
+  wanted.forEach((value, i) => {
+    expect(found[i]).toBeCloseTo(value, 6);
+  });
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'crosspatch-classifier-'));
