@@ -122,16 +122,12 @@ function besideFile(value: Record<string, unknown>, folder: string): Record<stri
     typeof path !== 'string' || path === '' || isAbsolute(path) ? path : join(folder, path);
   const filesOf = (behaviour: unknown): unknown => {
     if (!isObject(behaviour)) return behaviour;
-    const { detector } = behaviour;
-    return {
-      ...behaviour,
-      ...Object.fromEntries(
-        FILE_KEYS.flatMap((key) => (key in behaviour ? [[key, beside(behaviour[key])]] : [])),
-      ),
-      ...(isObject(detector) && detector.kind === 'classifier'
-        ? { detector: { ...detector, model: beside(detector.model) } }
-        : {}),
-    };
+    const found = { ...behaviour };
+    for (const key of FILE_KEYS) if (key in found) found[key] = beside(found[key]);
+    const { detector } = found;
+    if (isObject(detector) && detector.kind === 'classifier')
+      found.detector = { ...detector, model: beside(detector.model) };
+    return found;
   };
   return { ...value, behaviours: value.behaviours.map(filesOf) };
 }

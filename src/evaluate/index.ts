@@ -7,7 +7,7 @@ export type { BackdoorFigures } from './arms/backdoor.ts';
 export { draftsOf } from './arms/run.ts';
 export { spansAfter } from './arms/spans.ts';
 export type { CostItem } from './cost/capabilities.ts';
-export { type ClassifierPlace, locateClassifier, readClassifierFiles } from './detect/classifier-files.ts';
+export { locateClassifier, readClassifierFiles } from './detect/classifier-files.ts';
 export type { JudgedCase } from './detect/detector.ts';
 export { type OpenDetector, openDetector } from './detect/open.ts';
 export { decodePatched, type EndRules, type GappedDraft } from './drafts/decode.ts';
