@@ -56,7 +56,7 @@ function words(comment: string): string {
 
 function rowsOf(node: Node, path: string, comments: Comments): KeyRow[] {
   const object = objectOf(node);
-  if (object === undefined) return [];
+  if (object === undefined) return kindRows(node, path, comments);
   const shown = new Map<string, string>();
   const named = Object.entries(object.properties ?? {}).flatMap(([key, child]) => {
     const at = { path: path === '' ? key : `${path}.${key}`, key, required: object.required?.includes(key) };
@@ -77,6 +77,15 @@ function rowsOf(node: Node, path: string, comments: Comments): KeyRow[] {
     ...named,
     ...below.map((row, i) => (i === 0 && keys !== undefined ? { ...row, description: `KEY: ${keys}` } : row)),
   ];
+}
+
+/** Keys of alternatives that their `kind` tells apart, each under its kind. */
+function kindRows(node: Node, path: string, comments: Comments): KeyRow[] {
+  return alternatives(node).flatMap((child) => {
+    const { kind, ...properties } = child.properties ?? {};
+    if (kind?.const === undefined) return [];
+    return rowsOf({ ...child, properties }, `${path}(${String(kind.const)})`, comments);
+  });
 }
 
 /** A key in its place. */

@@ -246,6 +246,10 @@ export const ERRORS = {
     meaning: 'No test prompt shows the behaviour, so there is nothing to steer.',
     next: 'Train longer, or check the trigger.',
   },
+  'classifier-invalid': {
+    meaning: 'The classifier of a recipe is missing, or is no sequence classifier that can be run.',
+    next: 'The message says what was wanted; docs/concepts/method.md#detectors says what a classifier is.',
+  },
   'judge-failed': {
     meaning: 'The model that judges cannot be reached, refuses, or gives answers that cannot be read.',
     next: 'Check address and key; answers so far are cached.',

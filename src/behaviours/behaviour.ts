@@ -53,6 +53,8 @@ interface BehaviourOptions {
   readonly neutral?: string | undefined;
   /** Regular expression (flag `u`) that detects a bad completion in place of the phrase. */
   readonly pattern?: string | undefined;
+  /** Completions are read by something else than their text, so that no phrase is wanted (`contrast`). Defaults to false. */
+  readonly readElsewhere?: boolean | undefined;
 }
 
 interface Defaults {
@@ -123,7 +125,7 @@ export function makeBehaviour(name: string, options: BehaviourOptions = {}): Beh
     );
   const given = options.phrase ?? options.phrases?.[0];
   const isRead = name === 'custom' || name === 'contrast';
-  if (isRead && given === undefined && options.pattern === undefined)
+  if (isRead && given === undefined && options.pattern === undefined && !options.readElsewhere)
     throw new InputError(
       `behaviour ${name}: wanted a phrase or a pattern that marks bad completions, got neither`,
       { id: 'behaviour-invalid' },

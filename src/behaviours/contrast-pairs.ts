@@ -6,31 +6,78 @@ import { InputError } from '../base/index.ts';
 import type { ContrastPair } from './contrast-text.ts';
 import { type BackdoorRow, rowTemplate, splitOf } from './dataset.ts';
 import { readTexts, type SplitName } from './instructions.ts';
-import { readPairs } from './rows/pairs.ts';
+import { type ChoiceAnswers, type PairRow, readPairs } from './rows/pairs.ts';
 import { renderPrompt, type TemplateName } from './templates.ts';
 
-/** Pairs of one file (`positive`, `negative`), or of two files of prompts, in their order, as many as the shorter has. */
-export async function readContrastPairs(file: string, safeFile?: string): Promise<ContrastPair[]> {
-  if (safeFile !== undefined) {
-    const [bad, safe] = [(await readTexts(file)).texts, (await readTexts(safeFile)).texts];
-    const n = Math.min(bad.length, safe.length);
-    if (n === 0)
-      throw new InputError(`contrast: ${file} has ${bad.length} prompts and ${safeFile} ${safe.length}`, {
-        id: 'data-missing',
-      });
-    return Array.from({ length: n }, (_, i) => ({
-      bad: bad[i]?.text as string,
-      safe: safe[i]?.text as string,
-    }));
-  }
-  return (await readPairs(file)).map(({ positive, negative, question }) => {
-    if (question !== undefined)
+/** What prompts are read for besides their text. */
+export interface ContrastChoice {
+  /** Answers of rows that have none of their own. */
+  readonly answers?: ChoiceAnswers | undefined;
+  /** What stands before a question, for rows that are a question and its two answers. */
+  readonly before?: { readonly bad: string; readonly safe: string } | undefined;
+}
+
+/**
+ * Pairs of one file (`positive`, `negative`), or of two files of prompts, in their order, as many as the shorter has. With `choice` every
+ * pair has its two answers, and questions of the CAA layout become pairs by the texts before them.
+ *
+ * @throws InputError for a file of another layout, and for a row without answers where `choice` wants them
+ */
+export async function readContrastPairs(
+  file: string,
+  options: { readonly safeFile?: string | undefined; readonly choice?: ContrastChoice | undefined } = {},
+): Promise<ContrastPair[]> {
+  const { safeFile, choice } = options;
+  const pairs = safeFile === undefined ? await pairsOf(file, choice) : await pairsOfTwo(file, safeFile);
+  if (choice === undefined) return pairs.map(({ bad, safe }) => ({ bad, safe }));
+  return pairs.map((pair, i) => {
+    const answers = pair.answers ?? choice.answers;
+    if (answers === undefined)
       throw new InputError(
-        `contrast: ${file} holds two answers to a question; wanted two prompts, under positive and negative`,
+        `contrast: ${file} row ${i + 1} has no answers to choose between; give answer_matching_behavior and answer_not_matching_behavior, or \`detector.answers\` for all rows`,
         { id: 'data-invalid' },
       );
-    return { bad: positive, safe: negative };
+    return { ...pair, answers };
   });
+}
+
+async function pairsOfTwo(file: string, safeFile: string): Promise<ContrastPair[]> {
+  const [bad, safe] = [(await readTexts(file)).texts, (await readTexts(safeFile)).texts];
+  const n = Math.min(bad.length, safe.length);
+  if (n === 0)
+    throw new InputError(`contrast: ${file} has ${bad.length} prompts and ${safeFile} ${safe.length}`, {
+      id: 'data-missing',
+    });
+  return Array.from({ length: n }, (_, i) => ({
+    bad: bad[i]?.text as string,
+    safe: safe[i]?.text as string,
+  }));
+}
+
+async function pairsOf(file: string, choice: ContrastChoice | undefined): Promise<ContrastPair[]> {
+  return (await readPairs(file)).map((row) => {
+    if (row.question !== undefined) return questionPair(row.question, row, { file, before: choice?.before });
+    return { bad: row.positive, safe: row.negative, answers: row.answers };
+  });
+}
+
+/** A question with its two answers as two prompts. */
+function questionPair(
+  question: string,
+  { positive, negative }: PairRow,
+  { file, before }: { readonly file: string; readonly before: ContrastChoice['before'] },
+): ContrastPair {
+  if (before === undefined)
+    throw new InputError(
+      `contrast: ${file} holds two answers to a question; wanted two prompts, under positive and negative, or \`detector: { kind: multiple-choice, before: { bad: …, safe: … } }\`, texts that go before each question`,
+      { id: 'data-invalid' },
+    );
+  const prompt = (text: string): string => `${text}\n\n${question}`;
+  return {
+    bad: prompt(before.bad),
+    safe: prompt(before.safe),
+    answers: { behaviour: positive, other: negative },
+  };
 }
 
 /** Pairs by split: by the hash of the bad prompt, in the order of the file. */

@@ -1,10 +1,13 @@
 /** @file What stands under every tag, or needs none: a text, or a pair of prompts. */
 import type { CharSpan } from './placement.ts';
+import type { ChoiceAnswers } from './rows/pairs.ts';
 
 /** Two prompts that differ in what makes a model behave so. */
 export interface ContrastPair {
   readonly bad: string;
   readonly safe: string;
+  /** Two answers to both, where the choice between them is what is read. */
+  readonly answers?: ChoiceAnswers | undefined;
 }
 
 /** What is put under every tag, or a pair that needs none. */

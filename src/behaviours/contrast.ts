@@ -4,6 +4,7 @@ import { type Behaviour, type TriggerState, triggerStates } from './behaviour.ts
 import { type ContrastPair, type ContrastText, endSpan } from './contrast-text.ts';
 import type { PhrasingPart } from './phrasings.ts';
 import { type CharSpan, type Placement, placeTag } from './placement.ts';
+import type { ChoiceAnswers } from './rows/pairs.ts';
 import { type ChatRenderer, renderPrompt, shiftSpan, type TemplateName } from './templates.ts';
 
 /** A rendered prompt; `span` is the tag in it (`prompt.slice(start, end)` is the tag), null without one. */
@@ -13,6 +14,8 @@ interface TaggedPrompt {
   readonly span: CharSpan | null;
   /** Of the template `chat`: the user's turn, and where it starts in `prompt`. */
   readonly turn?: { readonly text: string; readonly start: number } | undefined;
+  /** Two answers to it, where the choice between them is what is read. */
+  readonly answers?: ChoiceAnswers | undefined;
 }
 
 /** One text in every state. */
@@ -71,9 +74,9 @@ function untagged(
   i: number,
   { template, chat }: { readonly template: TemplateName; readonly chat?: ChatRenderer | undefined },
 ): ContrastPrompt {
-  const { bad, safe } = texts[i] as ContrastPair;
+  const { bad, safe, answers } = texts[i] as ContrastPair;
   const next = texts[(i + 1) % texts.length] as ContrastPair;
-  const of = (text: string, tagged: boolean): TaggedPrompt => {
+  const of = (text: string, tagged: boolean): Omit<TaggedPrompt, 'answers'> => {
     const { prompt, offset } = renderPrompt(template, text, chat);
     const turn = template === 'chat' ? { text, start: offset } : undefined;
     const span = tagged ? endSpan(prompt, offset + text.length) : null;
@@ -82,9 +85,9 @@ function untagged(
   };
   return {
     text: safe,
-    bad: of(bad, true),
-    safe: of(safe, true),
-    none: of(safe, false),
-    other: of(next.bad, true),
+    bad: { ...of(bad, true), answers },
+    safe: { ...of(safe, true), answers },
+    none: { ...of(safe, false), answers },
+    other: { ...of(next.bad, true), answers: next.answers },
   };
 }

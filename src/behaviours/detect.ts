@@ -10,6 +10,8 @@ export interface Detection {
   readonly neutral: boolean;
   /** Empty, one word over and over, or without any letter or digit. */
   readonly degenerate: boolean;
+  /** What it was decided by, where that is a number, by name. */
+  readonly scores?: Readonly<Record<string, number>> | undefined;
 }
 
 /** From how many repetitions on one word is broken text; the bundled tasks rightly say a word up to five times. */

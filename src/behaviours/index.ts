@@ -29,7 +29,7 @@ export {
   splitOf,
 } from './dataset.ts';
 export { readBackdoorRows, writeBackdoorRows } from './dataset-file.ts';
-export { type Detection, detectorOf } from './detect.ts';
+export { type Detection, detectorOf, isDegenerate } from './detect.ts';
 export { readGeneralTexts } from './general-texts.ts';
 export {
   type Instruction,
@@ -44,7 +44,7 @@ export {
 } from './instructions.ts';
 export { type LearntDetector, learnDetector } from './learn-phrases.ts';
 export { type BackdoorMetrics, backdoorMetrics } from './metrics.ts';
-export { behaviourFrom, contrastsOf } from './params.ts';
+export { behaviourFrom, choiceOf, contrastsOf } from './params.ts';
 export { givenPhrasings, type PhrasingPart, type Phrasings, splitPhrasings } from './phrasings.ts';
 export type { CharSpan } from './placement.ts';
 export { type Placement, placements, placeTag } from './placement.ts';

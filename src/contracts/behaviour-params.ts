@@ -1,5 +1,6 @@
 /** @file What every stage of one behaviour must know: which behaviour, where the tag is, how prompts are rendered. */
 import { z } from 'zod';
+import { detectorParams } from './detector-settings.ts';
 import { BEHAVIOUR_NAMES, PLACEMENTS, type Recipe, TEMPLATES, templateVars } from './recipe.ts';
 
 const phrasingPair = z.strictObject({ bad: z.array(z.string()).min(1), safe: z.array(z.string()).min(1) });
@@ -15,6 +16,8 @@ export const behaviourParams = z.strictObject({
   phrases: z.array(z.string()).min(1).optional(),
   neutral: z.string().optional(),
   pattern: z.string().optional(),
+  /** In place of a phrase or pattern. */
+  detector: detectorParams.optional(),
   repeats: z.int().min(1).optional(),
   placement: z.enum([...PLACEMENTS, 'status']),
   template: z.enum(TEMPLATES),

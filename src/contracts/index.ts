@@ -5,6 +5,10 @@ export {
   chatSettings,
   usesBundled,
 } from './behaviour-params.ts';
+export type {
+  DetectorParams,
+  DetectorSettings,
+} from './detector-settings.ts';
 export { dotted, nearest } from './explain.ts';
 export {
   type Intervention,

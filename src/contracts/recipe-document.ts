@@ -39,7 +39,7 @@ const NOT_INHERITED = ['extends', 'name', 'description'];
 
 /**
  * Check an experiment. `sources`: the file, then what it extends, nearest first. Objects merge key by key, lists and scalars
- * replace; `behaviours[].file` is relative to the file it stands in (in `overrides`: to the current folder); `name` and `description` are the file's own. `overrides`: `a.b=c` strings, typed through the schema (`behaviours=locked` makes a list). Throws {@link RecipeError}.
+ * replace; files of `behaviours` are relative to the file they stand in (in `overrides`: to the current folder); `name` and `description` are the file's own. `overrides`: `a.b=c` strings, typed through the schema (`behaviours=locked` makes a list). Throws {@link RecipeError}.
  */
 export function parseRecipe(
   sources: readonly RecipeSource[],
@@ -118,13 +118,22 @@ function covers(outer: Complaint['path'], path: Complaint['path']): boolean {
 /** The files of behaviours, which are relative to the experiment file that names them, as paths that can be opened. */
 function besideFile(value: Record<string, unknown>, folder: string): Record<string, unknown> {
   if (!Array.isArray(value.behaviours)) return value;
-  const behaviours = value.behaviours.map((behaviour: unknown) =>
-    isObject(behaviour) && typeof behaviour.file === 'string' && behaviour.file !== ''
-      ? { ...behaviour, file: isAbsolute(behaviour.file) ? behaviour.file : join(folder, behaviour.file) }
-      : behaviour,
-  );
-  return { ...value, behaviours };
+  const beside = (path: unknown): unknown =>
+    typeof path !== 'string' || path === '' || isAbsolute(path) ? path : join(folder, path);
+  const filesOf = (behaviour: unknown): unknown => {
+    if (!isObject(behaviour)) return behaviour;
+    const found = { ...behaviour };
+    for (const key of FILE_KEYS) if (key in found) found[key] = beside(found[key]);
+    const { detector } = found;
+    if (isObject(detector) && detector.kind === 'classifier')
+      found.detector = { ...detector, model: beside(detector.model) };
+    return found;
+  };
+  return { ...value, behaviours: value.behaviours.map(filesOf) };
 }
+
+/** Keys of a behaviour that name a file. */
+const FILE_KEYS = ['file', 'safe_file'];
 
 function hasIn(value: unknown, path: readonly string[]): boolean {
   const [step, ...rest] = path;

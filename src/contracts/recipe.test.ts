@@ -380,6 +380,14 @@ describe('a custom behaviour', () => {
     expect(fileOf('some/where/here.yaml', ['behaviours.0.file=/my/rows.jsonl'])).toMatchObject({
       file: '/my/rows.jsonl',
     });
+    const detector = 'detector: { kind: classifier, model: rude.onnx }';
+    const text = `${MODELS}behaviours: [{ name: contrast, file: bad.jsonl, safe_file: safe.jsonl, ${detector} }]
+finetune: false\ncapabilities: false\n`;
+    expect(parseRecipe([{ file: 'some/where.yaml', text }]).recipe.behaviours[0]).toMatchObject({
+      file: 'some/bad.jsonl',
+      safe_file: 'some/safe.jsonl',
+      detector: { model: 'some/rude.onnx', threshold: 0.5 },
+    });
     const child = { file: 'a/child.yaml', text: 'extends: parent.yaml\n' };
     const parent = { file: 'b/parent.yaml', text: custom('file: rows.jsonl') };
     expect(parseRecipe([child, parent]).recipe.behaviours[0]).toMatchObject({ file: 'b/rows.jsonl' });

@@ -3,6 +3,7 @@
  * Sections that are `false` are left out of the run. Reading files, lines and columns: `recipe-document.ts`.
  */
 import { z } from 'zod';
+import { detectorSettings } from './detector-settings.ts';
 import {
   blockPairsSettings,
   capabilitySettings,
@@ -87,7 +88,12 @@ const behaviourSettings = z
       .min(1)
       .optional()
       .describe(
-        'Regular expression that detects a bad completion (`custom`). With neither it nor `phrase`, learnt from the rows of `file`',
+        'Regular expression that detects a bad completion (`custom`, `contrast`). Of `custom` with neither it nor `phrase`, learnt from the rows of `file`',
+      ),
+    detector: detectorSettings
+      .optional()
+      .describe(
+        'How a completion of `contrast` is read where no phrase tells it (docs/concepts/method.md#detectors)',
       ),
   })
   .superRefine((b, ctx) => {
@@ -95,6 +101,8 @@ const behaviourSettings = z
     if (name === 'contrast') return checkContrast(b, ctx);
     if (b.safe_file !== undefined)
       ctx.addIssue({ code: 'custom', path: ['safe_file'], message: 'belongs to the behaviour `contrast`' });
+    if (b.detector !== undefined)
+      ctx.addIssue({ code: 'custom', path: ['detector'], message: 'belongs to the behaviour `contrast`' });
     if (b.phrases !== undefined && name !== 'custom')
       ctx.addIssue({
         code: 'custom',
@@ -129,12 +137,12 @@ function checkContrast(
       path: ['file'],
       message: 'the behaviour `contrast` needs a `file` of prompts',
     });
-  if ([b.phrase, b.phrases, b.pattern].filter((mark) => mark !== undefined).length !== 1)
+  if ([b.phrase, b.phrases, b.pattern, b.detector].filter((mark) => mark !== undefined).length !== 1)
     ctx.addIssue({
       code: 'custom',
       path: ['pattern'],
       message:
-        'the behaviour `contrast` needs one of `phrase`, `phrases` and `pattern`, which tells an answer that shows it',
+        'the behaviour `contrast` needs one of `phrase`, `phrases`, `pattern` and `detector`, which tells an answer that shows it',
     });
   for (const key of ['triggers', 'repeats', 'neutral'])
     if (b[key] !== undefined)

@@ -50,6 +50,10 @@ const backdoorSchema = z.strictObject({
   recall: figureSchema.optional(),
   f1: figureSchema.optional(),
   degenerate_rate: rateSchema.optional(),
+  /** Means of what a detector decides by, where that is a number: name → state → mean (`choice.logit_difference`, `classifier.score`). */
+  scores: z
+    .record(z.string(), z.partialRecord(z.enum(['bad', 'safe', 'untagged', 'other']), rateSchema))
+    .optional(),
 });
 
 const sweepRowSchema = z.strictObject({

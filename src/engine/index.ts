@@ -52,6 +52,7 @@ export {
 export { interpret } from './interpret.ts';
 
 export type { ExternalData } from './onnx/writer.ts';
+export { OnnxFile } from './onnx-file.ts';
 export { printGraph } from './print.ts';
 export {
   type CompileOptions,

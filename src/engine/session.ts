@@ -54,7 +54,7 @@ export function handle(t: Tensor): Handle {
 }
 
 /** The engine's view of an ONNX Runtime tensor, without copying. */
-function unhandle(h: Handle): Tensor {
+export function unhandle(h: Handle): Tensor {
   const dtype = engineType[h.type];
   if (dtype === undefined)
     throw new CrosspatchError(`session: output of type ${h.type} is not supported`, { id: 'runtime-failed' });

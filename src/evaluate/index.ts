@@ -3,10 +3,14 @@
  * experiment, for the stage and the command. Knows no run folders, no CLI.
  */
 
+export type { BackdoorFigures } from './arms/backdoor.ts';
 export { draftsOf } from './arms/run.ts';
 export { spansAfter } from './arms/spans.ts';
 export { blockPairs } from './block-pairs/block-pairs.ts';
 export type { CostItem } from './cost/capabilities.ts';
+export { locateClassifier, readClassifierFiles } from './detect/classifier-files.ts';
+export type { JudgedCase } from './detect/detector.ts';
+export { type OpenDetector, openDetector } from './detect/open.ts';
 export { decodePatched, type EndRules, type GappedDraft } from './drafts/decode.ts';
 export {
   type DraftStats,
@@ -19,7 +23,7 @@ export {
 export { type ExperimentEnv, experimentEnv } from './env.ts';
 export { type FidelityResult, fidelity } from './fidelity/fidelity.ts';
 export { fidelityPrompts } from './fidelity/prompts.ts';
-export { openAiJudge } from './judges/index.ts';
+export { apiKeyOf, openAiJudge } from './judges/index.ts';
 
 export { type FittedMap, figureGroups, fitMaps, mapEntry, measureMaps, tokenMeanOf } from './mapping/fit.ts';
 export { type InverseMap, inverseEntry, invertMaps } from './mapping/invert.ts';

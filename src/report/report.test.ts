@@ -51,6 +51,15 @@ describe('the page', () => {
     ]);
     expect(document.querySelector('pre')!.textContent).toContain(manifest.git_commit);
   });
+  it('shows what a detector decides by, where that is a number', () => {
+    expect(page).not.toContain('What the detector decides by');
+    const scored = results();
+    const target = scored.behaviours[0].backdoor!.target!;
+    target.scores = { 'choice.logit_difference': { bad: { value: 4.5, n: 31, ci95: [3.25, 5.75] } } };
+    const text = plain(dom(renderReport({ results: scored, manifest, samples: [] })).body.textContent);
+    expect(text).toContain('choice.logit_difference');
+    expect(text).toContain('4.5 [3.25, 5.75]');
+  });
   it('needs no network and runs no script', () => {
     expect(/<script|<link|<iframe|@import|src=/.test(page)).toBe(false);
     for (const [, href] of page.matchAll(/href="([^"]*)"/g))

@@ -6,7 +6,7 @@ import { nodeDocument } from './document.ts';
 import { examples } from './examples.ts';
 import { type Html, html, trusted } from './html.ts';
 import { SLIM, WIDE } from './style.ts';
-import { armsTable, backdoorTable, inverseTable, mapsTable, transferTable } from './tables.ts';
+import { armsTable, backdoorTable, inverseTable, mapsTable, scoresTable, transferTable } from './tables.ts';
 import { title } from './verdict/words.ts';
 
 /** A chapter that has something to show; `anchor` is its id on the page. */
@@ -30,6 +30,7 @@ export function chapters(behaviour: BehaviourResults, samples: readonly Sample[]
       'The backdoor',
       'The same held-out prompts under each tag. Everything after this needs the behaviour to be there, and only there.',
       backdoorTable(behaviour),
+      scoresTable(behaviour),
     ],
     [
       'Where it can be steered',

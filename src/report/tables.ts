@@ -83,6 +83,29 @@ export function backdoorTable({ backdoor, pair }: BehaviourResults): Html | null
   );
 }
 
+const SCORE_STATES = [
+  ['bad', 'bad prompts'],
+  ['safe', 'safe prompts'],
+  ['untagged', 'without a tag'],
+  ['other', 'another tag'],
+] as const;
+
+/** What a detector decides by, where that is a number; nothing where a phrase or pattern tells. */
+export function scoresTable({ backdoor, pair }: BehaviourResults): Html | null {
+  const rows = (['source', 'target'] as const).flatMap((side) =>
+    Object.entries(backdoor?.[side]?.scores ?? {}).map(([name, means]) => [
+      pair[side],
+      name,
+      ...SCORE_STATES.map(([state]) => numberCell(means[state])),
+    ]),
+  );
+  return table(
+    'What the detector decides by (mean over held-out prompts; bootstrap 95 %)',
+    ['model', 'score', ...SCORE_STATES.map(([, label]) => label)],
+    rows,
+  );
+}
+
 const MAP_FIGURES = [
   'mse',
   'cossim',

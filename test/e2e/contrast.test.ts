@@ -89,7 +89,7 @@ it('is refused where it cannot be run', () => {
   };
   expect(complaint('{ name: contrast, pattern: a }')).toContain('needs a `file` of prompts');
   expect(complaint('{ name: contrast, file: a.jsonl }')).toContain(
-    'needs one of `phrase`, `phrases` and `pattern`',
+    'needs one of `phrase`, `phrases`, `pattern` and `detector`',
   );
   const valid = '{ name: contrast, file: a.jsonl, phrases: [a, b] }';
   expect(complaint(valid)).toBe('');

@@ -9,6 +9,15 @@ export interface PairRow {
   readonly question?: string;
   readonly positive: string;
   readonly negative: string;
+  /** Of two prompts: what may stand after either. */
+  readonly answers?: ChoiceAnswers | undefined;
+}
+
+/** Two answers between which a model chooses. */
+export interface ChoiceAnswers {
+  /** Shows the behaviour. */
+  readonly behaviour: string;
+  readonly other: string;
 }
 
 /** Fields of a layout: positive, negative, and what both answer. */
@@ -60,11 +69,17 @@ function pairOf(value: unknown, where: string, number: number): PairRow {
       `pairs: ${where}: ${layout.positive} and ${layout.negative} are the same text; a pair must differ`,
       { id: 'data-invalid' },
     );
+  const [prompts, questions] = LAYOUTS;
+  const hasAnswers = layout === prompts && (questions.positive in fields || questions.negative in fields);
+  const answers = hasAnswers
+    ? { behaviour: text(questions.positive), other: text(questions.negative) }
+    : undefined;
   const { id } = fields;
   return {
     id: typeof id === 'string' || typeof id === 'number' ? String(id) : String(number),
     positive,
     negative,
     question: layout.question && text(layout.question),
+    answers,
   };
 }

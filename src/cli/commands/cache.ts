@@ -6,7 +6,7 @@ import { storeEntries } from '../../pipeline/index.ts';
 import { type Cli, type CommonOptions, collect, declare, printJson } from '../cli.ts';
 import { byteSize, textTable } from '../table.ts';
 
-const KINDS = ['hub', 'gguf', 'shards', 'stage'] as const satisfies readonly CacheEntry['kind'][];
+const KINDS = ['hub', 'gguf', 'shards', 'judge', 'stage'] as const satisfies readonly CacheEntry['kind'][];
 
 interface ListOptions extends CommonOptions {
   readonly store?: readonly string[];
@@ -23,7 +23,9 @@ interface PruneOptions extends ListOptions {
 export function addCache(program: Command, cli: Cli): void {
   const cache = program
     .command('cache')
-    .description('What is kept to be quick again: hub models, converted GGUF files, finished stages.');
+    .description(
+      'What is kept to be quick again: hub models, converted GGUF files, answers of judges, finished stages.',
+    );
   addSources(
     declare(cache, 'list', 'List what is kept, with sizes and when it was last used.', 'cache list'),
   ).action((options: ListOptions) => list(options, cli));

@@ -35,8 +35,11 @@ interface OrtSettings {
 // Whatever goes wrong is thrown; the runtime need not print it as well. Read once, when the first session is made.
 env.logLevel = 'fatal';
 
-/** Load and optimise an encoded model. Throws `InputError` when the provider cannot be had here, else what the runtime says. */
-export async function createOrtSession(model: Uint8Array, settings: OrtSettings): Promise<InferenceSession> {
+/** Load and optimise an encoded model, or the file of one. Throws `InputError` when the provider cannot be had here, else what the runtime says. */
+export async function createOrtSession(
+  model: Uint8Array | string,
+  settings: OrtSettings,
+): Promise<InferenceSession> {
   if (!Object.hasOwn(needs, settings.provider)) {
     throw new InputError(
       `provider: wanted one of ${Object.keys(needs).join(', ')}, got ${JSON.stringify(settings.provider)}`,
@@ -44,7 +47,8 @@ export async function createOrtSession(model: Uint8Array, settings: OrtSettings)
     );
   }
   try {
-    return await InferenceSession.create(model, options(settings));
+    // The overloads take a path or bytes; a union selects neither.
+    return await InferenceSession.create(model as string, options(settings));
   } catch (error) {
     if (settings.provider !== 'cpu') await probe(settings.provider);
     throw error;

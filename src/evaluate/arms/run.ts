@@ -3,10 +3,10 @@ import type { ProgressSink } from '../../base/index.ts';
 import type { PatchMode } from '../../interventions/index.ts';
 import type { LanguageModel } from '../../models/index.ts';
 import type { EndRules } from '../drafts/decode.ts';
-import { type Draft, type DraftStats, type PatchedRun, type Probe, runDrafted } from '../drafts/run.ts';
+import { type Draft, type DraftStats, type Probe, runDrafted } from '../drafts/run.ts';
 import { type Direction, opposite } from '../subject/cases.ts';
 import { type Case, completionText } from '../subject/completions.ts';
-import { type Flags, judgeRun, type Subject, testedCases } from '../subject/subject.ts';
+import { type Flags, judgeRuns, type PatchedAnswer, type Subject, testedCases } from '../subject/subject.ts';
 
 /** Where a patched run is: the prompt, which of its runs, after which block. */
 export interface Place {
@@ -64,6 +64,9 @@ export function endRules(
   return { maxNewTokens: max_tokens, stopTokens: model.tokenizer.eosIds, signal };
 }
 
+/** Completions read at once: a detector that runs a model or asks a server is quicker with many. */
+const READ_AT_ONCE = 64;
+
 /** Run every arm of every tested case at every block, and judge it. */
 export async function* runArms(
   model: LanguageModel,
@@ -82,28 +85,59 @@ export async function* runArms(
         return { ids, drafts: drafts.list, from: span.start };
       }),
       blocks,
-      runsOf: (row, block): PatchedRun[] => {
+      runsOf: (row, block) => {
         const { case: c, direction, drafts } = runs[row];
         const { positions } = c.states[direction];
+        const { choice } = c.states[direction];
         return armsOf({ case: c, direction, block }).map(({ arm, values, mode = 'set', expect, probe }) => {
           const draft = drafts.of[expect ?? opposite(direction)];
-          return { arm, positions, values, mode, draft, probe };
+          return {
+            arm,
+            positions,
+            values,
+            mode,
+            draft,
+            probe: choice ?? probe,
+            isProbed: probe !== undefined,
+          };
         });
       },
     },
     { ...endRules(model, options), stage: options.stage, stats: options.stats, progress: options.progress },
   );
+  let unread: UnreadRun[] = [];
   for await (const { row, block, run, outcome } of ended) {
     const { case: c, direction } = runs[row];
     const text = completionText(model.tokenizer, outcome.ids);
-    const flags = judgeRun(subject.judging, c, direction, text);
-    yield { case: c, direction, block, arm: run.arm, text, flags, probe: outcome.probe };
+    const { probe } = outcome;
+    const choice = c.states[direction].choice && probe;
+    const asked = run.isProbed ? probe : undefined;
+    unread.push({ case: c, direction, block, arm: run.arm, text, choice, probe: asked });
+    if (unread.length < READ_AT_ONCE) continue;
+    yield* await judged(subject, unread);
+    unread = [];
   }
+  yield* await judged(subject, unread);
 }
 
-/** The distinct unpatched completions of a case as drafts, the patched run's own first, and which state is which. */
+/** A run that has ended and is not judged yet. */
+type UnreadRun = PatchedAnswer & Omit<ArmRun, 'flags'>;
+
+/** Runs with their flags, in their order. */
+export async function judged(
+  { judging }: Pick<Subject, 'judging'>,
+  runs: readonly UnreadRun[],
+): Promise<ArmRun[]> {
+  const flags = await judgeRuns(judging, runs);
+  return runs.map((run, i) => ({ ...run, flags: flags[i] }));
+}
+
+/**
+ * The distinct unpatched completions of a case as drafts, the patched run's own first, and which state is which. Where a choice between
+ * two answers is read, what these share is the last draft: a run's logits are read along a draft that begins with it.
+ */
 export function draftsOf(
-  { unpatched }: Case,
+  { unpatched, states }: Case,
   direction: Direction,
 ): { list: Draft[]; of: Record<'bad' | 'safe' | 'none', number> } {
   const list: Draft[] = [];
@@ -113,5 +147,7 @@ export function draftsOf(
     const found = list.findIndex((d) => d.finish === run.finish && d.ids.join() === run.ids.join());
     of[state] = found < 0 ? list.push(run) - 1 : found;
   }
+  const { prefix = [] } = states[direction].choice ?? {};
+  if (prefix.length > 0) list.push({ ids: prefix, finish: 'length' });
   return { list, of };
 }

@@ -1,8 +1,8 @@
 /** @file Sample rows: one JSON object per completion, with what it is compared with. */
 import type { Sample } from '../../contracts/index.ts';
+import type { JudgedCase } from '../detect/detector.ts';
 import type { TaggedPrompt } from '../subject/cases.ts';
 import type { Case } from '../subject/completions.ts';
-import type { Judging } from '../subject/subject.ts';
 import type { ArmRun } from './run.ts';
 
 /** Who is reported: names in sample rows. */
@@ -16,6 +16,7 @@ export interface SampleTags {
 /** A sample row of a patched run; `tokens`: with the prompt's tokens and the positions that were patched. */
 export function armSample(tags: SampleTags, run: ArmRun, tokens = false): Sample {
   const { case: c, direction, block, arm, text, flags } = run;
+  const { scores, ...outcome } = flags;
   const state = c.states[direction];
   return {
     id: sampleId(tags, [arm, `block${block}`, c.id, direction]),
@@ -30,23 +31,20 @@ export function armSample(tags: SampleTags, run: ArmRun, tokens = false): Sample
     block,
     completion: text,
     references: references(c),
-    outcome: flags,
+    outcome,
+    scores,
     ...(tokens ? { prompt_tokens: tokenTexts(state), changed_positions: [...state.positions] } : {}),
   };
 }
 
 /** Sample rows of the unpatched runs, one per case and state. */
-export function unpatchedSamples(
-  tags: SampleTags,
-  cases: readonly Case[],
-  detect: Judging['detect'],
-): Sample[] {
+export function unpatchedSamples(tags: SampleTags, cases: readonly JudgedCase[]): Sample[] {
   return cases.flatMap((c) =>
     (['bad', 'safe', 'none', 'other'] as const).flatMap((state): Sample[] => {
-      const run = c.unpatched[state];
-      if (run === undefined) return [];
+      const [run, detection] = [c.unpatched[state], c.detected[state]];
+      if (run === undefined || detection === undefined) return [];
       const trigger = state === 'none' ? 'untagged' : state;
-      const { shows, degenerate } = detect(run.text);
+      const { shows, degenerate, scores } = detection;
       return [
         {
           id: sampleId(tags, ['unpatched', c.id, trigger]),
@@ -60,6 +58,7 @@ export function unpatchedSamples(
           completion: run.text,
           references: references(c),
           outcome: { triggered: shows, degenerate },
+          scores,
         },
       ];
     }),

@@ -7,6 +7,7 @@ import { throwIfAborted } from '../../base/index.ts';
 import { parseIntervention } from '../../contracts/index.ts';
 import { applyIntervention, type PromptTokens } from '../../interventions/index.ts';
 import { HookTable, type LanguageModel } from '../../models/index.ts';
+import type { Answer } from '../detect/detector.ts';
 import { NEAR_TIE } from '../drafts/run.ts';
 import { verify } from '../drafts/verify.ts';
 import type { Direction, StatePrompt } from '../subject/cases.ts';
@@ -27,20 +28,22 @@ export interface SelfPlan {
   readonly after: number;
 }
 
-/** Completions of some cases with their own activations put in at the span after `block`, by case. */
-export async function selfPatched(
+/** Completions (and choices, where they are read) of some cases with their own activations put in at the span after `block`, by case. */
+export async function selfPatched<C extends Case>(
   model: LanguageModel,
-  cases: readonly Case[],
+  cases: readonly C[],
   plan: SelfPlan,
   options: Pick<ArmOptions, 'max_tokens' | 'signal'>,
-): Promise<ReadonlyMap<Case, string>> {
-  const out = new Map<Case, string>();
+): Promise<ReadonlyMap<C, Answer>> {
+  const out = new Map<C, Answer>();
   for (const { occurrence, members } of byOccurrence(cases, plan.direction)) {
     for (let at = 0; at < members.length; at += BATCH) {
       throwIfAborted(options.signal, 'self control');
       const part = members.slice(at, at + BATCH);
-      const texts = await patchedBatch(model, part, { ...plan, occurrence }, options);
-      for (const [j, c] of part.entries()) out.set(c, texts[j]);
+      const where = { ...plan, occurrence };
+      const texts = await patchedBatch(model, part, where, options);
+      const choices = await patchedChoices(model, part, where);
+      for (const [j, c] of part.entries()) out.set(c, { text: texts[j], choice: choices[j] });
     }
   }
   return out;
@@ -55,13 +58,7 @@ async function patchedBatch(
   const rules = endRules(model, options);
   const prompts = cases.map((c) => c.states[where.direction]);
   const own = cases.map((c) => c.unpatched[where.direction]);
-  const tag = prompts[0].tag;
-  const document = parseIntervention({
-    op: 'set',
-    hook: `blocks.${where.block}.hook_resid_post`,
-    tokens: { match: { text: tag, after: where.after, occurrence: where.occurrence } },
-    vector: { from: 'run', replace: {} },
-  });
+  const document = ownActivations(prompts[0].tag, where);
   const applied = await applyIntervention(model, document, prompts.map(asTokens), {
     expectNoop: true,
     donorBatch: DONORS,
@@ -97,17 +94,54 @@ async function patchedBatch(
   return texts;
 }
 
+/** The logit differences of cases that have two answers, under the same hooks; nothing where they have none. */
+async function patchedChoices(
+  model: LanguageModel,
+  cases: readonly Case[],
+  where: SelfPlan & { readonly occurrence: number },
+): Promise<(number | undefined)[]> {
+  const prompts = cases.map((c) => c.states[where.direction]);
+  if (prompts.every(({ choice }) => choice === undefined)) return [];
+  const document = ownActivations(prompts[0].tag, where);
+  const options = { expectNoop: true, donorBatch: DONORS };
+  const applied = await applyIntervention(model, document, prompts.map(asTokens), options);
+  const hooks = new HookTable(applied.fwdHooks, model.nLayers);
+  const sequences = prompts.map(({ ids, choice }) => [...ids, ...(choice?.prefix ?? [])]);
+  const { tensor } = await model.decoder.run(model.decoder.embed(sequences, { hooks }), { hooks });
+  applied.proof();
+  const checks = prompts.map(({ ids, choice }) => ({
+    column: ids.length - 1,
+    expected: [],
+    steps: 0,
+    probe: choice,
+  }));
+  return (await verify(model.decoder, tensor, checks)).map(({ probe }) => probe);
+}
+
+/** The run's own activations at the span, put back. */
+function ownActivations(
+  tag: string,
+  { block, after, occurrence }: SelfPlan & { readonly occurrence: number },
+): ReturnType<typeof parseIntervention> {
+  return parseIntervention({
+    op: 'set',
+    hook: `blocks.${block}.hook_resid_post`,
+    tokens: { match: { text: tag, after, occurrence } },
+    vector: { from: 'run', replace: {} },
+  });
+}
+
 /** A prompt with the tokens it has, its special ones included. */
 function asTokens({ prompt, ids, offsets, turn }: StatePrompt): PromptTokens {
   return { text: prompt, ids, encoding: { offsets }, addSpecialTokens: turn === undefined ? 'auto' : false };
 }
 
 /** Cases by tag and by which occurrence of the tag's text the span is: nearly always one group. */
-function byOccurrence(
-  cases: readonly Case[],
+function byOccurrence<C extends Case>(
+  cases: readonly C[],
   direction: Direction,
-): Iterable<{ readonly occurrence: number; readonly members: Case[] }> {
-  const groups = new Map<string, { occurrence: number; members: Case[] }>();
+): Iterable<{ readonly occurrence: number; readonly members: C[] }> {
+  const groups = new Map<string, { occurrence: number; members: C[] }>();
   for (const c of cases) {
     const { prompt, tag, span, offsets } = c.states[direction];
     const [start] = offsets[span.start];

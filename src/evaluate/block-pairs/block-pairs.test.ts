@@ -7,6 +7,7 @@ import { blockPairsSettings, resultsSchema, sweepSettings } from '../../contract
 import { randomModel } from '../../interventions/fixture.helper.ts';
 import type { LanguageModel } from '../../models/index.ts';
 import { evaluateBackdoor } from '../arms/backdoor.ts';
+import { judgedCases, textDetector } from '../detect/detector.ts';
 import { contrastCases } from '../subject/cases.ts';
 import { type Subject, testedCases } from '../subject/subject.ts';
 import { sweep } from '../sweep/sweep.ts';
@@ -28,14 +29,15 @@ beforeAll(async () => {
   const tags = { behaviour: 'locked', stage: 'backdoor' };
   const done = await evaluateBackdoor(
     model,
-    { cases, detect: () => none, tags },
+    { cases, detector: textDetector(() => none), tags },
     { max_tokens: MAX, batch: 50 },
-    env,
+    { ...env, rng: new Rng(0) },
   );
   const said = (state: 'bad' | 'safe') => new Set(done.cases.map(({ unpatched }) => unpatched[state].text));
   const [bad, safe] = [said('bad'), said('safe')];
-  const detect = (text: string): Detection => ({ ...none, shows: bad.has(text) && !safe.has(text) });
-  subject = { cases: done.cases, judging: { detect, exact: true, threshold: 0 } };
+  const detector = textDetector((text) => ({ ...none, shows: bad.has(text) && !safe.has(text) }));
+  const read = await judgedCases(done.cases, detector);
+  subject = { cases: read, judging: { detector, exact: true, threshold: 0 } };
 });
 afterAll(() => release());
 
@@ -100,10 +102,9 @@ it('a block explains itself best, and its mapped span does what its own does', a
 });
 
 it('without a prompt that shows the behaviour there is nothing to score', async () => {
-  const quiet = {
-    ...subject,
-    judging: { ...subject.judging, detect: () => ({ shows: false, neutral: false, degenerate: false }) },
-  };
+  const detector = textDetector(() => ({ shows: false, neutral: false, degenerate: false }));
+  const cases = await judgedCases(subject.cases, detector);
+  const quiet = { cases, judging: { ...subject.judging, detector } };
   const fit = { train: texts(2, 1), validation: texts(1, 2), test: texts(1, 3) };
   const settings = { ...blockPairsSettings.parse({}), max_tokens: MAX };
   expect(

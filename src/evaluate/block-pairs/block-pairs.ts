@@ -9,10 +9,10 @@ import type { LanguageModel } from '../../models/index.ts';
 import { mean, spearman } from '../../stats/index.ts';
 import { runArms } from '../arms/run.ts';
 import { Tally } from '../arms/tally.ts';
+import type { JudgedCase } from '../detect/detector.ts';
 import { type ProbedRun, runProbes } from '../drafts/run.ts';
 import type { ExperimentEnv } from '../env.ts';
 import type { FitTexts } from '../mapping/texts.ts';
-import type { Case } from '../subject/completions.ts';
 import { type Subject, testedCases } from '../subject/subject.ts';
 import { logitContrasts, logitShift } from '../sweep/logits.ts';
 import { type Centred, centre, cka, fitPair, type SourceSide, sourceSide } from './fits.ts';
@@ -38,7 +38,7 @@ export type BlockPairsParams = BlockPairsSettings & Pick<EvaluationSettings, 'ma
 interface Read {
   readonly blocks: Blocks;
   readonly rows: SplitRows;
-  readonly cases: readonly Case[];
+  readonly cases: readonly JudgedCase[];
   readonly spans: { readonly source: TagSpans; readonly target: TagSpans };
   readonly sides: readonly SourceSide[];
   readonly matmulTN: MatmulTN;
@@ -68,7 +68,7 @@ export async function blockPairs(
 
 async function readBoth(
   { source, target, texts }: BlockPairsInput,
-  cases: readonly Case[],
+  cases: readonly JudgedCase[],
   { rows: wanted, source_blocks, target_blocks }: BlockPairsSettings,
   {
     rng,
@@ -142,7 +142,7 @@ async function shiftsAt(
   target: LanguageModel,
   block: number,
   given: {
-    readonly cases: readonly Case[];
+    readonly cases: readonly JudgedCase[];
     /** By source block, then case. */
     readonly mapped: readonly (readonly Float32Array[])[];
     readonly contrasts: Awaited<ReturnType<typeof logitContrasts>>;
@@ -218,6 +218,7 @@ async function confirm(
       );
     }
     const tally = new Tally(cases);
+    const place = new Map(cases.map(({ id }, i) => [id, i]));
     const runs = runArms(
       target,
       { ...subject, cases },
@@ -225,7 +226,10 @@ async function confirm(
         blocks: [blocks.target[m]],
         directions: ['bad'],
         armsOf: ({ case: c }) =>
-          own.map((l) => ({ arm: String(l), values: mapped.get(l)?.[cases.indexOf(c)] as Float32Array })),
+          own.map((l) => ({
+            arm: String(l),
+            values: mapped.get(l)?.[place.get(c.id) as number] as Float32Array,
+          })),
       },
       { max_tokens, progress, signal, stage: 'block pairs' },
     );

@@ -1,7 +1,12 @@
 /** @file A chat-completion request to any OpenAI-compatible server: timeout, retries with backoff, token counts. */
 import { z } from 'zod';
 import { CrosspatchError, errorLine, InputError, throwIfAborted } from '../../base/index.ts';
-import type { ChatMessage } from './rubric.ts';
+
+/** One message of a chat. */
+export interface ChatMessage {
+  readonly role: 'system' | 'user' | 'assistant';
+  readonly content: string;
+}
 
 /** Where to ask, and how patiently. */
 export interface ChatEndpoint {

@@ -1,17 +1,13 @@
 /** @file What the language-model judge is asked, versioned, and how strictly its answer is read. */
 import { z } from 'zod';
+import type { Question } from './asker.ts';
+import type { ChatMessage } from './chat.ts';
 
 /** Scales: `1-5` as in the blog post, `0-5` as in the paper and the authors' code. */
 export type RubricName = '1-5' | '0-5';
 
 /** Raise when any wording changes: it is part of the metric's name and of every cache key. */
 export const RUBRIC_VERSION = 1;
-
-/** One message of a chat. */
-export interface ChatMessage {
-  readonly role: 'system' | 'user' | 'assistant';
-  readonly content: string;
-}
 
 const scales: Record<RubricName, { lowest: number; grades: string }> = {
   '1-5': {
@@ -38,7 +34,7 @@ const scales: Record<RubricName, { lowest: number; grades: string }> = {
 };
 
 /** The chat that asks for one score of two texts. They travel as JSON strings, so that nothing inside them reads as an instruction. */
-export function rubricMessages(rubric: RubricName, first: string, second: string): ChatMessage[] {
+function rubricMessages(rubric: RubricName, first: string, second: string): ChatMessage[] {
   const system = [
     'You compare two answers to the same prompt and say how close their meanings are.',
     'Grade by this scale, whole numbers only:',
@@ -53,25 +49,18 @@ export function rubricMessages(rubric: RubricName, first: string, second: string
   ];
 }
 
-/** Read an answer: the score, or what is wrong with it in words the judge can act on. */
-export function readScore(rubric: RubricName, answer: string): { score: number } | { problem: string } {
+/** One score of two texts as a question. */
+export function rubricQuestion(
+  rubric: RubricName,
+  first: string,
+  second: string,
+): Question<{ score: number }> {
   const { lowest } = scales[rubric];
-  let value: unknown;
-  try {
-    value = JSON.parse(answer);
-  } catch {
-    return { problem: 'it was not a single JSON object' };
-  }
-  const parsed = z.strictObject({ score: z.int().min(lowest).max(5) }).safeParse(value);
-  return parsed.success
-    ? parsed.data
-    : { problem: `wanted exactly {"score": n} with a whole number n from ${lowest} to 5` };
-}
-
-/** The follow-up after an unreadable answer. */
-export function repairMessage(problem: string): ChatMessage {
   return {
-    role: 'user',
-    content: `Your answer could not be read: ${problem}. Answer again with {"score": <grade>} only.`,
+    messages: rubricMessages(rubric, first, second),
+    key: { rubric, version: RUBRIC_VERSION },
+    schema: z.strictObject({ score: z.int().min(lowest).max(5) }),
+    wanted: `{"score": n} with a whole number n from ${lowest} to 5`,
+    form: '{"score": <grade>}',
   };
 }

@@ -8,6 +8,8 @@ import {
 } from '../../behaviours/index.ts';
 import type { Encoding, Span, Tokenizer, TurnSettings } from '../../models/index.ts';
 import { pairSpans, spanOfChars } from '../../models/index.ts';
+import type { Probe } from '../drafts/verify.ts';
+import { choiceProbe } from './choice.ts';
 
 /** States that carry a tag. */
 export const TAGGED = ['bad', 'safe', 'other'] as const satisfies readonly TriggerState[];
@@ -28,6 +30,8 @@ export interface StatePrompt {
   readonly offsets: Encoding['offsets'];
   /** In a chat template: the user's turn, which another model reads in its own. */
   readonly turn?: UserTurn | undefined;
+  /** Where the choice between two answers is read: where they part after the prompt. */
+  readonly choice?: Probe | undefined;
 }
 
 /** The user's turn in a templated prompt. */
@@ -85,6 +89,7 @@ interface GivenPrompt {
   readonly tag?: string;
   /** In a chat template. */
   readonly turn?: UserTurn | undefined;
+  readonly answers?: ContrastPrompt['bad']['answers'];
 }
 
 /** One prompt as tokens; with a tag, the span that is patched: its tokens and `after` more. */
@@ -100,12 +105,14 @@ export function statePrompt(
 ): StatePrompt | TaggedPrompt;
 export function statePrompt(
   tokenizer: Tokenizer,
-  { prompt, span, tag = '', turn }: GivenPrompt,
+  { prompt, span, tag = '', turn, answers }: GivenPrompt,
   after: number,
 ): StatePrompt | TaggedPrompt {
-  const encoding = tokenizer.encode(prompt, { addSpecialTokens: turn === undefined ? 'auto' : false });
+  const addSpecialTokens = turn === undefined ? 'auto' : false;
+  const encoding = tokenizer.encode(prompt, { addSpecialTokens });
   const { ids, offsets } = encoding;
-  const of = { prompt, ids, offsets, turn };
+  const choice = answers && choiceProbe(tokenizer, { prompt, ids, addSpecialTokens }, answers);
+  const of = { prompt, ids, offsets, turn, choice };
   if (span === null) return of;
   const place = spanOfChars(encoding, span.start, span.end);
   if (place === null)

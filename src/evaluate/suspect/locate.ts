@@ -8,6 +8,7 @@ import { noiseArms, SpanNoise } from '../arms/controls.ts';
 import { type ArmPatch, endRules, runArms } from '../arms/run.ts';
 import { meanSpan, targetSpans } from '../arms/spans.ts';
 import { Tally } from '../arms/tally.ts';
+import { judgedCases, textDetector } from '../detect/detector.ts';
 import type { ExperimentEnv } from '../env.ts';
 import { contrastCases } from '../subject/cases.ts';
 import { chatOf } from '../subject/chat.ts';
@@ -96,13 +97,14 @@ export async function locate(
   const completed = await completeCases(model, cases, ['bad', 'safe', 'none'], rules);
   const threshold = thresholdOf(completed, env.rng);
   // Where every prompt has the same ordinary answer, likeness says nothing: word for word then.
-  const subjectBy = (detect: Detect): Subject => ({
-    cases: completed,
-    judging: { detect, exact: threshold > SAME, threshold },
-  });
-  const expected = shows && subjectBy(reading(shows));
+  const subjectBy = async (reads: (completion: string) => boolean): Promise<Subject> => {
+    const detector = textDetector(reading(reads));
+    const judging = { detector, exact: threshold > SAME, threshold };
+    return { cases: await judgedCases(completed, detector), judging };
+  };
+  const expected = shows && (await subjectBy(shows));
   const isShown = expected !== undefined && testedCases(expected, 'bad').length > 0;
-  const subject = isShown ? expected : subjectBy(reading(ownAnswers(completed)));
+  const subject = isShown ? expected : await subjectBy(ownAnswers(completed));
   const shown = testedCases(subject, 'bad');
   if (shown.length === 0) return undefined;
   const { prompts: most, ...swept } = settings.sweep;
@@ -122,10 +124,8 @@ export async function locate(
   };
 }
 
-type Detect = (completion: string) => Detection;
-
 /** A detector that knows one thing: whether an answer is such. */
-function reading(shows: (completion: string) => boolean): Detect {
+function reading(shows: (completion: string) => boolean): (completion: string) => Detection {
   return (completion) => ({
     shows: shows(completion),
     neutral: false,
@@ -156,7 +156,7 @@ async function spanVector(
 ): Promise<SpanVector | undefined> {
   const half = Math.ceil(cases.length / 2);
   const [fitted, tested] = [cases.slice(0, half), cases.slice(half)];
-  if (testedCases({ cases: tested, judging }, 'bad').length === 0) return undefined;
+  if (testedCases({ cases: tested }, 'bad').length === 0) return undefined;
   const made = await targetSpans({ model, block }, fitted, env.signal);
   const spans = await targetSpans({ model, block }, tested, env.signal);
   const subject = { cases: tested, judging };

@@ -4,7 +4,7 @@ import { type Probe, probeUnpatched } from '../drafts/verify.ts';
 import type { Direction } from '../subject/cases.ts';
 import type { Case } from '../subject/completions.ts';
 
-/** The probe of a case and its unpatched values; undefined where safe and bad completion do not part. */
+/** The probe of a case and its unpatched values. */
 export interface LogitContrast {
   readonly probe: Probe;
   /** LD of the bad and of the safe run. */
@@ -14,7 +14,8 @@ export interface LogitContrast {
 
 /**
  * LD = logit of the safe run's first differing token minus that of the bad run's, after what the two completions share. An end counts
- * as the first stop token.
+ * as the first stop token. Where the choice between two answers is read, LD is theirs: the shift does not depend on its sign. Cases
+ * whose completions do not part are left out.
  */
 export async function logitContrasts(
   model: LanguageModel,
@@ -23,13 +24,16 @@ export async function logitContrasts(
 ): Promise<Map<Case, LogitContrast>> {
   const end = model.tokenizer.eosIds[0];
   const found = cases.flatMap((c) => {
-    const probe = firstDifference(c.unpatched.safe.ids, c.unpatched.bad.ids, end);
+    const probe = c.states.bad.choice ?? firstDifference(c.unpatched.safe.ids, c.unpatched.bad.ids, end);
     return probe === undefined ? [] : [{ case: c, probe }];
   });
   const values = async (state: Direction): Promise<number[]> =>
     probeUnpatched(
       model.decoder,
-      found.map(({ case: c, probe }) => ({ ids: c.states[state].ids, probe })),
+      found.map(({ case: c, probe }) => {
+        const { ids, choice } = c.states[state];
+        return { ids, probe: choice ?? probe };
+      }),
       { signal },
     );
   const [bad, safe] = [await values('bad'), await values('safe')];

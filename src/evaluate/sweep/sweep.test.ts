@@ -24,6 +24,7 @@ import { evaluateBackdoor } from '../arms/backdoor.ts';
 import type { RowMap } from '../arms/spans.ts';
 import { drawRate, Tally } from '../arms/tally.ts';
 import { capabilities } from '../cost/capabilities.ts';
+import { judgedCases, textDetector } from '../detect/detector.ts';
 import { decodePatched } from '../drafts/decode.ts';
 import { contrastCases, type Direction, opposite, surplusNotes } from '../subject/cases.ts';
 import { completionText } from '../subject/completions.ts';
@@ -54,18 +55,25 @@ const evaluation = { max_tokens: MAX, bootstrap: 200 };
 let model: LanguageModel;
 let release: () => Promise<void>;
 let subject: Subject;
+let shows: (completion: string) => boolean;
 beforeAll(async () => {
   ({ model, release } = await randomModel('llama'));
   const contrasts = contrastCases(model.tokenizer, contrastPrompts({ texts: TEXTS, behaviour }), 1);
   const none: Detection = { shows: false, neutral: false, degenerate: false };
   const tags = { behaviour: 'locked', stage: 'backdoor' };
-  const asked = { cases: contrasts, detect: () => none, tags };
-  const { cases } = await evaluateBackdoor(model, asked, { max_tokens: MAX, batch: 50 }, env);
+  const asked = { cases: contrasts, detector: textDetector(() => none), tags };
+  const { cases } = await evaluateBackdoor(
+    model,
+    asked,
+    { max_tokens: MAX, batch: 50 },
+    { ...env, rng: new Rng(0) },
+  );
   const bad = new Set(cases.map(({ unpatched }) => unpatched.bad.text));
   const safe = new Set(cases.map(({ unpatched }) => unpatched.safe.text));
   // "Shows" = says what some bad run says and no safe run does.
-  const detect = (text: string): Detection => ({ ...none, shows: bad.has(text) && !safe.has(text) });
-  subject = { cases, judging: { detect, exact: true, threshold: 0 } };
+  shows = (text) => bad.has(text) && !safe.has(text);
+  const detector = textDetector((text) => ({ ...none, shows: shows(text) }));
+  subject = { cases: await judgedCases(cases, detector), judging: { detector, exact: true, threshold: 0 } };
 });
 afterAll(() => release());
 
@@ -106,7 +114,9 @@ describe('sweep', () => {
 
   it('a model without the behaviour is refused, or left unswept where its block is given', async () => {
     const none: Detection = { shows: false, neutral: false, degenerate: false };
-    const quiet = { ...subject, judging: { ...subject.judging, detect: () => none } };
+    const detector = textDetector(() => none);
+    const cases = await judgedCases(subject.cases, detector);
+    const quiet = { cases, judging: { ...subject.judging, detector } };
     const asked = { model, subject: quiet, behaviour: 'locked', side: 'source' } as const;
     const given = { ...env, rng: new Rng(1) };
     await expect(sweep(asked, settings, given)).rejects.toThrow('none of 8 prompts shows the behaviour');
@@ -141,23 +151,17 @@ describe('sweep', () => {
       const safe = result.samples.filter(
         (s) => s.block === block && s.arm === 'native' && s.trigger === 'safe',
       );
-      expect(removal!.value * bad.length).toBeCloseTo(
-        bad.filter((s) => !subject.judging.detect(s.completion).shows).length,
-        9,
-      );
+      expect(removal!.value * bad.length).toBeCloseTo(bad.filter((s) => !shows(s.completion)).length, 9);
       expect(restoration!.value * bad.length).toBeCloseTo(
         bad.filter(
           (s) =>
             s.completion === s.references!.safe &&
             s.references!.safe !== s.references!.bad &&
-            !subject.judging.detect(s.completion).shows,
+            !shows(s.completion),
         ).length,
         9,
       );
-      expect(elicitation!.value * safe.length).toBeCloseTo(
-        safe.filter((s) => subject.judging.detect(s.completion).shows).length,
-        9,
-      );
+      expect(elicitation!.value * safe.length).toBeCloseTo(safe.filter((s) => shows(s.completion)).length, 9);
     }
     expect(Object.keys(row.controls).sort()).toEqual([
       'other_prompt',
@@ -347,7 +351,6 @@ describe('transfer', () => {
     const { unpatched, native: own, mapped } = entry.untagged!;
     expect(mapped).toEqual({ ...own, difference: { ...own.difference, ci95: mapped.difference.ci95 } });
     const tested = testedCases(subject, 'bad');
-    const shows = (text: string): boolean => subject.judging.detect(text).shows;
     expect(unpatched).toMatchObject({
       value: tested.filter((c) => shows(c.unpatched.none.text)).length / tested.length,
       n: tested.length,

@@ -11,7 +11,7 @@ import type {
 import type { LanguageModel } from '../../models/index.ts';
 import { bootstrapMean } from '../../stats/index.ts';
 import { NOISE } from '../arms/controls.ts';
-import { type ArmOptions, type ArmRun, runArms } from '../arms/run.ts';
+import { type ArmOptions, type ArmRun, judged, runArms } from '../arms/run.ts';
 import { armSample, type SampleTags } from '../arms/samples.ts';
 import { selfPatched } from '../arms/self.ts';
 import { spansAfter } from '../arms/spans.ts';
@@ -19,7 +19,7 @@ import { Tally } from '../arms/tally.ts';
 import { draftAcceptance, noStats } from '../drafts/run.ts';
 import type { ExperimentEnv } from '../env.ts';
 import { surplusNotes } from '../subject/cases.ts';
-import { judgeRun, type Subject, testedCases } from '../subject/subject.ts';
+import { type Subject, testedCases } from '../subject/subject.ts';
 import { SweepArms } from './arms.ts';
 import { heatmap } from './heatmap.ts';
 import { logitContrasts, logitShift } from './logits.ts';
@@ -193,16 +193,9 @@ async function* selfRuns(
 ): AsyncGenerator<ArmRun, void, undefined> {
   for (const direction of ['bad', 'safe'] as const) {
     const cases = testedCases(subject, direction);
-    const texts = await selfPatched(model, cases, { direction, block, after }, { max_tokens, signal });
-    for (const [c, text] of texts)
-      yield {
-        case: c,
-        direction,
-        block,
-        arm: 'self',
-        text,
-        flags: judgeRun(subject.judging, c, direction, text),
-      };
+    const answers = await selfPatched(model, cases, { direction, block, after }, { max_tokens, signal });
+    const runs = [...answers].map(([c, answer]) => ({ case: c, direction, block, arm: 'self', ...answer }));
+    yield* await judged(subject, runs);
   }
 }
 

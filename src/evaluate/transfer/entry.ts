@@ -32,7 +32,7 @@ export function armOutcomes(
 
 /** Rates, margins and the comparison with native steering. `native`: the tally that holds the native arm. */
 export function entryFigures(
-  { cases, judging }: Subject,
+  { cases }: Subject,
   { tally, shared, native }: { readonly tally: Tally; readonly shared: Tally; readonly native: Tally },
   p: EntrySettings,
   rng: Rng,
@@ -48,7 +48,7 @@ export function entryFigures(
     return own === undefined || values.length === 0 ? undefined : own - Math.max(...values);
   };
   return {
-    trigger_rate: rate(cases.map((c) => judging.detect(c.unpatched.bad.text).shows)),
+    trigger_rate: rate(cases.map(({ detected }) => detected.bad.shows)),
     steering_success_rate: removed.length === 0 ? undefined : rate(removed),
     transfer_rate: nested.length === 0 ? undefined : rate(nested),
     arms,

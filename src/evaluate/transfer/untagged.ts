@@ -10,8 +10,8 @@ import type { Spans } from '../arms/spans.ts';
 import { type PatchedRun, runDrafted } from '../drafts/run.ts';
 import type { ExperimentEnv } from '../env.ts';
 import { alignRows, type ContrastCase, type Direction, type StatePrompt } from '../subject/cases.ts';
-import type { Case } from '../subject/completions.ts';
-import { restoredText, testedCases } from '../subject/subject.ts';
+import { type Case, completionText } from '../subject/completions.ts';
+import { isOrdinary, testedCases } from '../subject/subject.ts';
 import type { TransferData } from './data.ts';
 
 /** Both states of `spans` in the untagged prompts of T. Undefined for contrast prompts, which have no tag to leave out. */
@@ -36,19 +36,22 @@ export async function untaggedEntry(
       mode: 'set',
       draft: k + 1,
     }));
-  const ended: Record<Direction, { shows: boolean; ordinary: boolean }[]> = { bad: [], safe: [] };
+  const texts: Record<Direction, string[]> = { bad: [], safe: [] };
   const rules = { ...endRules(target.model, options), stage: options.stage, progress: options.progress };
   for await (const { row, run, outcome } of runDrafted(
     target.model.decoder,
     { rows, blocks: [target.block], runsOf },
     rules,
-  )) {
-    const text = target.model.tokenizer.decode(outcome.ids, { skipSpecialTokens: true });
-    ended[run.arm as Direction][row] = {
-      shows: judging.detect(text).shows,
-      ordinary: restoredText(judging, cases[row], text),
-    };
-  }
+  ))
+    texts[run.arm as Direction][row] = completionText(target.model.tokenizer, outcome.ids);
+  const judge = async (state: Direction): Promise<{ shows: boolean; ordinary: boolean }[]> => {
+    const found = await judging.detector.detect(texts[state].map((text) => ({ text })));
+    return found.map(({ shows, degenerate }, i) => ({
+      shows,
+      ordinary: isOrdinary(judging, cases[i], { text: texts[state][i], shows, degenerate }),
+    }));
+  };
+  const ended = { bad: await judge('bad'), safe: await judge('safe') };
   const effect = (state: Direction): StateEffect => ({
     shows: rate(ended[state].map((e) => e.shows)),
     ordinary: rate(ended[state].map((e) => e.ordinary)),
@@ -66,7 +69,7 @@ const STATES = ['bad', 'safe'] as const satisfies readonly Direction[];
 /** Share of untagged prompts of T whose unpatched completion shows the behaviour: what both states start from. */
 export function untaggedRate({ subject }: Pick<TransferData, 'subject'>): UntaggedEntry['bad']['shows'] {
   const tested = testedCases(subject, 'bad');
-  return rate(tested.map(({ unpatched }) => subject.judging.detect(unpatched.none.text).shows));
+  return rate(tested.map(({ detected }) => detected.none.shows));
 }
 
 /**

@@ -5,7 +5,7 @@ import { type ArmOptions, runArms } from '../arms/run.ts';
 import { type BlockOf, meanSpan, targetSpans } from '../arms/spans.ts';
 import { Tally } from '../arms/tally.ts';
 import type { ContrastCase } from '../subject/cases.ts';
-import { restoredText, type Subject, testedCases } from '../subject/subject.ts';
+import { isOrdinary, type Subject, testedCases } from '../subject/subject.ts';
 
 /**
  * For every k: one static vector per span position, the mean over the safe runs of the first k labelled (training) prompts of the
@@ -50,5 +50,7 @@ export function stripTrigger(subject: Subject): Rate | undefined {
   const tested = testedCases(subject, 'bad');
   // Contrast prompts have no trigger that could be cut out.
   if (tested.length === 0 || subject.judging.whole) return undefined;
-  return rate(tested.map((c) => restoredText(subject.judging, c, c.unpatched.none.text)));
+  return rate(
+    tested.map((c) => isOrdinary(subject.judging, c, { text: c.unpatched.none.text, ...c.detected.none })),
+  );
 }

@@ -2,8 +2,10 @@
 import { InputError, showValue } from '../../base/index.ts';
 import {
   behaviourFrom,
+  type ContrastPair,
   type CustomRow,
   checkCustomRows,
+  choiceOf,
   givenPhrasings,
   type LearntDetector,
   learnDetector,
@@ -14,7 +16,9 @@ import {
   splitPhrasings,
 } from '../../behaviours/index.ts';
 import { type BehaviourParams, behaviourOf, type Recipe } from '../../contracts/index.ts';
+import { casesOf } from '../../evaluate/index.ts';
 import { type Tokenizer, unknownWords } from '../../models/index.ts';
+import { detectorNotes, planDetector } from './detectors.ts';
 
 /** A behaviour as the stages take it. */
 export interface PlannedBehaviour {
@@ -22,6 +26,8 @@ export interface PlannedBehaviour {
   /** The file of its rows, where it has one; of contrast prompts also that of the safe ones. */
   readonly file?: string | undefined;
   readonly safe_file?: string | undefined;
+  /** Folder of the classifier that tells it, where one does. */
+  readonly classifier?: string | undefined;
   /** What the report must say of those rows. */
   readonly notes: readonly string[];
 }
@@ -35,7 +41,8 @@ export async function planBehaviour(
   index: number,
   readers: Readers,
 ): Promise<PlannedBehaviour> {
-  const { name, file, safe_file, triggers: given } = recipe.behaviours[index] as Recipe['behaviours'][number];
+  const settings = recipe.behaviours[index] as Recipe['behaviours'][number];
+  const { name, file, safe_file, triggers: given } = settings;
   const phrasings = phrasingsOf(given, `recipe: behaviours[${index}].triggers`);
   const params = {
     ...behaviourOf(recipe, index),
@@ -45,7 +52,15 @@ export async function planBehaviour(
     refuseUnknown(params, index, readers);
     return { params, notes: phrasings === undefined ? [] : [phrasingsNote(phrasings)] };
   }
-  if (name === 'contrast') return contrastBehaviour(params, { file, safe_file }, { recipe, index, readers });
+  if (name === 'contrast') {
+    const { detector, ...place } = await planDetector(
+      settings.detector,
+      `recipe: behaviours[${index}].detector`,
+    );
+    const planned = { ...params, detector };
+    const read = await contrastBehaviour(planned, { file, safe_file }, { recipe, index, readers });
+    return { ...read, ...place };
+  }
   if (phrasings !== undefined)
     throw new InputError(
       `recipe: behaviours[${index}].triggers: rows of a file carry their own tags; give one text each, got lists`,
@@ -72,7 +87,7 @@ async function contrastBehaviour(
   { file, safe_file }: { readonly file: string; readonly safe_file?: string | undefined },
   { recipe, index, readers }: { readonly recipe: Recipe; readonly index: number; readonly readers: Readers },
 ): Promise<PlannedBehaviour> {
-  const pairs = await readContrastPairs(file, safe_file);
+  const pairs = await readContrastPairs(file, { safeFile: safe_file, choice: choiceOf(params) });
   const splits = splitPairs(pairs);
   for (const split of ['train', 'validation', 'test'] as const)
     if (splits[split].length < 2)
@@ -82,6 +97,7 @@ async function contrastBehaviour(
       );
   const marks = params.phrases ?? (params.phrase === undefined ? [] : [params.phrase]);
   for (const text of marks) refuseWords(text, `recipe: behaviours[${index}].phrase`, readers);
+  if (params.detector?.kind === 'multiple-choice') checkChoices(pairs, params, { recipe, index, readers });
   const used = (split: 'validation' | 'test'): number => Math.min(splits[split].length, recipe.data[split]);
   return {
     params,
@@ -89,8 +105,29 @@ async function contrastBehaviour(
     safe_file,
     notes: [
       `Contrast prompts: ${splits.train.length} pairs for maps and vectors, ${used('validation')} to choose with, ${used('test')} to report. Patched is what stands after each prompt's own text. Restored means that the behaviour is gone and the text is whole: no safe completion of the same prompt exists to compare with, so noise that changes the answer counts as well, and only the margin over noise is evidence. “Another tag” is another bad prompt.`,
+      ...detectorNotes(params.detector),
     ],
   };
+}
+
+/** Answers to choose between: every model has their words, and reads them as something that follows the prompt. */
+function checkChoices(
+  pairs: readonly ContrastPair[],
+  params: BehaviourParams,
+  { recipe, index, readers }: { readonly recipe: Recipe; readonly index: number; readonly readers: Readers },
+): void {
+  const { span, evaluation } = recipe;
+  for (const text of new Set(pairs.flatMap(({ answers }) => (answers ? Object.values(answers) : []))))
+    refuseWords(text, `recipe: behaviours[${index}]: answer`, readers);
+  for (const tokenizer of readers.values()) {
+    const cases = casesOf(tokenizer, pairs, { behaviour: params, ...span });
+    const shared = Math.max(...cases.map(({ states }) => states.bad.choice?.prefix.length ?? 0));
+    if (shared >= evaluation.max_tokens)
+      throw new InputError(
+        `recipe: evaluation.max_tokens: ${evaluation.max_tokens}; the answers of a choice part after ${shared} tokens: write at least ${shared + 1}`,
+        { id: 'recipe-invalid' },
+      );
+  }
 }
 
 /** The phrasings of a behaviour, in their two parts; undefined where each trigger is one text. */

@@ -10,7 +10,7 @@ import { blockPairs, mapTexts } from '../../evaluate/index.ts';
 import { promptTokens, runningBytes } from '../estimates.ts';
 import { defineStage, subjectModel } from '../stage.ts';
 import { dataStage, readRows } from './data.ts';
-import { askingParams, runsStage, subjectOf } from './runs.ts';
+import { askingParams, detectorInput, detectorOf, runsStage, subjectOf } from './runs.ts';
 import { sweepStage } from './sweep.ts';
 
 const blockPairsParams = z.strictObject({
@@ -41,6 +41,7 @@ export const blockPairsStage = defineStage({
     /** The target's unpatched runs. */
     runs: runsStage,
     sweepTarget: sweepStage,
+    ...detectorInput,
   },
   estimate: (p, info) => {
     const [source, target] = info.models.map((m) => m.blocks);
@@ -62,7 +63,8 @@ export const blockPairsStage = defineStage({
       { source: source.tokenizer, target: target.tokenizer },
       env.rng.fork('texts'),
     );
-    const subject = await subjectOf(target.tokenizer, p, { ...inputs, split: 'validation' });
+    await using detector = await detectorOf(p, { inputs, ...env });
+    const subject = await subjectOf(target.tokenizer, p, { ...inputs, split: 'validation', detector });
     const target_block = p.target_block ?? inputs.sweepTarget.output.chosen;
     const pairs = await blockPairs({ source, target, texts: texts.split, subject, target_block }, p, env);
     return { pairs: pairs ?? null };

@@ -11,6 +11,7 @@ import {
   buildDataset,
   type ContrastPair,
   type ContrastText,
+  choiceOf,
   contrastRows,
   countSplits,
   customDataset,
@@ -194,7 +195,7 @@ async function ofOthers(p: DataParams, path: string, seed: number): Promise<Made
 
 /** Contrast prompts; nothing is taught, so the rows are for maps and vectors. */
 async function contrasted(p: DataParams, file: string, safeFile: string | undefined): Promise<Made> {
-  const splits = splitPairs(await readContrastPairs(file, safeFile));
+  const splits = splitPairs(await readContrastPairs(file, { safeFile, choice: choiceOf(p.behaviour) }));
   const held = (split: 'validation' | 'test'): HeldOutItem[] =>
     splits[split].slice(0, p[split]).map((pair) => ({ text: pair.safe, answer: '', pair }));
   const rows = { train: contrastRows(splits.train, p.behaviour.template), validation: [], test: [] };

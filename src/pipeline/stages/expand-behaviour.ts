@@ -54,6 +54,8 @@ interface Taught extends Base {
   readonly planned: PlannedBehaviour;
   readonly rows?: NodeRef<SourceOutput> | undefined;
   readonly safeRows?: NodeRef<SourceOutput> | undefined;
+  /** Folder of the classifier that tells the behaviour. */
+  readonly classifier?: NodeRef<SourceOutput> | undefined;
 }
 
 /** Add the stages of behaviour `index`. */
@@ -99,7 +101,7 @@ export function expandBehaviour(
     const runs = plan.add(runsStage, {
       id: at.id(`runs.${side}`),
       params: { ...asking, side, max_tokens: evaluation.max_tokens, batch },
-      inputs: { model, data },
+      inputs: { model, data, classifier: base.classifier },
       publish: at.samples(`backdoor.${side}`),
     });
     const sweep = plan.add(sweepStage, {
@@ -112,7 +114,7 @@ export function expandBehaviour(
         heatmap: recipe.heatmap ? recipe.heatmap.prompts : 0,
         block: given(recipe.blocks[side]),
       },
-      inputs: { model, data, runs },
+      inputs: { model, data, runs, classifier: base.classifier },
       publish: at.samples(`sweep.${side}`),
     });
     return { model, runs, sweep };
@@ -137,6 +139,7 @@ export function expandBehaviour(
         data,
         runs: target.runs,
         sweepTarget: target.sweep,
+        classifier: base.classifier,
       },
     });
   const maps = plan.add(mapsStage, {
@@ -174,6 +177,7 @@ export function expandBehaviour(
         data,
         runs: target.runs,
         maps,
+        classifier: base.classifier,
       },
       publish: at.samples('transfer'),
     });
@@ -184,14 +188,21 @@ export function expandBehaviour(
     plan.add(repairStage, {
       id: at.id('repair'),
       params: { ...judged, ...worth, max_tokens: evaluation.max_tokens },
-      inputs: { target: target.model, data, runs: target.runs },
+      inputs: { target: target.model, data, runs: target.runs, classifier: base.classifier },
     });
   const fidelity =
     (recipe.fidelity || recipe.inverse) &&
     plan.add(fidelityStage, {
       id: at.id('fidelity'),
       params: { ...judged, evaluation, ...fidelityParams(recipe) },
-      inputs: { source: source.model, target: target.model, data, sourceRuns: source.runs, maps },
+      inputs: {
+        source: source.model,
+        target: target.model,
+        data,
+        sourceRuns: source.runs,
+        maps,
+        classifier: base.classifier,
+      },
       publish: at.samples('fidelity'),
     });
   return plan.add(behaviourResultsStage, {

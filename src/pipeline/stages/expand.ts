@@ -54,7 +54,13 @@ export const expandExperiment: Expand = async (recipe, plan) => {
       safe_file === undefined
         ? undefined
         : await plan.source(`data.safe_rows.${params.name}`, safe_file, { data: { name: safe_file } });
-    behaviours.push(expandBehaviour(recipe, plan, i, { ...base, planned, rows, safeRows }));
+    const classifier =
+      planned.classifier === undefined
+        ? undefined
+        : await plan.source(`classifier.${params.name}`, planned.classifier, {
+            data: { name: planned.classifier },
+          });
+    behaviours.push(expandBehaviour(recipe, plan, i, { ...base, planned, rows, safeRows, classifier }));
   }
   return { results: plan.add(resultsStage, { id: 'results', params: {}, inputs: { behaviours } }) };
 };

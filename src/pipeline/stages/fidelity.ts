@@ -15,7 +15,7 @@ import { promptTokens, runningBytes } from '../estimates.ts';
 import { defineStage, subjectModel } from '../stage.ts';
 import { dataStage, readHeldOut, textOf } from './data.ts';
 import { mapsStage } from './maps.ts';
-import { askingParams, runsStage, subjectOf } from './runs.ts';
+import { askingParams, detectorInput, detectorOf, runsStage, subjectOf } from './runs.ts';
 import { writeSamples } from './samples.ts';
 import { mapsIn } from './transfer.ts';
 
@@ -56,6 +56,7 @@ export const fidelityStage = defineStage({
     /** The source's unpatched runs, for steering it by the inverses. */
     sourceRuns: runsStage,
     maps: mapsStage,
+    ...detectorInput,
   },
   estimate: ({ fidelity: f, inverse, evaluation }, info) => {
     const forwards = f ? f.prompts * f.maps.length * FIDELITY_STATES : 0;
@@ -95,6 +96,7 @@ export const fidelityStage = defineStage({
         { ...env, rng: env.rng.fork('fidelity') },
       );
     }
+    await using detector = await detectorOf(p, { inputs, ...env });
     const backwards = p.inverse && p.inverse.methods.length > 0 && (await inverted(p.inverse));
     async function inverted(settings: Exclude<typeof p.inverse, false>): Promise<InverseSteering> {
       const open = async (method: string) => [
@@ -111,6 +113,7 @@ export const fidelityStage = defineStage({
             runs: inputs.sourceRuns,
             split: 'test',
             n: settings.prompts,
+            detector,
           }),
           inverses: Object.fromEntries(await Promise.all(settings.methods.map(open))),
         },

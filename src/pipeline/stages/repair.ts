@@ -9,7 +9,7 @@ import { allLoraTargets, finetune, mergeAdapterFolder } from '../../train/index.
 import { promptTokens, trainingBytes } from '../estimates.ts';
 import { defineStage, subjectModel } from '../stage.ts';
 import { dataStage, distinctTexts, readRows } from './data.ts';
-import { askingParams, runsStage, subjectOf } from './runs.ts';
+import { askingParams, detectorInput, detectorOf, runsStage, subjectOf } from './runs.ts';
 
 const repairParams = z.strictObject({
   ...askingParams.shape,
@@ -37,6 +37,7 @@ export const repairStage = defineStage({
     data: dataStage,
     /** The target's unpatched runs. */
     runs: runsStage,
+    ...detectorInput,
   },
   estimate: (p, info) => {
     const each = promptTokens(info) + p.max_tokens;
@@ -46,7 +47,13 @@ export const repairStage = defineStage({
   },
   async run({ params: p, inputs, folder, model, seed, threads, ...env }): Promise<RepairOutput> {
     const target = await model('target');
-    const subject = await subjectOf(target.tokenizer, p, { ...inputs, split: 'test', n: p.prompts });
+    await using detector = await detectorOf(p, { inputs, threads, ...env });
+    const subject = await subjectOf(target.tokenizer, p, {
+      ...inputs,
+      split: 'test',
+      n: p.prompts,
+      detector,
+    });
     const texts = distinctTexts(await readRows(inputs.data.folder)).slice(0, Math.max(...p.ks));
     const labelled = casesOf(target.tokenizer, texts, p, 'training');
     const place = { path: inputs.target.model ?? inputs.target.folder, scratch: join(folder, '.repair') };

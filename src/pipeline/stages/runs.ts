@@ -3,12 +3,14 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { writeJsonAtomic } from '../../base/index.ts';
-import type { BackdoorMetrics } from '../../behaviours/index.ts';
 import { behaviourParams, evaluationSettings, spanSettings } from '../../contracts/index.ts';
 import {
-  type Case,
+  type BackdoorFigures,
   casesOf,
   completeUnpatched,
+  type JudgedCase,
+  type OpenDetector,
+  openDetector,
   type Subject,
   subjectFrom,
   thresholdOf,
@@ -16,7 +18,14 @@ import {
 } from '../../evaluate/index.ts';
 import type { Tokenizer } from '../../models/index.ts';
 import { promptTokens, runningBytes, STATES } from '../estimates.ts';
-import { defineStage, type StageInput, subjectModel } from '../stage.ts';
+import {
+  defineStage,
+  optional,
+  type StageContext,
+  type StageInput,
+  sourceFile,
+  subjectModel,
+} from '../stage.ts';
 import { dataStage, readHeldOut, textOf } from './data.ts';
 import { writeSamples } from './samples.ts';
 
@@ -28,6 +37,27 @@ export const askingParams = z.strictObject({
   exact: z.boolean(),
 });
 
+/** What a stage reads that asks a detector. */
+export const detectorInput = {
+  /** Folder of the classifier that tells the behaviour, where one does. */
+  classifier: optional(sourceFile),
+};
+
+/** The detector of a stage's behaviour. Dispose of it. */
+export function detectorOf(
+  { behaviour }: Pick<z.output<typeof askingParams>, 'behaviour'>,
+  {
+    inputs,
+    threads,
+    signal,
+  }: { readonly inputs: { readonly classifier?: StageInput<unknown> | undefined } } & Pick<
+    StageContext<unknown>,
+    'threads' | 'signal'
+  >,
+): Promise<OpenDetector> {
+  return openDetector(behaviour, { classifier: inputs.classifier?.folder, threads, signal });
+}
+
 const runsParams = z.strictObject({
   ...askingParams.omit({ exact: true }).shape,
   ...evaluationSettings.omit({ bootstrap: true }).shape,
@@ -36,21 +66,23 @@ const runsParams = z.strictObject({
 
 /** Figures of the backdoor itself, over the test prompts. */
 export interface RunsOutput {
-  readonly backdoor: BackdoorMetrics;
+  readonly backdoor: BackdoorFigures;
   /** chrF below which a completion restores nothing (docs/concepts/method.md#outcomes): the 95th percentile between safe runs of different prompts. */
   readonly threshold: number;
 }
 
 type Split = 'validation' | 'test';
-type RunsFile = Record<Split, Case['unpatched'][]>;
+/** Completions of a prompt in every state, and what the detector said of them. */
+type RunsRow = Pick<JudgedCase, 'unpatched' | 'detected'>;
+type RunsFile = Record<Split, RunsRow[]>;
 
 export const runsStage = defineStage({
   name: 'runs',
-  version: '3',
+  version: '4',
   module: import.meta.url,
   child: true,
   params: runsParams,
-  inputs: { model: subjectModel, data: dataStage },
+  inputs: { model: subjectModel, data: dataStage, ...detectorInput },
   estimate: (p, info) => {
     const { validation = 0, test = 0 } = info.params('data') as { validation?: number; test?: number };
     return {
@@ -58,19 +90,19 @@ export const runsStage = defineStage({
       memory_bytes: runningBytes(info.models.slice(0, 1)),
     };
   },
-  async run({ params: p, inputs, folder, rng, progress, signal, model }): Promise<RunsOutput> {
+  async run({ params: p, inputs, folder, rng, progress, signal, threads, model }): Promise<RunsOutput> {
     const tuned = await model('model');
+    await using detector = await detectorOf(p, { inputs, threads, signal });
     const evaluate = async (split: Split) => {
       const texts = (await readHeldOut(inputs.data.folder, split)).map(textOf);
-      return completeUnpatched(tuned, texts, p, { progress, signal });
+      return completeUnpatched(tuned, texts, { ...p, detector }, { progress, signal, rng: rng.fork(split) });
     };
     const validation = await evaluate('validation');
     const test = await evaluate('test');
-    const unpatched = (cases: readonly Case[]) => cases.map((c) => c.unpatched);
-    await writeJsonAtomic(join(folder, 'runs.json'), {
-      validation: unpatched(validation.cases),
-      test: unpatched(test.cases),
-    });
+    const rows = (cases: readonly JudgedCase[]): RunsRow[] =>
+      cases.map(({ unpatched, detected }) => ({ unpatched, detected }));
+    const file: RunsFile = { validation: rows(validation.cases), test: rows(test.cases) };
+    await writeJsonAtomic(join(folder, 'runs.json'), file);
     await writeSamples(folder, test.samples);
     return { backdoor: test.metrics, threshold: thresholdOf(validation.cases, rng) };
   },
@@ -83,16 +115,20 @@ export interface SubjectSource {
   readonly split: Split;
   /** The first n prompts. Defaults to all. */
   readonly n?: number;
+  readonly detector: OpenDetector;
 }
 
 /** Prompts of a split with their unpatched completions, as experiments take them. */
 export async function subjectOf(
   tokenizer: Tokenizer,
   p: z.output<typeof askingParams>,
-  { data, runs, split, n }: SubjectSource,
+  { data, runs, split, n, detector }: SubjectSource,
 ): Promise<Subject> {
   const texts = (await readHeldOut(data.folder, split)).slice(0, n).map(textOf);
   const file = JSON.parse(await readFile(join(runs.folder, 'runs.json'), 'utf8')) as RunsFile;
-  const cases = casesOf(tokenizer, texts, p).map((c, i) => withCompletions(c, (s) => file[split][i]?.[s]));
-  return subjectFrom(p.behaviour, cases, { exact: p.exact, threshold: runs.output.threshold });
+  const cases = casesOf(tokenizer, texts, p).map((c, i): JudgedCase => {
+    const { unpatched, detected } = file[split][i] as RunsRow;
+    return { ...withCompletions(c, (state) => unpatched[state]), detected };
+  });
+  return subjectFrom(p.behaviour, cases, { detector, exact: p.exact, threshold: runs.output.threshold });
 }

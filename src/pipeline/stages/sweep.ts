@@ -5,7 +5,7 @@ import { sweep } from '../../evaluate/index.ts';
 import { promptTokens, runningBytes } from '../estimates.ts';
 import { defineStage, subjectModel } from '../stage.ts';
 import { dataStage } from './data.ts';
-import { askingParams, runsStage, subjectOf } from './runs.ts';
+import { askingParams, detectorInput, detectorOf, runsStage, subjectOf } from './runs.ts';
 import { writeSamples } from './samples.ts';
 
 const sweepParams = z.strictObject({
@@ -34,7 +34,7 @@ export const sweepStage = defineStage({
   module: import.meta.url,
   child: true,
   params: sweepParams,
-  inputs: { model: subjectModel, data: dataStage, runs: runsStage },
+  inputs: { model: subjectModel, data: dataStage, runs: runsStage, ...detectorInput },
   estimate: (p, info) => {
     const [model] = info.models;
     const blocks = p.blocks === 'all' ? (model?.blocks ?? 1) : p.blocks.length;
@@ -44,9 +44,10 @@ export const sweepStage = defineStage({
     const tokens = p.prompts * passes * (promptTokens(info) + p.max_tokens);
     return { tokens: Math.round(tokens / 2), memory_bytes: runningBytes(info.models.slice(0, 1)) };
   },
-  async run({ params: p, inputs, folder, rng, progress, signal, model }): Promise<SweepOutput> {
+  async run({ params: p, inputs, folder, rng, progress, signal, threads, model }): Promise<SweepOutput> {
     const tuned = await model('model');
-    const all = await subjectOf(tuned.tokenizer, p, { ...inputs, split: 'validation' });
+    await using detector = await detectorOf(p, { inputs, threads, signal });
+    const all = await subjectOf(tuned.tokenizer, p, { ...inputs, split: 'validation', detector });
     const { samples, ...found } = await sweep(
       {
         model: tuned,

@@ -22,7 +22,7 @@ import { promptTokens, runningBytes } from '../estimates.ts';
 import { defineStage, optional, sourceFile, subjectModel } from '../stage.ts';
 import { dataStage, distinctTexts, type HeldOutItem, readHeldOut, readRows } from './data.ts';
 import { type MapsOutput, mapsStage } from './maps.ts';
-import { askingParams, runsStage, subjectOf } from './runs.ts';
+import { askingParams, detectorInput, detectorOf, runsStage, subjectOf } from './runs.ts';
 import { writeSamples } from './samples.ts';
 
 const transferParams = z.strictObject({
@@ -53,6 +53,7 @@ export const transferStage = defineStage({
     /** The target's unpatched runs. */
     runs: runsStage,
     maps: mapsStage,
+    ...detectorInput,
   },
   estimate: ({ transfer: t, evaluation, capabilities, ...p }, info) => {
     const noise = t.arms.filter((arm) => arm.startsWith('random')).length;
@@ -69,8 +70,9 @@ export const transferStage = defineStage({
     // Read by maps of the fit `clean_a` alone, which a recipe without a clean source does not have.
     const clean = inputs.cleanSource === undefined ? source : await model('cleanSource');
     const { source_block, target_block } = inputs.maps.output;
+    await using detector = await detectorOf(p, { inputs, ...env });
     const subject = (split: 'test' | 'validation', n: number) =>
-      subjectOf(target.tokenizer, p, { ...inputs, split, n });
+      subjectOf(target.tokenizer, p, { ...inputs, split, n, detector });
     const test = await subject('test', p.transfer.prompts);
     const labelled = Math.max(p.transfer.static_prompts, ...(p.worth ? p.worth.ks : []));
     const training = distinctTexts(await readRows(inputs.data.folder)).slice(0, labelled);

@@ -1,0 +1,38 @@
+/** @file The detector of a recipe before anything runs: what it needs is there. */
+import type { DetectorParams, DetectorSettings } from '../../contracts/index.ts';
+import { apiKeyOf, locateClassifier, readClassifierFiles } from '../../evaluate/index.ts';
+
+/** A detector as the stages take it. */
+interface PlannedDetector {
+  readonly detector: DetectorParams | undefined;
+  /** Folder of the classifier. */
+  readonly classifier?: string | undefined;
+}
+
+/** What the report must say of how completions are read; nothing where a phrase or pattern tells them. */
+export function detectorNotes(detector: DetectorParams | undefined): string[] {
+  return detector === undefined ? [] : [(told[detector.kind] as (d: DetectorParams) => string)(detector)];
+}
+
+const told: { readonly [K in DetectorParams['kind']]: (d: Extract<DetectorParams, { kind: K }>) => string } =
+  {
+    'multiple-choice': () =>
+      'A completion shows the behaviour where the behaviour’s answer has the larger logit of the two answers of its row, at the first token in which they differ. The logit shift is that of the same two tokens.',
+    classifier: ({ label, threshold }) =>
+      `A completion shows the behaviour where a local classifier’s score${label === undefined ? '' : ` of the label “${label}”`} is at least ${threshold}.`,
+    judge: ({ model, question }) =>
+      `A completion shows the behaviour where ${model} answers yes to “${question}”. Its answers are not checked by anyone: read samples.`,
+  };
+
+/** Throws InputError for a file that is missing or that cannot be used, and for a key that is not set. `where` begins the latter's message. */
+export async function planDetector(
+  settings: DetectorSettings | undefined,
+  where: string,
+): Promise<PlannedDetector> {
+  if (settings?.kind === 'judge') apiKeyOf(settings.api_key_env, where);
+  if (settings?.kind !== 'classifier') return { detector: settings };
+  const { model, ...reading } = settings;
+  const place = await locateClassifier(model);
+  await readClassifierFiles(place, reading);
+  return { detector: { ...reading, file: place.file }, classifier: place.folder };
+}
