@@ -6,6 +6,7 @@
 export { draftsOf } from './arms/run.ts';
 export { spansAfter } from './arms/spans.ts';
 export type { CostItem } from './cost/capabilities.ts';
+export { COST_RUNS } from './cost/states.ts';
 export { decodePatched, type EndRules, type GappedDraft } from './drafts/decode.ts';
 export {
   type DraftStats,
@@ -72,6 +73,9 @@ export {
   suspect,
 } from './suspect/suspect.ts';
 export { type BlockChoice, sweep } from './sweep/sweep.ts';
+export { askItems, type SteerItems } from './tasks/run.ts';
+export { type ScoredItem, taskRates } from './tasks/score.ts';
+export { taskInState } from './tasks/states.ts';
 export { type TransferInput, type TransferResult, transferExperiment } from './transfer/experiment.ts';
 export { type InverseSteering, steerByInverses } from './transfer/inverse.ts';
 export { carriedRecord, carryVector, needsRows, vectorForMap } from './vectors/carry.ts';
