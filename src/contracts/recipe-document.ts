@@ -39,7 +39,7 @@ const NOT_INHERITED = ['extends', 'name', 'description'];
 
 /**
  * Check an experiment. `sources`: the file, then what it extends, nearest first. Objects merge key by key, lists and scalars
- * replace; `behaviours[].file` is relative to the file it stands in (in `overrides`: to the current folder); `name` and `description` are the file's own. `overrides`: `a.b=c` strings, typed through the schema (`behaviours=locked` makes a list). Throws {@link RecipeError}.
+ * replace; `behaviours[].file` and the paths of `capabilities` are relative to the file they stand in (in `overrides`: to the current folder); `name` and `description` are the file's own. `overrides`: `a.b=c` strings, typed through the schema (`behaviours=locked` makes a list). Throws {@link RecipeError}.
  */
 export function parseRecipe(
   sources: readonly RecipeSource[],
@@ -115,15 +115,27 @@ function covers(outer: Complaint['path'], path: Complaint['path']): boolean {
   return outer.every((step, i) => String(path[i]) === String(step));
 }
 
-/** The files of behaviours, which are relative to the experiment file that names them, as paths that can be opened. */
+/** The files of behaviours and tasks, which are relative to the experiment file that names them, as paths that can be opened. */
 function besideFile(value: Record<string, unknown>, folder: string): Record<string, unknown> {
-  if (!Array.isArray(value.behaviours)) return value;
-  const behaviours = value.behaviours.map((behaviour: unknown) =>
-    isObject(behaviour) && typeof behaviour.file === 'string' && behaviour.file !== ''
-      ? { ...behaviour, file: isAbsolute(behaviour.file) ? behaviour.file : join(folder, behaviour.file) }
-      : behaviour,
-  );
-  return { ...value, behaviours };
+  const beside = (path: unknown): unknown =>
+    typeof path !== 'string' || path === '' || isAbsolute(path) ? path : join(folder, path);
+  const out = { ...value };
+  if (Array.isArray(value.behaviours))
+    out.behaviours = value.behaviours.map((behaviour: unknown) =>
+      isObject(behaviour) && Object.hasOwn(behaviour, 'file')
+        ? { ...behaviour, file: beside(behaviour.file) }
+        : behaviour,
+    );
+  const { capabilities } = value;
+  if (isObject(capabilities)) {
+    const paths = (['data', 'shots'] as const).flatMap((key) => {
+      const tasks = capabilities[key];
+      if (!isObject(tasks)) return [];
+      return [[key, Object.fromEntries(Object.entries(tasks).map(([task, path]) => [task, beside(path)]))]];
+    });
+    out.capabilities = { ...capabilities, ...Object.fromEntries(paths) };
+  }
+  return out;
 }
 
 function hasIn(value: unknown, path: readonly string[]): boolean {

@@ -10,6 +10,7 @@ import {
 } from '../../contracts/index.ts';
 import { inverseEntry } from '../../evaluate/index.ts';
 import { defineStage, type InputsSoFar, type OutputsOf, optional, subjectModel } from '../stage.ts';
+import { type CapabilitiesOutput, capabilitiesStage } from './capabilities.ts';
 import { type FidelityOutput, fidelityStage } from './fidelity.ts';
 import { mapsStage } from './maps.ts';
 import { promptsStage } from './prompts.ts';
@@ -34,6 +35,8 @@ const read = {
   maps: mapsStage,
   transfer: optional(transferStage),
   fidelity: optional(fidelityStage),
+  /** A task in a state each. */
+  capabilities: [capabilitiesStage],
   prompts: optional(promptsStage),
 } as const;
 
@@ -84,6 +87,7 @@ function assemble(
     const target = b && of(b);
     return { source, target };
   };
+  const tasks = (inputs.capabilities ?? []).flatMap((c) => c?.output ?? []);
   const inverse = Object.fromEntries(
     Object.entries(maps?.inverse ?? {}).map(([method, entry]) => [
       method,
@@ -111,8 +115,9 @@ function assemble(
       ? {}
       : {
           transfer: transfer.transfer,
-          ...pick(transfer, ['strip_trigger', 'worth', 'capabilities', 'cost_kl']),
+          ...pick(transfer, ['strip_trigger', 'worth', 'cost_kl']),
         }),
+    capabilities: capabilitiesOf(transfer?.capabilities, tasks),
     inverse: Object.keys(inverse).length === 0 ? undefined : inverse,
     pairing:
       maps === undefined
@@ -129,10 +134,33 @@ function assemble(
       ...(sourceSweep?.notes ?? []),
       ...(targetSweep?.notes ?? []),
       ...ceilingNote(fidelity),
+      ...cutNotes(tasks),
     ],
   };
   return checked({ schema_version: 1, behaviours: [entry], timings: {}, peak_memory_bytes: 0 })
     .behaviours[0] as BehaviourResults;
+}
+
+/** Task → state → rate; a score of a harness's task is `task.score`. */
+function capabilitiesOf(
+  bundled: BehaviourResults['capabilities'],
+  tasks: readonly CapabilitiesOutput[],
+): BehaviourResults['capabilities'] {
+  const found: NonNullable<BehaviourResults['capabilities']> = { ...bundled };
+  for (const { task, state, rates } of tasks)
+    for (const [score, rate] of Object.entries(rates))
+      found[`${task}.${score}`] = { ...found[`${task}.${score}`], [state]: rate };
+  return Object.keys(found).length === 0 ? undefined : found;
+}
+
+function cutNotes(tasks: readonly CapabilitiesOutput[]): string[] {
+  return tasks.flatMap(({ task, state, cut }) =>
+    cut === 0
+      ? []
+      : [
+          `${task}, ${state}: ${cut} questions with their shots were longer than the context and lost their beginning.`,
+        ],
+  );
 }
 
 function ceilingNote(fidelity: FidelityOutput | undefined): string[] {
