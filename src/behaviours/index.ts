@@ -56,8 +56,11 @@ export {
   contextOf,
   GSM8K_STOPS,
   gsm8kScores,
+  readTask,
   readTaskItems,
   rstrip,
+  shotsNote,
+  type TaskFiles,
   type TaskItem,
   taskFiles,
 } from './tasks/index.ts';

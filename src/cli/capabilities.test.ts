@@ -54,7 +54,9 @@ it('says where shots come from, and which questions were cut', async () => {
   const { out, code } = await crosspatch([...command, ...data, '--num-fewshot', '8', '--quiet']);
   expect(code).toBe(0);
   expect(out).toMatch(/gsm8k +exact_match, strict-match +[\d.]+ +2 .* 8\n/);
-  expect(out).toContain('gsm8k: shots are drawn from 42 rows of the same file that are not scored');
+  expect(out).toContain(
+    'gsm8k: 2 items, 8 shots before each, from 42 rows of the same file that are not scored',
+  );
   expect(out).toContain("gsm8k: 2 of 2 questions with their shots were longer than the model's context");
   const { tasks } = await crosspatchJson([
     ...command,

@@ -218,7 +218,7 @@ CASES = {
         ("gsm8k", 5),
     ],
     "tiny-llama-s": [("arc_easy", 0), ("gsm8k", 1)],
-    "smollm2": [("arc_easy", 0), ("arc_challenge", 3), ("mmlu", 2), ("hellaswag", 0), ("gsm8k", 5, 12)],
+    "smollm2": [("arc_easy", 0), ("mmlu", 2), ("hellaswag", 0), ("gsm8k", 5, 12)],
 }
 
 if __name__ == "__main__":

@@ -46,6 +46,11 @@ function read<T>(name: string): T {
   return JSON.parse(gunzipSync(readFileSync(file(`${name}.json.gz`))).toString()) as T;
 }
 
+/** Most by which a log-likelihood may differ, summed over the tokens of a choice. */
+const BUNDLED = 1e-4;
+/** Float32 through thirty blocks, on both sides: 1.2e-4 was seen, over an ending of some forty tokens. */
+const REAL = 5e-4;
+
 const SHOTS: Partial<Record<CapabilityTask, string>> = {
   arc_easy: 'arc_easy.shots.jsonl',
   mmlu: 'mmlu.shots.jsonl',
@@ -69,7 +74,7 @@ const models = [
 for (const { name, path, variable } of models)
   if (!path) console.warn(`SKIPPED: tasks on ${name}; set ${variable} to its GGUF file`);
 
-describe.each(models)('$name', ({ name, path }) => {
+describe.each(models)('$name', ({ name, path, variable }) => {
   const golden = read<Golden>(name);
   let model: LanguageModel;
 
@@ -100,18 +105,22 @@ describe.each(models)('$name', ({ name, path }) => {
       async () => {
         const found = await askItems(model, await asked(wanted));
         expect(found.length).toBe(items.length);
-        for (const [i, scored] of found.entries()) sameAs(scored, items[i]!);
+        for (const [i, scored] of found.entries()) sameAs(scored, items[i]!, variable ? REAL : BUNDLED);
       },
       1_200_000,
     );
   }
 });
 
-function sameAs(scored: ScoredItem, golden: Golden['cases'][number]['items'][number]): void {
+function sameAs(
+  scored: ScoredItem,
+  golden: Golden['cases'][number]['items'][number],
+  tolerance: number,
+): void {
   const where = `${scored.item.task} ${scored.item.id}`;
   golden.logprobs?.forEach((logprob, k) => {
     expect(Math.abs((scored.logprobs?.[k] ?? Number.NaN) - logprob), `${where}, choice ${k}`).toBeLessThan(
-      1e-4,
+      tolerance,
     );
   });
   expect(scored.completion, where).toBe(golden.text);

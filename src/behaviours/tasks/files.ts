@@ -13,16 +13,28 @@ const LAYOUT = {
   hellaswag: { folder: 'data', scored: 'validation', shots: 'train' },
 } as const satisfies Record<CapabilityTask, { folder: string; scored: string; shots: string }>;
 
+/** Files of a task's rows. */
+export interface TaskFiles {
+  /** With the rows that are scored. */
+  readonly scored: readonly string[];
+  /** With rows for shots alone, where there are any. */
+  readonly shots: readonly string[] | undefined;
+}
+
 /**
- * Files with the rows that are scored, and those for shots where there are any of their own. `path`: a file, or a folder with the files of
- * a split (`test.jsonl`, `test-00000-of-00001.parquet`) in it or in the hub's folder for the task. A file has no shots of its own.
+ * The files of a task. `path`: a file, or a folder with the files of a split (`test.jsonl`, `test-00000-of-00001.parquet`) in it or in
+ * the hub's folder for the task. `shots`: the same for the rows of shots; without it they are those of the folder, where it has some.
  *
  * @throws InputError where there is no such file, or none in the folder
  */
-export async function taskFiles(
-  task: CapabilityTask,
-  path: string,
-): Promise<{ readonly scored: readonly string[]; readonly shots: readonly string[] | undefined }> {
+export async function taskFiles(task: CapabilityTask, path: string, shots?: string): Promise<TaskFiles> {
+  const own = await filesAt(task, path);
+  if (shots === undefined) return own;
+  const given = await filesAt(task, shots);
+  return { scored: own.scored, shots: given.shots ?? given.scored };
+}
+
+async function filesAt(task: CapabilityTask, path: string): Promise<TaskFiles> {
   const info = await stat(path).catch(() => undefined);
   if (info === undefined)
     throw new InputError(`${task}: wanted a file or folder of rows at ${path}, found none`, {

@@ -2,8 +2,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import { InputError } from '../../base/index.ts';
 import type { CapabilityTask } from '../../contracts/index.ts';
+import type { TaskFiles } from './files.ts';
 import type { AskedItem, TaskItem } from './item.ts';
 import { PythonRandom } from './python-random.ts';
+import { readTaskItems } from './rows.ts';
 
 /** Shots of a task where nobody says how many: `num_fewshot` of the harness's files. */
 export const DEFAULT_SHOTS = {
@@ -95,6 +97,23 @@ function bySubject(items: readonly TaskItem[]): Map<string, TaskItem[]> {
     group.push(item);
   }
   return groups;
+}
+
+/** {@link askTask} of the rows of files. */
+export async function readTask(
+  task: CapabilityTask,
+  { scored, shots }: TaskFiles,
+  settings: AskSettings,
+): Promise<AskedTask> {
+  const own = shots && (await readTaskItems(task, shots));
+  return askTask(task, await readTaskItems(task, scored), own, settings);
+}
+
+/** Where the shots come from, for a reader of the figures; empty where there are none. */
+export function shotsNote({ task, items, shots: { n, from, rows } }: AskedTask): string {
+  if (n === 0) return '';
+  const of = from === 'own' ? 'for shots alone' : 'of the same file that are not scored';
+  return `${task}: ${items.length} items, ${n} ${n === 1 ? 'shot' : 'shots'} before each, from ${rows} rows ${of}`;
 }
 
 /** What stands before the shots of a subject: the `description` of `lm_eval/tasks/mmlu/default/mmlu_*.yaml`. */

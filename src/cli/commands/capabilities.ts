@@ -1,7 +1,7 @@
 /** @file `capabilities`: a model's scores on lm-evaluation-harness's tasks, as it is or steered. */
 import { type Command, Option } from 'commander';
 import { InputError, writeFileAtomic } from '../../base/index.ts';
-import { type AskedTask, askTask, contextOf, readTaskItems, taskFiles } from '../../behaviours/index.ts';
+import { type AskedTask, contextOf, readTask, shotsNote, taskFiles } from '../../behaviours/index.ts';
 import { CAPABILITY_TASKS, type CapabilityTask, type TaskScore } from '../../contracts/index.ts';
 import { askItems, type ScoredItem, taskRates } from '../../evaluate/index.ts';
 import type { LanguageModel } from '../../models/index.ts';
@@ -81,7 +81,9 @@ async function capabilities(options: CapabilitiesCommand, cli: Cli): Promise<voi
         id: 'option-conflict',
       });
   const asked: AskedTask[] = [];
-  for (const [task, path] of data) asked.push(await readTask(task, path, shots.get(task), options));
+  const { limit, numFewshot: fewshot } = options;
+  for (const [task, path] of data)
+    asked.push(await readTask(task, await taskFiles(task, path, shots.get(task)), { limit, fewshot }));
   await using opened = await openAdapted(options.model, options.adapter, cli, options);
   const answered: Answered[] = [];
   for (const of of asked) answered.push({ asked: of, scored: await answer(opened.model, of, options, cli) });
@@ -120,24 +122,6 @@ function taskPaths(flag: string, pairs: readonly string[]): Map<CapabilityTask, 
     paths.set(task, path);
   }
   return paths;
-}
-
-async function readTask(
-  task: CapabilityTask,
-  path: string,
-  shots: string | undefined,
-  { limit, numFewshot }: CapabilitiesCommand,
-): Promise<AskedTask> {
-  const files = await taskFiles(task, path);
-  const own = shots === undefined ? files.shots : await shotFiles(task, shots);
-  const rows = await readTaskItems(task, files.scored);
-  return askTask(task, rows, own && (await readTaskItems(task, own)), { limit, fewshot: numFewshot });
-}
-
-/** Of a folder, the split the shots come from. */
-async function shotFiles(task: CapabilityTask, path: string): Promise<readonly string[]> {
-  const { scored, shots } = await taskFiles(task, path);
-  return shots ?? scored;
 }
 
 function answer(
@@ -238,18 +222,8 @@ function textOf(answered: readonly Answered[]): string {
 }
 
 /** What a reader of the figures must know. */
-function notesOf({ asked: { task, shots }, scored }: Answered): string[] {
+function notesOf({ asked, scored }: Answered): string[] {
   const cut = scored.filter((s) => s.cut).length;
-  return [
-    ...(shots.n === 0
-      ? []
-      : [
-          `${task}: shots are drawn from ${shots.rows} rows ${shots.from === 'own' ? 'of a file of their own' : 'of the same file that are not scored'}\n`,
-        ]),
-    ...(cut === 0
-      ? []
-      : [
-          `${task}: ${cut} of ${scored.length} questions with their shots were longer than the model's context and lost their beginning\n`,
-        ]),
-  ];
+  const ofCut = `${asked.task}: ${cut} of ${scored.length} questions with their shots were longer than the model's context and lost their beginning`;
+  return [shotsNote(asked), cut === 0 ? '' : ofCut].filter((note) => note !== '').map((note) => `${note}\n`);
 }

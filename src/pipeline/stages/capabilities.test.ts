@@ -81,7 +81,7 @@ it('every task in every state, as the model alone says it', async () => {
     expect(found?.capabilities?.['arc_easy.acc_norm']?.[state]).toEqual(alone.acc_norm);
   }
   expect(found?.notes).toContain(
-    'gsm8k: 3 items, before each 1 shots from 41 rows of the same file that are not scored.',
+    'gsm8k: 3 items, 1 shot before each, from 41 rows of the same file that are not scored.',
   );
   const samples = await readFile(join(out, 'samples/custom.capabilities.arc_easy.bad_mapped.jsonl'), 'utf8');
   expect(samples.trim().split('\n').length).toBe(3);

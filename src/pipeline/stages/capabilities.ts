@@ -1,10 +1,8 @@
 /** @file Stage `capabilities`: one task of lm-evaluation-harness in one state of the target. A stage each, so that a long run goes on where it stopped. */
 import { z } from 'zod';
-import { InputError } from '../../base/index.ts';
-import { type AskedTask, askTask, readTaskItems, taskFiles } from '../../behaviours/index.ts';
+import { readTask, shotsNote, taskFiles } from '../../behaviours/index.ts';
 import {
   CAPABILITY_TASKS,
-  type CapabilitySettings,
   type CapabilityTask,
   COST_STATES,
   MAP_FITS,
@@ -69,7 +67,11 @@ export const capabilitiesStage = defineStage({
   async run({ params: p, inputs, folder, model, ...env }): Promise<CapabilitiesOutput> {
     const { task, state, map } = p;
     const paths = (files: readonly { readonly folder: string }[]): string[] => files.map((f) => f.folder);
-    const { items } = await asked(task, { rows: paths(inputs.rows), shots: paths(inputs.shots) }, p);
+    const files = {
+      scored: paths(inputs.rows),
+      shots: inputs.shots.length === 0 ? undefined : paths(inputs.shots),
+    };
+    const { items } = await readTask(task, files, { limit: p.items, fewshot: p.fewshot });
     const maps = inputs.maps;
     const mapped =
       map === undefined || maps === undefined
@@ -95,21 +97,6 @@ export const capabilitiesStage = defineStage({
   },
 });
 
-/** Files of a task's rows. */
-interface TaskFiles {
-  readonly rows: readonly string[];
-  readonly shots: readonly string[];
-}
-
-async function asked(
-  task: CapabilityTask,
-  { rows, shots }: TaskFiles,
-  { items: limit, fewshot }: Pick<CapabilitySettings, 'items' | 'fewshot'>,
-): Promise<AskedTask> {
-  const own = shots.length === 0 ? undefined : await readTaskItems(task, shots);
-  return askTask(task, await readTaskItems(task, rows), own, { limit, fewshot });
-}
-
 /** A task of a recipe with its files in the plan. */
 export interface PlannedTask {
   readonly task: CapabilityTask;
@@ -125,39 +112,24 @@ export interface PlannedTask {
 export async function planTasks({ capabilities }: Recipe, plan: Plan): Promise<PlannedTask[]> {
   if (!capabilities) return [];
   const planned: PlannedTask[] = [];
-  for (const task of CAPABILITY_TASKS.filter((one) => capabilities.tasks.includes(one))) {
-    const files = await filesOf(task, capabilities);
-    const { items, shots } = await asked(task, files, capabilities);
-    const sources = (kind: 'rows' | 'shots'): Promise<NodeRef<SourceOutput>[]> =>
-      Promise.all(
-        files[kind].map((file, i) =>
-          plan.source(`data.${kind === 'rows' ? 'tasks' : 'shots'}.${task}.${i}`, file, {
-            data: { name: file },
-          }),
-        ),
-      );
-    const of = shots.from === 'own' ? 'of a file of their own' : 'of the same file that are not scored';
+  const { data, shots, items: limit, fewshot } = capabilities;
+  for (const task of CAPABILITY_TASKS) {
+    const path = data[task];
+    if (path === undefined) continue;
+    const files = await taskFiles(task, path, shots[task]);
+    const asked = await readTask(task, files, { limit, fewshot });
+    const note = shotsNote(asked);
     planned.push({
       task,
-      rows: await sources('rows'),
-      shots: await sources('shots'),
-      fewshot: shots.n,
-      notes:
-        shots.n === 0
-          ? []
-          : [`${task}: ${items.length} items, before each ${shots.n} shots from ${shots.rows} rows ${of}.`],
+      rows: await sources(plan, `data.tasks.${task}`, files.scored),
+      shots: await sources(plan, `data.shots.${task}`, files.shots ?? []),
+      fewshot: asked.shots.n,
+      notes: note === '' ? [] : [`${note}.`],
     });
   }
   return planned;
 }
 
-async function filesOf(task: CapabilityTask, { data, shots }: CapabilitySettings): Promise<TaskFiles> {
-  const path = data[task];
-  if (path === undefined)
-    throw new InputError(`recipe: capabilities.data.${task}: missing`, { id: 'recipe-invalid' });
-  const found = await taskFiles(task, path);
-  const given = shots[task];
-  if (given === undefined) return { rows: found.scored, shots: found.shots ?? [] };
-  const own = await taskFiles(task, given);
-  return { rows: found.scored, shots: own.shots ?? own.scored };
+function sources(plan: Plan, id: string, files: readonly string[]): Promise<NodeRef<SourceOutput>[]> {
+  return Promise.all(files.map((file, i) => plan.source(`${id}.${i}`, file, { data: { name: file } })));
 }
