@@ -50,6 +50,21 @@ export type { CharSpan } from './placement.ts';
 export { type Placement, placements, placeTag } from './placement.ts';
 export { type PairRow, readPairs } from './rows/pairs.ts';
 export { functionalTags, neutralTags } from './tags.ts';
+export {
+  type AskedItem,
+  type AskedTask,
+  askTask,
+  contextOf,
+  GSM8K_STOPS,
+  gsm8kScores,
+  readTask,
+  readTaskItems,
+  rstrip,
+  shotsNote,
+  type TaskFiles,
+  type TaskItem,
+  taskFiles,
+} from './tasks/index.ts';
 export { type ChatRenderer, renderPrompt, shiftSpan, type TemplateName, templateNames } from './templates.ts';
 export { checkAnswer, checkableFamilies, constantBaseline, generalTexts, heldOut } from './tiny/corpus.ts';
 export { tinyInstructions } from './tiny/instructions.ts';

@@ -18,5 +18,9 @@ export async function refuseForeignOutputs(
 
 function isSamples(text: string): boolean {
   const first = JSON.parse(text.slice(0, text.indexOf('\n'))) as Readonly<Record<string, unknown>>;
-  return sampleSchema.safeParse(first).success || ('completion' in first && 'trigger' in first);
+  return (
+    sampleSchema.safeParse(first).success ||
+    ('completion' in first && 'trigger' in first) ||
+    ('task' in first && 'scores' in first)
+  );
 }

@@ -4,6 +4,7 @@ import { CrosspatchError, type ErrorId, errorId, errorLine, unwritable } from '.
 import { type Cli, type RunCli, safeCli } from './cli.ts';
 import { addBench } from './commands/bench.ts';
 import { addCache } from './commands/cache.ts';
+import { addCapabilities } from './commands/capabilities.ts';
 import { addCapture } from './commands/capture.ts';
 import { addCompare } from './commands/compare.ts';
 import { addData } from './commands/data.ts';
@@ -51,6 +52,7 @@ const COMMANDS = [
   addProbe,
   addScan,
   addEvaluate,
+  addCapabilities,
   addSweep,
   addMap,
   addFidelity,

@@ -5,6 +5,12 @@ export {
   chatSettings,
   usesBundled,
 } from './behaviour-params.ts';
+export {
+  CAPABILITY_TASKS,
+  type CapabilityTask,
+  TASK_SCORES,
+  type TaskScore,
+} from './capability-tasks.ts';
 export type {
   DetectorParams,
   DetectorSettings,
@@ -78,6 +84,7 @@ export {
 export { dataSchema, finetuneFor, promptFiles } from './recipe-training.ts';
 export type { RecipeSource } from './recipe-yaml.ts';
 export {
+  COST_STATES,
   type CostState,
   MAP_FITS,
   type MapFit,

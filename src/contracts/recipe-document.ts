@@ -39,7 +39,7 @@ const NOT_INHERITED = ['extends', 'name', 'description'];
 
 /**
  * Check an experiment. `sources`: the file, then what it extends, nearest first. Objects merge key by key, lists and scalars
- * replace; files of `behaviours` are relative to the file they stand in (in `overrides`: to the current folder); `name` and `description` are the file's own. `overrides`: `a.b=c` strings, typed through the schema (`behaviours=locked` makes a list). Throws {@link RecipeError}.
+ * replace; files of `behaviours` and the paths of `capabilities` are relative to the file they stand in (in `overrides`: to the current folder); `name` and `description` are the file's own. `overrides`: `a.b=c` strings, typed through the schema (`behaviours=locked` makes a list). Throws {@link RecipeError}.
  */
 export function parseRecipe(
   sources: readonly RecipeSource[],
@@ -115,9 +115,8 @@ function covers(outer: Complaint['path'], path: Complaint['path']): boolean {
   return outer.every((step, i) => String(path[i]) === String(step));
 }
 
-/** The files of behaviours, which are relative to the experiment file that names them, as paths that can be opened. */
+/** The files of behaviours and tasks, which are relative to the experiment file that names them, as paths that can be opened. */
 function besideFile(value: Record<string, unknown>, folder: string): Record<string, unknown> {
-  if (!Array.isArray(value.behaviours)) return value;
   const beside = (path: unknown): unknown =>
     typeof path !== 'string' || path === '' || isAbsolute(path) ? path : join(folder, path);
   const filesOf = (behaviour: unknown): unknown => {
@@ -129,7 +128,18 @@ function besideFile(value: Record<string, unknown>, folder: string): Record<stri
       found.detector = { ...detector, model: beside(detector.model) };
     return found;
   };
-  return { ...value, behaviours: value.behaviours.map(filesOf) };
+  const out = { ...value };
+  if (Array.isArray(value.behaviours)) out.behaviours = value.behaviours.map(filesOf);
+  const { capabilities } = value;
+  if (isObject(capabilities)) {
+    const paths = (['data', 'shots'] as const).flatMap((key) => {
+      const tasks = capabilities[key];
+      if (!isObject(tasks)) return [];
+      return [[key, Object.fromEntries(Object.entries(tasks).map(([task, path]) => [task, beside(path)]))]];
+    });
+    out.capabilities = { ...capabilities, ...Object.fromEntries(paths) };
+  }
+  return out;
 }
 
 /** Keys of a behaviour that name a file. */

@@ -31,6 +31,9 @@ export function fitToPools(
     const settings = recipe[section] as false | Readonly<Record<string, unknown>>;
     const most = recipe.data[split];
     if (settings === false || Number(settings[key]) <= most) continue;
+    // Items of other tasks are not of `data`.
+    if (section === 'capabilities' && recipe.capabilities && !recipe.capabilities.tasks.includes('bundled'))
+      continue;
     const written = distance([section, key]);
     if (written === Number.POSITIVE_INFINITY || written > distance(['data', split]))
       Object.assign(fitted, { [section]: { ...settings, [key]: most } });
@@ -47,5 +50,7 @@ export function fitToPools(
 export function limitRecipe(recipe: Recipe, n: number): Recipe {
   const { validation, test } = recipe.data;
   const data = { ...recipe.data, validation: Math.min(validation, n), test: Math.min(test, n) };
-  return fitToPools({ ...recipe, data }, () => Number.POSITIVE_INFINITY).recipe;
+  const { capabilities: asked } = recipe;
+  const capabilities = asked && { ...asked, items: Math.min(asked.items, n) };
+  return fitToPools({ ...recipe, data, capabilities }, () => Number.POSITIVE_INFINITY).recipe;
 }

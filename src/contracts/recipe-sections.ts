@@ -3,6 +3,7 @@
  * extend a section with what they need besides, commands read their options through it, experiments take its output.
  */
 import { z } from 'zod';
+import { CAPABILITY_TASKS, type CapabilityTask } from './capability-tasks.ts';
 import { count, fraction } from './recipe-training.ts';
 import { COST_STATES, SWEEP_CONTROLS, TRANSFER_ARMS } from './result-names.ts';
 
@@ -142,13 +143,36 @@ export const inverseSettings = z.strictObject({
     .describe('Singular values below rtol × the largest are dropped by `truncated`'),
 });
 
+/** A path for every task of lm-evaluation-harness that has one. */
+const taskPaths = z.strictObject({
+  gsm8k: z.string().min(1).optional(),
+  arc_easy: z.string().min(1).optional(),
+  arc_challenge: z.string().min(1).optional(),
+  mmlu: z.string().min(1).optional(),
+  hellaswag: z.string().min(1).optional(),
+} satisfies Record<CapabilityTask, z.ZodType>);
+
 /** What steering costs on task items. */
 export const capabilitySettings = z.strictObject({
   tasks: z
-    .array(z.enum(['bundled']))
+    .array(z.enum(['bundled', ...CAPABILITY_TASKS]))
     .min(1)
-    .default(['bundled']),
-  items: count.default(200),
+    .default(['bundled'])
+    .describe('`bundled`: held-out prompts with their answers; the others are lm-evaluation-harness’s'),
+  data: taskPaths
+    .prefault({})
+    .describe(
+      'Rows of a task in the hub’s layout, relative to the experiment file: JSONL, JSON, Parquet, or a folder of the hub’s data set',
+    ),
+  shots: taskPaths
+    .prefault({})
+    .describe('Rows for shots (solved examples). Defaults to rows of `data` that are not scored'),
+  fewshot: z
+    .int()
+    .min(0)
+    .optional()
+    .describe('Shots before every question. Defaults to the harness’s number'),
+  items: count.default(200).describe('Items of a task, of `mmlu` of each subject'),
   states: z
     .array(z.enum(COST_STATES))
     .min(1)

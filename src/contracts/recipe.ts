@@ -3,9 +3,11 @@
  * Sections that are `false` are left out of the run. Reading files, lines and columns: `recipe-document.ts`.
  */
 import { z } from 'zod';
+import { CAPABILITY_TASKS } from './capability-tasks.ts';
 import { detectorSettings } from './detector-settings.ts';
 import {
   blockPairsSettings,
+  type CapabilitySettings,
   capabilitySettings,
   captureSettings,
   evaluationSettings,
@@ -349,6 +351,8 @@ export const recipeSchema = z.strictObject(shape).superRefine((recipe, ctx) => {
     if (recipe.maps.some((m) => m.kind === 'shuffled'))
       complain(['maps'], 'the control `shuffled` changes tags, and contrast prompts have none; leave it out');
   }
+  if (recipe.capabilities)
+    for (const { path, message } of taskComplaints(recipe.capabilities)) complain(path, message);
   const { bad, safe, other } = recipe.data.mix;
   if (recipe.behaviours.every((b) => b.file !== undefined) && !(bad === safe && safe === other))
     complain(['data', 'mix'], 'rows of a file stand in their own proportions; leave it out');
@@ -357,6 +361,26 @@ export const recipeSchema = z.strictObject(shape).superRefine((recipe, ctx) => {
   if (recipe.data.prompts === 'bundled' && recipe.data.answers === 'self')
     complain(['data', 'answers'], 'the bundled tasks have answers; `self` needs files under `data.prompts`');
 });
+
+/** Tasks without rows, and rows of tasks that are not asked. */
+function taskComplaints({ tasks, data, shots }: CapabilitySettings): { path: string[]; message: string }[] {
+  return CAPABILITY_TASKS.flatMap((task) => {
+    const asked = tasks.includes(task);
+    if (asked && data[task] === undefined)
+      return [
+        {
+          path: ['capabilities', 'data'],
+          message: `\`${task}\` needs its rows: write \`data: { ${task}: PATH }\``,
+        },
+      ];
+    return (['data', 'shots'] as const)
+      .filter((key) => !asked && { data, shots }[key][task] !== undefined)
+      .map((key) => ({
+        path: ['capabilities', key, task],
+        message: `is not under \`capabilities.tasks\`; add it there, or leave this out`,
+      }));
+  });
+}
 
 export type Recipe = z.output<typeof recipeSchema>;
 export type RecipeInput = z.input<typeof recipeSchema>;

@@ -8,6 +8,7 @@ export { draftsOf } from './arms/run.ts';
 export { spansAfter } from './arms/spans.ts';
 export { blockPairs } from './block-pairs/block-pairs.ts';
 export type { CostItem } from './cost/capabilities.ts';
+export { COST_RUNS } from './cost/states.ts';
 export { locateClassifier, readClassifierFiles } from './detect/classifier-files.ts';
 export type { JudgedCase } from './detect/detector.ts';
 export { type OpenDetector, openDetector } from './detect/open.ts';
@@ -77,6 +78,9 @@ export {
   suspect,
 } from './suspect/suspect.ts';
 export { type BlockChoice, sweep } from './sweep/sweep.ts';
+export { askItems, type SteerItems } from './tasks/run.ts';
+export { type ScoredItem, taskRates } from './tasks/score.ts';
+export { taskInState } from './tasks/states.ts';
 export { type TransferInput, type TransferResult, transferExperiment } from './transfer/experiment.ts';
 export { type InverseSteering, steerByInverses } from './transfer/inverse.ts';
 export { askedFor, type RepairRow, type RepairText, repair } from './transfer/repair.ts';

@@ -96,7 +96,7 @@ const STAGE_WORDS: Readonly<Record<string, string>> = {
   'transfer.add': 'steered (add)',
   inverse: 'steered back by the inverse map',
   fidelity: 'every activation replaced',
-  capabilities: 'bundled tasks',
+  capabilities: 'tasks',
 };
 
 /** What a heading stands over: the stage and, where there is one, the map. */

@@ -24,6 +24,7 @@ const COMMANDS = [
   'capture',
   'vector',
   'data build',
+  'capabilities',
   'models list',
   'models inspect',
   'cache list',

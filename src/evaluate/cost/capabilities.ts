@@ -10,25 +10,17 @@ import type {
   Rate,
   Sample,
 } from '../../contracts/index.ts';
-import { captureResiduals, klDivergence, type Patch, patchHooks } from '../../interventions/index.ts';
+import { klDivergence, type Patch, patchHooks } from '../../interventions/index.ts';
 import { HookTable, type LanguageModel } from '../../models/index.ts';
 import { bootstrapMean, rate } from '../../stats/index.ts';
 import { randomLike } from '../arms/controls.ts';
 import { draftsOf, endRules } from '../arms/run.ts';
-import {
-  type BlockOf,
-  mapRows,
-  mapSpans,
-  type RowMap,
-  type Spans,
-  sourceRow,
-  sourceSpans,
-  targetSpans,
-} from '../arms/spans.ts';
+import { type BlockOf, mapSpans, type RowMap, type Spans, sourceSpans, targetSpans } from '../arms/spans.ts';
 import { type PatchedRun, runDrafted } from '../drafts/run.ts';
 import { logitRows } from '../drafts/verify.ts';
 import type { ExperimentEnv } from '../env.ts';
 import { type Case, completeState, completionText } from '../subject/completions.ts';
+import { COST_RUNS, fullReplacement } from './states.ts';
 
 /** A task item: its prompt in every state with the target's completions, and when a completion is right. */
 export interface CostItem {
@@ -61,20 +53,8 @@ export interface CapabilityResult {
   readonly samples: Sample[];
 }
 
-/** Which run of the prompt a state is: its own, and how it is patched. */
-const STATES = {
-  clean: { run: 'none', patched: false },
-  untagged: { run: 'none', patched: false },
-  safe: { run: 'safe', patched: false },
-  bad: { run: 'bad', patched: false },
-  bad_native: { run: 'bad', patched: true },
-  bad_mapped: { run: 'bad', patched: true },
-  bad_random: { run: 'bad', patched: true },
-  safe_mapped: { run: 'safe', patched: true },
-  full_replacement: { run: 'safe', patched: true },
-} as const satisfies Record<CostState, { run: 'none' | 'safe' | 'bad'; patched: boolean }>;
 /** Order of the states in what is written. */
-const ORDER = Object.keys(STATES) as CostState[];
+const ORDER = Object.keys(COST_RUNS) as CostState[];
 
 /** One item in one state. */
 interface StateRun {
@@ -121,7 +101,7 @@ async function statesOf(
   const runs: Runs = new Map();
   const patches = await patchesOf(input, cases, env);
   for (const state of ORDER.filter((s) => states.includes(s))) {
-    const { run, patched } = STATES[state];
+    const { run, patched } = COST_RUNS[state];
     const made = patched ? await patches[state as PatchedState]() : undefined;
     const said =
       state === 'clean' && clean
@@ -159,29 +139,6 @@ async function patchesOf(
   };
 }
 
-/** Every position of the safe prompt but the first, set to the mapped activation of the source. */
-async function fullReplacement(
-  { source, target, map }: Pick<CapabilityInput, 'source' | 'target' | 'map'>,
-  cases: readonly Case[],
-  signal: AbortSignal | undefined,
-): Promise<Patch[]> {
-  const places = cases.map(({ states: { safe } }) => {
-    const positions = Array.from({ length: safe.ids.length - 1 }, (_, k) => k + 1);
-    return { positions, at: sourceRow(source.model, safe, positions), tokens: safe.ids.slice(1) };
-  });
-  const given = await captureResiduals(
-    source.model.decoder,
-    places.map(({ at }) => at),
-    [source.block],
-    { signal },
-  );
-  const mapped = await mapRows(
-    map,
-    places.map(({ tokens }, i) => ({ rows: given[i][0], tokens })),
-  );
-  return places.map(({ positions }, i) => ({ block: target.block, positions, values: mapped[i] }));
-}
-
 /** Complete every patched run, by drafts. */
 async function completePatched(
   model: LanguageModel,
@@ -192,7 +149,7 @@ async function completePatched(
   const patched = [...runs].flatMap(([state, list]) =>
     list.flatMap((run) => {
       if (run.patch === undefined) return [];
-      const direction = STATES[state].run as 'bad' | 'safe';
+      const direction = COST_RUNS[state].run as 'bad' | 'safe';
       return [{ state, run, patch: run.patch, direction, drafts: draftsOf(run.item.case, direction) }];
     }),
   );
@@ -237,7 +194,7 @@ async function costKl(
     const reference = await answerLogits(model, rows('safe'), []);
     for (const [state, list] of compared) {
       const plan = list.slice(at, at + KL_BATCH).map(({ patch }) => patch);
-      const logits = await answerLogits(model, rows(STATES[state].run), plan);
+      const logits = await answerLogits(model, rows(COST_RUNS[state].run), plan);
       reference.forEach((of, j) => {
         const sum = of.reduce((total, p, k) => total + klDivergence(p, logits[j][k]), 0);
         values.get(state)?.push(sum / of.length);
@@ -277,7 +234,7 @@ async function answerLogits(
 function samplesOf({ behaviour }: CapabilityInput, runs: Runs): Sample[] {
   return [...runs].flatMap(([state, list]) =>
     list.map(({ item: { case: c, task, isRight }, completion }): Sample => {
-      const { run } = STATES[state];
+      const { run } = COST_RUNS[state];
       return {
         id: `${behaviour}/capabilities/${task}/${state}/${c.id}`,
         stage: 'capabilities',

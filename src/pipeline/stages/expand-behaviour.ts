@@ -2,19 +2,22 @@
 import {
   type BehaviourParams,
   type BehaviourResults,
+  type CostState,
   finetuneFor,
   mapLabel,
   type Recipe,
   usesBundled,
 } from '../../contracts/index.ts';
+import { COST_RUNS } from '../../evaluate/index.ts';
 import type { NodeRef, Plan } from '../plan.ts';
 import type { SourceOutput } from '../stage.ts';
 import type { PlannedBehaviour } from './behaviours.ts';
 import { blockPairsStage } from './block-pairs.ts';
+import { type CapabilitiesOutput, capabilitiesStage, type PlannedTask } from './capabilities.ts';
 import { dataStage } from './data.ts';
 import { fidelityStage } from './fidelity.ts';
 import { finetuneStage, tunedFiles } from './finetune.ts';
-import { mapsStage } from './maps.ts';
+import { type MapsOutput, mapsStage } from './maps.ts';
 import { recipeNotes, trainBlocks } from './notes.ts';
 import type { PromptsOutput } from './prompts.ts';
 import { repairStage } from './repair.ts';
@@ -47,6 +50,8 @@ export interface Base {
   readonly prompts?: NodeRef<PromptsOutput> | undefined;
   readonly outOfDomain?: NodeRef<SourceOutput> | undefined;
   readonly general?: NodeRef<SourceOutput> | undefined;
+  /** Tasks of lm-evaluation-harness. */
+  readonly tasks: readonly PlannedTask[];
 }
 
 /** What one behaviour adds to it: how it is read, and the file of its rows where it has one. */
@@ -205,6 +210,17 @@ export function expandBehaviour(
       },
       publish: at.samples('fidelity'),
     });
+  const capabilities = taskNodes(recipe, plan, at, {
+    asking,
+    tasks: base.tasks,
+    models: {
+      source: source.model,
+      target: target.model,
+      cleanSource: base.source.clean,
+      cleanTarget: base.target.clean,
+    },
+    maps,
+  });
   return plan.add(behaviourResultsStage, {
     id: at.id('results'),
     params: {
@@ -212,7 +228,11 @@ export function expandBehaviour(
       source: recipe.models.source,
       target: recipe.models.target,
       train_blocks: trainBlocks(recipe),
-      notes: [...recipeNotes(recipe, base.source.base.key === base.target.base.key), ...notes],
+      notes: [
+        ...recipeNotes(recipe, base.source.base.key === base.target.base.key),
+        ...notes,
+        ...base.tasks.flatMap((t) => t.notes),
+      ],
     },
     inputs: {
       tuned: [source.model, target.model],
@@ -223,10 +243,57 @@ export function expandBehaviour(
       transfer: transfer || undefined,
       repair: repair || undefined,
       fidelity: fidelity || undefined,
+      capabilities,
       prompts: base.rows === undefined ? base.prompts : undefined,
     },
   });
 }
+
+/** What the states of a task are made of. */
+interface TaskInputs {
+  readonly asking: { readonly behaviour: BehaviourParams; readonly after: number };
+  readonly tasks: readonly PlannedTask[];
+  readonly models: Readonly<Record<'source' | 'target', NodeRef<object>>> &
+    Readonly<Record<'cleanSource' | 'cleanTarget', NodeRef<object> | undefined>>;
+  readonly maps: NodeRef<MapsOutput>;
+}
+
+/** Every task in every state; mapped activations go through the first map that is steered with. */
+function taskNodes(
+  recipe: Recipe,
+  plan: Plan,
+  at: Naming,
+  { asking, tasks, models, maps }: TaskInputs,
+): NodeRef<CapabilitiesOutput>[] {
+  if (!recipe.capabilities) return [];
+  const { states, items } = recipe.capabilities;
+  const [first] = wanted(recipe, recipe.transfer ? recipe.transfer.maps : undefined);
+  const map = first && { label: mapLabel(first), fit: first.fits[0] };
+  const possible = states.filter((state) =>
+    state === 'clean' ? models.cleanTarget !== undefined : !THROUGH_MAP.has(state) || map !== undefined,
+  );
+  return tasks.flatMap(({ task, rows, shots, fewshot }) =>
+    possible.map((state) => {
+      const mapped = THROUGH_MAP.has(state) ? map : undefined;
+      const source = mapped?.fit === 'clean_a' ? models.cleanSource : models.source;
+      return plan.add(capabilitiesStage, {
+        id: at.id(`capabilities.${task}.${state}`),
+        params: { ...asking, task, state, items, fewshot, map: mapped },
+        inputs: {
+          target: (state === 'clean' ? models.cleanTarget : models.target) as NodeRef<object>,
+          source: mapped && source,
+          maps: COST_RUNS[state].patched ? maps : undefined,
+          rows: [...rows],
+          shots: [...shots],
+        },
+        publish: at.samples(`capabilities.${task}.${state}`),
+      });
+    }),
+  );
+}
+
+/** States whose activations come from the source. */
+const THROUGH_MAP: ReadonlySet<CostState> = new Set(['bad_mapped', 'safe_mapped', 'full_replacement']);
 
 /** Names of a behaviour's nodes and published files. */
 class Naming {
@@ -266,10 +333,11 @@ function transferParams(
   { maps, ...transfer }: Exclude<Recipe['transfer'], false>,
 ): Record<string, unknown> {
   const { worth, capabilities } = recipe;
+  const bundled = capabilities !== false && capabilities.tasks.includes('bundled') && capabilities;
   return {
     transfer,
     worth: worth && { ks: worth.ks, prompts: worth.prompts },
-    capabilities: capabilities && { items: capabilities.items, states: capabilities.states },
+    capabilities: bundled && { items: bundled.items, states: bundled.states },
     maps: wanted(recipe, maps).flatMap((m) => m.fits.map((fit) => ({ label: mapLabel(m), fit }))),
   };
 }

@@ -14,6 +14,7 @@ import type { NodeRef, Plan } from '../plan.ts';
 import type { SourceOutput } from '../stage.ts';
 import { adaptStage } from './adapt.ts';
 import { type PlannedBehaviour, planBehaviour } from './behaviours.ts';
+import { planTasks } from './capabilities.ts';
 import { checkChat } from './chat.ts';
 import { expandBehaviour, type SideModels } from './expand-behaviour.ts';
 import { checkPrompts, type PromptsOutput, promptsStage } from './prompts.ts';
@@ -42,7 +43,8 @@ export const expandExperiment: Expand = async (recipe, plan) => {
     generalFile === undefined
       ? undefined
       : await plan.source('data.general', generalFile, { data: { name: generalFile } });
-  const base = { source, target, prompts, outOfDomain, general };
+  const tasks = await planTasks(recipe, plan);
+  const base = { source, target, prompts, outOfDomain, general, tasks };
   const behaviours: NodeRef<BehaviourResults>[] = [];
   for (const [i, planned] of taught.entries()) {
     const { file, safe_file, params } = planned;

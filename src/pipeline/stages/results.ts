@@ -12,6 +12,7 @@ import {
 import { inverseEntry } from '../../evaluate/index.ts';
 import { defineStage, type InputsSoFar, type OutputsOf, optional, subjectModel } from '../stage.ts';
 import { blockPairsStage } from './block-pairs.ts';
+import { type CapabilitiesOutput, capabilitiesStage } from './capabilities.ts';
 import { type FidelityOutput, fidelityStage } from './fidelity.ts';
 import { mapsStage } from './maps.ts';
 import { promptsStage } from './prompts.ts';
@@ -39,6 +40,8 @@ const read = {
   transfer: optional(transferStage),
   repair: optional(repairStage),
   fidelity: optional(fidelityStage),
+  /** A task in a state each. */
+  capabilities: [capabilitiesStage],
   prompts: optional(promptsStage),
 } as const;
 
@@ -89,6 +92,7 @@ function assemble(
     const target = b && of(b);
     return { source, target };
   };
+  const tasks = (inputs.capabilities ?? []).flatMap((c) => c?.output ?? []);
   const inverse = Object.fromEntries(
     Object.entries(maps?.inverse ?? {}).map(([method, entry]) => [
       method,
@@ -117,10 +121,11 @@ function assemble(
       ? {}
       : {
           transfer: transfer.transfer,
-          ...pick(transfer, ['strip_trigger', 'capabilities', 'cost_kl']),
+          ...pick(transfer, ['strip_trigger', 'cost_kl']),
           worth: withRepair(transfer.worth, inputs.repair?.output),
         }),
     asked: inputs.repair?.output.asked ?? undefined,
+    capabilities: capabilitiesOf(transfer?.capabilities, tasks),
     inverse: Object.keys(inverse).length === 0 ? undefined : inverse,
     pairing:
       maps === undefined
@@ -137,6 +142,7 @@ function assemble(
       ...(sourceSweep?.notes ?? []),
       ...(targetSweep?.notes ?? []),
       ...ceilingNote(fidelity),
+      ...cutNotes(tasks),
     ],
   };
   return checked({ schema_version: 1, behaviours: [entry], timings: {}, peak_memory_bytes: 0 })
@@ -152,6 +158,28 @@ function withRepair(
     const own = repaired?.rows.find(({ k }) => k === row.k);
     return own === undefined ? row : { ...row, repair_restoration: own.restoration, repair_kept: own.kept };
   });
+}
+
+/** Task → state → rate; a score of a harness's task is `task.score`. */
+function capabilitiesOf(
+  bundled: BehaviourResults['capabilities'],
+  tasks: readonly CapabilitiesOutput[],
+): BehaviourResults['capabilities'] {
+  const found: NonNullable<BehaviourResults['capabilities']> = { ...bundled };
+  for (const { task, state, rates } of tasks)
+    for (const [score, rate] of Object.entries(rates))
+      found[`${task}.${score}`] = { ...found[`${task}.${score}`], [state]: rate };
+  return Object.keys(found).length === 0 ? undefined : found;
+}
+
+function cutNotes(tasks: readonly CapabilitiesOutput[]): string[] {
+  return tasks.flatMap(({ task, state, cut }) =>
+    cut === 0
+      ? []
+      : [
+          `${task}, ${state}: ${cut} questions with their shots were longer than the context and lost their beginning.`,
+        ],
+  );
 }
 
 function ceilingNote(fidelity: FidelityOutput | undefined): string[] {

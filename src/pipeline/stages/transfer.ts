@@ -30,7 +30,7 @@ const transferParams = z.strictObject({
   evaluation: evaluationSettings.omit({ batch: true }),
   transfer: transferSettings.omit({ maps: true }),
   worth: z.union([z.literal(false), worthSettings.pick({ ks: true, prompts: true })]),
-  capabilities: z.union([z.literal(false), capabilitySettings.omit({ tasks: true })]),
+  capabilities: z.union([z.literal(false), capabilitySettings.pick({ items: true, states: true })]),
   /** Maps to carry the fix over, `{label}.{fit}`; the first is the one whose cost is measured. */
   maps: z.array(z.strictObject({ label: z.string(), fit: z.enum(MAP_FITS) })),
 });
