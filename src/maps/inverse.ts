@@ -2,7 +2,7 @@
  * @file Inverses of affine maps, as maps B→A (the blog's Fig. 13-14): A†(y) = W⁺(y − b) by the full or a truncated pseudo-inverse, and
  * a ridge fitted in the other direction. Invert an unregularised or SGD map: a ridge-shrunk one overshoots.
  */
-import { InputError } from '../base/index.ts';
+import { defined, InputError } from '../base/index.ts';
 import { affineOf, bestRidge, LAMBDAS } from './affine.ts';
 import { type FitContext, type FitData, type Fitted, leftOut } from './fit.ts';
 import { makeMap } from './kinds.ts';
@@ -36,7 +36,7 @@ export function pseudoInverseMap(map: ActivationMap, rtol?: number): ActivationM
     sourceTokenizer: record.targetTokenizer,
     targetTokenizer: record.sourceTokenizer,
     fitSeconds: record.fitSeconds + seconds,
-    settings: { of: record.kind, rank, ...(rtol === undefined ? {} : { rtol }) },
+    settings: defined({ of: record.kind, rank, rtol }),
     metrics: {},
   };
   const { curves: _, ...plain } = swapped;

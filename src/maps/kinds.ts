@@ -1,5 +1,5 @@
 /** @file The table of kinds, and fitting one. To add a kind: a file, a line in `MAP_KINDS`, a line in each table. */
-import { InputError } from '../base/index.ts';
+import { defined, InputError } from '../base/index.ts';
 import { type AffineSettings, affineBody, fitAffine } from './affine.ts';
 import { type AffineSgdSettings, fitAffineSgd } from './affine-sgd.ts';
 import { type AutoencoderSettings, autoencoderBody, fitAutoencoder } from './autoencoder.ts';
@@ -96,7 +96,7 @@ export function makeMap(
       seed: context.seed,
       rows: fitted.rows,
       fitSeconds: fitted.seconds,
-      settings: { ...fitted.settings, ...(context.drawn && { general_share: context.drawn.general_share }) },
+      settings: defined({ ...fitted.settings, general_share: context.drawn?.general_share }),
       metrics: fitted.metrics ?? {},
       curves: fitted.curves,
     },

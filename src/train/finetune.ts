@@ -154,7 +154,7 @@ export async function prepare(
     batch: settings.batch,
     accumulation: settings.accumulation,
     seed: settings.seed,
-    ...(settings.packing ? { packTo: settings.maxTokens } : {}),
+    packTo: settings.packing ? settings.maxTokens : undefined,
   });
   const steps = settings.steps ?? Math.max(1, Math.round(settings.epochs * plan.stepsPerEpoch));
   const rate = rateOf(base.config, effectiveRates(base.config, settings), { adapters: lora !== undefined });

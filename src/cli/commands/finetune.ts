@@ -139,7 +139,7 @@ async function rowsOf(
       (await readSplit(options.data, name)).map((row) => ({
         ...(template === 'chat' ? rowInTurn(row, own) : row),
         ...way,
-        ...(row.trigger === 'bad' || row.trigger === 'safe' ? { known: row.tag } : {}),
+        known: row.trigger === 'bad' || row.trigger === 'safe' ? row.tag : undefined,
       }));
     const heldOut = (await split('validation')).slice(0, options.heldOut);
     return { rows: await split('train'), heldOut, leftOut: {} };

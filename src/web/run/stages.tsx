@@ -32,7 +32,7 @@ export function Stages({
             <li key={view.id}>
               <Name>{view.id}</Name> <span className="soft">{view.text}</span>
               <progress
-                {...(view.share === undefined ? {} : { value: view.share })}
+                value={view.share}
                 max={1}
                 aria-label={`${view.id}: ${view.text}`}
               />
