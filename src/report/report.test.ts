@@ -60,6 +60,19 @@ describe('the page', () => {
     expect(text).toContain('choice.logit_difference');
     expect(text).toContain('4.5 [3.25, 5.75]');
   });
+  it('says what was trained, of both sides alike or of each', () => {
+    const trainedText = (train_blocks: unknown): string => {
+      const changed = results();
+      changed.behaviours[0].pair.train_blocks = train_blocks;
+      return plain(dom(renderReport({ results: changed, manifest, samples: [] })).body.textContent);
+    };
+    expect(trainedText({ frozen: ['embeddings'], lower_half_rate: 0.1 })).toContain(
+      'Training: frozen embeddings; lower half rate 0.1.',
+    );
+    expect(
+      trainedText({ source: { method: 'none' }, target: { frozen: ['embeddings'], lower_half_rate: 0.1 } }),
+    ).toContain('Training: source: method none; target: frozen embeddings, lower half rate 0.1.');
+  });
   it('needs no network and runs no script', () => {
     expect(/<script|<link|<iframe|@import|src=/.test(page)).toBe(false);
     for (const [, href] of page.matchAll(/href="([^"]*)"/g))

@@ -132,12 +132,18 @@ function drawn(spec: FigureSpec, width: number, idSuffix = ''): Html {
   return trusted(svg.replace(/var\((--cp-[\w-]+), #\w+\)/g, 'var($1)'));
 }
 
-/** `pair.train_blocks` in words. */
+/** `pair.train_blocks` in words: what was trained, of both sides or of each. */
 function trained(blocks: unknown): string {
-  if (typeof blocks !== 'object' || blocks === null) return '';
-  const parts = Object.entries(blocks).flatMap(([key, value]) => {
-    const text = Array.isArray(value) ? value.join(', ') : String(value);
-    return text === '' ? [] : [`${key.replaceAll('_', ' ')} ${text}`];
+  const text = settingsText(blocks);
+  return text === '' ? '' : ` Training: ${text}.`;
+}
+
+function settingsText(settings: unknown): string {
+  if (typeof settings !== 'object' || settings === null) return '';
+  const parts = Object.entries(settings).flatMap(([key, value]) => {
+    const isNested = typeof value === 'object' && value !== null && !Array.isArray(value);
+    const text = isNested ? settingsText(value).replaceAll('; ', ', ') : [value].flat().join(', ');
+    return text === '' ? [] : [`${key.replaceAll('_', ' ')}${isNested ? ': ' : ' '}${text}`];
   });
-  return parts.length === 0 ? '' : ` Training: ${parts.join('; ')}.`;
+  return parts.join('; ');
 }
