@@ -1,5 +1,6 @@
 /** @file How a completion of the behaviour `contrast` is read where no phrase tells it (docs/concepts/method.md#detectors). */
 import { z } from 'zod';
+import { endpointSettings } from './endpoint-settings.ts';
 import { count } from './recipe-training.ts';
 
 /** The choice between two given answers, read from the logits. */
@@ -55,21 +56,11 @@ const openClassifier = z.strictObject({ ...classifierReading, file: z.string() }
 /** A language model that is asked about each completion. */
 const judge = z.strictObject({
   kind: z.literal('judge'),
-  base_url: z
-    .url({ protocol: /^https?$/ })
-    .describe('OpenAI-compatible server, up to and with the version: http://127.0.0.1:8080/v1'),
-  model: z.string().min(1).describe('As the server calls it'),
+  ...endpointSettings,
   question: z
     .string()
     .min(1)
     .describe('About one completion, to be answered by yes (it shows the behaviour) or no'),
-  api_key_env: z
-    .string()
-    .regex(/^[A-Za-z_]\w*$/, 'wanted the name of an environment variable')
-    .optional()
-    .describe('Environment variable that holds the key, where the server wants one'),
-  concurrency: count.default(4).describe('Requests at once'),
-  timeout_seconds: z.number().positive().default(60).describe('Time allowed to one request'),
 });
 
 /** Kinds of detector and their settings, as a recipe gives them. */

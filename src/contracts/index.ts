@@ -15,6 +15,7 @@ export type {
   DetectorParams,
   DetectorSettings,
 } from './detector-settings.ts';
+export { type LlmJudgeSettings, llmJudgeSettings } from './endpoint-settings.ts';
 export { dotted, nearest } from './explain.ts';
 export {
   type Intervention,

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { CAPABILITY_TASKS, type CapabilityTask } from './capability-tasks.ts';
+import { llmJudgeSettings } from './endpoint-settings.ts';
 import { count, fraction } from './recipe-training.ts';
 import { COST_STATES, SWEEP_CONTROLS, TRANSFER_ARMS } from './result-names.ts';
 
@@ -70,6 +71,9 @@ export const fidelitySettings = z.strictObject({
     .array(z.enum(JUDGES))
     .min(1)
     .default([...JUDGES]),
+  llm: llmJudgeSettings
+    .optional()
+    .describe('A language model as a further judge, behind any OpenAI-compatible server'),
   replace: z
     .enum(['prefill', 'all'])
     .default('prefill')

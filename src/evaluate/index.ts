@@ -24,7 +24,7 @@ export {
 export { type ExperimentEnv, experimentEnv } from './env.ts';
 export { type FidelityResult, fidelity } from './fidelity/fidelity.ts';
 export { fidelityPrompts } from './fidelity/prompts.ts';
-export { apiKeyOf, openAiJudge } from './judges/index.ts';
+export { apiKeyOf, type JudgeUsage, judgeCost, llmJudge, openAiJudge } from './judges/index.ts';
 
 export { type FittedMap, figureGroups, fitMaps, mapEntry, measureMaps, tokenMeanOf } from './mapping/fit.ts';
 export { type InverseMap, inverseEntry, invertMaps } from './mapping/invert.ts';

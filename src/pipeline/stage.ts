@@ -86,6 +86,9 @@ export interface StageEstimate {
   readonly tokens?: number;
   /** High-water mark of its process. */
   readonly memory_bytes?: number;
+  /** Questions to a language model behind a server, at most, and what they cost in the currency of the recipe's prices. */
+  readonly questions?: number;
+  readonly cost?: number | undefined;
 }
 
 /** What is known of a stage before anything has run. */

@@ -116,10 +116,17 @@ function printPlan(cli: Cli, options: RunOptions, stages: readonly PlannedStage[
   const sum = (key: 'seconds' | 'tokens') => todo.reduce((a, stage) => a + (stage[key] ?? 0), 0);
   const unknown = todo.filter((stage) => stage.seconds === undefined).length;
   const memory_bytes = Math.max(0, ...todo.map((stage) => stage.memory_bytes ?? 0));
+  const questions = todo.reduce((a, stage) => a + (stage.questions ?? 0), 0);
+  const priced = todo.flatMap(({ cost }) => cost ?? []);
+  const judged = {
+    questions: questions || undefined,
+    cost: priced.length === 0 ? undefined : priced.reduce((a, b) => a + b, 0),
+  };
   const total = {
     stages: todo.length,
     seconds: sum('seconds'),
     seconds_unknown_for: unknown,
+    ...judged,
     tokens: sum('tokens'),
     memory_bytes,
   };
@@ -142,7 +149,9 @@ function printPlan(cli: Cli, options: RunOptions, stages: readonly PlannedStage[
   const length = todo.length === 0 ? '' : `: ${[...known, ...doubt].join(', ')}`;
   const tokens = total.tokens > 0 ? `, ${grouped(total.tokens)} tokens at most` : '';
   const peak = memory_bytes > 0 ? `, up to ${gigabytes(memory_bytes)} per stage` : '';
-  cli.out(`\n${todo.length} of ${stages.length} stages to do${length}${tokens}${peak}\n`);
+  const paid = judged.cost === undefined ? '' : `, which cost about ${judged.cost.toPrecision(2)}`;
+  const asked = questions > 0 ? `\nThe judge is asked ${grouped(questions)} questions at most${paid}.\n` : '';
+  cli.out(`\n${todo.length} of ${stages.length} stages to do${length}${tokens}${peak}\n${asked}`);
 }
 
 /** 1234567 → `1,234,567`. */

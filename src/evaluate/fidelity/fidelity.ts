@@ -34,6 +34,8 @@ export interface FidelityInput {
   readonly behaviour: string;
   /** In place of chrF and exact match, where `lexical` is asked for. */
   readonly lexical?: readonly Judge[];
+  /** Besides those of the settings. */
+  readonly further?: readonly Judge[];
 }
 
 /** Settings of {@link fidelity}: the recipe's sections. */
@@ -71,7 +73,7 @@ export async function fidelity(
     progress({ stage: 'fidelity', done: rows.length, total: prompts.length, unit: 'prompts' });
   }
   const lexical = input.lexical ?? [lexicalJudge(), lexicalJudge('exact_match')];
-  const judges = p.judges.includes('lexical') ? lexical : [];
+  const judges = [...(p.judges.includes('lexical') ? lexical : []), ...(input.further ?? [])];
   const scores = await scoreAll(rows, judges, p.judges.includes('likelihood'));
   const entries = maps.map(({ label, map }) => {
     const sides = mapScores(rows, scores, mapArm(label, map), { rng, bootstrap: p.bootstrap });

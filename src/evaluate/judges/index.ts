@@ -2,6 +2,7 @@
 
 export { apiKeyOf, type JudgeUsage } from './asker.ts';
 export { chrf, chrfPlusPlus } from './chrf.ts';
+export { judgeCost, llmJudge } from './from-recipe.ts';
 export type { Judge, JudgePair } from './judge.ts';
 export { type LexicalMetric, lexicalJudge, lexicalMetrics } from './lexical.ts';
 export { type OpenAiJudge, type OpenAiJudgeOptions, openAiJudge } from './openai.ts';

@@ -8,6 +8,7 @@ import {
   promptFiles,
   type Recipe,
 } from '../../contracts/index.ts';
+import { apiKeyOf } from '../../evaluate/index.ts';
 import { openModelFiles, parameterCount, resolveModel, type Tokenizer } from '../../models/index.ts';
 import type { Expand } from '../experiment.ts';
 import type { NodeRef, Plan } from '../plan.ts';
@@ -30,6 +31,7 @@ export const expandExperiment: Expand = async (recipe, plan) => {
     [models.target, target.tokenizer],
   ]);
   checkChat(recipe, readers);
+  if (recipe.fidelity) apiKeyOf(recipe.fidelity.llm?.api_key_env, 'recipe: fidelity.llm');
   const taught: PlannedBehaviour[] = [];
   for (const i of recipe.behaviours.keys()) taught.push(await planBehaviour(recipe, i, readers));
   const fromRows = taught.every(({ file }) => file !== undefined);

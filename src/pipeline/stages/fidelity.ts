@@ -8,6 +8,9 @@ import {
   fidelity,
   fidelityPrompts,
   type InverseSteering,
+  type JudgeUsage,
+  judgeCost,
+  llmJudge,
   steerByInverses,
 } from '../../evaluate/index.ts';
 import { loadMap } from '../../maps/index.ts';
@@ -40,12 +43,15 @@ export interface FidelityOutput {
   readonly inverse: InverseSteering['outcomes'];
 }
 
+/** Arms beside the maps: mean-ablated, ceiling and three control maps. */
+const OTHER_ARMS = 5;
+
 /** Unpatched, mapped and its controls: completions per prompt and map. */
 const FIDELITY_STATES = 7;
 
 export const fidelityStage = defineStage({
   name: 'fidelity',
-  version: '4',
+  version: '5',
   module: import.meta.url,
   child: true,
   params: fidelityParams,
@@ -61,7 +67,17 @@ export const fidelityStage = defineStage({
   estimate: ({ fidelity: f, inverse, evaluation }, info) => {
     const forwards = f ? f.prompts * f.maps.length * FIDELITY_STATES : 0;
     const backwards = inverse ? inverse.prompts * inverse.methods.length : 0;
+    const judged =
+      f && f.llm
+        ? judgeCost(f.llm, {
+            prompts: 2 * f.prompts,
+            maps: f.maps.length,
+            others: OTHER_ARMS,
+            tokens: evaluation.max_tokens,
+          })
+        : {};
     return {
+      ...judged,
       tokens: 2 * (forwards + backwards) * (promptTokens(info) + evaluation.max_tokens),
       memory_bytes: runningBytes(info.models),
     };
@@ -73,7 +89,8 @@ export const fidelityStage = defineStage({
     const forwards = p.fidelity && p.fidelity.maps.length > 0 && (await measured(p.fidelity));
     async function measured(settings: Exclude<typeof p.fidelity, false>): Promise<FidelityResult> {
       const held = (await readHeldOut(inputs.data.folder, 'test')).slice(0, settings.prompts);
-      return fidelity(
+      const judge = settings.llm && llmJudge(settings.llm, { signal: env.signal, onProgress: env.progress });
+      const found = await fidelity(
         {
           source,
           target,
@@ -91,10 +108,19 @@ export const fidelityStage = defineStage({
             random: await maps.control('random'),
           },
           behaviour: p.behaviour.name,
+          further: judge && [judge],
         },
         { ...settings, ...p.evaluation },
         { ...env, rng: env.rng.fork('fidelity') },
       );
+      if (judge !== undefined)
+        env.progress({
+          stage: 'judge',
+          done: judge.usage.requests + judge.usage.cached,
+          unit: 'questions',
+          message: usageText(judge.usage),
+        });
+      return found;
     }
     await using detector = await detectorOf(p, { inputs, ...env });
     const backwards = p.inverse && p.inverse.methods.length > 0 && (await inverted(p.inverse));
@@ -133,3 +159,9 @@ export const fidelityStage = defineStage({
     };
   },
 });
+
+/** What a judge was asked: said while it runs and in the log, not in results, which a second run must repeat. */
+function usageText({ requests, cached, promptTokens, completionTokens, cost }: JudgeUsage): string {
+  const paid = cost === undefined ? '' : `, cost ${cost.toPrecision(3)}`;
+  return `judge: ${requests} requests, ${cached} answers known already, ${promptTokens} + ${completionTokens} tokens${paid}`;
+}

@@ -26,6 +26,12 @@ export function recipeNotes(recipe: Recipe, same: boolean): string[] {
     const still = freeze_embeddings || method === 'lora' ? ', embeddings not at all' : '';
     return `was fine-tuned at ${lower_half_rate} of the learning rate${still}: this choice shapes the sweep curve; it is not a finding.`;
   };
+  if (recipe.fidelity && recipe.fidelity.llm !== undefined) {
+    const { model, rubric } = recipe.fidelity.llm;
+    out.push(
+      `Judge llm: ${model} grades completions by a rubric of ${rubric}, both orders, their mean. Its grades are not checked by anyone: read samples.`,
+    );
+  }
   const [source, target] = [slowed('source'), slowed('target')];
   if (source === target) {
     if (source !== '') out.push(`The lower half of the blocks ${source}`);

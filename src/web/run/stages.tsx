@@ -31,11 +31,7 @@ export function Stages({
           {running.map((view) => (
             <li key={view.id}>
               <Name>{view.id}</Name> <span className="soft">{view.text}</span>
-              <progress
-                value={view.share}
-                max={1}
-                aria-label={`${view.id}: ${view.text}`}
-              />
+              <progress value={view.share} max={1} aria-label={`${view.id}: ${view.text}`} />
             </li>
           ))}
         </ul>
