@@ -67,9 +67,10 @@ export const fidelityStage = defineStage({
   estimate: ({ fidelity: f, inverse, evaluation }, info) => {
     const forwards = f ? f.prompts * f.maps.length * FIDELITY_STATES : 0;
     const backwards = inverse ? inverse.prompts * inverse.methods.length : 0;
+    const llm = f ? f.llm : undefined;
     const judged =
-      f && f.llm
-        ? judgeCost(f.llm, {
+      f && llm
+        ? judgeCost(llm, {
             prompts: 2 * f.prompts,
             maps: f.maps.length,
             others: OTHER_ARMS,
