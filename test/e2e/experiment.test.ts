@@ -139,6 +139,8 @@ describe('an experiment', () => {
       '39',
       '--sweep-prompts',
       '6',
+      '--blocks',
+      '1..4',
       '--answer-tokens',
       '4',
       '--max-tokens',
@@ -155,6 +157,7 @@ describe('an experiment', () => {
     expect(probe[0].p).toBeLessThanOrEqual(0.05);
     // The model answers nothing but the neutral answer without its safe tag: that is what comes back, word for word.
     expect(located.read_by).toBe('expected');
+    expect(located.sweep.map(({ block }: { block: number }) => block)).toEqual([1, 2, 3, 4]);
     expect(located.vector.restoration.value).toBeGreaterThan(0.8);
     expect(located.vector.noise.random_step.value).toBeLessThan(0.5);
     const { interventions } = JSON.parse(await readFile(join(out, 'intervention.json'), 'utf8'));

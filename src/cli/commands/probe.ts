@@ -10,11 +10,12 @@ import {
   writeJsonAtomic,
 } from '../../base/index.ts';
 import { makeBehaviour, type Placement, placements } from '../../behaviours/index.ts';
-import { type InterventionDocumentInput, spanSettings } from '../../contracts/index.ts';
+import { type InterventionDocumentInput, type SweepSettings, spanSettings } from '../../contracts/index.ts';
 import { type Asked, experimentEnv, locate, suspect } from '../../evaluate/index.ts';
 import { type LanguageModel, residPost, writeSafetensors } from '../../models/index.ts';
 import { type Cli, type CommonOptions, collect, decimal, declare, printJson, wholeNumber } from '../cli.ts';
 import { addPromptSource, distinctPrompts, type PromptSource } from '../given-prompts.ts';
+import { blockList } from '../lists.ts';
 import { openAdapted, openModel, withProgress } from '../model.ts';
 import { type FoundText, probeText } from '../probe-text.ts';
 import { countOption, defaults } from '../settings.ts';
@@ -33,6 +34,7 @@ interface ProbeCommand extends CommonOptions, PromptSource, TemplateOptions, Wat
   readonly draws: number;
   readonly alpha: number;
   readonly sweepPrompts: number;
+  readonly blocks: 'all' | readonly number[];
   readonly after: number;
   readonly locate: boolean;
   readonly out?: string;
@@ -87,10 +89,26 @@ export function addProbe(program: Command, cli: Cli): void {
         .argParser(wholeNumber('--sweep-prompts', 2))
         .default(16),
     )
+    .addOption(
+      new Option('--blocks <list>', 'blocks among which it is looked for: all, or e.g. 0,4..12')
+        .argParser((text) => (text === 'all' ? 'all' : blockList('--blocks')(text)))
+        .default('all'),
+    )
     .addOption(countOption('--after <n>', { section: spanSettings, key: 'after', least: 0 }))
     .option('--no-locate', 'stop at the answer: look for no block and make no vector')
     .option('--out <folder>', 'write probe.json here, and with an effect the vector and how to use it')
     .action((options: ProbeCommand) => run(options, cli));
+}
+
+/** Noise alone, and little of it: the vector is measured beside noise again, on prompts it was not made of. */
+function locateSweep({ sweepPrompts, blocks }: ProbeCommand): SweepSettings {
+  return {
+    ...defaults.sweep,
+    prompts: sweepPrompts,
+    blocks: blocks === 'all' ? blocks : [...blocks],
+    controls: ['random', 'random_cov', 'random_step'],
+    chosen_draws: 4,
+  };
 }
 
 async function run(options: ProbeCommand, cli: Cli): Promise<void> {
@@ -133,7 +151,7 @@ async function run(options: ProbeCommand, cli: Cli): Promise<void> {
       },
       {
         ...settings,
-        sweep: { ...defaults.sweep, prompts: options.sweepPrompts },
+        sweep: locateSweep(options),
         after: options.after,
       },
       env,
