@@ -247,7 +247,7 @@ export const ERRORS = {
     next: 'Train longer, or check the trigger.',
   },
   'classifier-invalid': {
-    meaning: 'The classifier of a recipe is missing, or is no sequence classifier that can be run.',
+    meaning: 'The classifier of a recipe is missing, or is not a sequence classifier that can be run.',
     next: 'The message says what was wanted; docs/concepts/method.md#detectors says what a classifier is.',
   },
   'judge-failed': {

@@ -6,6 +6,7 @@ import type { PairedText } from '../../activations/index.ts';
 import type { Rng } from '../../base/index.ts';
 import { captureResiduals } from '../../interventions/index.ts';
 import type { LanguageModel } from '../../models/index.ts';
+import { quantile } from '../../stats/index.ts';
 import type { FitTexts } from '../mapping/texts.ts';
 
 /** Rows of both models. */
@@ -14,7 +15,6 @@ export interface EveryBlock {
   readonly source: readonly Float32Array[];
   /** [N, D_target]. */
   readonly target: readonly Float32Array[];
-  readonly n: number;
 }
 
 /** Blocks to read, in the order of the scores. */
@@ -93,7 +93,7 @@ function withoutSinks(x: Captured, y: Captured): EveryBlock {
   }, kept);
   const picked = ({ blocks, width }: Captured): Float32Array[] =>
     blocks.map((rows) => joined(good.map((i) => rows.subarray(i * width, (i + 1) * width))));
-  return { source: picked(x), target: picked(y), n: good.length };
+  return { source: picked(x), target: picked(y) };
 }
 
 /** Rows of one model, [tokens, width] per block. */
@@ -109,11 +109,8 @@ function norm(rows: Float32Array, i: number, width: number): number {
 }
 
 function medianNorm(rows: Float32Array, width: number): number {
-  return median(Array.from({ length: rows.length / width }, (_, i) => norm(rows, i, width)));
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
+  const norms = Array.from({ length: rows.length / width }, (_, i) => norm(rows, i, width));
+  return quantile(norms, 0.5);
 }
 
 /** Rows of several texts in one array. */

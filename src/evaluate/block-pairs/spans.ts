@@ -3,8 +3,7 @@ import { captureResiduals } from '../../interventions/index.ts';
 import type { LanguageModel } from '../../models/index.ts';
 import { sourceRow } from '../arms/spans.ts';
 import { alignRows, type ContrastCase } from '../subject/cases.ts';
-import type { Blocks } from './rows.ts';
-import { joined } from './rows.ts';
+import { type Blocks, joined } from './rows.ts';
 
 /** Per block, in the order asked for. */
 export interface TagSpans {

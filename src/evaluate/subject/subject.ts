@@ -61,6 +61,26 @@ function flagsOf(
   return { ...common, removed: isRemoved({ shows }), restored };
 }
 
+/** What a completion of a case is. */
+export interface ReadAnswer {
+  readonly shows: boolean;
+  /** It is the case's ordinary answer, as restoration is judged. */
+  readonly ordinary: boolean;
+}
+
+/** Read one completion of each case, in their order: for runs that are not patched at the span of the bad or the safe run. */
+export async function readAnswers(
+  judging: Judging,
+  cases: readonly JudgedCase[],
+  answers: readonly Answer[],
+): Promise<ReadAnswer[]> {
+  const found = await judging.detector.detect(answers);
+  return found.map(({ shows, degenerate }, i) => ({
+    shows,
+    ordinary: isOrdinary(judging, cases[i], { text: answers[i].text, shows, degenerate }),
+  }));
+}
+
 /** Whether a completion that has been read gives a case's ordinary answer. */
 export function isOrdinary(
   { threshold, exact, whole = false }: Pick<Judging, 'threshold' | 'exact' | 'whole'>,

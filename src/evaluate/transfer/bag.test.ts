@@ -100,8 +100,8 @@ describe('ridge from the bag of span tokens', () => {
     expect(ridge.lambda(2)).toBe(tried[errors.indexOf(Math.min(...errors))]);
   });
 
-  it('tokens it never saw come out as the mean', () => {
-    const centredBack = ridge.predict({ ids: [100, 101], positions: [0, 1], tag: 'foreign' });
+  it('tokens it never saw count as none', () => {
+    const foreign = ridge.predict({ ids: [100, 101], positions: [0, 1], tag: 'foreign' });
     const nothing = primal(
       spans,
       centre,
@@ -112,7 +112,7 @@ describe('ridge from the bag of span tokens', () => {
       positions: [],
       tag: '',
     });
-    for (const [j, v] of centredBack.entries()) expect(v).toBeCloseTo(nothing[j]!, 5);
+    for (const [j, v] of foreign.entries()) expect(v).toBeCloseTo(nothing[j]!, 5);
   });
 
   it('is not run where every tested tag is a labelled one', () => {

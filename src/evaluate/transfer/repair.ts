@@ -9,7 +9,7 @@ import { endRules } from '../arms/run.ts';
 import type { ExperimentEnv } from '../env.ts';
 import type { ContrastCase } from '../subject/cases.ts';
 import { completeState } from '../subject/completions.ts';
-import { isOrdinary, type Subject, testedCases } from '../subject/subject.ts';
+import { readAnswers, type Subject, testedCases } from '../subject/subject.ts';
 
 /** A target that is repaired. */
 export interface RepairInput {
@@ -71,7 +71,7 @@ export async function repair(
     ];
     out.push({
       k,
-      restoration: rate((await readOn(subject, cases, bad)).map((answer) => answer.ordinary)),
+      restoration: rate((await readAnswers(subject.judging, cases, bad)).map((answer) => answer.ordinary)),
       kept: rate(cases.map((c, i) => safe[i].text === c.unpatched.safe.text)),
     });
   }
@@ -90,23 +90,10 @@ export async function askedFor(
   const place = new Map(subject.cases.map((c, i) => [c, i]));
   const prompts = tested.map((c) => asked[place.get(c) as number]);
   const ends = await completeState(target, prompts, 'bad', endRules(target, options));
-  const read = await readOn(subject, tested, ends);
+  const read = await readAnswers(subject.judging, tested, ends);
   return {
     text,
     removal: rate(read.map((answer) => !answer.shows)),
     restoration: rate(read.map((answer) => answer.ordinary)),
   };
-}
-
-/** What completions of some cases are: whether they show the behaviour, and whether they are the ordinary answer. */
-async function readOn(
-  { judging }: Pick<Subject, 'judging'>,
-  cases: Subject['cases'],
-  ends: readonly { readonly text: string }[],
-): Promise<{ shows: boolean; ordinary: boolean }[]> {
-  const found = await judging.detector.detect(ends);
-  return found.map(({ shows, degenerate }, i) => ({
-    shows,
-    ordinary: isOrdinary(judging, cases[i], { text: ends[i].text, shows, degenerate }),
-  }));
 }

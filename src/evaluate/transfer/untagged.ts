@@ -11,7 +11,7 @@ import { type PatchedRun, runDrafted } from '../drafts/run.ts';
 import type { ExperimentEnv } from '../env.ts';
 import { alignRows, type ContrastCase, type Direction, type StatePrompt } from '../subject/cases.ts';
 import { type Case, completionText } from '../subject/completions.ts';
-import { isOrdinary, testedCases } from '../subject/subject.ts';
+import { type ReadAnswer, readAnswers, testedCases } from '../subject/subject.ts';
 import type { TransferData } from './data.ts';
 
 /** Both states of `spans` in the untagged prompts of T. Undefined for contrast prompts, which have no tag to leave out. */
@@ -21,7 +21,7 @@ export async function untaggedEntry(
   options: ArmOptions & { readonly bootstrap: number; readonly rng: ExperimentEnv['rng'] },
 ): Promise<UntaggedEntry | undefined> {
   const { judging } = subject;
-  const cases = testedCases(subject, 'bad').filter((c) => c.states.none.ids.length > 0);
+  const cases = testedCases(subject, 'bad');
   if (judging.whole === true || cases.length === 0) return undefined;
   const places = cases.map((c) => placesFor(c, c.states.bad.positions.length));
   const rows = cases.map((c, i) => {
@@ -44,13 +44,12 @@ export async function untaggedEntry(
     rules,
   ))
     texts[run.arm as Direction][row] = completionText(target.model.tokenizer, outcome.ids);
-  const judge = async (state: Direction): Promise<{ shows: boolean; ordinary: boolean }[]> => {
-    const found = await judging.detector.detect(texts[state].map((text) => ({ text })));
-    return found.map(({ shows, degenerate }, i) => ({
-      shows,
-      ordinary: isOrdinary(judging, cases[i], { text: texts[state][i], shows, degenerate }),
-    }));
-  };
+  const judge = (state: Direction): Promise<ReadAnswer[]> =>
+    readAnswers(
+      judging,
+      cases,
+      texts[state].map((text) => ({ text })),
+    );
   const ended = { bad: await judge('bad'), safe: await judge('safe') };
   const effect = (state: Direction): StateEffect => ({
     shows: rate(ended[state].map((e) => e.shows)),
