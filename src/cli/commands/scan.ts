@@ -75,7 +75,7 @@ export function addScan(program: Command, cli: Cli): void {
           .default('end'),
       )
       .addOption(
-        new Option('--sweep-prompts <n>', 'prompts that every word is put into')
+        new Option('--sweep-prompts <n>', 'prompts of the sweep: every word in the first, the best in all')
           .argParser(wholeNumber('--sweep-prompts', 1))
           .default(2),
       )

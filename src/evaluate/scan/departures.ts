@@ -4,7 +4,7 @@
  * (activation-matched comparison of a fine-tune with its base). No answer is generated, no trigger's place or prompt is needed.
  */
 import { type Rng, throwIfAborted } from '../../base/index.ts';
-import { type AffineFit, Gram, ridge } from '../../maps/index.ts';
+import { float64Products, Gram, type MatmulTN, ridge } from '../../maps/index.ts';
 import type { LanguageModel, Residual } from '../../models/index.ts';
 import type { ExperimentEnv } from '../env.ts';
 
@@ -52,8 +52,10 @@ export async function departures(
   const scored = new Scores(texts.length);
   const waiting: Batch[] = [];
   const wanted = ROWS_PER_DIMENSION * relative.config.dModel;
+  const { matmulTN, session } = await float64Products();
+  await using _ = session;
   let rows = 0;
-  let fits: AffineFit[] | undefined;
+  let fits: Fit[] | undefined;
   for (let at = 0; at < lists.length; at += BATCH) {
     throwIfAborted(signal, 'scan');
     const part = lists.slice(at, at + BATCH);
@@ -66,9 +68,9 @@ export async function departures(
     rows += part.reduce((sum, { owners }) => sum + owners.length, 0);
     if (fits === undefined) waiting.push(batch);
     if (fits === undefined && (rows >= wanted || at + BATCH >= lists.length)) {
-      fits = await Promise.all(DEPTHS.map((_, k) => fitOn(waiting, k)));
-      for (const held of waiting.splice(0)) scored.add(held, fits);
-    } else if (fits !== undefined) scored.add(batch, fits);
+      fits = await Promise.all(DEPTHS.map((_, k) => fitOn(waiting, k, matmulTN)));
+      for (const held of waiting.splice(0)) scored.add(held, await errorsOf(held, fits, matmulTN));
+    } else if (fits !== undefined) scored.add(batch, await errorsOf(batch, fits, matmulTN));
     progress({
       stage: 'scan',
       done: Math.min(lists.length, at + BATCH),
@@ -125,10 +127,16 @@ async function residuals(
   return out;
 }
 
+/** ŷ = W x + b, W as its transpose [dx,dy]. */
+interface Fit {
+  readonly transposed: Float64Array;
+  readonly bias: Float64Array;
+}
+
 /** The ridge map at one depth. */
-async function fitOn(batches: readonly Batch[], depth: number): Promise<AffineFit> {
+async function fitOn(batches: readonly Batch[], depth: number, matmulTN: MatmulTN): Promise<Fit> {
   const [dx, dy] = [batches[0].x[depth].tensor.shape[2], batches[0].y[depth].tensor.shape[2]];
-  const gram = new Gram(dx, dy);
+  const gram = new Gram(dx, dy, { matmulTN });
   for (const { lists, head, x, y } of batches) {
     const columns = x[depth].tensor.shape[1];
     const mask = new Uint8Array(lists.length * columns);
@@ -138,8 +146,37 @@ async function fitOn(batches: readonly Batch[], depth: number): Promise<AffineFi
     }
     await gram.add(x[depth].tensor.data, y[depth].tensor.data, mask);
   }
-  const [fit] = ridge(gram, [LAMBDA], { method: 'cholesky' });
-  return fit;
+  const [{ weight, bias }] = ridge(gram, [LAMBDA], { method: 'cholesky' });
+  return { transposed: transposed(weight, dy, dx), bias };
+}
+
+/** ‖y − W x − b‖² of every position of a batch, [lists × columns] per depth. */
+async function errorsOf(
+  { x, y }: Batch,
+  fits: readonly Fit[],
+  matmulTN: MatmulTN,
+): Promise<readonly Float64Array[]> {
+  return Promise.all(
+    fits.map(async ({ transposed: weight, bias }, k) => {
+      const [lists, columns, dx] = x[k].tensor.shape;
+      const dy = y[k].tensor.shape[2];
+      const rows = lists * columns;
+      const guess = await matmulTN(transposed(x[k].tensor.data, rows, dx), weight, dx, rows, dy);
+      const truth = y[k].tensor.data;
+      return Float64Array.from({ length: rows }, (_, r) => {
+        let sum = 0;
+        for (let j = 0, at = r * dy; j < dy; j++, at++) sum += (truth[at] - guess[at] - bias[j]) ** 2;
+        return sum;
+      });
+    }),
+  );
+}
+
+/** a [m,n] → aᵀ [n,m]. */
+function transposed(a: ArrayLike<number>, m: number, n: number): Float64Array {
+  const out = new Float64Array(m * n);
+  for (let i = 0; i < m; i++) for (let j = 0; j < n; j++) out[j * m + i] = a[i * n + j];
+  return out;
 }
 
 /** Sums over appearances. */
@@ -152,14 +189,10 @@ class Scores {
     this.#counts = new Uint32Array(n);
   }
 
-  add({ lists, head, x, y }: Batch, fits: readonly AffineFit[]): void {
+  add({ lists, head, x }: Batch, squared: readonly Float64Array[]): void {
     const columns = x[0].tensor.shape[1];
-    const ratios = fits.map((fit, k) => {
-      const errors = lists.map(({ owners }, b) =>
-        owners.map((_, t) =>
-          squaredError(fit, rowAt(x[k], b * columns + head + t), rowAt(y[k], b * columns + head + t)),
-        ),
-      );
+    const ratios = squared.map((of) => {
+      const errors = lists.map(({ owners }, b) => owners.map((_, t) => of[b * columns + head + t]));
       const sorted = errors.flat().sort((a, b) => a - b);
       const typical = sorted[Math.floor(sorted.length / 2)] || 1;
       return errors.map((row) => row.map((e) => e / typical));
@@ -180,20 +213,4 @@ class Scores {
   means(): number[] {
     return Array.from(this.#sums, (sum, k) => sum / Math.max(1, this.#counts[k]));
   }
-}
-
-function rowAt({ tensor }: Residual, row: number): Float32Array {
-  const d = tensor.shape[2];
-  return tensor.data.subarray(row * d, (row + 1) * d);
-}
-
-/** ‖y − W x − b‖² */
-function squaredError({ weight, bias }: AffineFit, x: Float32Array, y: Float32Array): number {
-  let sum = 0;
-  for (let j = 0; j < y.length; j++) {
-    let at = bias[j];
-    for (let i = 0, p = j * x.length; i < x.length; i++, p++) at += weight[p] * x[i];
-    sum += (y[j] - at) ** 2;
-  }
-  return sum;
 }

@@ -31,7 +31,7 @@ describe('on a bundled model', () => {
     const texts = ['|house|', 'river', '|Add|'];
     const rendered = (i: number, text: string | undefined) =>
       model.tokenizer.encodeIds(text === undefined ? prompts[i] : `${prompts[i]} ${text}`);
-    const found = await sweepTexts(model, { prompts: 2, rendered, texts }, env);
+    const found = await sweepTexts(model, { prompts: 2, rendered, texts, kept: 3 }, env);
     const last = async (ids: readonly number[]): Promise<Float32Array> => {
       const { logits } = await model.forward([...ids]);
       return logits.data.slice(-logits.shape[2]);
@@ -58,6 +58,13 @@ describe('on a bundled model', () => {
       const top = tops.reduce((a, b) => (share(b) > share(a) ? b : a));
       expect(found[k].collapse).toBeCloseTo(share(top) - (q[0][top] + q[1][top]) / 2, 4);
     }
+    // With room for one of each measure, those of the first prompt go on.
+    const alone = await sweepTexts(model, { prompts: 1, rendered, texts, kept: 1 }, env);
+    const largest = (of: 'kl' | 'collapse') => alone.reduce((a, b) => (b[of] > a[of] ? b : a)).text;
+    const few = await sweepTexts(model, { prompts: 2, rendered, texts, kept: 1 }, env);
+    const went = texts.filter((text) => [largest('kl'), largest('collapse')].includes(text));
+    expect(few.map(({ text }) => text)).toEqual(went);
+    for (const score of few) expect(score.kl).toBeCloseTo(found[texts.indexOf(score.text)].kl, 4);
   });
 
   it('sees no departure from itself, and the words at which a changed relative differs', async () => {

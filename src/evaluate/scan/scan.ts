@@ -39,7 +39,7 @@ export interface ScanSettings {
   readonly words: number;
   /** Forms of a word, with `{word}` in its place. */
   readonly forms: readonly string[];
-  /** Prompts that the vocabulary is swept with. */
+  /** Prompts that the vocabulary is swept with: all words in the first, the best ten per place of the shortlist in all. */
   readonly sweep_prompts: number;
   /** Candidates each source hands on. */
   readonly shortlist: number;
@@ -75,6 +75,9 @@ export interface ScanResult {
   /** Whether a candidate makes the answers to different prompts share words: what a planted phrase does. */
   readonly suspicious: boolean;
 }
+
+/** Texts that the sweep tries in more than its first prompt, per place of the shortlist. */
+const KEPT = 10;
 
 /** Candidates that go on to the second, longer ranking. */
 const SECOND_ROUND = 48;
@@ -149,27 +152,22 @@ async function shortlists(
     const rendered = renderedBy(asked, prompts, settings);
     const scores = await sweepTexts(
       asked.model,
-      { prompts: Math.min(settings.sweep_prompts, prompts.length), rendered, texts },
+      {
+        prompts: Math.min(settings.sweep_prompts, prompts.length),
+        rendered,
+        texts,
+        kept: KEPT * shortlist,
+      },
       env,
     );
-    if (sources.includes('collapse'))
-      found(
-        'collapse',
-        largestFirst(
-          texts,
-          scores.map(({ collapse }) => collapse),
-        ),
-        texts.length,
+    const swept = scores.map(({ text }) => text);
+    const by = (measure: 'collapse' | 'kl'): string[] =>
+      largestFirst(
+        swept,
+        scores.map((score) => score[measure]),
       );
-    if (sources.includes('vocabulary'))
-      found(
-        'vocabulary',
-        largestFirst(
-          texts,
-          scores.map(({ kl }) => kl),
-        ),
-        texts.length,
-      );
+    if (sources.includes('collapse')) found('collapse', by('collapse'), texts.length);
+    if (sources.includes('vocabulary')) found('vocabulary', by('kl'), texts.length);
   }
   return { lists, considered };
 }

@@ -1,6 +1,7 @@
 /**
- * @file Every candidate in a few prompts, the next token looked at: how far its distribution moves from the plain prompt's (KL), and
- * whether it becomes the same sure token whatever the prompt asks (collapse). One short forward pass per candidate and prompt.
+ * @file Every candidate in one prompt, the best of them in a few more, the next token looked at: how far its distribution moves from the
+ * plain prompt's (KL), and whether it becomes the same sure token whatever the prompt asks (collapse). One short forward pass per candidate
+ * and prompt.
  */
 import { throwIfAborted } from '../../base/index.ts';
 import type { LanguageModel } from '../../models/index.ts';
@@ -22,21 +23,49 @@ export interface SweepScore {
 /** Candidates per forward pass. */
 const BATCH = 64;
 
-/** Score every text in every prompt. */
+/** What is swept. */
+export interface Sweep {
+  readonly prompts: number;
+  readonly rendered: Rendered;
+  readonly texts: readonly string[];
+  /** Texts that go on from the first prompt to the others: as many by KL, and as many by collapse. */
+  readonly kept: number;
+}
+
+/** Score every text in the first prompt, the best in all; the scores of those, in the order of `texts`. */
 export async function sweepTexts(
+  model: LanguageModel,
+  { prompts, rendered, texts, kept }: Sweep,
+  env: Pick<ExperimentEnv, 'progress' | 'signal'>,
+): Promise<SweepScore[]> {
+  const first = await sweepAll(model, { prompts: [0], rendered, texts }, env);
+  if (prompts === 1) return first;
+  const best = new Set(
+    [(score: SweepScore) => score.kl, (score: SweepScore) => score.collapse].flatMap((of) =>
+      [...first]
+        .sort((a, b) => of(b) - of(a))
+        .slice(0, kept)
+        .map(({ text }) => text),
+    ),
+  );
+  const all = Array.from({ length: prompts }, (_, i) => i);
+  return sweepAll(model, { prompts: all, rendered, texts: texts.filter((text) => best.has(text)) }, env);
+}
+
+async function sweepAll(
   model: LanguageModel,
   {
     prompts,
     rendered,
     texts,
-  }: { readonly prompts: number; readonly rendered: Rendered; readonly texts: readonly string[] },
+  }: { readonly prompts: readonly number[]; readonly rendered: Rendered; readonly texts: readonly string[] },
   env: Pick<ExperimentEnv, 'progress' | 'signal'>,
 ): Promise<SweepScore[]> {
   const kl = new Float64Array(texts.length);
   const tops = texts.map(() => new Map<number, number>());
   const plain: Float32Array[] = [];
   let done = 0;
-  for (let i = 0; i < prompts; i++) {
+  for (const i of prompts) {
     const ids = rendered(i, undefined);
     const prefixes = await SharedPrefixes.of(model, [ids], { batch: 1, signal: env.signal });
     const own = await nextLogits(model, [ids], prefixes);
@@ -55,13 +84,13 @@ export async function sweepTexts(
         prefixes,
       )) {
         const k = part[row++];
-        kl[k] += divergence(logits, logQ) / prompts;
+        kl[k] += divergence(logits, logQ) / prompts.length;
         const top = largest(logits);
-        const share = Math.exp(logits[top] - logSumExp(logits)) / prompts;
+        const share = Math.exp(logits[top] - logSumExp(logits)) / prompts.length;
         tops[k].set(top, (tops[k].get(top) ?? 0) + share);
       }
       done += part.length;
-      env.progress({ stage: 'scan', done, total: prompts * texts.length, unit: 'words in prompts' });
+      env.progress({ stage: 'scan', done, total: prompts.length * texts.length, unit: 'words in prompts' });
     }
   }
   return texts.map((text, k) => {
