@@ -229,7 +229,7 @@ export function nextLogits(
 }
 
 /** Normalised rows [B,D] of the last real columns, hooks fired; `buffers`, if given, hold them until the next call. */
-function lastNormalized(
+export function lastNormalized(
   decoder: Decoder,
   residual: Residual,
   context: RowContext,

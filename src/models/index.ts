@@ -56,6 +56,7 @@ export {
   residPre,
 } from './hooks.ts';
 export { bundledModels, hubCaches, pullModel, resolveModel } from './hub/index.ts';
+export { type LaneEvent, type LaneRequest, Lanes, type ScoredToken } from './lanes.ts';
 export { LanguageModel, type LoadOptions, type ModelInput } from './language-model.ts';
 export { openModelFiles } from './model-files.ts';
 export { logSumExp } from './sampling.ts';

@@ -106,6 +106,29 @@ test('select copies rows; both go their own way', () => {
   );
 });
 
+describe('append', () => {
+  test.each([
+    { how: 'where the memory has room', leave: [0, 1], lengths: [3, 5] },
+    { how: 'where it has none', leave: [0, 1, 2, 3], lengths: [3, 5] },
+    { how: 'longer rows than fit the capacity', leave: [0], lengths: [130, 2] },
+    { how: 'rows of a smaller capacity', leave: [0, 3], lengths: [1] },
+  ])('$how', ({ leave, lengths }) => {
+    const twin = new Twin(4);
+    twin.append([3, 7, 2, 9]);
+    twin.append([70, 1, 1, 70]);
+    twin.cache.keep(leave);
+    twin.rows = leave.map((b) => twin.rows[b].slice());
+    const other = new Twin(lengths.length);
+    other.append(lengths);
+    twin.cache.append(other.cache);
+    twin.rows = [...twin.rows, ...other.rows.map((row) => row.slice())];
+    twin.check();
+    other.check();
+    twin.append(twin.rows.map((_, i) => i + 1));
+    twin.check();
+  });
+});
+
 test('rewind forgets the newest tokens', () => {
   const twin = new Twin(2);
   twin.append([4, 6]);

@@ -142,6 +142,44 @@ export class KvCache {
   }
 
   /**
+   * The rows of another cache of this model after this one's, all blocks. The rows held already are copied only where the memory has no room
+   * behind them, which then grows by half again, or where the other's rows are longer.
+   */
+  append(other: KvCache): void {
+    const before = this.batch;
+    const rows = before + other.batch;
+    this.#lengths.push(...other.#lengths);
+    this.reserve(0);
+    const stride = this.#capacity * this.#width;
+    this.#stores.forEach((store, i) => {
+      if (store === undefined) return;
+      const [k, v] = [store.k, store.v].map((held) => this.#roomFor(held, before * stride, rows * stride));
+      this.#stores[i] = this.#storeOf(k as Float32Array, v as Float32Array, rows);
+    });
+    const w = this.#width;
+    other.#stores.forEach((theirs, i) => {
+      if (theirs === undefined) return;
+      const mine = this.#store(i);
+      other.#lengths.forEach((n, b) => {
+        const start = b * other.#capacity * w;
+        const to = (before + b) * stride;
+        mine.k.set(theirs.k.subarray(start, start + n * w), to);
+        mine.v.set(theirs.v.subarray(start, start + n * w), to);
+      });
+    });
+  }
+
+  /** `held` with `used` numbers in it, as `wanted` numbers: in place where its memory goes on so far. */
+  #roomFor(held: Float32Array, used: number, wanted: number): Float32Array {
+    const whole = new Float32Array(held.buffer as ArrayBuffer, held.byteOffset);
+    if (whole.length >= wanted) return whole.subarray(0, wanted);
+    const next = this.#buffers.take(Math.ceil(1.5 * wanted)).subarray(0, wanted);
+    next.set(held.subarray(0, used));
+    this.#buffers.give(held);
+    return next;
+  }
+
+  /**
    * A new cache of `rows` of this one, in this order, a row as often as it is named. Only blocks from…to−1 are copied; the
    * others begin with anything, to be filled by {@link take} or by running them.
    */
