@@ -52,8 +52,9 @@ export async function steer(
         const rows = prompts.map((_, row) => done.flatMap((effects) => effects[row] ?? []));
         if (!kl) return rows;
         const lengths = applied[0]?.ids.map((ids) => ids.length) ?? [];
-        const inPrompt = rows.every((effects, row) =>
-          effects.some((e) => e.positions.some((p) => p < (lengths[row] ?? 0))),
+        const inPrompt = rows.every(
+          (effects, row) =>
+            effects.length === 0 || effects.some((e) => e.positions.some((p) => p < (lengths[row] ?? 0))),
         );
         // Edits of generated tokens alone leave the next token as it is; there is nothing to measure.
         if (!inPrompt) return rows;

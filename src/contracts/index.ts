@@ -23,6 +23,7 @@ export {
   type InterventionDocumentInput,
   type InterventionEffect,
   type InterventionInput,
+  type InterventionWhen,
   interventionJsonSchema,
   parseIntervention,
   type TokenMatch,

@@ -184,7 +184,39 @@ const interventionSchema = z.discriminatedUnion('op', [
     .describe('h + (clip(h·u, min, max) − h·u) u, u = v/‖v‖'),
 ]);
 
-/** The document: its edits in order, and what happens where two meet. */
+/** A condition on activations: the largest component h·v/‖v‖ over the positions looked at reaches the threshold. */
+const activationWhen = z.strictObject({
+  hook: hookName.describe('Where h is read, e.g. blocks.3.hook_resid_post'),
+  model: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'Model that reads the prompt for it: path, bundled or hub name. Defaults to the model that is edited',
+    ),
+  vector: z.discriminatedUnion('from', [inlineVector, fileVector]),
+  tokens: tokenSelectionSchema.optional().describe('Prompt positions looked at. Defaults to all'),
+  threshold: z.number().describe('Least component of h along v at which the document is carried out'),
+});
+
+/** When a document is carried out on a prompt. */
+const whenSchema = z.union([
+  z.literal('always'),
+  z.strictObject({
+    span: z
+      .strictObject({
+        text: z.string().min(1).optional().describe('Literal text in the prompt'),
+        pattern: z.string().min(1).optional().describe('Regular expression, matched with the flag u'),
+      })
+      .refine(
+        ({ text, pattern }) => (text === undefined) !== (pattern === undefined),
+        'wanted exactly one of `text` and `pattern`',
+      ),
+  }),
+  z.strictObject({ activation: activationWhen }),
+]);
+
+/** The document: when it is carried out, its edits in order, and what happens where two meet. */
 const interventionDocumentSchema = z.strictObject({
   schema_version: z.literal(1).default(1),
   name: z.string().min(1).optional(),
@@ -194,6 +226,11 @@ const interventionDocumentSchema = z.strictObject({
     .default('sequential')
     .describe(
       'Two edits at one hook and position: in order, highest priority only, or refuse. Defaults to sequential',
+    ),
+  when: whenSchema
+    .optional()
+    .describe(
+      'Prompts it is carried out on: `always`, those with a text, or those with an activation. Defaults to always',
     ),
   interventions: z.array(interventionSchema).min(1),
 });
@@ -217,6 +254,7 @@ export type Intervention = z.infer<typeof interventionSchema>;
 export type InterventionInput = z.input<typeof interventionSchema>;
 export type InterventionDocument = z.infer<typeof interventionDocumentSchema>;
 export type InterventionDocumentInput = z.input<typeof interventionDocumentSchema>;
+export type InterventionWhen = z.infer<typeof whenSchema>;
 export type InterventionEffect = z.infer<typeof effectSchema>;
 
 /**

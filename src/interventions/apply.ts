@@ -31,11 +31,14 @@ import {
   selectTokens,
 } from './select.ts';
 import { type EditVectors, resolveVectors } from './vectors.ts';
+import { firesOn, holdsTexts } from './when.ts';
 
 /** Options of {@link applyIntervention}. */
 export interface ApplyOptions extends Resolvers {
   /** Changing nothing is what is expected (self-patch, ceiling), no error. Defaults to false. */
   readonly expectNoop?: boolean;
+  /** A prompt without a text that an edit looks for: an error, or one that is left as it is. Defaults to `error`. */
+  readonly unmatched?: 'error' | 'skip';
 }
 
 /** A document ready for one list of prompts. */
@@ -44,9 +47,11 @@ export interface AppliedIntervention {
   readonly fwdHooks: readonly FwdHook[];
   /** The prompts' token ids, as the hooks expect them. */
   readonly ids: readonly (readonly number[])[];
+  /** Whether the document is carried out at all, a prompt (its `when`). */
+  readonly fires: readonly boolean[];
   /**
-   * What has been done since the last `reset`: effects[row][edit]. Throws {@link InputError} where an edit never fired or changed
-   * nothing, unless that was expected.
+   * What has been done since the last `reset`: effects[row][edit], of a prompt on which it is not carried out []. Throws {@link InputError}
+   * where an edit never fired or changed nothing, unless that was expected.
    */
   proof(): InterventionEffect[][];
   /** Forget what was done; the same hooks may then run again. */
@@ -82,36 +87,58 @@ export async function applyIntervention(
       { id: 'map-mismatch' },
     );
   const rows = prompts.map((prompt) => promptTokens(model.tokenizer, prompt));
+  const skips = options.unmatched === 'skip';
+  const fires = (await firesOn(model, document, rows, options)).map(
+    (does, row) => does && (!skips || holdsTexts(document, rows[row])),
+  );
+  const prompted = rows.filter((_, row) => fires[row]);
   const edits: CompiledEdit[] = [];
   for (const [i, edit] of document.interventions.entries()) {
     const where = `interventions.${i} (${edit.op} at ${edit.hook})`;
     const hook = hookName(parseHookName(edit.hook, model.nLayers));
-    const selected = rows.map((row) => selectTokens(edit.tokens, row, model.tokenizer, where));
-    const positions = selected.map((s) => s.prompt);
-    const vectors = await resolveVectors({ model, edit, prompts: rows, selected: positions, where }, options);
+    const chosen = prompted.map((row) => selectTokens(edit.tokens, row, model.tokenizer, where));
+    const selected = chosen.map((s) => s.prompt);
+    const vectors: EditVectors =
+      prompted.length === 0
+        ? { kind: 'none' }
+        : await resolveVectors({ model, edit, prompts: prompted, selected, where }, options);
     refuseZero(edit, vectors, where);
     edits.push({
       edit,
       hook,
       where,
-      selected,
-      vectors,
+      selected: ofAll(chosen, fires, UNTOUCHED),
+      vectors:
+        vectors.kind === 'values' ? { ...vectors, ofRow: ofAll(vectors.ofRow, fires, NOTHING) } : vectors,
       done: rows.map(() => ({ positions: [], ratios: 0, fired: 0 })),
     });
   }
   if (document.conflict === 'error') refuseOverlap(edits);
   const hooks = [...new Set(edits.map((e) => e.hook))];
   return {
+    fires,
     ids: rows.map((r) => r.ids),
     fwdHooks: hooks.map((hook): FwdHook => {
       const met = { edits: edits.filter((e) => e.hook === hook), resolve: conflicts[document.conflict] };
       return [hook, (activation, context) => run(met, rows, activation, context)];
     }),
-    proof: () => rows.map((_, row) => edits.map((e) => effectOf(e, row, options.expectNoop ?? false))),
+    proof: () =>
+      rows.map((_, row) =>
+        fires[row] ? edits.map((e) => effectOf(e, row, options.expectNoop ?? false)) : [],
+      ),
     reset: () => {
       for (const e of edits) e.done = rows.map(() => ({ positions: [], ratios: 0, fired: 0 }));
     },
   };
+}
+
+/** What is selected in a prompt on which nothing is carried out. */
+const UNTOUCHED: SelectedTokens = { prompt: [], generated: undefined };
+
+/** What belongs to the prompts that fire, in the order of all prompts; `otherwise` for the rest. */
+function ofAll<T>(some: readonly T[], fires: readonly boolean[], otherwise: T): T[] {
+  let at = 0;
+  return fires.map((does) => (does ? some[at++] : otherwise));
 }
 
 interface Done {

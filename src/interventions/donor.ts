@@ -129,7 +129,7 @@ function inModel(
 }
 
 /** Activations [positions, D] of each row at a hook. */
-async function activations(
+export async function activations(
   model: LanguageModel,
   hook: string,
   rows: readonly { ids: readonly number[]; positions: readonly number[] }[],

@@ -120,9 +120,12 @@ async function answer(
   if (!options.json) {
     const heads = given.map(({ head }) => head);
     await stream(model.generateStream(ids, sampling), heads, cli);
-    for (const [row, effects] of (await steering.effects({ kl: false })).entries())
-      for (const effect of effects)
-        if (!options.quiet) cli.err(`prompt ${given[row]?.id}: ${effectLine(effect)}\n`);
+    const steered = options.intervention !== undefined && !options.quiet;
+    for (const [row, effects] of steered ? (await steering.effects({ kl: false })).entries() : []) {
+      const lines =
+        effects.length > 0 ? effects.map(effectLine) : ['left as it is: the condition `when` does not hold'];
+      for (const line of lines) cli.err(`prompt ${given[row]?.id}: ${line}\n`);
+    }
     return [];
   }
   const completions = await model.generate(ids, sampling);

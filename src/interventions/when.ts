@@ -1,0 +1,112 @@
+/** @file When a document is carried out on a prompt: always, on those that hold a text, or on those whose activations reach a threshold. */
+import { isAbsolute, join } from 'node:path';
+import { InputError } from '../base/index.ts';
+import type { InterventionDocument, InterventionWhen } from '../contracts/index.ts';
+import { type LanguageModel, parseHookName } from '../models/index.ts';
+import { activations } from './donor.ts';
+import { norm } from './ops.ts';
+import { openedModel, type Resolvers } from './resolvers.ts';
+import { type PromptTokens, promptTokens, selectTokens } from './select.ts';
+import { readVector } from './steering-file.ts';
+
+type ActivationWhen = Extract<InterventionWhen, { activation: unknown }>['activation'];
+
+/** Whether the document is carried out, a prompt. Throws {@link InputError} for a pattern, hook, vector or model that cannot be used. */
+export async function firesOn(
+  model: LanguageModel,
+  { when = 'always' }: Pick<InterventionDocument, 'when'>,
+  prompts: readonly PromptTokens[],
+  resolvers: Resolvers,
+): Promise<boolean[]> {
+  if (when === 'always') return prompts.map(() => true);
+  if ('activation' in when) {
+    const scores = await activationScores(model, when.activation, prompts, resolvers);
+    return scores.map((score) => score >= when.activation.threshold);
+  }
+  const { text, pattern } = when.span;
+  const expression = pattern === undefined ? undefined : compiled(pattern);
+  return prompts.map((prompt) => {
+    if (prompt.text === undefined)
+      throw new InputError('intervention: when.span needs prompts given as text, got token ids', {
+        id: 'intervention-invalid',
+      });
+    return expression === undefined ? prompt.text.includes(text!) : expression.test(prompt.text);
+  });
+}
+
+/** The largest h·v/‖v‖ over the positions looked at, a prompt. The model that reads them is the condition's own where it names one. */
+export async function activationScores(
+  target: LanguageModel,
+  { hook, model: name, vector, tokens = { prompt: 'all' } }: Omit<ActivationWhen, 'threshold'>,
+  prompts: readonly PromptTokens[],
+  resolvers: Resolvers,
+): Promise<number[]> {
+  const where = `when.activation (${hook})`;
+  const model = name === undefined ? target : await openedModel(name, resolvers, where);
+  parseHookName(hook, model.nLayers);
+  const direction = await directionOf(vector, resolvers);
+  const d = model.config.dModel;
+  const length = norm(direction);
+  if (direction.length !== d || length === 0)
+    throw new InputError(
+      `${where}: wanted a vector of ${d} numbers, not all 0, got ${direction.length} of length ${length}`,
+      { id: 'vector-invalid' },
+    );
+  const rows = prompts.map((prompt) => {
+    const own =
+      model === target || prompt.text === undefined
+        ? prompt
+        : promptTokens(model.tokenizer, prompt.text, prompt.addSpecialTokens);
+    return { ids: own.ids, positions: selectTokens(tokens, own, model.tokenizer, where).prompt };
+  });
+  const found = await activations(model, hook, rows, resolvers.donorBatch ?? 16);
+  return found.map((values) => {
+    let most = Number.NEGATIVE_INFINITY;
+    for (let at = 0; at < values.length; at += d) {
+      let sum = 0;
+      for (let j = 0; j < d; j++) sum += values[at + j] * direction[j];
+      most = Math.max(most, sum / length);
+    }
+    return most;
+  });
+}
+
+/**
+ * Whether every text that the document's edits look for or replace is in the prompt. A prompt given as ids has no text to look in, and
+ * counts as one that has them: the edits then say what they need.
+ */
+export function holdsTexts({ interventions }: InterventionDocument, { text }: PromptTokens): boolean {
+  if (text === undefined) return true;
+  return interventions.every((edit) => {
+    const { match } = edit.tokens;
+    const source = 'vector' in edit && edit.vector.from === 'run' ? edit.vector : undefined;
+    const wanted = [
+      ...(match === undefined ? [] : [typeof match === 'string' ? match : match.text]),
+      ...Object.keys(source?.replace ?? {}),
+    ];
+    return wanted.every((part) => text.includes(part));
+  });
+}
+
+async function directionOf(
+  source: ActivationWhen['vector'],
+  { folder = '' }: Resolvers,
+): Promise<Float32Array> {
+  if (source.from === 'inline') return Float32Array.from(source.values.flat());
+  const path = isAbsolute(source.path) ? source.path : join(folder, source.path);
+  return (await readVector(path, source.key)).data;
+}
+
+function compiled(pattern: string): RegExp {
+  try {
+    return new RegExp(pattern, 'u');
+  } catch (cause) {
+    throw new InputError(
+      `intervention: when.span.pattern: ${JSON.stringify(pattern)} is no regular expression`,
+      {
+        id: 'intervention-invalid',
+        cause,
+      },
+    );
+  }
+}
