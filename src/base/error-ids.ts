@@ -200,6 +200,10 @@ export const ERRORS = {
       'An intervention never fired or changed nothing. That is an error, because it is usually a mistake.',
     next: 'Check hook, selection and vector.',
   },
+  'dose-too-large': {
+    meaning: 'A steering edit changes an activation by more of its length than the server allows.',
+    next: 'Take a smaller strength, or start the server with a larger `--max-dose`.',
+  },
   'tensor-invalid': {
     meaning: 'Token ids or the values of a tensor do not fit its shape, its type or the vocabulary.',
     next: 'Check the values given.',

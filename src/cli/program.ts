@@ -23,6 +23,7 @@ import { addProbe } from './commands/probe.ts';
 import { addReport } from './commands/report.ts';
 import { addRun } from './commands/run.ts';
 import { addScan } from './commands/scan.ts';
+import { addServe } from './commands/serve.ts';
 import { addShow } from './commands/show.ts';
 import { addStatus } from './commands/status.ts';
 import { addSweep } from './commands/sweep.ts';
@@ -40,6 +41,7 @@ const COMMANDS = [
   addShow,
   addCompare,
   addReport,
+  addServe,
   addView,
   addModels,
   addCache,

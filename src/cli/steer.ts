@@ -1,5 +1,5 @@
 /** @file Interventions of a command: documents read from files, other models and maps opened, proof of effect afterwards. */
-import { dirname, isAbsolute, join } from 'node:path';
+import { dirname } from 'node:path';
 import { disposeAll, type Owned, parseJson, readTextFile } from '../base/index.ts';
 import { type InterventionDocument, type InterventionEffect, parseIntervention } from '../contracts/index.ts';
 import {
@@ -7,10 +7,9 @@ import {
   applyIntervention,
   measureEffect,
   type PromptInput,
-  type Resolvers,
 } from '../interventions/index.ts';
-import { loadMap } from '../maps/index.ts';
-import { type FwdHook, type LanguageModel, parseHookName } from '../models/index.ts';
+import type { FwdHook, LanguageModel } from '../models/index.ts';
+import { documentResolvers } from '../pipeline/index.ts';
 import type { Cli, CommonOptions } from './cli.ts';
 import { openModel } from './model.ts';
 
@@ -39,7 +38,7 @@ export async function steer(
     const documents = await Promise.all(
       files.map(async (file) => ({
         document: await readDocument(file),
-        resolvers: resolversOf(dirname(file), open),
+        resolvers: documentResolvers(dirname(file), open),
       })),
     );
     const applied: AppliedIntervention[] = [];
@@ -86,28 +85,7 @@ function klOf(value: number | undefined): { kl_div?: number } {
   return value === undefined ? {} : { kl_div: value };
 }
 
-async function readDocument(file: string): Promise<InterventionDocument> {
+/** An intervention document from a file. Throws {@link InputError} for what does not fit. */
+export async function readDocument(file: string): Promise<InterventionDocument> {
   return parseIntervention(parseJson(await readTextFile(file), file, { next: 'correct the file' }), file);
-}
-
-/** What documents may name: other models by reference, maps and vectors by path relative to the document. */
-function resolversOf(folder: string, open: (name: string) => Promise<LanguageModel>): Resolvers {
-  return {
-    folder,
-    openModel: open,
-    loadMap: async (path, { source, sourceHook, target, targetHook }) => {
-      const map = await loadMap(isAbsolute(path) ? path : join(folder, path));
-      map.assertFits(await endOf(source, sourceHook), await endOf(target, targetHook));
-      return (rows) => map.apply(rows, rows.length / source.config.dModel);
-    },
-  };
-}
-
-async function endOf(model: LanguageModel, hook: string) {
-  return {
-    model: await model.checkpoint.contentHash(),
-    block: parseHookName(hook, model.nLayers).layer,
-    hook,
-    width: model.config.dModel,
-  };
 }

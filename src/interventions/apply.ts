@@ -31,7 +31,7 @@ import {
   selectTokens,
 } from './select.ts';
 import { type EditVectors, resolveVectors } from './vectors.ts';
-import { firesOn, holdsTexts } from './when.ts';
+import { firesOn, holdsTexts, ofAll } from './when.ts';
 
 /** Options of {@link applyIntervention}. */
 export interface ApplyOptions extends Resolvers {
@@ -134,12 +134,6 @@ export async function applyIntervention(
 
 /** What is selected in a prompt on which nothing is carried out. */
 const UNTOUCHED: SelectedTokens = { prompt: [], generated: undefined };
-
-/** What belongs to the prompts that fire, in the order of all prompts; `otherwise` for the rest. */
-function ofAll<T>(some: readonly T[], fires: readonly boolean[], otherwise: T): T[] {
-  let at = 0;
-  return fires.map((does) => (does ? some[at++] : otherwise));
-}
 
 interface Done {
   positions: number[];

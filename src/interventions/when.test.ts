@@ -58,7 +58,7 @@ describe('when', () => {
       PROMPTS.map((p) => promptTokens(model.tokenizer, p)),
       {},
     );
-    (await largest(0)).forEach((x, i) => expect(scores[i]).toBeCloseTo(x, 4));
+    for (const [i, x] of (await largest(0)).entries()) expect(scores[i]).toBeCloseTo(x, 4);
     const ends = await largest(-1);
     const threshold = [...ends].sort((a, b) => a - b)[1] - 1e-4;
     const when = { activation: { hook: HOOK, vector, tokens: { prompt_positions: [-1] }, threshold } };

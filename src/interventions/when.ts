@@ -88,6 +88,12 @@ export function holdsTexts({ interventions }: InterventionDocument, { text }: Pr
   });
 }
 
+/** What belongs to the prompts that fire, in the order of all prompts; `otherwise` for the rest. */
+export function ofAll<T>(some: readonly T[], fires: readonly boolean[], otherwise: T): T[] {
+  let at = 0;
+  return fires.map((does) => (does ? some[at++] : otherwise));
+}
+
 async function directionOf(
   source: ActivationWhen['vector'],
   { folder = '' }: Resolvers,

@@ -56,7 +56,8 @@ export {
   residPre,
 } from './hooks.ts';
 export { bundledModels, hubCaches, pullModel, resolveModel } from './hub/index.ts';
-export { type LaneEvent, type LaneRequest, Lanes, type ScoredToken } from './lanes.ts';
+export type { LaneEvent, ScoredToken } from './lane.ts';
+export { Lanes } from './lanes.ts';
 export { LanguageModel, type LoadOptions, type ModelInput } from './language-model.ts';
 export { openModelFiles } from './model-files.ts';
 export { logSumExp } from './sampling.ts';

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { GenerateOptions } from './completions.ts';
-import { type LaneEvent, type LaneRequest, Lanes } from './lanes.ts';
+import type { LaneEvent, LaneRequest } from './lane.ts';
+import { Lanes } from './lanes.ts';
 import { LanguageModel } from './language-model.ts';
 import { logSumExp } from './sampling.ts';
 

@@ -3,58 +3,16 @@
  * ends; what one row's hooks do, or fail to do, is no matter of the others. Answers are those of `LanguageModel.generate` for the prompt
  * alone, but for float32 noise between batch shapes.
  */
-import { type CrosspatchError, InputError, Rng } from '../base/index.ts';
 import type { Tensor } from '../engine/index.ts';
 import { Buffers } from './decoder/buffers.ts';
 import { KvCache, withoutRows } from './decoder/cache.ts';
 import type { Decoder } from './decoder/decoder.ts';
 import type { Residual } from './decoder/pass.ts';
 import { checkDecode, choiceOf, lastNormalized } from './generate.ts';
-import { type FwdHook, HookTable, hookName, parseHookName } from './hooks.ts';
-import { argmaxWithGap, logSumExp, Sampler, type SamplingOptions } from './sampling.ts';
-import { StopText } from './stop-text.ts';
-import type { DecodeStream, Tokenizer } from './tokenizer/index.ts';
-
-/** One prompt to be completed. */
-export interface LaneRequest extends SamplingOptions {
-  readonly ids: readonly number[];
-  /** 0: the prompt is only read. */
-  readonly maxNewTokens: number;
-  /** Defaults to 0. */
-  readonly seed?: number | undefined;
-  /** Defaults to the tokenizer's. */
-  readonly stopTokens?: readonly number[] | undefined;
-  readonly stopStrings?: readonly string[] | undefined;
-  /** Name this many of the likeliest tokens with each new one, and its own log-probability. 0: only its own. Defaults to neither. */
-  readonly logprobs?: number | undefined;
-  /** The same for the prompt's own tokens. Defaults to false. */
-  readonly scorePrompt?: boolean | undefined;
-  /** Know the prompt as row 0. A prompt with hooks is read in one pass, whatever its length. */
-  readonly fwdHooks?: readonly FwdHook[] | undefined;
-  /** Called once with the logits [V] after the prompt, with the hooks and without. The views are used again after it has returned. */
-  readonly onFirst?: ((withHooks: Float32Array, plain: Float32Array) => void) | undefined;
-}
-
-/** A token with its log-probability at temperature 1, natural logarithm, and the likeliest in its place. */
-export interface ScoredToken {
-  readonly id: number;
-  readonly logprob: number;
-  readonly top: readonly { readonly id: number; readonly logprob: number }[];
-}
-
-/** What becomes of a request, in order. After `finish` or `error` nothing more comes. */
-export type LaneEvent =
-  /** Scores of the prompt's tokens from the second on: nothing precedes the first. */
-  | { readonly type: 'prompt'; readonly scores: readonly ScoredToken[] }
-  /** A token, and the text it completed (may be empty inside a character). A token that ends the answer is no part of it: then there is no `id`. */
-  | {
-      readonly type: 'token';
-      readonly id?: number;
-      readonly text: string;
-      readonly score?: ScoredToken | undefined;
-      readonly finish?: 'stop' | 'length';
-    }
-  | { readonly type: 'error'; readonly error: unknown };
+import { Lane, type LaneEvent, type LaneRequest, notANumber, type ScoredToken, scored } from './lane.ts';
+import { dispatchHooks } from './lane-hooks.ts';
+import { argmaxWithGap } from './sampling.ts';
+import type { Tokenizer } from './tokenizer/index.ts';
 
 /** Limits of {@link Lanes}. */
 export interface LaneOptions {
@@ -67,75 +25,8 @@ export interface LaneOptions {
 /** Tokens, padding included, of prompts that are read together. */
 const TOGETHER = 2048;
 
-/** Beyond this an activation is on its way to overflow: its row is ended before the pass is lost for all. */
-const LARGEST = 1e15;
-
 /** Logits computed at a time where a prompt's own tokens are scored. */
 const SCORED_LOGITS = 1 << 22;
-
-/** One request under way. */
-class Lane {
-  readonly request: LaneRequest;
-  readonly emit: (event: LaneEvent) => void;
-  readonly hooks: HookTable | undefined;
-  readonly names: readonly string[];
-  readonly sampler: Sampler;
-  readonly stops: ReadonlySet<number>;
-  readonly draws: Rng;
-  readonly text: StopText;
-  readonly stream: DecodeStream;
-  /** New tokens so far. */
-  made = 0;
-  /** The newest token, to be read next. */
-  last = 0;
-  over = false;
-  failure: unknown;
-
-  constructor(
-    request: LaneRequest,
-    emit: (event: LaneEvent) => void,
-    { tokenizer, decoder }: { readonly tokenizer: Tokenizer; readonly decoder: Decoder },
-  ) {
-    const { fwdHooks = [], seed = 0, stopTokens = tokenizer.eosIds, stopStrings = [] } = request;
-    this.request = request;
-    this.emit = emit;
-    this.hooks = fwdHooks.length === 0 ? undefined : new HookTable(fwdHooks, decoder.nLayers);
-    this.names = [...new Set(fwdHooks.map(([name]) => hookName(parseHookName(name, decoder.nLayers))))];
-    this.sampler = new Sampler(request);
-    this.stops = new Set(stopTokens);
-    this.draws = new Rng(seed).fork('row 0');
-    this.text = new StopText(stopStrings);
-    this.stream = tokenizer.decodeStream({ skipSpecialTokens: true });
-  }
-
-  /** Whether only the best token is needed of the logits. */
-  get choiceOnly(): boolean {
-    return this.sampler.greedy && this.request.logprobs === undefined;
-  }
-
-  say(event: LaneEvent): void {
-    if (this.over) return;
-    if (event.type === 'error' || (event.type === 'token' && event.finish !== undefined)) this.over = true;
-    this.emit(event);
-  }
-
-  /** The token after the last one: said, or the end. */
-  take(id: number, score: ScoredToken | undefined): void {
-    this.made++;
-    this.last = id;
-    if (this.stops.has(id)) {
-      const text = this.text.push(this.stream.flush()) + this.text.flush();
-      this.say({ type: 'token', text, finish: 'stop' });
-      return;
-    }
-    let text = this.text.push(this.stream.push(id));
-    const full = this.made === this.request.maxNewTokens;
-    if (full) text += this.text.push(this.stream.flush());
-    if (this.text.stopped) this.say({ type: 'token', text, finish: 'stop' });
-    else if (full) this.say({ type: 'token', id, text: text + this.text.flush(), score, finish: 'length' });
-    else this.say({ type: 'token', id, text, score });
-  }
-}
 
 /** Prompts that are being read: `lanes[b]` is row b of the cache; a twin reads what another lane reads, without its hooks. */
 interface Filling {
@@ -207,7 +98,7 @@ export class Lanes {
     this.#leave();
   }
 
-  /** A failure of a whole pass ends all who were in it; a hook's own failure has ended its row before (see {@link LARGEST}). */
+  /** A failure of a whole pass ends all who were in it; a hook's own failure has ended its row before (`lane-hooks.ts`). */
   async #guarded(lanes: readonly Lane[], pass: () => Promise<void>): Promise<void> {
     try {
       await pass();
@@ -252,7 +143,10 @@ export class Lanes {
     const longest = Math.max(...lanes.map(({ request }) => request.ids.length));
     const end = steered || longest <= this.#chunk ? longest : Math.min(longest, at + this.#chunk);
     const rows = [...lanes, ...twins];
-    const hooks = this.#dispatch(rows.map((lane, b) => (b < lanes.length ? lane : undefined)));
+    const hooks = dispatchHooks(
+      rows.map((lane, b) => (b < lanes.length ? lane : undefined)),
+      decoder.nLayers,
+    );
     const context = { cache, hooks, phase: 'prompt' as const, rows: rows.map((_, b) => b) };
     const ids = rows.map(({ request }) => request.ids.slice(at, end));
     const residual = await decoder.run(decoder.embed(ids, context), context);
@@ -297,7 +191,7 @@ export class Lanes {
     const live = this.#live;
     const context = {
       cache: this.#cache as KvCache,
-      hooks: this.#dispatch(live),
+      hooks: dispatchHooks(live, decoder.nLayers),
       phase: 'generation' as const,
       rows: live.map((_, b) => b),
     };
@@ -382,58 +276,4 @@ export class Lanes {
         found.push(scored(this.#tokensOf(logits, i, v), ids[at + t + i + 1] as number, logprobs));
     }
   }
-
-  /** Hooks of a batch: row b's go to `lanes[b]`, as if it were alone. */
-  #dispatch(lanes: readonly (Lane | undefined)[]): HookTable | undefined {
-    const { nLayers } = this.#model.decoder;
-    const names = new Set(lanes.flatMap((lane) => lane?.names ?? []));
-    if (names.size === 0) return undefined;
-    return new HookTable(
-      [...names].map((name): FwdHook => {
-        const point = parseHookName(name, nLayers);
-        return [
-          name,
-          ({ shape, data }, { rows, starts, counts, phase }) => {
-            const [, columns = 0, d = 0] = shape;
-            rows.forEach((b) => {
-              const lane = lanes[b];
-              if (lane?.hooks === undefined || lane.failure !== undefined) return;
-              const own = data.subarray(b * columns * d, (b + 1) * columns * d);
-              const one = { rows: [0], starts: [starts[b] as number], counts: [counts[b] as number], phase };
-              const tensor = { dtype: 'f32' as const, shape: [1, columns, d], data: own };
-              try {
-                lane.hooks.fire(point, tensor, one);
-                if (own.some((x) => !(Math.abs(x) <= LARGEST))) throw notANumber();
-              } catch (error) {
-                lane.failure = error;
-                own.fill(0);
-              }
-            });
-          },
-        ];
-      }),
-      nLayers,
-    );
-  }
-}
-
-function notANumber(): CrosspatchError {
-  return new InputError('steering: an activation overflows, or is no number; take a smaller strength', {
-    id: 'not-a-number',
-  });
-}
-
-/** A token's log-probability and the `k` likeliest, by one pass and a selection. */
-function scored(logits: Float32Array, id: number, k: number): ScoredToken {
-  const normaliser = logSumExp(logits);
-  const top: { id: number; logprob: number }[] = [];
-  if (k > 0)
-    for (let i = 0; i < logits.length; i++) {
-      const logprob = (logits[i] as number) - normaliser;
-      if (top.length === k && logprob <= (top[k - 1] as { logprob: number }).logprob) continue;
-      const at = top.findIndex((other) => logprob > other.logprob);
-      top.splice(at < 0 ? top.length : at, 0, { id: i, logprob });
-      if (top.length > k) top.pop();
-    }
-  return { id, logprob: (logits[id] as number) - normaliser, top };
 }

@@ -1,6 +1,7 @@
 /** @file Pipeline: stages, plans, the content-addressed store, the runner and run folders. */
 
 export { deleteRun } from './delete-run.ts';
+export { documentResolvers } from './document-resolvers.ts';
 export { dryRun, type PlannedStage } from './dry-run.ts';
 export { defaultStore, type Expand, planExperiment, runExperiment } from './experiment.ts';
 export { checkPublished } from './ledger.ts';

@@ -1,4 +1,4 @@
-/** @file Servers: the local web app. */
+/** @file Servers: the local web app, and the OpenAI-compatible server of one model. */
 
 export type {
   ProbeArm as PlaygroundArm,
@@ -10,6 +10,8 @@ export type {
 } from '../evaluate/index.ts';
 export type { MadeVectors, SteerFileInfo } from '../pipeline/index.ts';
 export type { Verdict } from '../report/index.ts';
+export { type ServeLimits, startModelServer } from './serve/start.ts';
+export type { NamedSteering } from './serve/steering-table.ts';
 export type { ViewApi } from './view/app.ts';
 export type { ModelChoice, SteerFileChoice } from './view/finds.ts';
 export type { ModelDescription } from './view/model-process.ts';

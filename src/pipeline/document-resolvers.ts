@@ -1,0 +1,27 @@
+/** @file What intervention documents may name: other models by reference, maps and vectors by path. */
+import { isAbsolute, join } from 'node:path';
+import type { Resolvers } from '../interventions/index.ts';
+import { loadMap } from '../maps/index.ts';
+import { type LanguageModel, parseHookName } from '../models/index.ts';
+
+/** Paths relative to `folder`; models come from `open`, who also closes them. A map made for other models, hooks or widths is refused. */
+export function documentResolvers(folder: string, open: (name: string) => Promise<LanguageModel>): Resolvers {
+  return {
+    folder,
+    openModel: open,
+    loadMap: async (path, { source, sourceHook, target, targetHook }) => {
+      const map = await loadMap(isAbsolute(path) ? path : join(folder, path));
+      map.assertFits(await endOf(source, sourceHook), await endOf(target, targetHook));
+      return (rows) => map.apply(rows, rows.length / source.config.dModel);
+    },
+  };
+}
+
+async function endOf(model: LanguageModel, hook: string) {
+  return {
+    model: await model.checkpoint.contentHash(),
+    block: parseHookName(hook, model.nLayers).layer,
+    hook,
+    width: model.config.dModel,
+  };
+}
