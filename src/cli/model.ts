@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { type Owned, type ProgressSink, steadyProgress } from '../base/index.ts';
+import { disposeAll, type Owned, type ProgressSink, steadyProgress } from '../base/index.ts';
 import { type Checkpoint, LanguageModel, openCheckpoint, resolveModel } from '../models/index.ts';
 import { mergeAdapterFolder } from '../train/index.ts';
 import type { Cli, CommonOptions } from './cli.ts';
@@ -46,6 +46,29 @@ export async function openModel(reference: string, cli: Cli, options: CommonOpti
   return LanguageModel.load(path);
 }
 
+/**
+ * Where a model lies: itself, or a copy with a PEFT adapter merged in where one is given. The copy goes when this is disposed of.
+ */
+export async function adaptedFolder(
+  reference: string,
+  adapter: string | undefined,
+  cli: Cli,
+  options: CommonOptions,
+): Promise<Owned & { readonly path: string }> {
+  const { path } = await openReference(reference, cli, options);
+  if (adapter === undefined) return { path, async [Symbol.asyncDispose]() {} };
+  const folder = await mkdtemp(join(tmpdir(), 'crosspatch-merged-'));
+  const removeCopy = (): Promise<void> => rm(folder, { recursive: true, force: true });
+  const out = join(folder, basename(path, '.gguf'));
+  try {
+    await mergeAdapterFolder({ model: path, adapter, out });
+  } catch (error) {
+    await removeCopy();
+    throw error;
+  }
+  return { path: out, [Symbol.asyncDispose]: removeCopy };
+}
+
 /** A model with a PEFT adapter merged into a copy of its weights where one is given. The copy goes with it: dispose of the whole. */
 export async function openAdapted(
   reference: string,
@@ -53,24 +76,12 @@ export async function openAdapted(
   cli: Cli,
   options: CommonOptions,
 ): Promise<Owned & { readonly model: LanguageModel }> {
-  const { path } = await openReference(reference, cli, options);
-  const folder = adapter === undefined ? undefined : await mkdtemp(join(tmpdir(), 'crosspatch-merged-'));
-  const removeCopy = async (): Promise<void> => {
-    if (folder !== undefined) await rm(folder, { recursive: true, force: true });
-  };
+  const place = await adaptedFolder(reference, adapter, cli, options);
   try {
-    const merged = folder === undefined ? path : join(folder, basename(path, '.gguf'));
-    if (adapter !== undefined) await mergeAdapterFolder({ model: path, adapter, out: merged });
-    const model = await LanguageModel.load(merged);
-    return {
-      model,
-      async [Symbol.asyncDispose]() {
-        await model[Symbol.asyncDispose]();
-        await removeCopy();
-      },
-    };
+    const model = await LanguageModel.load(place.path);
+    return { model, [Symbol.asyncDispose]: () => disposeAll([place, model]) };
   } catch (error) {
-    await removeCopy();
+    await place[Symbol.asyncDispose]();
     throw error;
   }
 }

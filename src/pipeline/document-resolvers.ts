@@ -4,11 +4,14 @@ import type { Resolvers } from '../interventions/index.ts';
 import { loadMap } from '../maps/index.ts';
 import { type LanguageModel, parseHookName } from '../models/index.ts';
 
-/** Paths relative to `folder`; models come from `open`, who also closes them. A map made for other models, hooks or widths is refused. */
+/**
+ * Paths of maps and vectors are relative to `folder`; so is a model that begins with `./` or `../`, others are bundled names, paths or names
+ * on the hub. Models come from `open`, who also closes them. A map made for other models, hooks or widths is refused.
+ */
 export function documentResolvers(folder: string, open: (name: string) => Promise<LanguageModel>): Resolvers {
   return {
     folder,
-    openModel: open,
+    openModel: (name) => open(/^\.\.?[\\/]/.test(name) ? join(folder, name) : name),
     loadMap: async (path, { source, sourceHook, target, targetHook }) => {
       const map = await loadMap(isAbsolute(path) ? path : join(folder, path));
       map.assertFits(await endOf(source, sourceHook), await endOf(target, targetHook));

@@ -4,7 +4,7 @@ import { leftOutText, type RowText } from '../../behaviours/index.ts';
 import type { LanguageModel, StreamedToken } from '../../models/index.ts';
 import { type Cli, type CommonOptions, collect, decimal, declare, printJson, wholeNumber } from '../cli.ts';
 import { addPromptSource, givenPrompts, type PromptSource } from '../given-prompts.ts';
-import { openModel } from '../model.ts';
+import { openAdapted } from '../model.ts';
 import { defaults } from '../settings.ts';
 import { effectLine, steer } from '../steer.ts';
 import { jsonLines } from '../table.ts';
@@ -12,6 +12,7 @@ import { addTemplateOptions, inTemplate, type TemplateOptions } from '../templat
 
 interface GenerateCommand extends CommonOptions, PromptSource, TemplateOptions {
   readonly model: string;
+  readonly adapter?: string;
   readonly batch: number;
   readonly maxTokens: number;
   readonly temperature: number;
@@ -27,7 +28,9 @@ export function addGenerate(program: Command, cli: Cli): void {
     'generate',
     'Complete prompts and print the text as it comes. With --lines or --data, --json prints one line of JSON per prompt.',
     'generate --model tiny-llama-m --template instruction --prompt "Which day comes after Saturday?"',
-  ).requiredOption('--model <model>', 'bundled name, path, or org/name on the hub');
+  )
+    .requiredOption('--model <model>', 'bundled name, path, or org/name on the hub')
+    .option('--adapter <path>', 'PEFT adapter on the model');
   addTemplateOptions(addPromptSource(command))
     .addOption(
       new Option('--batch <n>', 'prompts decoded side by side')
@@ -64,7 +67,8 @@ export function addGenerate(program: Command, cli: Cli): void {
 async function generate(options: GenerateCommand, cli: Cli): Promise<void> {
   const { prompts, leftOut } = await givenPrompts(options, cli);
   const perLine = options.lines === true || options.data !== undefined;
-  await using model = await openModel(options.model, cli, options);
+  await using opened = await openAdapted(options.model, options.adapter, cli, options);
+  const { model } = opened;
   const completions: Answer[] = [];
   for (let at = 0; at < prompts.length; at += options.batch) {
     const part = prompts.slice(at, at + options.batch).map((prompt, i) => ({

@@ -7,7 +7,7 @@ import { templateNames } from '../../behaviours/index.ts';
 import { steeringDocument } from '../../interventions/index.ts';
 import { type NamedSteering, type ServeLimits, startModelServer } from '../../server/index.ts';
 import { type Cli, type CommonOptions, collect, decimal, declare, printJson, wholeNumber } from '../cli.ts';
-import { openReference } from '../model.ts';
+import { adaptedFolder } from '../model.ts';
 import { readDocument } from '../steer.ts';
 
 interface ServeCommand extends CommonOptions, ServeLimits {
@@ -16,6 +16,7 @@ interface ServeCommand extends CommonOptions, ServeLimits {
   readonly alias?: readonly string[];
   readonly default?: string;
   readonly intervention?: string;
+  readonly adapter?: string;
   readonly apiKeyEnv?: string;
   readonly drain: number;
 }
@@ -31,6 +32,7 @@ export function addServe(program: Command, cli: Cli): void {
     'serve --model tiny-llama-m --port 8080',
   )
     .requiredOption('--model <model>', 'bundled name, path, or org/name on the hub')
+    .option('--adapter <path>', 'PEFT adapter on the model')
     .option('--name <name>', 'what clients call the model; by default the last part of --model')
     .option(
       '--alias <name=file>',
@@ -92,10 +94,10 @@ export function addServe(program: Command, cli: Cli): void {
 async function serve(options: ServeCommand, cli: Cli): Promise<void> {
   const { steering, defaultSteering } = await steeringOf(options);
   const apiKey = options.apiKeyEnv === undefined ? undefined : keyFrom(options.apiKeyEnv);
-  const { path } = await openReference(options.model, cli, options);
+  await using place = await adaptedFolder(options.model, options.adapter, cli, options);
   await using server = await startModelServer({
     ...options,
-    model: path,
+    model: place.path,
     name: options.name ?? basename(options.model).replace(/\.gguf$/i, ''),
     steering,
     defaultSteering,

@@ -26,6 +26,7 @@ import { runsStage } from './runs.ts';
 import { SAMPLES } from './samples.ts';
 import { sweepStage } from './sweep.ts';
 import { transferStage } from './transfer.ts';
+import { USE, useStage } from './use.ts';
 
 /** Texts of no backdoor data to fit the maps `general` on, at most, and never more than tagged ones; out-of-domain figures use others. */
 const GENERAL_FIT_TEXTS = 1500;
@@ -97,7 +98,7 @@ export function expandBehaviour(
       id: at.id(`finetune.${side}`),
       params: method === 'lora' ? { method, ...settings, lora } : { method, ...settings },
       inputs: { base: base[side].base, data },
-      publish: { [`models/${behaviour.name}.${side}`]: tunedFiles[method] },
+      publish: { [at.published(side)]: tunedFiles[method] },
       seed,
     });
   };
@@ -221,7 +222,7 @@ export function expandBehaviour(
     },
     maps,
   });
-  return plan.add(behaviourResultsStage, {
+  const results = plan.add(behaviourResultsStage, {
     id: at.id('results'),
     params: {
       ...asking,
@@ -247,6 +248,21 @@ export function expandBehaviour(
       prompts: base.rows === undefined ? base.prompts : undefined,
     },
   });
+  plan.add(useStage, {
+    id: at.id('use'),
+    params: { ...asking, source: usedModel(recipe, 'source', at), target: usedModel(recipe, 'target', at) },
+    inputs: { results },
+    publish: { [`use/${behaviour.name}`]: USE },
+  });
+  return results;
+}
+
+/** Where a side's model is found, seen from the folder of the documents that use it. */
+function usedModel(recipe: Recipe, side: 'source' | 'target', at: Naming) {
+  const { adapters, [side]: given } = recipe.models;
+  const tuning = finetuneFor(recipe, side);
+  if (tuning === undefined) return { path: adapters?.[side] ?? given, adapter_of: adapters?.[side] && given };
+  return { path: `../../${at.published(side)}`, adapter_of: tuning.method === 'lora' ? given : undefined };
 }
 
 /** What the states of a task are made of. */
@@ -305,6 +321,11 @@ class Naming {
 
   id(stage: string): string {
     return `${this.#name}.${stage}`;
+  }
+
+  /** Path of a trained model in the run folder. */
+  published(side: 'source' | 'target'): string {
+    return `models/${this.#name}.${side}`;
   }
 
   samples(stage: string): Record<string, string> {
