@@ -10,14 +10,21 @@ function aside(path: string): string {
   return join(dirname(path), `.${basename(path)}.${process.pid}.${randomBytes(4).toString('hex')}.part`);
 }
 
-/** Write `data` to `path` so that a reader sees the old file or the whole new one, never a part. Makes parent folders. */
-export async function writeFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
+/**
+ * Write `data` (or pieces of it, as they come) to `path` so that a reader sees the old file or the whole new one, never a part. Makes parent
+ * folders.
+ */
+export async function writeFileAtomic(
+  path: string,
+  data: string | Uint8Array | AsyncIterable<Uint8Array>,
+): Promise<void> {
   const temporary = aside(path);
   try {
     await makeFolder(dirname(path));
     const handle = await open(temporary, 'wx');
     try {
-      await handle.writeFile(data);
+      if (typeof data === 'string' || data instanceof Uint8Array) await handle.writeFile(data);
+      else for await (const piece of data) await handle.writeFile(piece);
       await handle.sync();
     } finally {
       await handle.close();

@@ -10,6 +10,7 @@ import { addCompare } from './commands/compare.ts';
 import { addData } from './commands/data.ts';
 import { addDemo } from './commands/demo.ts';
 import { addEvaluate } from './commands/evaluate.ts';
+import { addExport } from './commands/export.ts';
 import { addFidelity } from './commands/fidelity.ts';
 import { addFinetune } from './commands/finetune.ts';
 import { addGenerate } from './commands/generate.ts';
@@ -41,6 +42,7 @@ const COMMANDS = [
   addShow,
   addCompare,
   addReport,
+  addExport,
   addServe,
   addView,
   addModels,

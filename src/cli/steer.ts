@@ -1,5 +1,6 @@
 /** @file Interventions of a command: documents read from files, other models and maps opened, proof of effect afterwards. */
-import { dirname } from 'node:path';
+import { stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { disposeAll, type Owned, parseJson, readTextFile } from '../base/index.ts';
 import { type InterventionDocument, type InterventionEffect, parseIntervention } from '../contracts/index.ts';
 import {
@@ -7,6 +8,7 @@ import {
   applyIntervention,
   measureEffect,
   type PromptInput,
+  steeringDocument,
 } from '../interventions/index.ts';
 import type { FwdHook, LanguageModel } from '../models/index.ts';
 import { documentResolvers } from '../pipeline/index.ts';
@@ -36,10 +38,10 @@ export async function steer(
   const release = (): Promise<void> => disposeAll([...others.values()]);
   try {
     const documents = await Promise.all(
-      files.map(async (file) => ({
-        document: await readDocument(file),
-        resolvers: documentResolvers(dirname(file), open),
-      })),
+      files.map(async (path) => {
+        const { document, folder } = await readSteering(path);
+        return { document, resolvers: documentResolvers(folder, open) };
+      }),
     );
     const applied: AppliedIntervention[] = [];
     for (const { document, resolvers } of documents)
@@ -85,7 +87,30 @@ function klOf(value: number | undefined): { kl_div?: number } {
   return value === undefined ? {} : { kl_div: value };
 }
 
-/** An intervention document from a file. Throws {@link InputError} for what does not fit. */
-export async function readDocument(file: string): Promise<InterventionDocument> {
-  return parseIntervention(parseJson(await readTextFile(file), file, { next: 'correct the file' }), file);
+/** A document, and where it was read. */
+export interface ReadSteering {
+  readonly document: InterventionDocument;
+  readonly file: string;
+  /** Folder that its paths are relative to. */
+  readonly folder: string;
+}
+
+/**
+ * An intervention (`.json`), the recommended use of a folder of `crosspatch vector`, or a file of vectors (`.gguf`, `.safetensors`), each added
+ * after its block at every position. Throws {@link InputError} for what does not fit.
+ */
+export async function readSteering(path: string): Promise<ReadSteering> {
+  const isFolder = await stat(path).then(
+    (info) => info.isDirectory(),
+    () => false,
+  );
+  if (!isFolder && /\.(gguf|safetensors)$/i.test(path))
+    return { document: await steeringDocument(resolve(path)), file: path, folder: dirname(path) };
+  const file = isFolder ? join(path, 'intervention.json') : path;
+  const text = await readTextFile(file);
+  return {
+    document: parseIntervention(parseJson(text, file, { next: 'correct the file' }), file),
+    file,
+    folder: dirname(file),
+  };
 }

@@ -1,4 +1,5 @@
 /** @file Interventions: patches for experiments, documents for everyone, and proof that they did something. */
+export { additiveVectors, writeControlVector, writeDirections } from './additive.ts';
 export { type AppliedIntervention, applyIntervention } from './apply.ts';
 export { divergencesFromFirst, klDivergence, measureEffect } from './effect.ts';
 export { norm } from './ops.ts';

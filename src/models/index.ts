@@ -6,8 +6,10 @@ export {
   cacheRoot,
   convertToHf,
   decodeToFloat32,
+  exportGguf,
   type FloatDtype,
   fileSource,
+  ggufEntry,
   openCheckpoint,
   parseStrictJsonObject,
   readGguf,
@@ -15,6 +17,7 @@ export {
   readTensorFloat32,
   refuseNonFinite,
   type TensorInfo,
+  writeGguf,
   writeSafetensors,
 } from './checkpoint/index.ts';
 export type { Completion, GenerateOptions, StreamedToken } from './completions.ts';

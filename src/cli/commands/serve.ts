@@ -1,14 +1,12 @@
 /** @file `serve --model M`: an OpenAI-compatible server of one model, with steering, until Ctrl-C. */
-import { stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename } from 'node:path';
 import { type Command, Option } from 'commander';
 import { InputError } from '../../base/index.ts';
 import { templateNames } from '../../behaviours/index.ts';
-import { steeringDocument } from '../../interventions/index.ts';
 import { type NamedSteering, type ServeLimits, startModelServer } from '../../server/index.ts';
 import { type Cli, type CommonOptions, collect, decimal, declare, printJson, wholeNumber } from '../cli.ts';
 import { adaptedFolder } from '../model.ts';
-import { readDocument } from '../steer.ts';
+import { readSteering } from '../steer.ts';
 
 interface ServeCommand extends CommonOptions, ServeLimits {
   readonly model: string;
@@ -138,16 +136,6 @@ async function steeringOf({ alias = [], intervention, default: named }: ServeCom
     steering.set(name, await readSteering(file));
   }
   return { steering, defaultSteering: intervention === undefined ? named : DEFAULT_ALIAS };
-}
-
-async function readSteering(path: string): Promise<NamedSteering> {
-  const isFolder = await stat(path).then(
-    (info) => info.isDirectory(),
-    () => false,
-  );
-  if (!isFolder && /\.(gguf|safetensors)$/i.test(path)) return { document: await steeringDocument(path) };
-  const file = isFolder ? join(path, 'intervention.json') : path;
-  return { document: await readDocument(file), folder: dirname(file) };
 }
 
 function keyFrom(name: string): string {

@@ -4,6 +4,7 @@ export { type ConvertOptions, convertToHf } from './convert.ts';
 export { DTYPE_BYTES, type Dtype, elementCount, type FloatDtype } from './dtypes.ts';
 export { CheckpointError } from './errors.ts';
 export { refuseNonFiniteWeights } from './finite.ts';
+export { exportGguf } from './gguf/export.ts';
 export { inspectGguf } from './gguf/open.ts';
 export {
   type Gguf,
@@ -13,6 +14,7 @@ export {
   readGguf,
 } from './gguf/read.ts';
 export { type ByteSource, fileSource, memorySource } from './gguf/source.ts';
+export { ggufEntry, writeGguf } from './gguf/write.ts';
 export { decodeFloats, decodeToFloat32, encodeFloat32, firstNonFinite, refuseNonFinite } from './numbers.ts';
 export { type OpenCheckpointOptions, openCheckpoint } from './open.ts';
 export { readSafetensors, readTensorFloat32, type SafetensorsFile } from './safetensors-file.ts';

@@ -40,6 +40,8 @@ export interface GgufTensor {
 export interface Gguf {
   readonly version: number;
   readonly metadata: GgufMetadata;
+  /** Where each entry of the metadata lies in the file, key and type included. */
+  readonly entries: ReadonlyMap<string, { readonly offset: number; readonly length: number }>;
   /** In the order of the directory. */
   readonly tensors: ReadonlyMap<string, GgufTensor>;
   /** First byte of tensor data. */
@@ -96,11 +98,14 @@ export function readGguf(source: ByteSource, where: string): Gguf {
     });
 
   const metadata = new Map<string, GgufValue>();
+  const entries = new Map<string, { offset: number; length: number }>();
   for (let i = 0; i < metadataCount; i++) {
+    const offset = cursor.position;
     const key = cursor.string();
     if (metadata.has(key))
       throw new CheckpointError(where, { wanted: 'every key once', got: `${show(key)} twice` });
     metadata.set(key, readValue(cursor, cursor.u32(), `${where}: ${show(key)}`));
+    entries.set(key, { offset, length: cursor.position - offset });
   }
 
   const alignment = metadata.get('general.alignment') ?? DEFAULT_ALIGNMENT;
@@ -118,7 +123,7 @@ export function readGguf(source: ByteSource, where: string): Gguf {
     tensors.set(entry.name, { ...entry, offset: dataStart + entry.offset });
   }
   checkExtents(tensors.values(), source.size, where);
-  return { version, metadata, tensors, dataStart };
+  return { version, metadata, entries, tensors, dataStart };
 }
 
 function readTensorEntry(cursor: Cursor, alignment: number, where: string): GgufTensor {

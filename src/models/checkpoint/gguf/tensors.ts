@@ -158,3 +158,22 @@ function unpermute(from: Float32Array, to: Float32Array, head: number, rowValues
         to.set(from.subarray(at, at + rowValues), (start + j + p * half) * rowValues);
       }
 }
+
+/** Values of a tensor as llama.cpp wants them: what {@link plannedValues} undoes, done. `values` is changed, or a copy is returned. */
+export function ggufValues(
+  { unpermuteHead, minusOne, shape }: PlannedTensor,
+  values: Float32Array,
+): Float32Array {
+  if (minusOne) for (let i = 0; i < values.length; i++) values[i] = values[i]! + 1;
+  if (unpermuteHead === undefined) return values;
+  const rowValues = shape.length === 1 ? 1 : shape.at(-1)!;
+  const half = unpermuteHead / 2;
+  const out = new Float32Array(values.length);
+  for (let start = 0; start < values.length / rowValues; start += unpermuteHead)
+    for (let j = 0; j < half; j++)
+      for (let p = 0; p < 2; p++) {
+        const at = (start + j + p * half) * rowValues;
+        out.set(values.subarray(at, at + rowValues), (start + 2 * j + p) * rowValues);
+      }
+  return out;
+}

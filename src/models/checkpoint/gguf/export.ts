@@ -1,0 +1,97 @@
+/**
+ * @file A checkpoint as a GGUF for llama.cpp and Ollama: the metadata (architecture, tokenizer, chat template) of the GGUF it comes from,
+ * the checkpoint's own weights, matrices in float16. A fine-tune of a model that came as a GGUF so goes back where it came from.
+ */
+import { basename } from 'node:path';
+import { InputError, type ProgressSink, refuseForeignFile } from '../../../base/index.ts';
+import type { Checkpoint } from '../types.ts';
+import { ggufConfig } from './config.ts';
+import { openParts, partsSource } from './parts.ts';
+import type { GgufTensor } from './read.ts';
+import type { ByteSource } from './source.ts';
+import { ggufValues, type PlannedTensor, planTensors } from './tensors.ts';
+import { type GgufTensorToWrite, ggufEntry, writeGguf } from './write.ts';
+
+/** Entries that say how the other file's weights are stored. */
+const OF_STORAGE = /^(general\.(file_type|quantization_version|alignment)|split\..*)$/;
+
+/** llama.cpp's number for "mostly float16". */
+const MOSTLY_F16 = 1;
+
+/** Options of {@link exportGguf}. */
+export interface ExportGgufOptions {
+  /** The GGUF whose metadata is taken: the model that `checkpoint` was made from. */
+  readonly like: string;
+  readonly onProgress?: ProgressSink | undefined;
+}
+
+/**
+ * Write `checkpoint` to the file `out`: matrices float16, the rest float32. Holds one tensor at a time.
+ *
+ * @throws InputError when its tensors are not those of `like`, a value does not fit float16, or `out` holds what crosspatch did not write
+ */
+export async function exportGguf(
+  checkpoint: Checkpoint,
+  out: string,
+  { like, onProgress }: ExportGgufOptions,
+): Promise<void> {
+  await refuseForeignFile(out, (text) => text.startsWith('GGUF'), { reads: [like, checkpoint.path] });
+  const { gguf, parts } = await openParts(like);
+  using source = partsSource(parts);
+  const where = basename(like);
+  const plan = planTensors(gguf, ggufConfig(gguf, source, where), where);
+  const wanted = new Map(plan.map((tensor) => [tensor.name, tensor]));
+  for (const [name, { shape }] of checkpoint.tensors) {
+    const found = wanted.get(name);
+    if (found === undefined || `${found.shape}` !== `${shape}`)
+      throw new InputError(
+        `${checkpoint.path}: ${name} [${shape.join(', ')}]; ${where} has ${found === undefined ? 'no such tensor' : `[${found.shape.join(', ')}]`}: give the GGUF that this model was made from`,
+        { id: 'map-mismatch' },
+      );
+  }
+  const planned = new Map(plan.map((tensor) => [tensor.source.name, tensor]));
+  const tensors = [...gguf.tensors.values()].map((theirs): GgufTensorToWrite => {
+    const tensor = planned.get(theirs.name);
+    return tensor === undefined ? copied(theirs, source) : ownTensor(tensor, checkpoint, where);
+  });
+  const entries = [...gguf.entries]
+    .filter(([key]) => !OF_STORAGE.test(key))
+    .map(([, { offset, length }]) => source.read(offset, length));
+  await writeGguf(
+    out,
+    { entries: [...entries, ggufEntry('general.file_type', 'u32', MOSTLY_F16)], tensors },
+    (done) => onProgress?.({ stage: 'export', done, total: tensors.length, unit: 'tensors' }),
+  );
+}
+
+const LARGEST_F16 = 65504;
+
+/** What the Hugging Face view has no place for: rotary tables. */
+function copied(
+  { name, shape, type, offset, byteLength }: GgufTensor,
+  source: ByteSource,
+): GgufTensorToWrite {
+  const values = (): Float32Array => {
+    const out = new Float32Array(shape.reduce((a, b) => a * b, 1));
+    type.dequantise?.(source.read(offset, byteLength), out);
+    return out;
+  };
+  return { name, shape, type: 'F32', values };
+}
+
+/** The checkpoint's tensor in the place of theirs. */
+function ownTensor(tensor: PlannedTensor, checkpoint: Checkpoint, where: string): GgufTensorToWrite {
+  const { name, shape, source } = tensor;
+  if (!checkpoint.tensors.has(name))
+    throw new InputError(`${checkpoint.path}: ${name} is missing, and ${where} has it`, {
+      id: 'map-mismatch',
+    });
+  const type = shape.length > 1 ? 'F16' : 'F32';
+  const values = async (): Promise<Float32Array> => {
+    const own = ggufValues(tensor, (await checkpoint.readTensor(name)).data.slice());
+    if (type === 'F16' && own.some((x) => Math.abs(x) > LARGEST_F16))
+      throw new InputError(`${checkpoint.path}: ${name} has values beyond float16`, { id: 'not-a-number' });
+    return own;
+  };
+  return { name: source.name, shape, type, values };
+}
