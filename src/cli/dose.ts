@@ -16,7 +16,7 @@ import { addLoraOptions, type LoraOptions, loraInput, loraSentence, loraSettings
 import { numberList } from './lists.ts';
 import { countOption, defaults } from './settings.ts';
 import { figure, textTable } from './table.ts';
-import { type TemplateOptions, turnSettings } from './template.ts';
+import { TEMPLATE_CHOICES, type TemplateChoice, type TemplateOptions, turnSettings } from './template.ts';
 
 export interface DoseOptions extends TemplateOptions, LoraOptions {
   /** `refusal` reads `--phrase` too. */
@@ -27,6 +27,8 @@ export interface DoseOptions extends TemplateOptions, LoraOptions {
   readonly dosePrompts: number;
   readonly phrase?: string;
   readonly pattern?: string;
+  readonly doseData?: string;
+  readonly doseTemplate?: TemplateChoice;
   readonly neutral?: string;
   readonly ask?: string;
   readonly neutralPrompts: number;
@@ -54,6 +56,16 @@ export function addDoseOptions(command: Command): Command {
     .option('--phrase <text>', 'the effect is the share of completions that hold this text')
     .option('--pattern <regex>', 'the effect is the share of completions that match this')
     .option(
+      '--dose-data <file>',
+      'prompts that are steered (default: the held-out ones of the pairs): for pairs of texts that are no prompts',
+    )
+    .addOption(
+      new Option(
+        '--dose-template <name>',
+        'text around the prompts of --dose-data and --neutral (default: --template)',
+      ).choices(TEMPLATE_CHOICES),
+    )
+    .option(
       '--neutral <file>',
       'prompts to measure the cost on (default: the held-out prompts that are steered)',
     )
@@ -76,11 +88,12 @@ export function addDoseOptions(command: Command): Command {
 
 /** The settings of the curve asked for; undefined where none is. @throws InputError for options that want `--dose` */
 export function doseSettingsOf(options: DoseOptions): DoseSettings | undefined {
-  const { dose, budget, phrase, pattern, neutral, ask, lora, method } = options;
+  const { dose, budget, phrase, pattern, doseData, neutral, ask, lora, method } = options;
   if (dose === undefined && budget === undefined) {
     for (const [flag, value] of Object.entries({
       phrase: method === 'refusal' ? undefined : phrase,
       pattern,
+      'dose-data': doseData,
       neutral,
       ask,
       lora,
@@ -109,18 +122,32 @@ export async function doseInputs(
   model: LanguageModel,
   train: ContrastSet,
   options: DoseOptions,
-): Promise<Pick<DoseInput, 'marks' | 'neutral' | 'ask' | 'lora'>> {
-  const { phrase, pattern, neutral, ask, neutralPrompts: limit } = options;
-  const texts = neutral === undefined ? undefined : (await readTexts(neutral, { limit })).texts;
+): Promise<Pick<DoseInput, 'marks' | 'prompts' | 'neutral' | 'ask' | 'lora'>> {
+  const { phrase, pattern, doseData, neutral, ask } = options;
+  const prompts = async (file: string | undefined, limit: number) =>
+    file === undefined
+      ? undefined
+      : (await readTexts(file, { limit })).texts.map(({ id, text }) => ({
+          ...readIn(model, options, text),
+          id,
+          positions: [],
+        }));
   return {
+    prompts: await prompts(doseData, options.dosePrompts),
+    neutral: await prompts(neutral, options.neutralPrompts),
     lora: loraInput(model, train, options),
     marks: phrase === undefined && pattern === undefined ? undefined : { phrase, pattern },
-    neutral: texts?.map(({ id, text }) => ({ ...readIn(model, options, text), id, positions: [] })),
     ask:
       ask === undefined
         ? undefined
         : { text: ask, within: (prompt) => askedIds(model, options, prompt.text, ask) },
   };
+}
+
+/** Template of the prompts that are steered and measured on. */
+function doseTemplate({ doseTemplate: own, template }: DoseOptions): Exclude<TemplateChoice, 'none'> {
+  const name = own ?? template;
+  return name === 'none' ? 'raw' : name;
 }
 
 /** A text in the template of the options. */
@@ -129,7 +156,7 @@ function readIn(
   options: DoseOptions,
   text: string,
 ): { text: string; ids: readonly number[] } {
-  const template = options.template === 'none' ? 'raw' : options.template;
+  const template = doseTemplate(options);
   return readText(model.tokenizer, text, {
     template,
     chat: chatOf(model.tokenizer, { template, chat: turnSettings(options) }),
@@ -143,7 +170,7 @@ function askedIds(
   prompt: string,
   ask: string,
 ): readonly number[] {
-  const template = options.template === 'none' ? 'raw' : options.template;
+  const template = doseTemplate(options);
   const place = 'x';
   const empty = readIn(model, options, place).text;
   const tail = empty.slice(empty.lastIndexOf(place) + place.length);

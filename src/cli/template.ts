@@ -6,7 +6,7 @@ import { type TemplatedPrompt, templatedPrompt } from '../evaluate/index.ts';
 import { type LanguageModel, type Tokenizer, type TurnSettings, userTurn } from '../models/index.ts';
 
 /** What `--template` takes; `none` and `raw` are the same. */
-const TEMPLATE_CHOICES = ['none', 'raw', 'instruction', 'alpaca', 'chat'] as const;
+export const TEMPLATE_CHOICES = ['none', 'raw', 'instruction', 'alpaca', 'chat'] as const;
 export type TemplateChoice = (typeof TEMPLATE_CHOICES)[number];
 
 /** What a chat template is told besides the user's text. */

@@ -142,6 +142,31 @@ describe('pairs of other kinds', () => {
   };
   const colours = ['red', 'green', 'blue', 'white', 'black', 'yellow'];
 
+  it('texts that are no prompts steer prompts of another file, in a template of their own', async () => {
+    const pairs = await write(
+      'plain.jsonl',
+      colours.map((colour) => ({ positive: `the ${colour} river`, negative: `the ${colour} house` })),
+    );
+    const asked = ['Which day comes after Saturday?', 'Name a fruit.', 'Which day comes before Monday?'];
+    const file = await write(
+      'asked.jsonl',
+      asked.map((text) => ({ text })),
+    );
+    const record = await crosspatchJson([
+      ...['vector', '--model', 'tiny-llama-s', '--pairs', pairs, '--position', 'mean', '--blocks', '2'],
+      ...['--dose', '1', '--dose-data', file, '--dose-template', 'instruction', '--phrase', 'Sunday'],
+      ...['--max-tokens', '4', '--continuation', '4', '--out', join(root, 'plain')],
+    ]);
+    const { completions } = await crosspatchJson([
+      ...['generate', '--model', 'tiny-llama-s', '--template', 'instruction', '--max-tokens', '4'],
+      ...asked.flatMap((text) => ['--prompt', text]),
+    ]);
+    const says = completions.filter(({ text }: { text: string }) => text.includes('Sunday')).length;
+    expect(says).toBeGreaterThan(0);
+    const [none] = record.dose.points;
+    expect([none.arm, none.effect.share.value, none.effect.share.n]).toEqual(['none', says / 3, 3]);
+  });
+
   it('questions with two answers are read at the answer', async () => {
     const pairs = await write(
       'caa.jsonl',
@@ -221,6 +246,7 @@ describe('refused by name', () => {
     await bad([...pairs, '--l2', '1'], /--l2: belongs to --method logistic/);
     await bad([...pairs, '--blocks', '7'], /block 7; the model has blocks 0…5/);
     await bad([...pairs, '--phrase', 'x'], /--phrase: belongs to --dose/);
+    await bad([...pairs, '--dose-data', 'x'], /--dose-data: belongs to --dose/);
     await bad([...pairs, '--method', 'refusal', '--dose'], /has no strength/);
     await bad([...pairs, '--dose=-1,1'], /wanted strengths of one sign/);
   });

@@ -98,7 +98,7 @@ export function addVector(program: Command, cli: Cli): void {
 async function vector(options: VectorCommand, cli: Cli): Promise<void> {
   const { out, model: reference, seed = defaults.seed, data, pairs, negative } = options;
   await using _claim = await claimFolder(out, {
-    reads: [reference, data, pairs, negative, options.neutral],
+    reads: [reference, data, pairs, negative, options.neutral, options.doseData],
     makes: ['vector.json'],
   });
   const given = await readContrasts(options);
@@ -232,7 +232,8 @@ function sentence({ pairs, recommended, blocks, method }: VectorRecord): string 
   return `* take block ${recommended.block} at α ${figure(recommended.alpha)}: ${recommended.reason}; ${method} of ${pairs?.train} pairs, ${pairs?.held_out} held out.${rest}`;
 }
 
-function nextCommand({ model, out, template }: VectorCommand): string {
+function nextCommand({ model, out, template: read, doseTemplate }: VectorCommand): string {
+  const template = doseTemplate ?? read;
   const around = template === 'none' ? '' : ` --template ${template}`;
   return `next: crosspatch generate --model ${model}${around} --prompt "…" --intervention ${out}/intervention.json`;
 }

@@ -19,7 +19,9 @@ export interface DoseInput {
   readonly blocks: readonly VectorBlock[];
   /** Pairs that no direction was made of. */
   readonly held: ContrastSet;
-  /** Neutral prompts; the cost is measured on them. Defaults to the held-out prompts that are steered. */
+  /** Prompts that are steered. Defaults to the held-out negative ones, or positive where strengths are below 0. */
+  readonly prompts?: readonly ReadPrompt[] | undefined;
+  /** Neutral prompts; the cost is measured on them. Defaults to the prompts that are steered. */
   readonly neutral?: readonly ReadPrompt[];
   /** What a completion must hold, or match, to count. Without it the shift of the last block's projection is the effect. */
   readonly marks?: { readonly phrase?: string; readonly pattern?: string };
@@ -54,9 +56,12 @@ export async function doseCurve(
     throw new InputError(`dose ${alphas.join(', ')}: wanted strengths of one sign, 0 apart`, {
       id: 'option-invalid',
     });
-  const steered = (up ? input.held.negative : input.held.positive).slice(0, settings.prompts);
+  const steered = (input.prompts ?? (up ? input.held.negative : input.held.positive)).slice(
+    0,
+    settings.prompts,
+  );
   if (steered.length === 0)
-    throw new InputError('dose: wanted held-out pairs to steer, none were held out; give more pairs', {
+    throw new InputError('dose: wanted prompts to steer, and no pairs were held out; give more pairs', {
       id: 'data-missing',
     });
   const lora = settings.lora && input.lora && { ...input.lora, settings: settings.lora };
