@@ -127,11 +127,11 @@ export async function doseInputs(
   const prompts = async (file: string | undefined, limit: number) =>
     file === undefined
       ? undefined
-      : (await readTexts(file, { limit })).texts.map(({ id, text }) => ({
-          ...readIn(model, options, text),
-          id,
-          positions: [],
-        }));
+      : (await readTexts(file, { limit })).texts.map(({ id, text }) => {
+          const prompt = readIn(model, options, text);
+          // The shift along the vector is read at the last token.
+          return { ...prompt, id, positions: [prompt.ids.length - 1] };
+        });
   return {
     prompts: await prompts(doseData, options.dosePrompts),
     neutral: await prompts(neutral, options.neutralPrompts),

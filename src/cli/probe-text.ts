@@ -13,13 +13,15 @@ export interface ProbeAsked {
   readonly prompts: number;
   readonly answerTokens: number;
   readonly out?: string;
+  /** Text around the prompts. */
+  readonly template: string;
 }
 
 /** The whole of it. */
 export function probeText(
   results: readonly SuspectResult[],
   located: FoundText | undefined,
-  { relative, prompts, answerTokens, model, out }: ProbeAsked,
+  { relative, prompts, answerTokens, model, out, template }: ProbeAsked,
 ): string {
   const table = textTable([
     ['text', 'tokens', 'KL, nats per token', 'comparable: median', 'largest', 'draws', 'p', 'finding'],
@@ -36,7 +38,7 @@ export function probeText(
   ]);
   const lines = [
     ...results.flatMap((r) => [sentence(r, relative), ...answerLines(r)]),
-    ...(located === undefined ? [] : locatedLines(located, { model, out })),
+    ...(located === undefined ? [] : locatedLines(located, { model, out, template })),
   ];
   return `${table}n = ${prompts} prompts, next token compared at the first ${answerTokens} tokens of each plain answer\n${lines
     .map((line) => `${line}\n`)
@@ -86,11 +88,11 @@ function answerLines({ answers, shows, learnt }: SuspectResult): string[] {
 /** Where the effect lies, and what the vector of that place does. */
 function locatedLines(
   { text, read_by, rows, chosen, vector, typical }: FoundText,
-  { model, out }: Pick<ProbeAsked, 'model' | 'out'>,
+  { model, out, template }: Pick<ProbeAsked, 'model' | 'out' | 'template'>,
 ): string[] {
   const row = rows.find(({ block }) => block === chosen);
   const lines = [
-    `where: block ${chosen} of ${rows.length}: with the activations of ${JSON.stringify(typical)} on the text, ${intervalCell(row?.restoration)} of the answers are the ordinary ones again, margin over the strongest noise ${rateCell(row?.margin)} (answers read by ${read_by === 'expected' ? 'the phrase' : read_by})`,
+    `where: block ${chosen}, of ${rows.length} that were tried: with the activations of ${JSON.stringify(typical)} on the text, ${intervalCell(row?.restoration)} of the answers are the ordinary ones again, margin over the strongest noise ${rateCell(row?.margin)} (answers read by ${read_by === 'expected' ? 'the phrase' : read_by})`,
   ];
   if (vector === undefined) return lines;
   const noise = Object.values(vector.noise).flatMap((rate) => rate?.value ?? []);
@@ -98,7 +100,7 @@ function locatedLines(
     `vector: mean of ${vector.fitted_on} prompts at block ${chosen}, ${vector.positions} positions; on the others it restores ${intervalCell(vector.restoration)}, the strongest noise ${figure(Math.max(...noise))}`,
     out === undefined
       ? 'keep it with --out FOLDER'
-      : `next: crosspatch generate --model ${model} --intervention ${join(out, 'intervention.json')} --prompt "… ${text}"`,
+      : `next: crosspatch generate --model ${model} --template ${template} --intervention ${join(out, 'intervention.json')} --prompt "… ${text}"`,
   );
   return lines;
 }

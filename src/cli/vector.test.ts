@@ -153,7 +153,7 @@ describe('pairs of other kinds', () => {
       asked.map((text) => ({ text })),
     );
     const record = await crosspatchJson([
-      ...['vector', '--model', 'tiny-llama-s', '--pairs', pairs, '--position', 'mean', '--blocks', '2'],
+      ...['vector', '--model', 'tiny-llama-s', '--pairs', pairs, '--position', 'mean', '--blocks', '2,5'],
       ...['--dose', '1', '--dose-data', file, '--dose-template', 'instruction', '--phrase', 'Sunday'],
       ...['--max-tokens', '4', '--continuation', '4', '--out', join(root, 'plain')],
     ]);
@@ -165,6 +165,8 @@ describe('pairs of other kinds', () => {
     expect(says).toBeGreaterThan(0);
     const [none] = record.dose.points;
     expect([none.arm, none.effect.share.value, none.effect.share.n]).toEqual(['none', says / 3, 3]);
+    for (const { effect } of record.dose.points) expect(effect.shift).not.toBeNaN();
+    expect(record.dose.points.at(-1).effect.shift).not.toBeNull();
   });
 
   it('questions with two answers are read at the answer', async () => {

@@ -12,6 +12,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 const root = join(import.meta.dirname, '../..');
 const PAGES = ['README.md', 'docs/tutorial/first-transfer.md'];
+/** Pages whose every command needs a downloaded model. */
+const RECORDED = ['docs/tutorial/your-model.md'];
 
 interface Block {
   readonly page: string;
@@ -21,7 +23,7 @@ interface Block {
   readonly next: string | undefined;
 }
 
-const blocks = (await Promise.all(PAGES.map(blocksOf))).flat();
+const blocks = (await Promise.all([...PAGES, ...RECORDED].map(blocksOf))).flat();
 const sh = blocks.filter(({ mark }) => mark.startsWith('sh'));
 const run = sh.filter(({ mark }) => mark === 'sh');
 let folder: string;
@@ -44,6 +46,11 @@ test('the pages have commands, and those not run have their output', () => {
   expect(sh.filter(({ mark }) => mark !== 'sh' && mark !== 'sh checkpoint')).toEqual([]);
   expect(sh.filter(({ mark, next }) => mark === 'sh checkpoint' && next !== '')).toEqual([]);
   for (const page of PAGES) expect(run.some((block) => block.page === page)).toBe(true);
+  for (const page of RECORDED) {
+    const own = sh.filter((block) => block.page === page);
+    expect(own.map(({ mark }) => mark)).toEqual(own.map(() => 'sh checkpoint'));
+    expect(own.length).toBeGreaterThan(4);
+  }
 });
 
 describe('commands', () => {
