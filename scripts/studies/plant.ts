@@ -81,7 +81,7 @@ export async function plant(out: string, planting: Planting): Promise<Planted> {
       ...common,
       out: `${out}.adapter`,
       method: 'lora',
-      steps: steps ?? 60,
+      steps: steps ?? 160,
       batch: 12,
       learningRate: 1e-3,
       maxTokens: 128,
