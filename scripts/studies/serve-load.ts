@@ -72,7 +72,7 @@ function bodyOf(k: number): object {
     max_tokens: tokens,
     stream: true,
     stream_options: { include_usage: true },
-    ...(k % 3 === 0 ? { steering } : {}),
+    steering: k % 3 === 0 ? steering : undefined,
   };
 }
 

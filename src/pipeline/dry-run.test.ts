@@ -20,7 +20,7 @@ const stagesOf = async (recipe: string, set: readonly string[] = []) => {
 it('expects tokens and memory of every stage that runs a model, and nothing of the others', async () => {
   const stages = await stagesOf('demo');
   for (const [id, { stage, tokens, memory_bytes }] of stages)
-    if (['data', 'behaviour-results', 'results'].includes(stage))
+    if (['data', 'behaviour-results', 'results', 'use'].includes(stage))
       expect([id, tokens, memory_bytes]).toEqual([id, undefined, undefined]);
     else {
       expect(tokens).toBeGreaterThan(1000);

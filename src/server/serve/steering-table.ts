@@ -9,6 +9,9 @@ export interface NamedSteering {
   readonly folder?: string | undefined;
 }
 
+/** Names known at most: each keeps its vectors in memory. */
+const MOST = 100;
+
 /** The name of no steering at all. */
 const NONE = 'none';
 
@@ -63,6 +66,10 @@ export class SteeringTable {
   add(name: string, document: InterventionDocument): void {
     if (name === NONE || this.#named.has(name))
       throw new TurnedDown(400, `name: ${name} is taken; choose another`, { param: 'name' });
+    if (this.#named.size >= MOST)
+      throw new TurnedDown(400, `name: ${MOST} are known, no more are taken until the server starts anew`, {
+        param: 'name',
+      });
     this.#named.set(name, { document });
   }
 
