@@ -38,6 +38,18 @@ export {
   readResults,
   readResultsSoFar,
 } from './runs.ts';
+export { Engine } from './serving/engine.ts';
+export type {
+  AnswerEvent,
+  EngineInfo,
+  EngineSettings,
+  FromEngine,
+  Question,
+  QuestionSteering,
+  SpokenToken,
+  TemplateOption,
+  ToEngine,
+} from './serving/question.ts';
 export { expandExperiment } from './stages/expand.ts';
 export {
   type DocumentFileInfo,

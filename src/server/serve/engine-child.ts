@@ -1,7 +1,7 @@
 /** @file The process that holds the served model. Messages in and out: `question.ts`. */
 import { CrosspatchError, errorId, errorLine, InputError } from '../../base/index.ts';
-import { Engine } from './engine.ts';
-import type { AnswerEvent, FromEngine, ToEngine } from './question.ts';
+import type { AnswerEvent, FromEngine, ToEngine } from '../../pipeline/index.ts';
+import { Engine } from '../../pipeline/index.ts';
 
 if (!process.send)
   throw new CrosspatchError('engine-child.ts: wanted to run as a child process', { id: 'internal' });

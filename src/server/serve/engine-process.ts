@@ -5,7 +5,14 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { CrosspatchError, InputError, type Owned } from '../../base/index.ts';
-import type { AnswerEvent, EngineInfo, EngineSettings, FromEngine, Question, ToEngine } from './question.ts';
+import type {
+  AnswerEvent,
+  EngineInfo,
+  EngineSettings,
+  FromEngine,
+  Question,
+  ToEngine,
+} from '../../pipeline/index.ts';
 
 const HERE = import.meta.url;
 

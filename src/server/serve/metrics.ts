@@ -1,7 +1,7 @@
 /** @file Counts and times for Prometheus. */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { AnswerEvent } from '../../pipeline/index.ts';
 import type { EngineProcess } from './engine-process.ts';
-import type { AnswerEvent } from './question.ts';
 
 const SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
 

@@ -1,6 +1,6 @@
 /** @file Answers in the shapes of OpenAI's API, with the proof of steering beside them. */
 import { randomBytes } from 'node:crypto';
-import type { AnswerEvent, SpokenToken } from './question.ts';
+import type { AnswerEvent, SpokenToken } from '../../pipeline/index.ts';
 
 type End = Extract<AnswerEvent, { type: 'end' }>;
 

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { InputError } from '../../base/index.ts';
 import { type InterventionDocument, parseIntervention } from '../../contracts/index.ts';
-import type { Question } from './question.ts';
+import type { Question } from '../../pipeline/index.ts';
 import { TurnedDown } from './turned-down.ts';
 
 const wanted = (what: string) => ({ error: `wanted ${what}` });

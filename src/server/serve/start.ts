@@ -5,9 +5,9 @@ import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ServerType, serve } from '@hono/node-server';
 import { InputError, type Owned } from '../../base/index.ts';
+import type { TemplateOption } from '../../pipeline/index.ts';
 import { createServeApp, type ServeApp } from './app.ts';
 import { EngineProcess } from './engine-process.ts';
-import type { TemplateOption } from './question.ts';
 import { type NamedSteering, SteeringTable } from './steering-table.ts';
 
 /** Where a server listens, and what it allows. */

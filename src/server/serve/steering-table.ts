@@ -1,6 +1,6 @@
 /** @file The interventions a server knows by name, and the one it carries out when a request says nothing. */
 import type { InterventionDocument } from '../../contracts/index.ts';
-import type { QuestionSteering } from './question.ts';
+import type { QuestionSteering } from '../../pipeline/index.ts';
 import { TurnedDown } from './turned-down.ts';
 
 /** A document, and the folder its paths are relative to. */

@@ -9,7 +9,7 @@ import {
   type PromptTokens,
 } from '../../interventions/index.ts';
 import { type LaneEvent, Lanes, LanguageModel, parameterCount } from '../../models/index.ts';
-import { documentResolvers } from '../../pipeline/index.ts';
+import { documentResolvers } from '../document-resolvers.ts';
 import type { AnswerEvent, EngineInfo, EngineSettings, Question, SteeringProof } from './question.ts';
 import { spoken, spokenText } from './spoken.ts';
 import { checkEffects } from './steering-check.ts';
