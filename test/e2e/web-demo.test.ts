@@ -66,7 +66,7 @@ describe.skipIf(!hasChromium)('web app, a real demo', () => {
   });
 
   const finished = async (page: Page) =>
-    Number(/(\d+) of 12 finished/.exec((await page.locator('#stages').textContent()) ?? '')?.[1] ?? -1);
+    Number(/(\d+) of 13 finished/.exec((await page.locator('#stages').textContent()) ?? '')?.[1] ?? -1);
 
   it(
     'fills up, survives a reload and a new server, shows figures as they come, and ends with the verdict',
@@ -107,7 +107,7 @@ describe.skipIf(!hasChromium)('web app, a real demo', () => {
       await expect.poll(() => page.locator('.notice').count()).toBe(0);
       await expect.poll(() => finished(page), { timeout: LONG }).toBeGreaterThan(reached);
 
-      await expect.poll(() => finished(page), { timeout: LONG }).toBe(12);
+      await expect.poll(() => finished(page), { timeout: LONG }).toBe(13);
       await page
         .getByLabel('Verdict')
         .getByText(/restores the ordinary answer in/)
@@ -115,8 +115,8 @@ describe.skipIf(!hasChromium)('web app, a real demo', () => {
       await page.getByRole('link', { name: 'report' }).waitFor();
       const text = (await lines.allTextContents()).map((line) => line.replace(/^\S+ /, ''));
       // Nothing twice: each stage began once and ended once.
-      expect(text.filter((line) => /: started$/.test(line))).toHaveLength(12);
-      expect(text.filter((line) => /: done in /.test(line))).toHaveLength(12);
+      expect(text.filter((line) => /: started$/.test(line))).toHaveLength(13);
+      expect(text.filter((line) => /: done in /.test(line))).toHaveLength(13);
       expect(problems.filter((p) => !/net::ERR_|status of 401/.test(p))).toEqual([]);
       await context.close();
     },
