@@ -148,11 +148,14 @@ it('finishes what is under way when it is told to stop, takes nothing new, and e
     prompt: 'the river',
     temperature: 8,
     max_tokens: 100,
+    seed: 5,
     stream: true,
   });
   let pieces = 0;
+  let finish: string | null | undefined;
   let late: Promise<unknown> | undefined;
-  for await (const _ of stream) {
+  for await (const { choices } of stream) {
+    finish = choices[0]?.finish_reason ?? finish;
     pieces++;
     if (pieces !== 1) continue;
     child.kill('SIGTERM');
@@ -160,7 +163,8 @@ it('finishes what is under way when it is told to stop, takes nothing new, and e
       for (;;) await client.completions.create({ model: TARGET, prompt: 'a', max_tokens: 1 });
     })().catch((error: unknown) => error);
   }
-  expect(pieces).toBeGreaterThan(20);
+  // Whatever was drawn, it came to its own end.
+  expect(finish).toMatch(/^(stop|length)$/);
   expect((await late) as Error).toBeInstanceOf(Error);
   expect(await ended).toBe(0);
 });
