@@ -117,7 +117,7 @@ describe('when', () => {
 
   it.each([
     [{ span: {} }, 'exactly one of `text` and `pattern`'],
-    [{ span: { pattern: '(' } }, 'is no regular expression'],
+    [{ span: { pattern: '(' } }, 'is not a regular expression'],
     [
       { activation: { hook: HOOK, vector: { from: 'inline', values: [1, 2] }, threshold: 0 } },
       'wanted a vector of 48',

@@ -108,7 +108,7 @@ function compiled(pattern: string): RegExp {
     return new RegExp(pattern, 'u');
   } catch (cause) {
     throw new InputError(
-      `intervention: when.span.pattern: ${JSON.stringify(pattern)} is no regular expression`,
+      `intervention: when.span.pattern: ${JSON.stringify(pattern)} is not a regular expression`,
       {
         id: 'intervention-invalid',
         cause,

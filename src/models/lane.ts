@@ -37,7 +37,7 @@ export interface ScoredToken {
 export type LaneEvent =
   /** Scores of the prompt's tokens from the second on: nothing precedes the first. */
   | { readonly type: 'prompt'; readonly scores: readonly ScoredToken[] }
-  /** A token, and the text it completed (may be empty inside a character). A token that ends the answer is no part of it: then there is no `id`. */
+  /** A token, and the text it completed (may be empty inside a character). A token that ends the answer is not part of it and comes without `id`. */
   | {
       readonly type: 'token';
       readonly id?: number;
@@ -113,7 +113,7 @@ export class Lane {
 
 /** The error of a row whose activations overflow. */
 export function notANumber(): CrosspatchError {
-  return new InputError('steering: an activation overflows, or is no number; take a smaller strength', {
+  return new InputError('steering: an activation overflows, or is not a number; take a smaller strength', {
     id: 'not-a-number',
   });
 }

@@ -1,6 +1,6 @@
 /**
  * @file Continuous batching: prompts of many callers share decode steps. Each joins when it comes, with hooks of its own, and leaves when it
- * ends; what one row's hooks do, or fail to do, is no matter of the others. Answers are those of `LanguageModel.generate` for the prompt
+ * ends; what one row's hooks do, or fail to do, does not affect the others. Answers are those of `LanguageModel.generate` for the prompt
  * alone, but for float32 noise between batch shapes.
  */
 import type { Tensor } from '../engine/index.ts';

@@ -97,10 +97,18 @@ function documentsOf(
   return { native, mapped };
 }
 
-/** The map whose mapped state restores most, `label.fit`, with its arms; of equals the first. */
+/** Fits whose maps start at the run's own source, at the block of the pair. */
+const FROM_SOURCE: ReadonlySet<string> = new Set(['with_tags', 'no_tag_rows', 'general']);
+
+/**
+ * The map whose mapped state restores most, `label.fit`, with its arms; of equals the first. Controls are left out: they start at the clean
+ * model or at the embeddings.
+ */
 function bestMap(transfer: BehaviourResults['transfer']) {
   const all = Object.entries(transfer ?? {}).flatMap(([label, fits]) =>
-    Object.entries(fits).map(([fit, { arms }]) => ({ name: `${label}.${fit}`, arms })),
+    Object.entries(fits)
+      .filter(([fit]) => FROM_SOURCE.has(fit))
+      .map(([fit, { arms }]) => ({ name: `${label}.${fit}`, arms })),
   );
   const restored = (one: (typeof all)[number]): number => one.arms.mapped?.restoration?.value ?? -1;
   return all.reduce<(typeof all)[number] | undefined>(
@@ -125,7 +133,7 @@ function pageOf(
     );
   if (documents.length === 0) {
     lines.push(
-      'This behaviour has no one text that marks it, so there is no document that finds its place in any prompt. Make a vector instead: `crosspatch vector --help`.',
+      'No single text marks this behaviour, so no document can find its place in every prompt. Make a vector instead: `crosspatch vector --help`.',
       '',
     );
     return lines.join('\n');

@@ -290,7 +290,7 @@ describe('refuses', () => {
   });
   it.each([
     ['another model', 404, chat({ model: 'gpt-4' }), 'model gpt-4'],
-    ['an unknown name', 400, chat({ steering: 'nobody' }), 'there is no nobody'],
+    ['an unknown name', 400, chat({ steering: 'nobody' }), 'nobody is not known'],
     [
       'a file',
       400,

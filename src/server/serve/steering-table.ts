@@ -100,7 +100,7 @@ export class SteeringTable {
     if (found === undefined)
       throw new TurnedDown(
         400,
-        `steering: there is no ${name}; known are ${[...this.#named.keys()].join(', ') || 'none'}`,
+        `steering: ${name} is not known; known are ${[...this.#named.keys()].join(', ') || 'none'}`,
         {
           param: 'steering',
         },
