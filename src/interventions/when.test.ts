@@ -118,6 +118,7 @@ describe('when', () => {
   it.each([
     [{ span: {} }, 'exactly one of `text` and `pattern`'],
     [{ span: { pattern: '(' } }, 'is not a regular expression'],
+    [{ span: { pattern: '(a+)+b' } }, 'when.span.pattern: "(a+)+b" cannot be used'],
     [
       { activation: { hook: HOOK, vector: { from: 'inline', values: [1, 2] }, threshold: 0 } },
       'wanted a vector of 48',

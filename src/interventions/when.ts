@@ -1,6 +1,6 @@
 /** @file When a document is carried out on a prompt: always, on those that hold a text, or on those whose activations reach a threshold. */
 import { isAbsolute, join } from 'node:path';
-import { InputError } from '../base/index.ts';
+import { InputError, patternRisk } from '../base/index.ts';
 import type { InterventionDocument, InterventionWhen } from '../contracts/index.ts';
 import { type LanguageModel, parseHookName } from '../models/index.ts';
 import { activations } from './donor.ts';
@@ -103,16 +103,20 @@ async function directionOf(
   return (await readVector(path, source.key)).data;
 }
 
+/** The expression of a document's pattern. One that could run for ever on a hostile prompt is refused, as in detectors. */
 function compiled(pattern: string): RegExp {
+  const refused = (why: string, cause?: unknown): InputError =>
+    new InputError(`intervention: when.span.pattern: ${JSON.stringify(pattern)} ${why}`, {
+      id: 'intervention-invalid',
+      cause,
+    });
+  let expression: RegExp;
   try {
-    return new RegExp(pattern, 'u');
+    expression = new RegExp(pattern, 'u');
   } catch (cause) {
-    throw new InputError(
-      `intervention: when.span.pattern: ${JSON.stringify(pattern)} is not a regular expression`,
-      {
-        id: 'intervention-invalid',
-        cause,
-      },
-    );
+    throw refused('is not a regular expression', cause);
   }
+  const risk = patternRisk(pattern, { unbounded: 2 });
+  if (risk !== undefined) throw refused(`cannot be used: ${risk}; write it without`);
+  return expression;
 }
