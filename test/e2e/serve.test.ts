@@ -8,6 +8,7 @@ import OpenAI from 'openai';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { crosspatchJson } from '../../src/cli/crosspatch.helper.ts';
 import { ActivationMap, saveMap } from '../../src/maps/index.ts';
+import { unfittedRecord } from '../../src/maps/record.helper.ts';
 import { bundledModels, openCheckpoint } from '../../src/models/index.ts';
 
 const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
@@ -36,20 +37,7 @@ beforeAll(async () => {
   const [source, target] = [await end(SOURCE, 3), await end(TARGET, 2)];
   const weight = Float32Array.from({ length: target.width * source.width }, (_, i) => Math.sin(i * i) / 4);
   const map = new ActivationMap(
-    {
-      kind: 'affine',
-      fit: 'general',
-      source,
-      target,
-      sourceTokenizer: '',
-      targetTokenizer: '',
-      data: '',
-      seed: 0,
-      rows: 0,
-      fitSeconds: 0,
-      settings: {},
-      metrics: {},
-    },
+    unfittedRecord({ kind: 'affine', source, target }),
     {
       tensors: {
         weight: { shape: [target.width, source.width], data: weight },

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ActivationMap, saveMap } from '../../src/maps/index.ts';
+import { unfittedRecord } from '../../src/maps/record.helper.ts';
 import { bundledModels, openCheckpoint } from '../../src/models/index.ts';
 import {
   axeProblems,
@@ -38,20 +39,7 @@ describe.skipIf(!hasChromium)('web app, playground', () => {
       width: checkpoint.config.hidden_size as number,
     };
     const identity = new ActivationMap(
-      {
-        kind: 'identity',
-        fit: 'general',
-        source: end,
-        target: end,
-        sourceTokenizer: '',
-        targetTokenizer: '',
-        data: '',
-        seed: 0,
-        rows: 0,
-        fitSeconds: 0,
-        settings: {},
-        metrics: {},
-      },
+      unfittedRecord({ kind: 'identity', source: end, target: end }),
       { tensors: {}, parameters: 0, apply: (rows) => rows.slice() },
       new Float32Array(end.width),
     );

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { captureResiduals } from '../../interventions/index.ts';
 import { ActivationMap } from '../../maps/index.ts';
+import { unfittedRecord } from '../../maps/record.helper.ts';
 import { bundledModels, LanguageModel } from '../../models/index.ts';
 import { decodePatched } from '../drafts/decode.ts';
 import { completeReplaced, meanReplacement } from '../fidelity/arms.ts';
@@ -47,20 +48,7 @@ describe('probe', () => {
   /** Rows are cut or filled with zeros: between equal widths, the identity. */
   const mapBetween = (source: MapEnd, target: MapEnd) =>
     new ActivationMap(
-      {
-        kind: 'identity',
-        fit: 'general',
-        source,
-        target,
-        sourceTokenizer: '',
-        targetTokenizer: '',
-        data: '',
-        seed: 0,
-        rows: 0,
-        fitSeconds: 0,
-        settings: {},
-        metrics: {},
-      },
+      unfittedRecord({ kind: 'identity', source, target }),
       {
         tensors: {},
         parameters: 0,
