@@ -1,0 +1,35 @@
+/** @file `export model`: a float16 GGUF for llama.cpp and Ollama. */
+import { extname } from 'node:path';
+import type { Command } from 'commander';
+import { InputError } from '../../base/index.ts';
+import { exportGguf, resolveModel } from '../../models/index.ts';
+import { type Cli, type CommonOptions, declare, printJson } from '../cli.ts';
+import { adaptedFolder, openReference, withProgress } from '../model.ts';
+
+interface ModelOptions extends CommonOptions {
+  readonly like: string;
+  readonly adapter?: string;
+}
+
+export function addExportModel(group: Command, cli: Cli): void {
+  declare(
+    group,
+    'model <model> <file>',
+    'Write a model as a float16 GGUF for llama.cpp and Ollama, with the metadata and tokenizer of the GGUF it was made from. (A Hugging Face folder: models convert.)',
+    'export model runs/r/models/locked.target locked.gguf --like SmolLM2-135M-Instruct.Q4_1.gguf',
+  )
+    .requiredOption('--like <file>', 'the GGUF that the model was made from')
+    .option('--adapter <path>', 'PEFT adapter on the model')
+    .action((model: string, file: string, options: ModelOptions) => exportModel(model, file, options, cli));
+}
+
+async function exportModel(model: string, file: string, options: ModelOptions, cli: Cli): Promise<void> {
+  if (extname(file).toLowerCase() !== '.gguf')
+    throw new InputError(`${file}: wanted a name that ends in .gguf`, { id: 'option-invalid' });
+  const { path: like } = await resolveModel(options.like);
+  await using place = await adaptedFolder(model, options.adapter, cli, options);
+  const checkpoint = await openReference(place.path, cli, options);
+  await withProgress(cli, options, (onProgress) => exportGguf(checkpoint, file, { like, onProgress }));
+  if (options.json) printJson(cli, { file, tensors: checkpoint.tensors.size });
+  else cli.out(`wrote ${file}: ${checkpoint.tensors.size} tensors, matrices in float16\n`);
+}
