@@ -21,6 +21,9 @@ interface Waiting {
   readonly question: Question;
 }
 
+/** Time between two steps in which further questions are begun. */
+const BEGIN_MS = 10;
+
 /** Other models kept open for mapped steering. */
 const OTHERS = 2;
 
@@ -86,9 +89,7 @@ export class Engine implements Owned {
     this.#running = true;
     try {
       while (this.#asked.length > 0 || this.#lanes.busy) {
-        // One new question a step: a slow one (a donor run, a long prompt) delays the others once only.
-        const next = this.#asked.shift();
-        if (next !== undefined) await this.#begin(next);
+        await this.#beginSome();
         if (this.#lanes.busy) await this.#lanes.step();
         after();
         await turn();
@@ -96,6 +97,16 @@ export class Engine implements Owned {
     } finally {
       this.#running = false;
     }
+  }
+
+  /** At least one question, more while there is time: their prompts are then read together. A slow one (a donor run) delays the rest once. */
+  async #beginSome(): Promise<void> {
+    const until = performance.now() + BEGIN_MS;
+    do {
+      const next = this.#asked.shift();
+      if (next === undefined) return;
+      await this.#begin(next);
+    } while (performance.now() < until);
   }
 
   async #begin({ id, question }: Waiting): Promise<void> {
