@@ -251,8 +251,9 @@ export const ERRORS = {
     next: 'Train longer, or check the trigger.',
   },
   'classifier-invalid': {
-    meaning: 'The classifier of a recipe is missing, or is not a sequence classifier that can be run.',
-    next: 'The message says what was wanted; docs/concepts/method.md#detectors says what a classifier is.',
+    meaning:
+      'A local ONNX model of a recipe, a classifier or a judge, is missing or is not one that can be run.',
+    next: 'The message says what was wanted; docs/concepts/method.md#detectors and #judges say what such a model is.',
   },
   'judge-failed': {
     meaning: 'The model that judges cannot be reached, refuses, or gives answers that cannot be read.',

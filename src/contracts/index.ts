@@ -37,6 +37,7 @@ export {
   type ManifestStage,
   manifestSchema,
 } from './manifest.ts';
+export { type OnnxJudgeParams, onnxJudgeParams, onnxJudgeSettings } from './onnx-judge-settings.ts';
 export {
   cleanOf,
   type MapSettings,

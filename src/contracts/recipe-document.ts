@@ -130,7 +130,14 @@ function besideFile(value: Record<string, unknown>, folder: string): Record<stri
   };
   const out = { ...value };
   if (Array.isArray(value.behaviours)) out.behaviours = value.behaviours.map(filesOf);
-  const { capabilities } = value;
+  const { capabilities, fidelity } = value;
+  if (isObject(fidelity) && Array.isArray(fidelity.onnx))
+    out.fidelity = {
+      ...fidelity,
+      onnx: fidelity.onnx.map((judge: unknown) =>
+        isObject(judge) ? { ...judge, model: beside(judge.model) } : judge,
+      ),
+    };
   if (isObject(capabilities)) {
     const paths = (['data', 'shots'] as const).flatMap((key) => {
       const tasks = capabilities[key];

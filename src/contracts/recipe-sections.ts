@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { CAPABILITY_TASKS, type CapabilityTask } from './capability-tasks.ts';
 import { llmJudgeSettings } from './endpoint-settings.ts';
+import { onnxJudgeSettings } from './onnx-judge-settings.ts';
 import { count, fraction } from './recipe-training.ts';
 import { COST_STATES, SWEEP_CONTROLS, TRANSFER_ARMS } from './result-names.ts';
 
@@ -74,6 +75,14 @@ export const fidelitySettings = z.strictObject({
   llm: llmJudgeSettings
     .optional()
     .describe('A language model as a further judge, behind any OpenAI-compatible server'),
+  onnx: z
+    .array(onnxJudgeSettings)
+    .default([])
+    .refine(
+      (judges) => new Set(judges.map((j) => j.name ?? j.kind)).size === judges.length,
+      'two judges have one name; give one a `name`',
+    )
+    .describe('Local ONNX models as further judges'),
   replace: z
     .enum(['prefill', 'all'])
     .default('prefill')

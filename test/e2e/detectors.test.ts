@@ -11,7 +11,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { errorLine } from '../../src/base/index.ts';
 import { tinyInstructions } from '../../src/behaviours/index.ts';
 import { parseRecipe, type Results, type Sample, stableResults } from '../../src/contracts/index.ts';
-import { writeClassifier } from '../../src/evaluate/detect/classifier.helper.ts';
+import { writeClassifier, writeEmbedding } from '../../src/evaluate/text-model/small-model.helper.ts';
 import { cacheEntries, LanguageModel } from '../../src/models/index.ts';
 import { expandExperiment, planExperiment, runExperiment } from '../../src/pipeline/index.ts';
 
@@ -131,12 +131,27 @@ it('reads completions by a local classifier and by a model that is asked, and fi
     embedding: [[-1], [20], [20]],
     weights: [[1]],
   });
-  // The path is relative to the recipe.
+  const embedded = {
+    words: ['[UNK]', 'Here', '!'],
+    embedding: [
+      [1, 0],
+      [0, 3],
+      [2, 2],
+    ],
+  };
+  await writeEmbedding(join(folder, 'small-embedding'), embedded);
+  // Paths are relative to the recipe.
+  const judged =
+    'fidelity: { prompts: 4, judges: [lexical], onnx: [{ kind: embedding, model: small-embedding }] }';
   const classified = await run(
     'classifier',
-    recipe('detector: { kind: classifier, model: small-classifier }'),
+    recipe('detector: { kind: classifier, model: small-classifier }').replace('fidelity: false', judged),
   );
   same(classified.results);
+  const { lexical, embedding } = classified.results.behaviours[0]?.fidelity?.affine?.with_tags?.bad ?? {};
+  expect(embedding).toMatchObject({ metric: 'cosine', ceiling: { value: expect.closeTo(1, 6), n: 4 } });
+  expect(embedding?.mapped.n).toBe(lexical?.mapped.n);
+  expect(embedding?.mapped.value).not.toBe(lexical?.mapped.value);
   const [first] = await samplesOf(classified.out, 'transfer');
   expect(first?.scores?.['classifier.score']).toBeGreaterThanOrEqual(0);
 

@@ -1,9 +1,21 @@
 /** @file `fidelity`: does B go on as it would have, on activations of A put through a map? (docs/concepts/method.md#fidelity) */
 import { type Command, Option } from 'commander';
 import { InputError, writeFileAtomic, writeJsonAtomic } from '../../base/index.ts';
-import { type FidelityScores, fidelitySettings, JUDGES, type Judge } from '../../contracts/index.ts';
-import { experimentEnv, fidelity, fidelityPrompts } from '../../evaluate/index.ts';
-import { type Cli, declare } from '../cli.ts';
+import {
+  type FidelityScores,
+  fidelitySettings,
+  JUDGES,
+  type Judge,
+  onnxJudgeSettings,
+} from '../../contracts/index.ts';
+import {
+  experimentEnv,
+  fidelity,
+  fidelityPrompts,
+  locateTextModel,
+  openOnnxJudges,
+} from '../../evaluate/index.ts';
+import { type Cli, collect, declare } from '../cli.ts';
 import { addControlOption, type ControlOption, openControls } from '../controls.ts';
 import { addRequire, printFigures } from '../figures.ts';
 import { choiceList } from '../lists.ts';
@@ -17,6 +29,7 @@ import { intervalCell, jsonLines, rateCell, textTable } from '../table.ts';
 interface FidelityCommand extends PairOptions, PromptOptions, ControlOption {
   readonly map: string;
   readonly judges: readonly Judge[];
+  readonly onnxJudge?: readonly string[];
   readonly replace: 'prefill' | 'all';
   readonly samples?: string;
   readonly out?: string;
@@ -36,6 +49,11 @@ export function addFidelity(program: Command, cli: Cli): void {
         .argParser(choiceList('--judges', JUDGES))
         .default(defaults.fidelity.judges, 'all'),
     )
+    .option(
+      '--onnx-judge <kind=path>',
+      'a local ONNX model as a further judge: embedding=FOLDER or pair=FOLDER (BLEURT); may be repeated',
+      collect,
+    )
     .addOption(
       new Option('--replace <what>', fidelitySettings.shape.replace.description)
         .choices(['prefill', 'all'])
@@ -51,8 +69,10 @@ async function run(options: FidelityCommand, cli: Cli): Promise<void> {
   if (judges.length === 0)
     throw new InputError('--judges none: wanted at least one judge', { id: 'option-invalid' });
   await refuseForeignOutputs(options, 'fidelity', [options.map, options.data]);
+  const wanted = await onnxJudges(options.onnxJudge ?? []);
   const prompts = await readPrompts(options);
   await using pair = await openPair(options, cli);
+  await using local = await openOnnxJudges(wanted, { signal: cli.signal });
   const { source, target } = pair;
   const map = await openMap(options.map, pair, options);
   const controls = await openControls(options, map, pair);
@@ -70,6 +90,7 @@ async function run(options: FidelityCommand, cli: Cli): Promise<void> {
         maps: [{ label: map.kind, map }],
         controls,
         behaviour,
+        further: local.judges,
       },
       { ...asking, judges: [...judges], replace },
       { ...env, rng: env.rng.fork('fidelity') },
@@ -91,6 +112,26 @@ async function run(options: FidelityCommand, cli: Cli): Promise<void> {
     document,
     () =>
       `${scoresTable(scores)}ceiling (the target's own activations) changed ${rateCell(found.ceiling_changed)} of ${found.ceiling_changed.n} completions (expected 0)\n`,
+  );
+}
+
+/** `kind=path` of an option. */
+async function onnxJudges(pairs: readonly string[]): Promise<Parameters<typeof openOnnxJudges>[0]> {
+  return Promise.all(
+    pairs.map(async (pair) => {
+      const at = pair.indexOf('=');
+      const { data, success } = onnxJudgeSettings.safeParse({
+        kind: pair.slice(0, Math.max(0, at)),
+        model: pair.slice(at + 1),
+      });
+      if (!success)
+        throw new InputError(`--onnx-judge ${pair}: wanted embedding=PATH or pair=PATH`, {
+          id: 'option-invalid',
+        });
+      const { model, ...reading } = data;
+      const { folder, file } = await locateTextModel(model, 'judge');
+      return { folder, settings: { ...reading, name: reading.kind, file } };
+    }),
   );
 }
 

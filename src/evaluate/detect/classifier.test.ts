@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { errorId } from '../../base/index.ts';
-import { type SmallClassifier, writeClassifier } from './classifier.helper.ts';
+import { locateTextModel } from '../text-model/place.ts';
+import { type SmallClassifier, writeClassifier } from '../text-model/small-model.helper.ts';
 import { openClassifier } from './classifier.ts';
-import { type ClassifierParams, locateClassifier, readClassifierFiles } from './classifier-files.ts';
+import { type ClassifierParams, readClassifierFiles } from './classifier-files.ts';
 
 const MODEL: SmallClassifier = {
   words: ['[UNK]', '[CLS]', '[SEP]', 'good', 'bad', 'tea'],
@@ -139,21 +140,26 @@ describe('the files of a classifier', () => {
   };
 
   it('are found by the file or its folder, also where exporters put them', async () => {
-    expect(await locateClassifier(at('three'))).toEqual({ folder: at('three'), file: 'model.onnx' });
-    expect(await locateClassifier(at('three/model.onnx'))).toEqual({
+    expect(await locateTextModel(at('three'), 'classifier')).toEqual({
+      folder: at('three'),
+      file: 'model.onnx',
+    });
+    expect(await locateTextModel(at('three/model.onnx'), 'classifier')).toEqual({
       folder: at('three'),
       file: 'model.onnx',
     });
     const exported = { folder: at('exported'), file: 'onnx/model.onnx' };
-    expect(await locateClassifier(at('exported'))).toEqual(exported);
-    expect(await locateClassifier(at('exported/onnx/model.onnx'))).toEqual(exported);
+    expect(await locateTextModel(at('exported'), 'classifier')).toEqual(exported);
+    expect(await locateTextModel(at('exported/onnx/model.onnx'), 'classifier')).toEqual(exported);
     const { scores } = await scoresOf('exported', { label: 'rude', file: 'onnx/model.onnx' }, ['bad']);
     close(scores, [softmax(logitsOf(MODEL, 'bad'), 1)]);
   });
 
   it('that are missing or do not fit are named', async () => {
-    expect(await refused(locateClassifier(at('none')))).toContain('found nothing there');
-    expect(await refused(locateClassifier(folder))).toContain('wanted model.onnx or onnx/model.onnx');
+    expect(await refused(locateTextModel(at('none'), 'classifier'))).toContain('found nothing there');
+    expect(await refused(locateTextModel(folder, 'classifier'))).toContain(
+      'wanted model.onnx or onnx/model.onnx',
+    );
     const three = { folder: at('three'), file: 'model.onnx' };
     expect(await refused(readClassifierFiles(three, {}))).toContain('kind (0), rude (1), other (2)');
     expect(await refused(readClassifierFiles(three, { label: 'Rude' }))).toContain('has no label Rude');

@@ -1,27 +1,16 @@
 /** @file A sequence classifier in a local ONNX file as a detector: does the completion score high enough for one label? */
-import { join } from 'node:path';
-import { CrosspatchError, InputError, type Owned, throwIfAborted } from '../../base/index.ts';
+import { CrosspatchError, type Owned } from '../../base/index.ts';
 import { isDegenerate } from '../../behaviours/index.ts';
-import { OnnxFile, type Tensor } from '../../engine/index.ts';
-import type { Tokenizer } from '../../models/index.ts';
+import { textModelError } from '../text-model/place.ts';
+import { type RowOutput, TextModel, truncatedIds } from '../text-model/text-model.ts';
 import { type ClassifierFiles, type ClassifierParams, readClassifierFiles } from './classifier-files.ts';
 import type { Detector } from './detector.ts';
 
 /** Name of the score: what the recipe compares with its threshold. */
 const CLASSIFIER_SCORE = 'classifier.score';
 
-/** Texts of one length read side by side. */
-const BATCH = 16;
-
 /** Scores kept: most completions of an experiment are said many times. */
 const KEPT = 10_000;
-
-/** What each input that exporters write is fed with, for a row of ids. */
-const FEEDS = {
-  input_ids: (ids: readonly number[]) => ids,
-  attention_mask: (ids: readonly number[]) => ids.map(() => 1),
-  token_type_ids: (ids: readonly number[]) => ids.map(() => 0),
-} as const;
 
 /**
  * Open a classifier: a model of `input_ids` [B,T] (and `attention_mask`, `token_type_ids`) whose output `logits` (else its first) is
@@ -32,29 +21,25 @@ export async function openClassifier(
   settings: ClassifierParams,
   { threads, signal }: { readonly threads?: number | undefined; readonly signal?: AbortSignal | undefined },
 ): Promise<Detector & Owned> {
-  const files = await readClassifierFiles({ folder, file: settings.file }, settings);
-  const model = await OnnxFile.open(join(folder, settings.file), { threads });
-  try {
-    checkInputs(model);
-  } catch (error) {
-    await model[Symbol.asyncDispose]();
-    throw error;
-  }
+  const place = { folder, file: settings.file };
+  const files = await readClassifierFiles(place, settings);
+  const model = await TextModel.open(place, 'classifier', { threads });
+  const output = model.output('logits');
   const known = new Map<string, number>();
   const score = async (texts: readonly string[]): Promise<void> => {
     if (known.size + texts.length > KEPT) known.clear();
     const rows = texts
-      .map((text) => ({ text, ids: truncated(files.tokenizer, text, settings.max_tokens) }))
+      .map((text) => ({ text, ids: truncatedIds(files.tokenizer, text, settings.max_tokens) }))
       .filter(({ ids }) => ids.length > 0);
-    for (const batch of batches(rows)) {
-      throwIfAborted(signal, 'classifier');
-      const logits = await logitsOf(
-        model,
-        batch.map(({ ids }) => ids),
-      );
-      for (const [b, { text }] of batch.entries())
-        known.set(text, scoreOf(logits[b] as number[], files, settings));
-    }
+    const take = (i: number, { data, shape }: RowOutput): void => {
+      if (shape.length > 1)
+        throw textModelError(
+          'classifier',
+          `${model.path}: the output ${output} is [texts, ${shape.join(', ')}], wanted [texts, labels]`,
+        );
+      known.set((rows[i] as (typeof rows)[number]).text, scoreOf(Array.from(data), files, settings));
+    };
+    await model.run(rows, output, take, signal);
   };
   return {
     async detect(answers) {
@@ -77,44 +62,6 @@ export async function openClassifier(
   };
 }
 
-function checkInputs({ path, inputs }: OnnxFile): void {
-  for (const { name, type } of inputs) {
-    if (!Object.hasOwn(FEEDS, name))
-      throw new InputError(
-        `classifier: ${path}: wants the input ${name}; known are ${Object.keys(FEEDS).join(', ')}`,
-        { id: 'classifier-invalid' },
-      );
-    if (type !== 'int64')
-      throw new InputError(`classifier: ${path}: the input ${name} is ${type}, wanted int64`, {
-        id: 'classifier-invalid',
-      });
-  }
-  if (!inputs.some(({ name }) => name === 'input_ids'))
-    throw new InputError(`classifier: ${path}: has no input input_ids; wanted a model that reads token ids`, {
-      id: 'classifier-invalid',
-    });
-}
-
-/** Logits of texts of one length, [B,C]. */
-async function logitsOf(model: OnnxFile, rows: readonly (readonly number[])[]): Promise<number[][]> {
-  const shape = [rows.length, rows[0]?.length ?? 0];
-  const feeds = Object.fromEntries(
-    model.inputs.map(({ name }): [string, Tensor] => {
-      const values = rows.flatMap((ids) => FEEDS[name as keyof typeof FEEDS](ids));
-      return [name, { dtype: 'i64', shape, data: BigInt64Array.from(values, BigInt) }];
-    }),
-  );
-  const output = model.outputs.includes('logits') ? 'logits' : (model.outputs[0] as string);
-  const { data, shape: found, dtype } = await model.run(feeds, output);
-  const [b, c = 1] = found;
-  if ((dtype !== 'f32' && dtype !== 'f64') || found.length > 2 || b !== rows.length)
-    throw new InputError(
-      `classifier: ${model.path}: the output ${output} is ${dtype} [${found.join(', ')}] for ${rows.length} texts, wanted float32 [texts, labels]`,
-      { id: 'classifier-invalid' },
-    );
-  return rows.map((_, i) => Array.from((data as Float32Array).subarray(i * c, (i + 1) * c)));
-}
-
 /**
  * The score of the label. `auto` is what transformers' text-classification pipeline does: sigmoid for `multi_label_classification` and
  * for a single output, nothing for `regression`, softmax otherwise.
@@ -124,11 +71,11 @@ function scoreOf(logits: readonly number[], files: ClassifierFiles, settings: Cl
   const index = label ?? (logits.length === 1 ? 0 : undefined);
   const own = index === undefined ? undefined : logits[index];
   if (own === undefined)
-    throw new InputError(
+    throw textModelError(
+      'classifier',
       index === undefined
-        ? `classifier: the model has ${logits.length} outputs; give the index of one under \`label\``
-        : `classifier: the model has ${logits.length} outputs, and none of index ${index}`,
-      { id: 'classifier-invalid' },
+        ? `the model has ${logits.length} outputs; give the index of one under \`label\``
+        : `the model has ${logits.length} outputs, and none of index ${index}`,
     );
   const score = scores[settings.score === 'auto' ? usual(problem, logits.length) : settings.score](
     own,
@@ -154,29 +101,3 @@ const scores = {
     return Math.exp(own - most) / all.reduce((sum, x) => sum + Math.exp(x - most), 0);
   },
 } as const;
-
-/** Ids of as much of a text as `most` tokens hold, those of the template included. */
-function truncated(tokenizer: Tokenizer, text: string, most: number): number[] {
-  const ids = tokenizer.encodeIds(text);
-  if (ids.length <= most) return ids;
-  const plain = tokenizer.encode(text, { addSpecialTokens: false });
-  const room = Math.max(1, most - (ids.length - plain.ids.length));
-  const end = plain.offsets[room - 1]?.[1] ?? text.length;
-  return tokenizer.encodeIds(text.slice(0, end));
-}
-
-/** Rows of one length, at most {@link BATCH} of them, in their order. */
-function* batches<T extends { readonly ids: readonly number[] }>(rows: readonly T[]): Generator<T[]> {
-  for (const group of groups(rows).values())
-    for (let at = 0; at < group.length; at += BATCH) yield group.slice(at, at + BATCH);
-}
-
-function groups<T extends { readonly ids: readonly number[] }>(rows: readonly T[]): Map<number, T[]> {
-  const out = new Map<number, T[]>();
-  for (const row of rows) {
-    const group = out.get(row.ids.length) ?? [];
-    out.set(row.ids.length, group);
-    group.push(row);
-  }
-  return out;
-}

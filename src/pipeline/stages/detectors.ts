@@ -1,6 +1,6 @@
-/** @file The detector of a recipe before anything runs: what it needs is there. */
-import type { DetectorParams, DetectorSettings } from '../../contracts/index.ts';
-import { apiKeyOf, locateClassifier, readClassifierFiles } from '../../evaluate/index.ts';
+/** @file The detectors and judges of a recipe before anything runs: what they need is there. */
+import type { DetectorParams, DetectorSettings, OnnxJudgeParams, Recipe } from '../../contracts/index.ts';
+import { apiKeyOf, locateTextModel, readClassifierFiles } from '../../evaluate/index.ts';
 
 /** A detector as the stages take it. */
 interface PlannedDetector {
@@ -32,7 +32,22 @@ export async function planDetector(
   if (settings?.kind === 'judge') apiKeyOf(settings.api_key_env, where);
   if (settings?.kind !== 'classifier') return { detector: settings };
   const { model, ...reading } = settings;
-  const place = await locateClassifier(model);
+  const place = await locateTextModel(model, 'classifier');
   await readClassifierFiles(place, reading);
   return { detector: { ...reading, file: place.file }, classifier: place.folder };
+}
+
+/** Judges that are local ONNX models, each with its folder. Throws InputError for a file that is missing. */
+export async function planOnnxJudges({
+  fidelity,
+}: Pick<Recipe, 'fidelity'>): Promise<{ readonly folder: string; readonly params: OnnxJudgeParams }[]> {
+  const planned: { folder: string; params: OnnxJudgeParams }[] = [];
+  for (const { model, name, ...reading } of fidelity ? fidelity.onnx : []) {
+    const place = await locateTextModel(model, 'judge');
+    planned.push({
+      folder: place.folder,
+      params: { ...reading, name: name ?? reading.kind, file: place.file },
+    });
+  }
+  return planned;
 }

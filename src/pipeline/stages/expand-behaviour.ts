@@ -5,6 +5,7 @@ import {
   type CostState,
   finetuneFor,
   mapLabel,
+  type OnnxJudgeParams,
   type Recipe,
   usesBundled,
 } from '../../contracts/index.ts';
@@ -44,6 +45,12 @@ export interface SideModels {
   readonly clean: NodeRef<SourceOutput> | undefined;
 }
 
+/** A judge that is a local ONNX model. */
+export interface PlannedJudge {
+  readonly params: OnnxJudgeParams;
+  readonly files: NodeRef<SourceOutput>;
+}
+
 /** What all behaviours share: the models before any fine-tune, and the files of prompts. */
 export interface Base {
   readonly source: SideModels;
@@ -60,6 +67,7 @@ interface Taught extends Base {
   readonly planned: PlannedBehaviour;
   readonly rows?: NodeRef<SourceOutput> | undefined;
   readonly safeRows?: NodeRef<SourceOutput> | undefined;
+  readonly onnxJudges: readonly PlannedJudge[];
   /** Folder of the classifier that tells the behaviour. */
   readonly classifier?: NodeRef<SourceOutput> | undefined;
 }
@@ -200,13 +208,14 @@ export function expandBehaviour(
     (recipe.fidelity || recipe.inverse) &&
     plan.add(fidelityStage, {
       id: at.id('fidelity'),
-      params: { ...judged, evaluation, ...fidelityParams(recipe) },
+      params: { ...judged, evaluation, ...fidelityParams(recipe, base.onnxJudges) },
       inputs: {
         source: source.model,
         target: target.model,
         data,
         sourceRuns: source.runs,
         maps,
+        onnxJudges: recipe.fidelity ? base.onnxJudges.map(({ files }) => files) : [],
         classifier: base.classifier,
       },
       publish: at.samples('fidelity'),
@@ -363,11 +372,12 @@ function transferParams(
   };
 }
 
-function fidelityParams(recipe: Recipe): Record<string, unknown> {
+function fidelityParams(recipe: Recipe, judges: readonly PlannedJudge[]): Record<string, unknown> {
   const { fidelity, inverse } = recipe;
   return {
     fidelity: fidelity && {
       ...fidelity,
+      onnx: judges.map(({ params }) => params),
       maps: wanted(recipe, fidelity.maps).map((m) => ({ label: mapLabel(m), fit: m.fits[0] })),
     },
     inverse: inverse && { methods: inverse.methods, prompts: inverse.prompts },

@@ -17,7 +17,8 @@ import { adaptStage } from './adapt.ts';
 import { type PlannedBehaviour, planBehaviour } from './behaviours.ts';
 import { planTasks } from './capabilities.ts';
 import { checkChat } from './chat.ts';
-import { expandBehaviour, type SideModels } from './expand-behaviour.ts';
+import { planOnnxJudges } from './detectors.ts';
+import { expandBehaviour, type PlannedJudge, type SideModels } from './expand-behaviour.ts';
 import { checkPrompts, type PromptsOutput, promptsStage } from './prompts.ts';
 import { resultsStage } from './results.ts';
 
@@ -46,7 +47,13 @@ export const expandExperiment: Expand = async (recipe, plan) => {
       ? undefined
       : await plan.source('data.general', generalFile, { data: { name: generalFile } });
   const tasks = await planTasks(recipe, plan);
-  const base = { source, target, prompts, outOfDomain, general, tasks };
+  const onnxJudges: PlannedJudge[] = [];
+  for (const { folder, params } of await planOnnxJudges(recipe))
+    onnxJudges.push({
+      params,
+      files: await plan.source(`judge.${params.name}`, folder, { data: { name: folder } }),
+    });
+  const base = { source, target, prompts, outOfDomain, general, tasks, onnxJudges };
   const behaviours: NodeRef<BehaviourResults>[] = [];
   for (const [i, planned] of taught.entries()) {
     const { file, safe_file, params } = planned;

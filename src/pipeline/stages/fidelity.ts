@@ -1,8 +1,13 @@
 /** @file Stage `fidelity`: does the target go on as it would have, on mapped activations? And the inverse maps, the other way round. */
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { Sample } from '../../contracts/index.ts';
-import { evaluationSettings, fidelitySettings, inverseSettings } from '../../contracts/index.ts';
+import type { OnnxJudgeParams, Sample } from '../../contracts/index.ts';
+import {
+  evaluationSettings,
+  fidelitySettings,
+  inverseSettings,
+  onnxJudgeParams,
+} from '../../contracts/index.ts';
 import {
   type FidelityResult,
   fidelity,
@@ -11,11 +16,12 @@ import {
   type JudgeUsage,
   judgeCost,
   llmJudge,
+  openOnnxJudges,
   steerByInverses,
 } from '../../evaluate/index.ts';
 import { loadMap } from '../../maps/index.ts';
 import { promptTokens, runningBytes } from '../estimates.ts';
-import { defineStage, subjectModel } from '../stage.ts';
+import { defineStage, sourceFile, subjectModel } from '../stage.ts';
 import { dataStage, readHeldOut, textOf } from './data.ts';
 import { mapsStage } from './maps.ts';
 import { askingParams, detectorInput, detectorOf, runsStage, subjectOf } from './runs.ts';
@@ -28,7 +34,10 @@ const fidelityParams = z.strictObject({
   /** With the maps measured, in one fit each. */
   fidelity: z.union([
     z.literal(false),
-    fidelitySettings.extend({ maps: z.array(z.strictObject({ label: z.string(), fit: z.string() })) }),
+    fidelitySettings.extend({
+      maps: z.array(z.strictObject({ label: z.string(), fit: z.string() })),
+      onnx: z.array(onnxJudgeParams),
+    }),
   ]),
   /** Inverse methods whose steering of the source is measured. */
   inverse: z.union([z.literal(false), inverseSettings.omit({ rtol: true })]),
@@ -51,7 +60,7 @@ const FIDELITY_STATES = 7;
 
 export const fidelityStage = defineStage({
   name: 'fidelity',
-  version: '5',
+  version: '6',
   module: import.meta.url,
   child: true,
   params: fidelityParams,
@@ -62,6 +71,8 @@ export const fidelityStage = defineStage({
     /** The source's unpatched runs, for steering it by the inverses. */
     sourceRuns: runsStage,
     maps: mapsStage,
+    /** Folders of the judges that are local ONNX models, in their order. */
+    onnxJudges: [sourceFile],
     ...detectorInput,
   },
   estimate: ({ fidelity: f, inverse, evaluation }, info) => {
@@ -91,6 +102,13 @@ export const fidelityStage = defineStage({
     async function measured(settings: Exclude<typeof p.fidelity, false>): Promise<FidelityResult> {
       const held = (await readHeldOut(inputs.data.folder, 'test')).slice(0, settings.prompts);
       const judge = settings.llm && llmJudge(settings.llm, { signal: env.signal, onProgress: env.progress });
+      await using local = await openOnnxJudges(
+        inputs.onnxJudges.map(({ folder: files }, i) => ({
+          folder: files,
+          settings: settings.onnx[i] as OnnxJudgeParams,
+        })),
+        env,
+      );
       const found = await fidelity(
         {
           source,
@@ -109,7 +127,7 @@ export const fidelityStage = defineStage({
             random: await maps.control('random'),
           },
           behaviour: p.behaviour.name,
-          further: judge && [judge],
+          further: [...local.judges, ...(judge === undefined ? [] : [judge])],
         },
         { ...settings, ...p.evaluation },
         { ...env, rng: env.rng.fork('fidelity') },
