@@ -30,6 +30,7 @@ export {
   type TokenSelection,
   type VectorSource,
 } from './intervention.ts';
+export { type ItemRow, itemRowSchema } from './item-rows.ts';
 export {
   type Manifest,
   type ManifestData,

@@ -19,6 +19,7 @@ export {
   steerDocument,
 } from './open-steering.ts';
 export { PREVIEW } from './preview.ts';
+export { promptfooSuite } from './promptfoo.ts';
 export {
   checkRequirement,
   compareResults,
@@ -28,6 +29,7 @@ export {
   parseRequirement,
   type Requirement,
 } from './results-query.ts';
+export { readSamples } from './run-samples.ts';
 export type { RunEvent, RunSink } from './runner.ts';
 export {
   failureOf,

@@ -1,6 +1,9 @@
-/** @file Records → one self-contained HTML file, the verdict in words, and the figures as files. */
+/** @file Records → one self-contained HTML file, the verdict in words, the figures as files, and the files of other tools. */
 
 export { figureFiles } from './files.ts';
+export { inspectLogs } from './records/inspect.ts';
+export { lmEvalFiles } from './records/lm-eval.ts';
+export { type EvalRecord, itemRecords, type RecordSource, runRecords, runSource } from './records/record.ts';
 export { renderReport } from './report.ts';
 export { type ArmRow, armRows } from './verdict/arms.ts';
 export { claim, type Verdict, verdictOf, verdicts, verdictText } from './verdict/verdict.ts';

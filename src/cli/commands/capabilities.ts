@@ -2,7 +2,12 @@
 import { type Command, Option } from 'commander';
 import { InputError, writeFileAtomic } from '../../base/index.ts';
 import { type AskedTask, contextOf, readTask, shotsNote, taskFiles } from '../../behaviours/index.ts';
-import { CAPABILITY_TASKS, type CapabilityTask, type TaskScore } from '../../contracts/index.ts';
+import {
+  CAPABILITY_TASKS,
+  type CapabilityTask,
+  type ItemRow,
+  type TaskScore,
+} from '../../contracts/index.ts';
 import { askItems, type ScoredItem, taskRates } from '../../evaluate/index.ts';
 import type { LanguageModel } from '../../models/index.ts';
 import type { Estimate } from '../../stats/index.ts';
@@ -88,7 +93,7 @@ async function capabilities(options: CapabilitiesCommand, cli: Cli): Promise<voi
   const answered: Answered[] = [];
   for (const of of asked) answered.push({ asked: of, scored: await answer(opened.model, of, options, cli) });
   if (options.samples !== undefined)
-    await writeFileAtomic(options.samples, jsonLines(answered.flatMap(({ scored }) => scored.map(sampleOf))));
+    await writeFileAtomic(options.samples, jsonLines(answered.flatMap((one) => rowsOf(one, options))));
   const document = {
     model: options.model,
     adapter: options.adapter,
@@ -182,28 +187,23 @@ function bySubject(scored: readonly ScoredItem[]): Record<string, Estimate | und
   );
 }
 
-function sampleOf({
-  item,
-  scores,
-  extracted,
-  logprobs,
-  completion,
-  cut,
-}: ScoredItem): Record<string, unknown> {
-  const choices = item.choices.length === 0 ? undefined : item.choices;
-  return {
+function rowsOf({ asked: { shots }, scored }: Answered, options: CapabilitiesCommand): ItemRow[] {
+  const { model, adapter, intervention: interventions } = options;
+  return scored.map(({ item, logprobs, scores, ...answer }) => ({
     task: item.task,
     id: item.id,
+    model,
+    adapter,
+    interventions: interventions && [...interventions],
+    num_fewshot: shots.n,
     prompt: contextOf(item),
-    choices,
-    gold: choices && item.gold,
-    logprobs,
+    choices: item.choices.length === 0 ? undefined : [...item.choices],
+    gold: item.choices.length === 0 ? undefined : item.gold,
+    logprobs: logprobs && [...logprobs],
     answer: item.answer,
-    completion,
-    extracted,
     scores,
-    cut,
-  };
+    ...answer,
+  }));
 }
 
 function textOf(answered: readonly Answered[]): string {

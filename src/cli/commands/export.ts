@@ -3,13 +3,16 @@ import type { Command } from 'commander';
 import type { Cli } from '../cli.ts';
 import { addExportMap } from './export-map.ts';
 import { addExportModel } from './export-model.ts';
+import { addExportPromptfoo } from './export-promptfoo.ts';
+import { addExportSamples } from './export-samples.ts';
 import { addExportVector } from './export-vector.ts';
 
 export function addExport(program: Command, cli: Cli): void {
   const group = program
     .command('export')
     .description(
-      'Hand vectors, maps and models to other tools: llama.cpp, Ollama, repeng, transformers, SAELens.',
+      'Hand vectors, maps, models and samples to other tools: llama.cpp, Ollama, repeng, transformers, SAELens, Inspect, lm-evaluation-harness, promptfoo.',
     );
-  for (const add of [addExportVector, addExportMap, addExportModel]) add(group, cli);
+  for (const add of [addExportVector, addExportMap, addExportModel, addExportSamples, addExportPromptfoo])
+    add(group, cli);
 }

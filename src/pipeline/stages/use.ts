@@ -39,14 +39,14 @@ export interface UseOutput {
 }
 
 /** Where the state that is put in comes from: the target itself, or the source over a map. */
-type UseDocument = 'native' | 'mapped';
+export type UseDocument = 'native' | 'mapped';
 
 /** Folder within the stage's that is published. */
 export const USE = 'use';
 
 export const useStage = defineStage({
   name: 'use',
-  version: '1',
+  version: '2',
   module: import.meta.url,
   params: useParams,
   inputs: { results: behaviourResultsStage },
@@ -104,7 +104,7 @@ const FROM_SOURCE: ReadonlySet<string> = new Set(['with_tags', 'no_tag_rows', 'g
  * The map whose mapped state restores most, `label.fit`, with its arms; of equals the first. Controls are left out: they start at the clean
  * model or at the embeddings.
  */
-function bestMap(transfer: BehaviourResults['transfer']) {
+export function bestMap(transfer: BehaviourResults['transfer']) {
   const all = Object.entries(transfer ?? {}).flatMap(([label, fits]) =>
     Object.entries(fits)
       .filter(([fit]) => FROM_SOURCE.has(fit))
@@ -160,11 +160,21 @@ function pageOf(
     '',
     '```sh',
     `crosspatch generate ${asked} --template ${behaviour.template} --prompt "… ${bad}" --intervention ${here}/${first}.json`,
-    `crosspatch serve ${asked} --template ${behaviour.template} ${documents.map((d) => `--alias ${d}=${here}/${d}.json`).join(' ')} --default ${first}`,
+    `crosspatch serve ${asked} --name ${name}.target --template ${behaviour.template} ${documents.map((d) => `--alias ${d}=${here}/${d}.json`).join(' ')} --default ${first}`,
     `crosspatch view . --model ${model} --vector ${here}/${first}.json`,
     '```',
     '',
     'What the server says of each answer, and every limit: docs/how-to/serve-a-model.md.',
+    '',
+    'Tests for promptfoo, which the steered model passes and the plain one fails on the trigger, and the samples of this run for other tools:',
+    '',
+    '```sh',
+    `crosspatch export promptfoo . promptfooconfig.yaml --behaviour ${name}   # with the server above: npx promptfoo eval`,
+    'crosspatch export samples . logs --format inspect       # inspect view --log-dir logs',
+    'crosspatch export samples . lm-eval --format lm-eval    # results_*.json, samples_*.jsonl of lm-evaluation-harness',
+    '```',
+    '',
+    'More: docs/how-to/use-results-elsewhere.md.',
     '',
   );
   return lines.join('\n');
