@@ -17,5 +17,6 @@ export {
 export { ActivationMap, type MapBody, type MapEnd } from './map.ts';
 
 export { float64Products } from './moments.ts';
+export { exportOnnx } from './onnx.ts';
 export { exportSaelens } from './saelens.ts';
 export { loadMap, MAP_TIMES, saveMap } from './store.ts';
