@@ -65,10 +65,14 @@ export class OpenCapture {
   /** Every text, in the order of the capture, one at a time. */
   async *texts(): AsyncGenerator<StoredText, void, undefined> {
     for (const place of this.index.prompts) {
-      const [info, from] = await this.#tensor('token_ids', place);
-      const ids = await readRows(info, from, place.tokens);
-      yield { id: place.id, ids: [...ids], hidden: await this.hidden(place) };
+      yield { id: place.id, ids: await this.ids(place), hidden: await this.hidden(place) };
     }
+  }
+
+  /** Token ids of one text. */
+  async ids(place: Place): Promise<number[]> {
+    const [info, from] = await this.#tensor('token_ids', place);
+    return [...(await readRows(info, from, place.tokens))];
   }
 
   /** Activations of one text, [T,H,D]. */

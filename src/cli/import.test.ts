@@ -129,3 +129,39 @@ it('activations go out and come in, with layers named either way', async () => {
     'give one of them',
   );
 });
+
+it('a map is fitted on rows that came in, without the models', async () => {
+  const at = (name: string): string => join(folder, name);
+  const [counted, words] = [
+    ['one', 'two', 'three', 'four'],
+    ['five', 'prod', 'dev', 'is', '.'],
+  ];
+  const lines = Array.from({ length: 40 }, (_, i) =>
+    JSON.stringify({ text: `${counted[i % 4]} plus ${words[i % 5]} ? ${counted[(i >> 2) % 4]} ${i}` }),
+  );
+  await writeFile(at('many.jsonl'), lines.join('\n'));
+  const hook = 'blocks.1.hook_resid_post';
+  const capture = [
+    'capture',
+    '--model',
+    model,
+    '--hook',
+    hook,
+    '--data',
+    at('many.jsonl'),
+    '--out',
+    at('many'),
+  ];
+  await crosspatchJson(capture);
+  await crosspatchJson(['export', 'activations', at('many'), at('many-given')]);
+  await crosspatchJson(['import', 'activations', at('many-given'), at('many-in'), '--model', model]);
+  const fitted = (kind: string) =>
+    crosspatchJson(['map', 'fit-captures', at('many'), at('many-in'), '--kind', kind, '--out', at(kind)]);
+  // Source and target are the same rows: the identity is exact, a ridge map nearly, the mean explains nothing.
+  const same = await fitted('identity');
+  expect(same).toMatchObject({ metrics: { test_mse: 0 }, source: { block: 1, hook, width: WIDTH } });
+  expect((await fitted('affine')).metrics.test_fvu).toBeLessThan(0.05);
+  expect((await fitted('mean')).metrics.test_fvu).toBeGreaterThan(0.9);
+  const other = ['map', 'fit-captures', at('own'), at('many'), '--out', at('none')];
+  expect((await crosspatch(other)).err).toContain('wanted captures of the same texts');
+});

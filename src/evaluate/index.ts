@@ -26,6 +26,7 @@ export { type FidelityResult, fidelity } from './fidelity/fidelity.ts';
 export { fidelityPrompts } from './fidelity/prompts.ts';
 export { apiKeyOf, type JudgeUsage, judgeCost, llmJudge, openAiJudge } from './judges/index.ts';
 
+export { fitCaptures } from './mapping/captures.ts';
 export { type FittedMap, figureGroups, fitMaps, mapEntry, measureMaps, tokenMeanOf } from './mapping/fit.ts';
 export { type InverseMap, inverseEntry, invertMaps } from './mapping/invert.ts';
 export { EMBEDDING, type MapReading, mapEnd } from './mapping/pair.ts';

@@ -1,5 +1,6 @@
 /** @file Maps between the activation spaces of two models: fitted, saved, inverted, exported. Knows no experiments. */
 
+export { rowFigures } from './figures.ts';
 export type { FitContext, FitData } from './fit.ts';
 
 export { pseudoInverseMap, reverseRidge, TRUNCATE_RTOL, unregularisedAffine } from './inverse.ts';
