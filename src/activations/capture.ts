@@ -47,10 +47,10 @@ export interface CaptureOptions {
 const WINDOW = 4;
 
 /** Canonical names of the hooks, checked against the model. */
-export function captureHooks(decoder: Decoder, hooks: readonly string[]): string[] {
+export function captureHooks({ nLayers }: Pick<Decoder, 'nLayers'>, hooks: readonly string[]): string[] {
   if (hooks.length === 0)
     throw new InputError('capture: wanted at least one hook name', { id: 'hook-unknown' });
-  return hooks.map((name) => hookName(parseHookName(name, decoder.nLayers)));
+  return hooks.map((name) => hookName(parseHookName(name, nLayers)));
 }
 
 /**

@@ -1,6 +1,9 @@
 /** @file Paired activations of two models over the same text: capture, pairing, shards, streams. Knows no maps. */
 export { type CapturedText, type CaptureOptions, captureActivations } from './capture.ts';
+export { exportActivations } from './exchange.ts';
+export { importActivations } from './import.ts';
 export { mixPairs } from './mix.ts';
+export { pairedCaptures } from './paired-captures.ts';
 export { noCounts, type PairCounts } from './pairs.ts';
 export { LEFT_OUT, type PairRows, type PairSource, ROW } from './rows.ts';
 export { livePairs, storedPairs } from './sources.ts';

@@ -7,11 +7,17 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hashFile, hashJson, InputError, SEAL } from '../base/index.ts';
 import { type Decoder, writeSafetensors } from '../models/index.ts';
-import { type CaptureOptions, type CaptureText, captureActivations, captureHooks } from './capture.ts';
+import {
+  type CapturedText,
+  type CaptureOptions,
+  type CaptureText,
+  captureActivations,
+  captureHooks,
+} from './capture.ts';
 import { type CaptureIndex, IDENTITY, INDEX, readCaptureIndex, writeIndex } from './capture-index.ts';
 
 /** Who was captured; content hashes, as `Checkpoint.contentHash` and `tokenizerHash` give them. */
-interface CaptureIdentity {
+export interface CaptureIdentity {
   readonly model: string;
   readonly modelHash: string;
   readonly tokenizerHash: string;
@@ -35,11 +41,40 @@ export async function writeCapture(
   texts: readonly CaptureText[],
   options: WriteCaptureOptions,
 ): Promise<CaptureIndex> {
-  const { shardRows = 65_536 } = options;
+  const { dtype, model, modelHash, tokenizerHash } = options;
+  const hooks = captureHooks(decoder, options.hooks);
+  return writeTexts(
+    folder,
+    texts,
+    { hooks, width: decoder.config.dModel, dtype, model, modelHash, tokenizerHash },
+    { shardRows: options.shardRows, stream: (rest) => captureActivations(decoder, rest, options) },
+  );
+}
+
+/** What a capture is of, canonical hook names included. */
+interface CaptureOf extends CaptureIdentity {
+  readonly hooks: readonly string[];
+  readonly width: number;
+  readonly dtype?: CaptureIndex['dtype'] | undefined;
+}
+
+/** Texts into shards, wherever their activations come from: `stream` gives those of a list of texts, in its order. */
+export async function writeTexts(
+  folder: string,
+  texts: readonly CaptureText[],
+  of: CaptureOf,
+  {
+    stream,
+    shardRows = 65_536,
+  }: {
+    readonly stream: (texts: readonly CaptureText[]) => AsyncIterable<CapturedText>;
+    readonly shardRows?: number | undefined;
+  },
+): Promise<CaptureIndex> {
   if (texts.length === 0) throw new InputError('capture: no texts were given', { id: 'data-missing' });
   if (new Set(texts.map((t) => t.id)).size < texts.length)
     throw new InputError('capture: two texts have the same id; ids must be unique', { id: 'data-invalid' });
-  let index = await resume(folder, freshIndex(decoder, texts, options));
+  let index = await resume(folder, freshIndex(texts, of));
   const done = index.prompts.length;
   if (index.complete) return index;
   let held: HeldText[] = [];
@@ -49,7 +84,7 @@ export async function writeCapture(
     held = [];
     rows = 0;
   };
-  for await (const { index: at, hidden } of captureActivations(decoder, texts.slice(done), options)) {
+  for await (const { index: at, hidden } of stream(texts.slice(done))) {
     const text = texts[done + at] as CaptureText;
     held.push({ ...text, hidden });
     rows += text.ids.length;
@@ -62,15 +97,14 @@ export async function writeCapture(
 }
 
 function freshIndex(
-  decoder: Decoder,
   texts: readonly CaptureText[],
-  { hooks, dtype = 'F32', model, modelHash, tokenizerHash }: WriteCaptureOptions,
+  { hooks, width, dtype = 'F32', model, modelHash, tokenizerHash }: CaptureOf,
 ): CaptureIndex {
   return {
     format: 'crosspatch-activations',
     version: 1,
-    hooks: captureHooks(decoder, hooks),
-    d_model: decoder.config.dModel,
+    hooks: [...hooks],
+    d_model: width,
     dtype,
     model,
     model_hash: modelHash,

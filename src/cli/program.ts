@@ -14,6 +14,7 @@ import { addExport } from './commands/export.ts';
 import { addFidelity } from './commands/fidelity.ts';
 import { addFinetune } from './commands/finetune.ts';
 import { addGenerate } from './commands/generate.ts';
+import { addImport } from './commands/import.ts';
 import { addInit } from './commands/init.ts';
 import { addInvert } from './commands/invert.ts';
 import { addList } from './commands/list.ts';
@@ -43,6 +44,7 @@ const COMMANDS = [
   addCompare,
   addReport,
   addExport,
+  addImport,
   addServe,
   addView,
   addModels,

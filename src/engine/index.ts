@@ -51,6 +51,7 @@ export {
 } from './graph.ts';
 export { interpret } from './interpret.ts';
 
+export { emitOnnx } from './onnx/emit.ts';
 export type { ExternalData } from './onnx/writer.ts';
 export { OnnxFile } from './onnx-file.ts';
 export { printGraph } from './print.ts';

@@ -27,6 +27,7 @@ export { fidelityPrompts } from './fidelity/prompts.ts';
 export { apiKeyOf, type JudgeUsage, judgeCost, llmJudge, openAiJudge } from './judges/index.ts';
 export { openOnnxJudges } from './judges/onnx.ts';
 
+export { fitCaptures } from './mapping/captures.ts';
 export { type FittedMap, figureGroups, fitMaps, mapEntry, measureMaps, tokenMeanOf } from './mapping/fit.ts';
 export { type InverseMap, inverseEntry, invertMaps } from './mapping/invert.ts';
 export { EMBEDDING, type MapReading, mapEnd } from './mapping/pair.ts';

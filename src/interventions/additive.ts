@@ -2,7 +2,7 @@
  * @file Steering as other tools know it: a vector per block, added at every position, strength in its length. What of an intervention can be
  * said so, and its files: GGUF control vectors (llama.cpp, repeng) and safetensors `direction.{L}`.
  */
-import { InputError, refuseForeignFile } from '../base/index.ts';
+import { defined, InputError, refuseForeignFile } from '../base/index.ts';
 import type { InterventionDocument } from '../contracts/index.ts';
 import { ggufEntry, parseHookName, writeGguf, writeSafetensors } from '../models/index.ts';
 import { valuesOf } from './strength.ts';
@@ -72,6 +72,8 @@ export interface VectorFileFacts {
   readonly architecture: string;
   /** The model they steer. */
   readonly model?: string | undefined;
+  /** Where they were taken from, when that is another file. */
+  readonly origin?: string | undefined;
 }
 
 /**
@@ -112,7 +114,7 @@ export async function writeControlVector(
 export async function writeDirections(
   path: string,
   vectors: ReadonlyMap<number, Float32Array>,
-  { architecture, model }: VectorFileFacts,
+  { architecture, model, origin }: VectorFileFacts,
 ): Promise<void> {
   await refuseForeignFile(path, (text) => text.includes('"direction.'));
   await writeSafetensors(
@@ -123,6 +125,6 @@ export async function writeDirections(
       shape: [data.length],
       data,
     })),
-    { format: 'pt', architecture, model: model ?? '', scale: 'multiplied in' },
+    { format: 'pt', architecture, model: model ?? '', scale: 'multiplied in', ...defined({ origin }) },
   );
 }

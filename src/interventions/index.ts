@@ -2,6 +2,7 @@
 export { additiveVectors, writeControlVector, writeDirections } from './additive.ts';
 export { type AppliedIntervention, applyIntervention } from './apply.ts';
 export { divergencesFromFirst, klDivergence, measureEffect } from './effect.ts';
+export { importedDocument, importVectors } from './imported.ts';
 export { norm } from './ops.ts';
 export {
   captureResiduals,

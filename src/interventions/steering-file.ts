@@ -19,12 +19,27 @@ interface VectorTensor {
   readonly data: Float32Array;
 }
 
+/** A file of vectors: its tensors that were wanted, the names of all, and the strings of its metadata. */
+interface TensorFile {
+  readonly tensors: ReadonlyMap<string, VectorTensor>;
+  readonly names: readonly string[];
+  readonly facts: Readonly<Record<string, string>>;
+}
+
+/** What {@link readDirections} finds. */
+export interface Directions {
+  readonly vectors: Map<number, Float32Array>;
+  /** Names of the tensors that are no `direction.{L}`. */
+  readonly others: readonly string[];
+  /** What the file says of itself. */
+  readonly facts: Readonly<Record<string, string>>;
+}
+
 /** One tensor of a `.safetensors` or `.gguf` file, as float32. */
 export async function readVector(path: string, key: string): Promise<VectorTensor> {
-  const tensors = await readAll(path, (name) => name === key);
+  const { tensors, names } = await readAll(path, (name) => name === key);
   const found = tensors.get(key);
   if (found !== undefined) return found;
-  const names = [...(await readAll(path, () => true)).keys()];
   throw new InputError(
     `vector file ${path}: holds no tensor ${key}; it has ${names.slice(0, 8).join(', ')}`,
     { id: 'vector-invalid' },
@@ -33,8 +48,14 @@ export async function readVector(path: string, key: string): Promise<VectorTenso
 
 /** All `direction.{L}` of a file, by block. Throws {@link InputError} when there is none, or one is not a vector. */
 export async function readSteeringVectors(path: string): Promise<Map<number, Float32Array>> {
+  return (await readDirections(path)).vectors;
+}
+
+/** The same, and what else the file holds and says. */
+export async function readDirections(path: string): Promise<Directions> {
   const out = new Map<number, Float32Array>();
-  for (const [name, { shape, data }] of await readAll(path, (n) => DIRECTION.test(n))) {
+  const { tensors, names, facts } = await readAll(path, (n) => DIRECTION.test(n));
+  for (const [name, { shape, data }] of tensors) {
     if (shape.length !== 1)
       throw new InputError(
         `steering vectors ${path}: ${name} has shape [${shape.join(',')}], wanted one dimension`,
@@ -46,7 +67,11 @@ export async function readSteeringVectors(path: string): Promise<Map<number, Flo
     throw new InputError(`steering vectors ${path}: wanted tensors direction.0, direction.1, …, found none`, {
       id: 'vector-invalid',
     });
-  return new Map([...out].sort(([a], [b]) => a - b));
+  return {
+    vectors: new Map([...out].sort(([a], [b]) => a - b)),
+    others: names.filter((name) => !tensors.has(name)),
+    facts,
+  };
 }
 
 /** The file as a document: each vector added to its block's output at every position, times `scale` (defaults to 1). */
@@ -71,31 +96,30 @@ export async function steeringDocument(
 
 const DIRECTION = /^direction\.(\d+)$/;
 
-async function readAll(path: string, wanted: (name: string) => boolean): Promise<Map<string, VectorTensor>> {
-  return path.endsWith('.gguf') ? readGgufTensors(path, wanted) : readSafetensorsTensors(path, wanted);
+async function readAll(path: string, wanted: (name: string) => boolean): Promise<TensorFile> {
+  return path.toLowerCase().endsWith('.gguf')
+    ? readGgufTensors(path, wanted)
+    : readSafetensorsTensors(path, wanted);
 }
 
-async function readSafetensorsTensors(
-  path: string,
-  wanted: (name: string) => boolean,
-): Promise<Map<string, VectorTensor>> {
-  const { tensors } = await readSafetensors(path);
-  const out = new Map<string, VectorTensor>();
-  for (const info of tensors) {
+async function readSafetensorsTensors(path: string, wanted: (name: string) => boolean): Promise<TensorFile> {
+  const file = await readSafetensors(path);
+  const tensors = new Map<string, VectorTensor>();
+  for (const info of file.tensors) {
     if (!wanted(info.name)) continue;
     const tensor = await readTensorFloat32(info);
     refuseNonFinite(tensor.data, `${info.file}: ${info.name}`);
-    out.set(info.name, tensor);
+    tensors.set(info.name, tensor);
   }
-  return out;
+  return { tensors, names: file.tensors.map(({ name }) => name), facts: file.metadata };
 }
 
-function readGgufTensors(path: string, wanted: (name: string) => boolean): Map<string, VectorTensor> {
+function readGgufTensors(path: string, wanted: (name: string) => boolean): TensorFile {
   const source = openSource(path);
   try {
-    const { tensors } = readGguf(source, path);
-    const out = new Map<string, VectorTensor>();
-    for (const { name, type, shape, offset, byteLength } of tensors.values()) {
+    const file = readGguf(source, path);
+    const tensors = new Map<string, VectorTensor>();
+    for (const { name, type, shape, offset, byteLength } of file.tensors.values()) {
       if (!wanted(name)) continue;
       if (type.name !== 'F32' && type.name !== 'F16')
         throw new InputError(`vector file ${path}: ${name} is ${type.name}, wanted F32 or F16`, {
@@ -103,9 +127,10 @@ function readGgufTensors(path: string, wanted: (name: string) => boolean): Map<s
         });
       const data = decodeToFloat32(type.name, source.read(offset, byteLength));
       refuseNonFinite(data, `${path}: ${name}`);
-      out.set(name, { shape, data });
+      tensors.set(name, { shape, data });
     }
-    return out;
+    const strings = [...file.metadata].filter((e): e is [string, string] => typeof e[1] === 'string');
+    return { tensors, names: [...file.tensors.keys()], facts: Object.fromEntries(strings) };
   } finally {
     source[Symbol.dispose]();
   }

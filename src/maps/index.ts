@@ -1,5 +1,6 @@
 /** @file Maps between the activation spaces of two models: fitted, saved, inverted, exported. Knows no experiments. */
 
+export { rowFigures } from './figures.ts';
 export type { FitContext, FitData } from './fit.ts';
 
 export { pseudoInverseMap, reverseRidge, TRUNCATE_RTOL, unregularisedAffine } from './inverse.ts';
@@ -17,5 +18,6 @@ export {
 export { ActivationMap, type MapBody, type MapEnd } from './map.ts';
 
 export { float64Products } from './moments.ts';
+export { exportOnnx } from './onnx.ts';
 export { exportSaelens } from './saelens.ts';
 export { loadMap, MAP_TIMES, saveMap } from './store.ts';

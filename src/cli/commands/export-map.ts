@@ -1,18 +1,22 @@
-/** @file `export map`: a fitted map in the format of another tool. */
+/** @file `export map`: a fitted map in the format of another tool: an ONNX file, or a folder for SAELens. */
+import { extname } from 'node:path';
 import type { Command } from 'commander';
-import { exportSaelens, loadMap } from '../../maps/index.ts';
+import { exportOnnx, exportSaelens, loadMap } from '../../maps/index.ts';
 import { type Cli, type CommonOptions, declare, printJson } from '../cli.ts';
 
 export function addExportMap(group: Command, cli: Cli): void {
   declare(
     group,
-    'map <map> <folder>',
-    'Write a fitted map as a SAELens skip transcoder.',
+    'map <map> <out>',
+    'Write a fitted map: OUT.onnx for ONNX Runtime (input activations, output mapped), any other name as a folder with a SAELens skip transcoder.',
+    'export map runs/demo/maps/locked/affine.general affine.onnx',
     'export map runs/demo/maps/locked/affine.general affine-saelens',
-  ).action(async (path: string, folder: string, options: CommonOptions) => {
+  ).action(async (path: string, out: string, options: CommonOptions) => {
     const map = await loadMap(path);
-    await exportSaelens(map, folder);
-    if (options.json) printJson(cli, { folder, kind: map.record.kind });
-    else cli.out(`wrote ${folder}: ${map.record.kind}, ${map.source.width} to ${map.target.width}\n`);
+    const format = extname(out).toLowerCase() === '.onnx' ? 'onnx' : 'saelens';
+    await { onnx: exportOnnx, saelens: exportSaelens }[format](map, out);
+    const { record, source, target } = map;
+    if (options.json) printJson(cli, { out, format, kind: record.kind, source, target });
+    else cli.out(`wrote ${out}: ${record.kind}, ${source.width} to ${target.width}\n`);
   });
 }

@@ -37,6 +37,7 @@ import { addPairOptions, blockOf, openPair, type PairOptions } from '../pair.ts'
 import { defaults } from '../settings.ts';
 import { addMapApply } from './map-apply.ts';
 import { addMapEval, TOKEN_MEAN } from './map-eval.ts';
+import { addMapFitCaptures } from './map-fit-captures.ts';
 
 interface FitCommand extends PairOptions, ReadingOptions {
   readonly sourceBlock: number;
@@ -67,6 +68,7 @@ export function addMap(program: Command, cli: Cli): void {
       'Maps from the activations of one model to those of another: fit one, measure one, carry a steering vector by one.',
     );
   addMapFit(map, cli);
+  addMapFitCaptures(map, cli);
   addMapEval(map, cli);
   addMapApply(map, cli);
 }

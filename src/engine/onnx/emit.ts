@@ -15,6 +15,8 @@ interface EmitOptions {
   readonly target?: Target;
   /** Bytes for every `weight` leaf, by name. */
   readonly weights?: Readonly<Record<string, WeightSource>>;
+  /** Makes it a file for other programs, with these strings in it: an older opset, the `portable` target, and ops of that opset only. */
+  readonly metadata?: Readonly<Record<string, string>>;
 }
 
 interface Context {
@@ -29,7 +31,8 @@ type Emitter<O extends Op> = (n: Node<O>, inputs: readonly string[], context: Co
 
 /** Encode `graph` as an ONNX model whose inputs and outputs carry the graph's names. */
 export function emitOnnx(graph: Graph, options: EmitOptions = {}): Uint8Array {
-  const target = options.target ?? 'cpu';
+  const { metadata } = options;
+  const target = options.target ?? (metadata === undefined ? 'cpu' : 'portable');
   const lowered = lower(graph, target);
   const writer = new OnnxWriter();
   const sizes = new Map<string, { value: string; axis: number }>();
@@ -63,7 +66,7 @@ export function emitOnnx(graph: Graph, options: EmitOptions = {}): Uint8Array {
     if (value !== name) writer.node('Identity', [value], {}, { output: name });
     writer.output(name, n.dtype, n.shape);
   }
-  return writer.encode(graph.name);
+  return writer.encode(graph.name, metadata);
 }
 
 const plain =

@@ -27,6 +27,9 @@ type AttributeValue = number | string | readonly number[] | { readonly float: nu
 const OPSET = 23n;
 const IR_VERSION = 11n;
 
+/** What a file for others is written for: ONNX Runtime from 1.12 on, without kernels of its own. */
+const INTERCHANGE = { opset: 17n, irVersion: 8n };
+
 const dataType = {
   f32: DataType.FLOAT,
   f64: DataType.DOUBLE,
@@ -169,15 +172,16 @@ export class OnnxWriter {
     return true;
   }
 
-  /** The encoded model. */
-  encode(graphName: string): Uint8Array {
+  /** The encoded model; with `metadata`, a file for other programs. */
+  encode(graphName: string, metadata?: Readonly<Record<string, string>>): Uint8Array {
+    const { opset, irVersion } =
+      metadata === undefined ? { opset: OPSET, irVersion: IR_VERSION } : INTERCHANGE;
+    const own = metadata === undefined ? [{ domain: 'com.microsoft', version: 1n }] : [];
     const model = create(ModelProtoSchema, {
-      irVersion: IR_VERSION,
+      irVersion,
       producerName: 'crosspatch',
-      opsetImport: [
-        { domain: '', version: OPSET },
-        { domain: 'com.microsoft', version: 1n },
-      ],
+      opsetImport: [{ domain: '', version: opset }, ...own],
+      metadataProps: Object.entries(metadata ?? {}).map(([key, value]) => ({ key, value })),
       graph: create(GraphProtoSchema, {
         name: graphName,
         node: this.#nodes,
