@@ -24,3 +24,4 @@ export {
   writeVectorFolder,
   writtenHooks,
 } from './vector-folder.ts';
+export { textOf } from './when.ts';
