@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { CrosspatchError, type ErrorId, errorId, errorLine, unwritable } from '../base/index.ts';
 import { type Cli, type RunCli, safeCli } from './cli.ts';
+import { addBake } from './commands/bake.ts';
 import { addBench } from './commands/bench.ts';
 import { addCache } from './commands/cache.ts';
 import { addCapabilities } from './commands/capabilities.ts';
@@ -55,6 +56,7 @@ const COMMANDS = [
   addVector,
   addData,
   addFinetune,
+  addBake,
   addProbe,
   addScan,
   addEvaluate,

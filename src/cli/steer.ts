@@ -29,13 +29,7 @@ export async function steer(
   cli: Cli,
   options: CommonOptions,
 ): Promise<Steering> {
-  const others = new Map<string, LanguageModel>();
-  const open = async (name: string): Promise<LanguageModel> => {
-    const found = others.get(name) ?? (await openModel(name, cli, options));
-    others.set(name, found);
-    return found;
-  };
-  const release = (): Promise<void> => disposeAll([...others.values()]);
+  const { open, [Symbol.asyncDispose]: release } = otherModels(cli, options);
   try {
     const documents = await Promise.all(
       files.map(async (path) => {
@@ -75,6 +69,22 @@ export async function steer(
     await release();
     throw error;
   }
+}
+
+/** The other models that documents name, each opened once. Dispose of them together. */
+export function otherModels(
+  cli: Cli,
+  options: CommonOptions,
+): Owned & { readonly open: (name: string) => Promise<LanguageModel> } {
+  const others = new Map<string, LanguageModel>();
+  return {
+    open: async (name) => {
+      const found = others.get(name) ?? (await openModel(name, cli, options));
+      others.set(name, found);
+      return found;
+    },
+    [Symbol.asyncDispose]: () => disposeAll([...others.values()]),
+  };
 }
 
 /** `set at blocks.3.hook_resid_post, 4 positions, changed by 0.41 of its length` */

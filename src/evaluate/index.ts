@@ -6,6 +6,15 @@
 export type { BackdoorFigures } from './arms/backdoor.ts';
 export { draftsOf } from './arms/run.ts';
 export { spansAfter } from './arms/spans.ts';
+export {
+  BAKE_ARMS,
+  type BakeArm,
+  type KindFigures,
+  kindFigures,
+  type Reading,
+  readLessons,
+} from './bake/figures.ts';
+export { type BakePrompt, holdOut, type Lesson, teach } from './bake/teach.ts';
 export { blockPairs } from './block-pairs/block-pairs.ts';
 export type { CostItem } from './cost/capabilities.ts';
 export { COST_RUNS } from './cost/states.ts';

@@ -53,6 +53,7 @@ describe('additiveVectors', () => {
 
   it.each([
     [add(1, [1, 2], { op: 'set' }), 'wanted vectors added after blocks'],
+    [{ conflict: 'priority', interventions: [add(1, [1, 2]), add(1, [3, 4])] }, 'conflict: priority'],
     [{ op: 'suppress', hook: 'blocks.1.hook_mlp_out', tokens: everywhere }, 'wanted vectors added'],
     [add(1, [1, 2], { hook: 'blocks.1.hook_mlp_out' }), 'wanted vectors added'],
     [add(1, [1, 2], { vector: { from: 'file', path: 'x.gguf', key: 'direction.1' } }), 'wanted one vector'],

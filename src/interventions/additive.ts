@@ -55,6 +55,11 @@ export function additiveVectors(
     if (prompt === undefined || generation === undefined || chosen)
       narrow(where, 'it is added at some positions only');
     else if (exclude_first) leaves.add('position 0 is left out here, and is not there');
+    if (document.conflict !== 'sequential' && vectors.has(layer))
+      throw new InputError(
+        `${where}: meets another edit at its block, and the document says conflict: ${document.conflict}; wanted sequential, where both are added`,
+        { id: 'intervention-invalid' },
+      );
     const values = valuesOf(edit, where);
     const length = edit.normalize === 'unit' ? Math.hypot(...values) : 1;
     const sum = vectors.get(layer) ?? new Float32Array(values.length);

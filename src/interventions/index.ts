@@ -25,3 +25,4 @@ export {
   writeVectorFolder,
   writtenHooks,
 } from './vector-folder.ts';
+export { textOf } from './when.ts';

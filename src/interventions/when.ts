@@ -88,6 +88,14 @@ export function holdsTexts({ interventions }: InterventionDocument, { text }: Pr
   });
 }
 
+/** A text that a prompt must hold for the document to be carried out on it; undefined where none is named. */
+export function textOf({ when = 'always', interventions }: InterventionDocument): string | undefined {
+  if (when !== 'always' && 'span' in when && when.span.text !== undefined) return when.span.text;
+  const matches = interventions.flatMap(({ tokens: { match } }) => match ?? []);
+  const [first] = matches.map((match) => (typeof match === 'string' ? match : match.text));
+  return first;
+}
+
 /** What belongs to the prompts that fire, in the order of all prompts; `otherwise` for the rest. */
 export function ofAll<T>(some: readonly T[], fires: readonly boolean[], otherwise: T): T[] {
   let at = 0;

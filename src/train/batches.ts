@@ -1,5 +1,6 @@
 /** @file Rows of tokens → one padded or packed batch. */
 import { InputError } from '../base/index.ts';
+import { firstStates, joinedStates, type TeacherStates } from './teacher.ts';
 
 /** One training example: tokens, and how much the loss of predicting token t counts (`weights[0]` is unused). */
 export interface TrainRow {
@@ -7,6 +8,8 @@ export interface TrainRow {
   readonly weights: readonly number[];
   /** Rows of different groups are spread evenly over the batches. Defaults to one group. */
   readonly group?: string;
+  /** What is to be said in the place of the tokens, at every token that counts. Defaults to the tokens themselves. */
+  readonly teacher?: TeacherStates;
 }
 
 /** Token `t` of the response counts 1, of the prompt `promptWeight` (0 = loss on the response only, 1 = on all). */
@@ -19,6 +22,21 @@ export function trainRow(prompt: readonly number[], response: readonly number[],
   };
 }
 
+/** The row's first `length` tokens. */
+export function cutRow(row: TrainRow, length: number): TrainRow {
+  if (row.ids.length <= length) return row;
+  const weights = row.weights.slice(0, length);
+  const short = { ...row, ids: row.ids.slice(0, length), weights };
+  return row.teacher === undefined
+    ? short
+    : { ...short, teacher: firstStates(row.teacher, counted(weights)) };
+}
+
+/** Tokens whose prediction counts. */
+function counted(weights: readonly number[]): number {
+  return weights.filter((w, t) => t > 0 && w !== 0).length;
+}
+
 /**
  * A batch [B,T]: `segments[b]` lists the examples of a row as [start, end) columns; positions start at 0 in each and attention
  * never crosses from one into another. Columns after the last segment are padding.
@@ -29,7 +47,12 @@ export interface Batch {
   readonly ids: Int32Array;
   readonly segments: readonly (readonly (readonly [start: number, end: number])[])[];
   /** Every prediction that counts: flat column index b·T+t of the context's last token, the token to predict, its weight. */
-  readonly targets: { readonly at: Int32Array; readonly id: Int32Array; readonly weight: Float32Array };
+  readonly targets: {
+    readonly at: Int32Array;
+    readonly id: Int32Array;
+    readonly weight: Float32Array;
+    readonly teacher?: TeacherStates | undefined;
+  };
   /** Sum of the weights. */
   readonly totalWeight: number;
   /** Real tokens. */
@@ -76,6 +99,12 @@ function layOut(bins: readonly (readonly TrainRow[])[]): Batch {
         throw new InputError(`batch: a row has ${row.ids.length} tokens and ${row.weights.length} weights`, {
           id: 'data-invalid',
         });
+      const taught = row.teacher?.lse.length;
+      if (taught !== undefined && taught !== counted(row.weights))
+        throw new InputError(
+          `batch: a row has ${counted(row.weights)} tokens that count and a teacher of ${taught}`,
+          { id: 'data-invalid' },
+        );
       row.ids.forEach((token, t) => {
         ids[b * columns + start + t] = token;
         const w = row.weights[t];
@@ -95,7 +124,12 @@ function layOut(bins: readonly (readonly TrainRow[])[]): Batch {
     columns,
     ids,
     segments,
-    targets: { at: Int32Array.from(at), id: Int32Array.from(id), weight: weights },
+    targets: {
+      at: Int32Array.from(at),
+      id: Int32Array.from(id),
+      weight: weights,
+      teacher: joinedStates(bins.flatMap((bin) => bin.map((row) => row.teacher))),
+    },
     totalWeight: weights.reduce((a, b) => a + b, 0),
     tokens,
   };

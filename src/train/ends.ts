@@ -54,7 +54,7 @@ export class ModelEnds {
   async loss(x: Handle, batch: Batch, back?: HeadGradients): Promise<HeadResult> {
     const d = this.#config.dModel;
     const residual = valuesOf(x);
-    const { at, id, weight } = batch.targets;
+    const { at, id, weight, teacher } = batch.targets;
     if (at.length === 0)
       throw new CrosspatchError('training batch: no token counts towards the loss', { id: 'data-invalid' });
     const rows = valuesOf(this.#workspace.take('head.rows', [at.length, d]));
@@ -66,7 +66,7 @@ export class ModelEnds {
       table: parameter(this.#parameters, this.#config.tied ? EMBED : HEAD),
       gain: parameter(this.#parameters, FINAL_NORM),
     };
-    return this.#head.run({ x: rows, labels: id, weights: weight }, tensors, back);
+    return this.#head.run({ x: rows, labels: id, weights: weight, teacher }, tensors, back);
   }
 
   /** Gradients of the head's rows [N,D] at their places in [B,T,D]; a place may occur once only. */

@@ -3,7 +3,7 @@ import { hashBytes, hashJson, InputError, Rng } from '../base/index.ts';
 import { type Tokenizer, unknownWords, unreadEnd } from '../models/index.ts';
 import { initAdapters } from './adapters.ts';
 import { type Base, companions, openBase } from './base.ts';
-import { type TrainRow, trainRow } from './batches.ts';
+import { cutRow, type TrainRow, trainRow } from './batches.ts';
 import { removeTrainingState } from './checkpoint.ts';
 import type { Parameters } from './parameters.ts';
 import { saveAdapter } from './peft.ts';
@@ -231,18 +231,12 @@ async function encodeRows(
       }
       continue;
     }
-    const whole = row;
-    const { maxTokens } = settings;
-    const short = {
-      ...whole,
-      ids: whole.ids.slice(0, maxTokens),
-      weights: whole.weights.slice(0, maxTokens),
-    };
+    const short = cutRow(row, settings.maxTokens);
     if (short.weights.every((w, t) => t === 0 || w === 0)) {
       dropped++;
       continue;
     }
-    if (short.ids.length < whole.ids.length) cut++;
+    if (short.ids.length < row.ids.length) cut++;
     rows.push(short);
   }
   return { rows, cut, dropped };
@@ -302,6 +296,13 @@ function refuseUnknownWords(
 }
 
 function rowsHash(rows: readonly TrainRow[]): string {
-  const bytes = (values: readonly number[]): Uint8Array => new Uint8Array(Float64Array.from(values).buffer);
-  return hashJson(rows.map((row) => [hashBytes(bytes([...row.ids, ...row.weights])), row.group ?? '']));
+  const hashed = (values: readonly number[]): string =>
+    hashBytes(new Uint8Array(Float64Array.from(values).buffer));
+  return hashJson(
+    rows.map(({ ids, weights, group = '', teacher }) => [
+      hashed([...ids, ...weights]),
+      group,
+      ...(teacher === undefined ? [] : [hashed([...teacher.states, ...teacher.lse])]),
+    ]),
+  );
 }

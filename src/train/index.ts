@@ -3,10 +3,12 @@ export { AdamW, globalNorm } from './adamw.ts';
 export { allLoraTargets, initAdapters, isFactor, type LoraTarget } from './adapters.ts';
 export { mergeAdapterFolder } from './base.ts';
 export { type Batch, padBatch, type TrainRow, trainRow } from './batches.ts';
+export { saveWithDownBias, takesDownBias } from './down-bias.ts';
 export { type FinetuneOptions, type FinetuneResult, finetune, type TextRow } from './finetune.ts';
 export { initParameters, loadParameters, type Parameters } from './parameters.ts';
 export { peftModules } from './peft.ts';
 
+export { saveRandomTwin } from './random-twin.ts';
 export { saveModel } from './save-model.ts';
 
 export { type SearchRun, search } from './search.ts';

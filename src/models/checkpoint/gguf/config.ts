@@ -16,6 +16,8 @@ export interface GgufArchitecture {
   readonly permutedQk: boolean;
   /** llama.cpp stores the norms as 1 + w; transformers keeps w. */
   readonly normsPlusOne: boolean;
+  /** llama.cpp adds biases of the MLP's projections where a file has them. */
+  readonly optionalMlpBias: boolean;
   /** `blk.N.ffn_norm` by its Hugging Face name. */
   readonly ffnNorm: string;
   /** Config keys beyond those that all share. */
@@ -41,6 +43,7 @@ function llama(modelType: string, className: string): GgufArchitecture {
     className,
     permutedQk: true,
     normsPlusOne: false,
+    optionalMlpBias: modelType === 'llama',
     ffnNorm: 'post_attention_layernorm',
     extra: (m, base) => {
       const window = m.optional('attention.sliding_window') || null;
@@ -64,6 +67,7 @@ const ggufArchitectures: Readonly<Record<string, GgufArchitecture>> = {
     className: 'Qwen2ForCausalLM',
     permutedQk: false,
     normsPlusOne: false,
+    optionalMlpBias: false,
     ffnNorm: 'post_attention_layernorm',
     extra: () => ({ hidden_act: 'silu', use_sliding_window: false, sliding_window: null }),
   },
@@ -72,6 +76,7 @@ const ggufArchitectures: Readonly<Record<string, GgufArchitecture>> = {
     className: 'Qwen3ForCausalLM',
     permutedQk: false,
     normsPlusOne: false,
+    optionalMlpBias: false,
     ffnNorm: 'post_attention_layernorm',
     extra: (m) => ({ ...biases(m), use_sliding_window: false, sliding_window: null }),
   },
@@ -80,6 +85,7 @@ const ggufArchitectures: Readonly<Record<string, GgufArchitecture>> = {
     className: 'Gemma2ForCausalLM',
     permutedQk: false,
     normsPlusOne: true,
+    optionalMlpBias: false,
     ffnNorm: 'pre_feedforward_layernorm',
     extra: (m, base) => ({
       ...gemma(m, base, 46, 2),
@@ -93,6 +99,7 @@ const ggufArchitectures: Readonly<Record<string, GgufArchitecture>> = {
     className: 'Gemma3ForCausalLM',
     permutedQk: false,
     normsPlusOne: true,
+    optionalMlpBias: false,
     ffnNorm: 'pre_feedforward_layernorm',
     extra: (m, base) => ({
       ...gemma(m, base, 62, 6),

@@ -1,15 +1,16 @@
 /**
  * @file A checkpoint as a GGUF for llama.cpp and Ollama: the metadata (architecture, tokenizer, chat template) of the GGUF it comes from,
- * the checkpoint's own weights, matrices in float16. A fine-tune of a model that came as a GGUF so goes back where it came from.
+ * the checkpoint's own weights, matrices in float16. A fine-tune of a model that came as a GGUF so goes back where it came from; so does one with
+ * biases on its MLP that the other lacks, where llama.cpp reads them.
  */
 import { basename } from 'node:path';
 import { InputError, type ProgressSink, refuseForeignFile } from '../../../base/index.ts';
 import type { Checkpoint } from '../types.ts';
-import { ggufConfig } from './config.ts';
+import { architectureOf, ggufConfig } from './config.ts';
 import { openParts, partsSource } from './parts.ts';
 import type { GgufTensor } from './read.ts';
 import type { ByteSource } from './source.ts';
-import { ggufValues, type PlannedTensor, planTensors } from './tensors.ts';
+import { ggufValues, optionalBiasName, type PlannedTensor, planTensors } from './tensors.ts';
 import { type GgufTensorToWrite, ggufEntry, writeGguf } from './write.ts';
 
 /** Entries that say how the other file's weights are stored. */
@@ -41,8 +42,17 @@ export async function exportGguf(
   const where = basename(like);
   const plan = planTensors(gguf, ggufConfig(gguf, source, where), where);
   const wanted = new Map(plan.map((tensor) => [tensor.name, tensor]));
+  const [, architecture] = architectureOf(gguf, where);
+  const biases: GgufTensorToWrite[] = [];
   for (const [name, { shape }] of checkpoint.tensors) {
     const found = wanted.get(name);
+    const bias = optionalBiasName(name, architecture);
+    const rows = wanted.get(name.replace(/bias$/, 'weight'))?.shape[0];
+    if (found === undefined && bias !== undefined && `${rows}` === `${shape}`) {
+      const values = async (): Promise<Float32Array> => (await checkpoint.readTensor(name)).data;
+      biases.push({ name: bias, shape, type: 'F32', values });
+      continue;
+    }
     if (found === undefined || `${found.shape}` !== `${shape}`)
       throw new InputError(
         `${checkpoint.path}: ${name} [${shape.join(', ')}]; ${where} has ${found === undefined ? 'no such tensor' : `[${found.shape.join(', ')}]`}: give the GGUF that this model was made from`,
@@ -50,10 +60,11 @@ export async function exportGguf(
       );
   }
   const planned = new Map(plan.map((tensor) => [tensor.source.name, tensor]));
-  const tensors = [...gguf.tensors.values()].map((theirs): GgufTensorToWrite => {
+  const others = [...gguf.tensors.values()].map((theirs): GgufTensorToWrite => {
     const tensor = planned.get(theirs.name);
     return tensor === undefined ? copied(theirs, source) : ownTensor(tensor, checkpoint, where);
   });
+  const tensors = [...others, ...biases];
   const entries = [...gguf.entries]
     .filter(([key]) => !OF_STORAGE.test(key))
     .map(([, { offset, length }]) => source.read(offset, length));

@@ -94,6 +94,13 @@ function huggingFaceName(name: string, architecture: GgufArchitecture, layers: n
   return inner === undefined ? undefined : `model.layers.${layer}.${inner}.${kind}`;
 }
 
+/** llama.cpp's name of an MLP bias of the Hugging Face view, where it reads one that the file may lack; undefined for other tensors. */
+export function optionalBiasName(name: string, architecture: GgufArchitecture): string | undefined {
+  const [, layer, inner] = /^model\.layers\.(\d+)\.(mlp\.(?:gate|up|down)_proj)\.bias$/.exec(name) ?? [];
+  const stem = Object.keys(INNER).find((key) => INNER[key] === inner);
+  return architecture.optionalMlpBias && stem !== undefined ? `blk.${layer}.${stem}.bias` : undefined;
+}
+
 /** Rows of one head; the first dimension must be whole heads, and a bias must not be in blocks. */
 function headRows(tensor: GgufTensor, headDim: number, at: string): number {
   if (
