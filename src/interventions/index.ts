@@ -2,6 +2,7 @@
 export { additiveVectors, writeControlVector, writeDirections } from './additive.ts';
 export { type AppliedIntervention, applyIntervention } from './apply.ts';
 export { divergencesFromFirst, klDivergence, measureEffect } from './effect.ts';
+export { movedDocument } from './moved.ts';
 export { norm } from './ops.ts';
 export {
   captureResiduals,
@@ -24,3 +25,4 @@ export {
   writeVectorFolder,
   writtenHooks,
 } from './vector-folder.ts';
+export { activationScores, firesOn, highestComponent, holdsTexts } from './when.ts';
