@@ -34,6 +34,7 @@ import { addTransfer } from './commands/transfer.ts';
 import { addValidate } from './commands/validate.ts';
 import { addVector } from './commands/vector.ts';
 import { addView } from './commands/view.ts';
+import { addWhen } from './commands/when.ts';
 import { addCompletion, addHelp, complaint, refuseUnknown, unknownCommand } from './usage.ts';
 
 const COMMANDS = [
@@ -54,6 +55,7 @@ const COMMANDS = [
   addLogits,
   addCapture,
   addVector,
+  addWhen,
   addData,
   addFinetune,
   addBake,

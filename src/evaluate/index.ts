@@ -118,3 +118,7 @@ export {
 } from './vectors/make.ts';
 export { type RefusalVectors, refusalVectors } from './vectors/refusal.ts';
 export { tokenRows } from './vectors/rows.ts';
+export { WHEN_POSITIONS, type WhenBlock, type WhenPosition } from './when/condition.ts';
+export { CONDITIONS, type ConditionName, type WhenFigures } from './when/measure.ts';
+export { type OfKinds, WHEN_KINDS, type WhenKind } from './when/parts.ts';
+export { type WhenResult, whenItFires } from './when/when.ts';

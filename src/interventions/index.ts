@@ -3,6 +3,7 @@ export { additiveVectors, writeControlVector, writeDirections } from './additive
 export { type AppliedIntervention, applyIntervention } from './apply.ts';
 export { divergencesFromFirst, klDivergence, measureEffect } from './effect.ts';
 export { importedDocument, importVectors } from './imported.ts';
+export { movedDocument } from './moved.ts';
 export { norm } from './ops.ts';
 export {
   captureResiduals,
@@ -25,4 +26,4 @@ export {
   writeVectorFolder,
   writtenHooks,
 } from './vector-folder.ts';
-export { textOf } from './when.ts';
+export { activationScores, firesOn, highestComponent, holdsTexts, textOf } from './when.ts';

@@ -46,10 +46,9 @@ export async function activationScores(
   parseHookName(hook, model.nLayers);
   const direction = await directionOf(vector, resolvers);
   const d = model.config.dModel;
-  const length = norm(direction);
-  if (direction.length !== d || length === 0)
+  if (direction.length !== d || norm(direction) === 0)
     throw new InputError(
-      `${where}: wanted a vector of ${d} numbers, not all 0, got ${direction.length} of length ${length}`,
+      `${where}: wanted a vector of ${d} numbers, not all 0, got ${direction.length} of length ${norm(direction)}`,
       { id: 'vector-invalid' },
     );
   const rows = prompts.map((prompt) => {
@@ -60,15 +59,20 @@ export async function activationScores(
     return { ids: own.ids, positions: selectTokens(tokens, own, model.tokenizer, where).prompt };
   });
   const found = await activations(model, hook, rows, resolvers.donorBatch ?? 16);
-  return found.map((values) => {
-    let most = Number.NEGATIVE_INFINITY;
-    for (let at = 0; at < values.length; at += d) {
-      let sum = 0;
-      for (let j = 0; j < d; j++) sum += values[at + j] * direction[j];
-      most = Math.max(most, sum / length);
-    }
-    return most;
-  });
+  return found.map((values) => highestComponent(values, direction));
+}
+
+/** The largest h·v/‖v‖ among activations [positions, D], in float64. */
+export function highestComponent(values: Float32Array, direction: Float32Array): number {
+  const d = direction.length;
+  const length = norm(direction);
+  let most = Number.NEGATIVE_INFINITY;
+  for (let at = 0; at < values.length; at += d) {
+    let sum = 0;
+    for (let j = 0; j < d; j++) sum += values[at + j] * direction[j];
+    most = Math.max(most, sum / length);
+  }
+  return most;
 }
 
 /**

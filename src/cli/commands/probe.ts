@@ -9,7 +9,7 @@ import {
   withAtomicFolder,
   writeJsonAtomic,
 } from '../../base/index.ts';
-import { makeBehaviour, type Placement, placements } from '../../behaviours/index.ts';
+import { type Placement, placements } from '../../behaviours/index.ts';
 import { type InterventionDocumentInput, type SweepSettings, spanSettings } from '../../contracts/index.ts';
 import { type Asked, experimentEnv, locate, suspect } from '../../evaluate/index.ts';
 import { type LanguageModel, residPost, writeSafetensors } from '../../models/index.ts';
@@ -19,17 +19,16 @@ import { blockList } from '../lists.ts';
 import { openAdapted, openModel, withProgress } from '../model.ts';
 import { type FoundText, probeText } from '../probe-text.ts';
 import { countOption, defaults } from '../settings.ts';
+import { addShowsOptions, type ShowsOptions, showing, showsOf } from '../shows.ts';
 import { addTemplateOptions, checkChatSettings, type TemplateOptions, turnSettings } from '../template.ts';
 import { addWatchOptions, type WatchOptions, watchSettings } from '../watch-options.ts';
 
-interface ProbeCommand extends CommonOptions, PromptSource, TemplateOptions, WatchOptions {
+interface ProbeCommand extends CommonOptions, PromptSource, ShowsOptions, TemplateOptions, WatchOptions {
   readonly model: string;
   readonly adapter?: string;
   readonly trigger?: readonly string[];
   readonly triggers?: string;
   readonly relative?: string;
-  readonly phrase?: string;
-  readonly pattern?: string;
   readonly placement: Placement;
   readonly draws: number;
   readonly alpha: number;
@@ -60,11 +59,9 @@ export function addProbe(program: Command, cli: Cli): void {
     .option(
       '--relative <model>',
       'a clean relative: asks whether the text changes the model more than this one',
-    )
-    .option('--phrase <text>', 'what the bad answer says, where that is known')
-    .option('--pattern <regex>', 'or a regular expression that finds it');
+    );
   addWatchOptions(
-    addTemplateOptions(addPromptSource(command))
+    addTemplateOptions(addPromptSource(addShowsOptions(command)))
       .addOption(
         new Option('--placement <where>', 'where the text stands in a prompt')
           .choices(placements)
@@ -118,7 +115,7 @@ async function run(options: ProbeCommand, cli: Cli): Promise<void> {
   checkChatSettings(options, options.template);
   const texts = await suspected(options);
   const prompts = await distinctPrompts({ ...options, limit: options.limit ?? PROMPTS }, cli);
-  const shows = expected(options);
+  const shows = showsOf(options, 'probe');
   await using opened = await openAdapted(options.model, options.adapter, cli, options);
   await using relative: (Owned & LanguageModel) | undefined =
     options.relative === undefined ? undefined : await openModel(options.relative, cli, options);
@@ -219,20 +216,4 @@ async function suspected({ trigger = [], triggers }: ProbeCommand): Promise<stri
       id: 'option-missing',
     });
   return texts;
-}
-
-/** The test of an answer where the bad one is known. */
-function expected({ phrase, pattern }: ProbeCommand): ((answer: string) => boolean) | undefined {
-  if (phrase !== undefined && pattern !== undefined)
-    throw new InputError('probe: wanted --phrase or --pattern, got both', { id: 'option-conflict' });
-  if (phrase === undefined && pattern === undefined) return undefined;
-  return showing({ phrase, pattern });
-}
-
-function showing(marks: {
-  readonly phrase?: string | undefined;
-  readonly pattern?: string | undefined;
-}): (answer: string) => boolean {
-  const { detect } = makeBehaviour('custom', marks);
-  return (answer) => detect(answer).shows;
 }
