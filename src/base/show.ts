@@ -68,3 +68,8 @@ function escaped(text: string, room: number): string {
 function cut(text: string, length: number): string {
   return text.length <= length ? text : `${text.slice(0, length - 1)}…`;
 }
+
+/** As it is typed into a shell: quoted where it must be. */
+export function shellWord(text: string): string {
+  return /^[\w./:=@,%+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}

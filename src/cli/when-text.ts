@@ -13,6 +13,7 @@ import { figure, intervalCell, textTable } from './table.ts';
 /** What the text needs of the options. */
 export interface WhenTextOptions {
   readonly model: string;
+  readonly adapter?: string;
   readonly template: string;
   readonly falseFires: number;
   readonly use: ConditionName;
@@ -39,6 +40,7 @@ export function whenText(result: WhenResult, options: WhenTextOptions): string {
   return [
     `prompts: ${part(fit)} to fit on, ${part(validation)} to choose on, ${part(test)} to measure on\n`,
     chosenText(result, options),
+    testedText(result),
     `fires on (share of n test prompts [95 % interval]):\n${firesTable(conditions)}`,
     costTable(conditions),
     lastLine(result, options),
@@ -67,15 +69,29 @@ function blockLine(
   return `${name}: block ${block}${of}, threshold ${figure(threshold)}; on the validation prompts AUROC ${areas.join(', ')}; false fires on ordinary ones ${intervalCell(falsely)} (wanted at most ${falseFires}; the interval ends at ${figure(falsely?.ci95[1])})`;
 }
 
+/** How well scores tell test prompts apart: a threshold cannot do better. */
+function testedText({ conditions }: WhenResult): string {
+  return CONDITIONS.flatMap((name) => {
+    const areas = Object.entries(conditions[name]?.auroc ?? {});
+    if (areas.length === 0) return [];
+    const said = areas.map(([kind, area]) => `${intervalCell(area)} from ${KIND_LABELS[kind as WhenKind]}`);
+    return [`${name}: AUROC on the test prompts ${said.join(', ')}\n`];
+  }).join('');
+}
+
 function firesTable(conditions: WhenResult['conditions']): string {
   const rows = CONDITIONS.flatMap((name) => {
     const found = conditions[name];
     return found === undefined ? [] : [{ name, fires: found.fires }];
   });
+  const shows = conditions.none?.shows_on;
   const kinds = WHEN_KINDS.filter((kind) => rows.some(({ fires }) => fires[kind] !== undefined));
   return textTable([
     ['condition', ...kinds.map((kind) => `${KIND_LABELS[kind]} (${rows[0]?.fires[kind]?.n})`)],
     ...rows.map(({ name, fires }) => [name, ...kinds.map((kind) => intervalCell(fires[kind]))]),
+    ...(shows === undefined
+      ? []
+      : [['shows it unsteered', ...kinds.map((kind) => intervalCell(shows[kind]))]]),
   ]);
 }
 
@@ -101,13 +117,13 @@ function costRow(label: string, { cost, shows }: WhenFigures): string[] {
 }
 
 function lastLine({ chosen, unseparated }: WhenResult, options: WhenTextOptions): string {
-  const { out, document, model, template, use } = options;
+  const { out, document, model, adapter, template, use } = options;
   const verdict =
     chosen === undefined
       ? `\nno condition on activations: ${unseparated}\n`
       : `\nthe condition is that of ${chosen.name}: the largest component along its direction reaches ${figure(chosen.when.activation.threshold)} at ${chosen.when.activation.hook}\n`;
   if (out === undefined) return verdict;
   if (!document) return `${verdict}wrote ${out}/when.json\n`;
-  const around = template === 'none' ? '' : ` --template ${template}`;
+  const around = `${adapter === undefined ? '' : ` --adapter ${adapter}`}${template === 'none' ? '' : ` --template ${template}`}`;
   return `${verdict}wrote ${out}/when.json and ${out}/intervention.json (when: ${use})\nnext: crosspatch generate --model ${model}${around} --prompt "…" --intervention ${out}/intervention.json\n`;
 }

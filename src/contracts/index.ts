@@ -126,6 +126,7 @@ export {
   type WorthRow,
 } from './results.ts';
 export { type Sample, sampleSchema } from './samples.ts';
+export { USE_DOCUMENTS, type UseGuide, useGuideSchema } from './use-guide.ts';
 export {
   type DoseCost,
   type DoseLora,

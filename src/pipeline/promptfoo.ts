@@ -15,7 +15,8 @@ import {
 } from '../contracts/index.ts';
 import { readSamples } from './run-samples.ts';
 import { readManifest, readResults } from './runs.ts';
-import { bestMap, USE, type UseDocument } from './stages/use.ts';
+import { bestMap, USE } from './stages/use.ts';
+import type { UseDocument } from './stages/use-guide.ts';
 
 /** What is asked for. */
 export interface PromptfooOptions {

@@ -10,6 +10,7 @@ const PlaygroundPage = lazy(() => import('./pages/playground.tsx'));
 const SteerPage = lazy(() => import('./pages/steer.tsx'));
 const NewRunPage = lazy(() => import('./pages/new-run.tsx'));
 const MapPage = lazy(() => import('./pages/map.tsx'));
+const UsePage = lazy(() => import('./pages/use.tsx'));
 
 export function App(): ReactNode {
   const route = useRoute();
@@ -42,6 +43,9 @@ export function App(): ReactNode {
               <Tab to={pathTo({ page: 'map', run: route.run })} current={route.page === 'map'}>
                 Map
               </Tab>
+              <Tab to={pathTo({ page: 'use', run: route.run })} current={route.page === 'use'}>
+                Use it
+              </Tab>
             </>
           ) : null}
           <Tab to="/playground" current={route.page === 'playground'}>
@@ -73,6 +77,8 @@ function Page({ route }: { readonly route: Route }): ReactNode {
       return <SamplesPage run={route.run} />;
     case 'map':
       return <MapPage run={route.run} />;
+    case 'use':
+      return <UsePage run={route.run} />;
     case 'playground':
       return <PlaygroundPage />;
     case 'steer':
@@ -93,7 +99,12 @@ function Page({ route }: { readonly route: Route }): ReactNode {
 
 function title(route: Route): string {
   if ('run' in route)
-    return { run: route.run, samples: `Samples of ${route.run}`, map: `Map of ${route.run}` }[route.page];
+    return {
+      run: route.run,
+      samples: `Samples of ${route.run}`,
+      map: `Map of ${route.run}`,
+      use: `Use ${route.run}`,
+    }[route.page];
   return { runs: 'Runs', playground: 'Playground', steer: 'Steer', new: 'New run', unknown: 'No such page' }[
     route.page
   ];

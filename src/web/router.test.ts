@@ -11,13 +11,14 @@ describe('addresses', () => {
         { page: 'run', run },
         { page: 'samples', run },
         { page: 'map', run },
+        { page: 'use', run },
       ]),
     ];
     for (const route of routes) expect(parseRoute(pathTo(route))).toEqual(route);
   });
 
   it('that lead nowhere are unknown, never an error', () => {
-    for (const path of ['/run', '/run/%', '/run/a/b', '/nothing', '/playground/x'])
+    for (const path of ['/run', '/run/%', '/run/a/b', '/use', '/nothing', '/playground/x'])
       expect(parseRoute(path)).toEqual({ page: 'unknown' });
   });
 

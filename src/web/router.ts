@@ -5,7 +5,7 @@ import { useCallback, useMemo, useSyncExternalStore } from 'react';
 export type Route =
   | { readonly page: 'runs' }
   | { readonly page: 'playground' | 'steer' | 'new' }
-  | { readonly page: 'run' | 'samples' | 'map'; readonly run: string }
+  | { readonly page: 'run' | 'samples' | 'map' | 'use'; readonly run: string }
   | { readonly page: 'unknown' };
 
 /** The route of a path; a run's name is one encoded segment. */
@@ -14,7 +14,7 @@ export function parseRoute(pathname: string): Route {
   if (parts.length === 0) return { page: 'runs' };
   const [page, run] = parts;
   if ((page === 'playground' || page === 'steer' || page === 'new') && parts.length === 1) return { page };
-  if ((page === 'run' || page === 'samples' || page === 'map') && run !== undefined && parts.length === 2) {
+  if (isOfRun(page) && run !== undefined && parts.length === 2) {
     try {
       return { page, run: decodeURIComponent(run) };
     } catch {
@@ -22,6 +22,10 @@ export function parseRoute(pathname: string): Route {
     }
   }
   return { page: 'unknown' };
+}
+
+function isOfRun(page: string | undefined): page is 'run' | 'samples' | 'map' | 'use' {
+  return page === 'run' || page === 'samples' || page === 'map' || page === 'use';
 }
 
 /** The path of a route, with an optional query. */

@@ -86,6 +86,7 @@ describe('an experiment', () => {
       'maps/locked/affine.with_tags/map.safetensors',
       'models/locked.target/model.safetensors',
       'use/locked/README.md',
+      'use/locked/use.json',
     ]) {
       expect((await stat(join(folder, 'whole', 'run', file))).size, file).toBeGreaterThan(0);
     }

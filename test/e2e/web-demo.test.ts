@@ -147,6 +147,16 @@ describe.skipIf(!hasChromium)('web app, a real demo', () => {
       ).toBeGreaterThan(1);
       expect(await axeProblems(page)).toEqual([]);
       expect(await sideScroll(page)).toBe(0);
+      await page.goto(new URL('/use/quick', served.url).href);
+      await page
+        .getByText(/^restored in the run: \d+ %/)
+        .first()
+        .waitFor();
+      const command = page.getByRole('button', { name: 'Copy the command: Ask once', exact: false });
+      expect(await command.count()).toBe(1);
+      await page.getByRole('link', { name: 'Try it in the playground' }).waitFor();
+      expect(await axeProblems(page)).toEqual([]);
+      expect(await sideScroll(page)).toBe(0);
       // As a file: within the app it is given no script at all, so nothing could look it over there.
       await page.goto(pathToFileURL(join(place.runs, 'quick', 'report.html')).href);
       await page.getByRole('heading', { name: 'How to repeat this' }).waitFor();

@@ -1,5 +1,6 @@
 /** @file `status DIR`: where a run stands, why it stopped, and what to do next. */
 import type { Command } from 'commander';
+import { shellWord } from '../../base/index.ts';
 import type { Manifest } from '../../contracts/index.ts';
 import { readManifest, readProgress } from '../../pipeline/index.ts';
 import { type Cli, type CommonOptions, declare, printJson } from '../cli.ts';
@@ -48,7 +49,7 @@ function nextOf(manifest: Manifest, folder: string): string {
   const again = commandOf(manifest, folder);
   const steps: Record<Manifest['status'], string> = {
     running: `crosspatch view shows it live`,
-    done: `crosspatch show ${word(folder)}`,
+    done: `crosspatch show ${shellWord(folder)}`,
     failed: `mend the cause, then ${again}; finished stages are kept`,
     cancelled: `${again} goes on from here`,
     interrupted: `${again} goes on from here`,
@@ -59,10 +60,7 @@ function nextOf(manifest: Manifest, folder: string): string {
 /** The command that goes on with a run in its folder. */
 function commandOf({ command, name }: Manifest, folder: string): string {
   const given = command ?? ['crosspatch', 'run', `${name}.yaml`];
-  return [...given.map(word), ...(given.includes('--out') ? [] : ['--out', word(folder)])].join(' ');
-}
-
-/** As it is typed into a shell. */
-function word(text: string): string {
-  return /^[\w./=:,@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+  return [...given.map(shellWord), ...(given.includes('--out') ? [] : ['--out', shellWord(folder)])].join(
+    ' ',
+  );
 }

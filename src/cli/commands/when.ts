@@ -116,8 +116,8 @@ export function addWhen(program: Command, cli: Cli): void {
         .argParser(decimal('--false-fires', 0, 0.5))
         .default(0.01),
     )
-    .addOption(share('--validation <x>', 'share of the prompts on which block and threshold are chosen'))
-    .addOption(share('--test <x>', 'share of the prompts on which figures are measured'))
+    .addOption(share('--validation', 'share of the prompts on which block and threshold are chosen'))
+    .addOption(share('--test', 'share of the prompts on which figures are measured'))
     .addOption(
       new Option('--use <condition>', 'condition that is written into the document')
         .choices(CONDITIONS.filter((name) => name !== 'source'))
@@ -137,7 +137,7 @@ export function addWhen(program: Command, cli: Cli): void {
 }
 
 function share(flag: string, what: string): Option {
-  return new Option(flag, what).argParser(decimal(flag.split(' ')[0], 0.05, 0.9)).default(0.3);
+  return new Option(`${flag} <x>`, what).argParser(decimal(flag, 0.05, 0.9)).default(0.3);
 }
 
 async function run(options: WhenCommand, cli: Cli): Promise<void> {

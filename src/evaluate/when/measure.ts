@@ -36,6 +36,8 @@ export interface WhenFigures {
   readonly cost?: { readonly kl: Estimate; readonly changed: Estimate } | undefined;
   /** Share of bad prompts whose answer shows the behaviour. */
   readonly shows?: Estimate | undefined;
+  /** Without any defence: of prompts of each kind. A condition that fires where the behaviour shows does not fire falsely. */
+  readonly shows_on?: OfKinds<Estimate>;
 }
 
 /** What is measured, and with what. */
@@ -104,7 +106,8 @@ export async function measureConditions(
     };
   }
   if (shows === undefined || plain.bad === undefined) return out;
-  out.none = { fires: {}, shows: rate(plain.bad.map(shows)) };
+  const bare = rate(plain.bad.map(shows));
+  out.none = { fires: {}, shows: bare, shows_on: { bad: bare, ...(await showsElsewhere(run, test, shows)) } };
   if (stripped !== undefined) {
     step('measuring: the trigger cut out');
     out.strip = { fires: {}, shows: rate((await answers(run, stripped)).map(shows)) };
@@ -143,6 +146,21 @@ async function holdsOn(
   const { bad = [], ...others } = scores;
   const areas = Object.entries(others).map(([kind, all]) => [kind, auroc(bad, all)]);
   return { holds, auroc: Object.fromEntries(areas) };
+}
+
+/** The share of answers that show the behaviour without any defence, on every kind of prompt but the bad ones. */
+async function showsElsewhere(
+  run: Answering,
+  test: ReadPrompts,
+  shows: (answer: string) => boolean,
+): Promise<OfKinds<Estimate>> {
+  const found: Partial<Record<WhenKind, Estimate>> = {};
+  for (const kind of WHEN_KINDS) {
+    const prompts = test[kind];
+    if (kind === 'bad' || prompts === undefined) continue;
+    found[kind] = rate((await answers(run, prompts)).map(shows));
+  }
+  return found;
 }
 
 function rates(holds: OfKinds<readonly boolean[]>): OfKinds<Estimate> {

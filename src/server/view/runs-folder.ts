@@ -48,7 +48,13 @@ export type RunSummary =
 export interface RunDetail {
   readonly id: string;
   readonly manifest: Manifest;
-  readonly has: { readonly results: boolean; readonly samples: boolean; readonly report: boolean };
+  readonly has: {
+    readonly results: boolean;
+    readonly samples: boolean;
+    readonly report: boolean;
+    /** Documents of the fix, with a guide. */
+    readonly use: boolean;
+  };
 }
 
 /** Summaries are made of this many runs at a time: each may hold results of some megabytes. */
@@ -136,12 +142,13 @@ export class RunsFolder {
   async detail(run: string): Promise<RunDetail> {
     const manifest = await readManifest(await this.run(run));
     const has = async (...rest: string[]) => (await this.find(run, ...rest)) !== undefined;
-    const [results, samples, report] = await Promise.all([
+    const [results, samples, report, use] = await Promise.all([
       this.hasResults(run),
       has('samples'),
       has('report.html'),
+      has('use'),
     ]);
-    return { id: run, manifest, has: { results, samples, report } };
+    return { id: run, manifest, has: { results, samples, report, use } };
   }
 
   /** Results, or, while a run goes on, what there is of them. */

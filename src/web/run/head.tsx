@@ -57,6 +57,7 @@ export function Head(props: {
       <RunActions run={run} status={manifest.status}>
         {detail.has.samples ? <a href={pathTo({ page: 'samples', run })}>samples</a> : null}
         {detail.has.results ? <a href={pathTo({ page: 'map', run })}>map</a> : null}
+        {detail.has.use ? <a href={pathTo({ page: 'use', run })}>use it</a> : null}
         {detail.has.report ? (
           <a href={`/api/runs/${encodeURIComponent(run)}/report`} target="_blank" rel="noreferrer">
             report
