@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import {
   allTensors,
   type Checkpoint,
+  type CheckpointHeaders,
   EMBED,
   HEAD,
   hookNames,
@@ -39,7 +40,7 @@ export interface ModelDescription {
   readonly parity: string;
 }
 
-export async function describeModel(checkpoint: Checkpoint): Promise<ModelDescription> {
+export async function describeModel(checkpoint: CheckpointHeaders): Promise<ModelDescription> {
   const config = parseModelConfig(checkpoint.config, checkpoint.path);
   const tokenizer = await loadTokenizer(
     checkpoint.gguf === undefined ? { folder: checkpoint.path } : { gguf: checkpoint.gguf },
@@ -54,7 +55,7 @@ export async function describeModel(checkpoint: Checkpoint): Promise<ModelDescri
     path: checkpoint.path,
     kind: checkpoint.kind,
     family: config.modelType,
-    dtypes: [...new Set([...checkpoint.tensors.values()].map((t) => t.dtype))],
+    dtypes: [...new Set([...checkpoint.stored.values()].map((t) => t.type))],
     parameters,
     embedding_parameters: sum((name) => name === EMBED || name === HEAD),
     sizes: {

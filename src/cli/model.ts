@@ -2,8 +2,17 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { disposeAll, type Owned, type ProgressSink, steadyProgress } from '../base/index.ts';
-import { type Checkpoint, LanguageModel, openCheckpoint, resolveModel } from '../models/index.ts';
+import { Option } from 'commander';
+import { disposeAll, InputError, type Owned, type ProgressSink, steadyProgress } from '../base/index.ts';
+import {
+  type Checkpoint,
+  type CheckpointHeaders,
+  inspectCheckpoint,
+  LanguageModel,
+  openCheckpoint,
+  resolveModel,
+  type WeightsForm,
+} from '../models/index.ts';
 import { mergeAdapterFolder } from '../train/index.ts';
 import type { Cli, CommonOptions } from './cli.ts';
 import { progressRenderer } from './progress.ts';
@@ -32,6 +41,31 @@ export async function withProgress<T>(
   }
 }
 
+/** What a command that runs a model lets a person choose. */
+interface ModelOptions extends CommonOptions {
+  readonly weights?: WeightsForm;
+}
+
+/** `--weights`, of every command that runs a model. */
+export function weightsOption(): Option {
+  return new Option(
+    '--weights <form>',
+    'matrices of a quantised GGUF: packed, as the file has them, or f32 (default: f32)',
+  ).choices(['packed', 'f32'] satisfies WeightsForm[]);
+}
+
+/** What the files of a model say, by bundled name, path or hub reference. No weight is read. */
+export function inspectReference(
+  reference: string,
+  cli: Cli,
+  options: CommonOptions,
+): Promise<CheckpointHeaders> {
+  return withProgress(cli, options, async (onProgress) => {
+    const { path } = await resolveModel(reference, { onProgress, signal: cli.signal });
+    return inspectCheckpoint(path);
+  });
+}
+
 /** A checkpoint by bundled name, path or hub reference. */
 export function openReference(reference: string, cli: Cli, options: CommonOptions): Promise<Checkpoint> {
   return withProgress(cli, options, async (onProgress) => {
@@ -41,9 +75,11 @@ export function openReference(reference: string, cli: Cli, options: CommonOption
 }
 
 /** A model by bundled name, path or hub reference. Dispose of it. */
-export async function openModel(reference: string, cli: Cli, options: CommonOptions): Promise<LanguageModel> {
-  const { path } = await openReference(reference, cli, options);
-  return LanguageModel.load(path);
+export function openModel(reference: string, cli: Cli, options: ModelOptions): Promise<LanguageModel> {
+  const { weights } = options;
+  return withProgress(cli, options, (onProgress) =>
+    LanguageModel.load(reference, { weights, onProgress, signal: cli.signal }),
+  );
 }
 
 /**
@@ -53,10 +89,15 @@ export async function adaptedFolder(
   reference: string,
   adapter: string | undefined,
   cli: Cli,
-  options: CommonOptions,
+  options: ModelOptions,
 ): Promise<Owned & { readonly path: string }> {
-  const { path } = await openReference(reference, cli, options);
+  const { path } = await inspectReference(reference, cli, options);
   if (adapter === undefined) return { path, async [Symbol.asyncDispose]() {} };
+  if (options.weights === 'packed')
+    throw new InputError(
+      '--weights packed: an adapter is merged into a copy of the weights, which is float32; leave out one of the two',
+      { id: 'option-conflict' },
+    );
   const folder = await mkdtemp(join(tmpdir(), 'crosspatch-merged-'));
   const removeCopy = (): Promise<void> => rm(folder, { recursive: true, force: true });
   const out = join(folder, basename(path, '.gguf'));
@@ -74,11 +115,11 @@ export async function openAdapted(
   reference: string,
   adapter: string | undefined,
   cli: Cli,
-  options: CommonOptions,
+  options: ModelOptions,
 ): Promise<Owned & { readonly model: LanguageModel }> {
   const place = await adaptedFolder(reference, adapter, cli, options);
   try {
-    const model = await LanguageModel.load(place.path);
+    const model = await openModel(place.path, cli, options);
     return { model, [Symbol.asyncDispose]: () => disposeAll([place, model]) };
   } catch (error) {
     await place[Symbol.asyncDispose]();

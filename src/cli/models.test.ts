@@ -1,7 +1,10 @@
+import { existsSync } from 'node:fs';
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { withEmptyList } from '../models/checkpoint/gguf/write.helper.ts';
 import { LanguageModel } from '../models/index.ts';
 import { crosspatch, crosspatchJson } from './crosspatch.helper.ts';
 import { VOCABULARY, writeTinyModel } from './tiny-model.helper.ts';
@@ -28,6 +31,33 @@ describe('models', () => {
     const { out } = await crosspatch(['models', 'inspect', model]);
     expect(out).toMatch(/family +llama \(safetensors, F32\)\nparameters/);
     expect(out).toContain('blocks.0.hook_resid_post');
+  });
+
+  it('a GGUF: inspect reads its headers and writes nothing; --weights packed computes what f32 does', async () => {
+    const gguf = join(root, 'gemma.gguf');
+    const golden = fileURLToPath(new URL('../../test/parity/gguf/tiny-gemma3.gguf', import.meta.url));
+    await writeFile(gguf, withEmptyList(await readFile(golden), 'tokenizer.ggml.merges'));
+    const cache = join(root, 'cache');
+    vi.stubEnv('CROSSPATCH_CACHE', cache);
+    try {
+      const about = await json('models', 'inspect', gguf);
+      expect(about).toMatchObject({ kind: 'gguf', family: 'gemma3_text' });
+      expect(about.dtypes.sort()).toEqual(['F32', 'Q4_1', 'Q5_0', 'Q5_1']);
+      expect(existsSync(cache)).toBe(false);
+      const logits = async (...form: string[]): Promise<number[]> =>
+        (await json('logits', '--model', gguf, '--ids', '1,5,7', ...form)).logits.flat();
+      const [f32, packed] = [await logits('--weights', 'f32'), await logits('--weights', 'packed')];
+      const difference = Math.max(...f32.map((x, i) => Math.abs(x - (packed[i] as number))));
+      expect(difference).toBeGreaterThan(0);
+      expect(difference).toBeLessThan(1e-5 * Math.max(...f32.map(Math.abs)));
+      expect((await readdir(join(cache, 'gguf'))).length).toBe(2);
+      const both = await crosspatch([
+        ...['generate', '--model', gguf, '--adapter', root, '--weights', 'packed', '--prompt', 'x'],
+      ]);
+      expect(both).toMatchObject({ code: 2, err: expect.stringContaining('adapter is merged into a copy') });
+    } finally {
+      vi.unstubAllEnvs();
+    }
   });
 
   it('convert keeps what the model computes, in the dtype asked for', async () => {

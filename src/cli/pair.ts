@@ -6,7 +6,7 @@ import { mapEnd } from '../evaluate/index.ts';
 import { type ActivationMap, loadMap } from '../maps/index.ts';
 import type { LanguageModel } from '../models/index.ts';
 import { type Cli, type CommonOptions, wholeNumber } from './cli.ts';
-import { openAdapted } from './model.ts';
+import { openAdapted, weightsOption } from './model.ts';
 
 export interface PairOptions extends CommonOptions {
   readonly source: string;
@@ -40,7 +40,8 @@ export function addModelOptions(command: Command, when?: string): Command {
     .addOption(model('source', 'A: bundled name, path, or org/name on the hub'))
     .addOption(model('target', 'B, as --source'))
     .option('--source-adapter <folder>', 'PEFT adapter to put on the source')
-    .option('--target-adapter <folder>', 'PEFT adapter to put on the target');
+    .option('--target-adapter <folder>', 'PEFT adapter to put on the target')
+    .addOption(weightsOption());
 }
 
 /** Both models. Dispose of the pair. */

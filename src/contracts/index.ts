@@ -99,6 +99,7 @@ export {
   TRANSFER_ARMS,
   type TransferArm,
   VERSUS,
+  WEIGHTS_FORMS,
 } from './result-names.ts';
 export {
   type Asked,

@@ -1,5 +1,6 @@
 /** @file `manifest.json`: everything needed to repeat a run, and where it stands. Written at start, after each stage and at the end. */
 import { z } from 'zod';
+import { WEIGHTS_FORMS } from './result-names.ts';
 
 /** A model as used: where it came from and the hash of its bytes. */
 const manifestModelSchema = z.strictObject({
@@ -11,6 +12,8 @@ const manifestModelSchema = z.strictObject({
   parameters: z.int().min(0).optional(),
   blocks: z.int().min(0).optional(),
   width: z.int().min(0).optional(),
+  /** How its matrices were held: quantised as the file has them, or float32. */
+  weights: z.enum(WEIGHTS_FORMS).optional(),
   sha256: z.string().optional(),
   tokenizer_sha256: z.string().optional(),
 });

@@ -21,7 +21,7 @@ import {
   worthSettings,
 } from './recipe-sections.ts';
 import { count, dataSchema, finetuneFor, finetuneSchema, fraction } from './recipe-training.ts';
-import { MAP_FITS } from './result-names.ts';
+import { MAP_FITS, WEIGHTS_FORMS } from './result-names.ts';
 
 const optional = <T extends z.ZodRawShape>(section: z.ZodObject<T, z.core.$strict>) =>
   z.union([z.literal(false), section]).prefault({} as never);
@@ -244,6 +244,12 @@ const shape = {
       .optional()
       .describe(
         'The models before the behaviour, for the controls that want them, where they are not trained here. Defaults to the base of an adapter',
+      ),
+    weights: z
+      .enum(WEIGHTS_FORMS)
+      .optional()
+      .describe(
+        'Matrices of a quantised GGUF that is run: packed, as the file has them, or f32. Training is always on f32. Defaults to f32',
       ),
   }),
   behaviours: z

@@ -68,3 +68,6 @@ export type TransferArm = (typeof TRANSFER_ARMS)[number];
 export type NoiseArm = (typeof NOISE_ARMS)[number];
 export type MapFit = (typeof MAP_FITS)[number];
 export type CostState = (typeof COST_STATES)[number];
+
+/** How the matrices of a model are held: quantised as a GGUF has them, or float32. */
+export const WEIGHTS_FORMS = ['packed', 'f32'] as const;

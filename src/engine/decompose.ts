@@ -21,6 +21,7 @@ import {
   sqrt,
   sub,
   transpose,
+  unpack,
 } from './graph.ts';
 import { type Dim, productDim } from './shape.ts';
 
@@ -51,6 +52,11 @@ export function rotaryDecomposed(x: Node, cos: Node, sin: Node, { heads, inverse
 export function rotaryPairs(x: Node, heads: number): Node {
   const [B, T, width] = x.shape as [Dim, Dim, number];
   return reshape(x, [B, T, heads, 2, width / heads / 2]);
+}
+
+/** {@link packedLinear} by way of the whole matrix: x [...,K], codes [N,blocks,bytes], scales [N,blocks] → [...,N]. */
+export function packedLinearDecomposed(x: Node, codes: Node, scales: Node): Node {
+  return matmul(x, unpack(codes, scales), { transB: true });
 }
 
 /** {@link attention} in primitives: q [B,T,H·Dh], k and v [B,S,K·Dh], mask [B or 1,1,T,S] → [B,T,H·Dh]. */

@@ -29,6 +29,7 @@ import {
   slice,
   sub,
   transpose,
+  unpack,
   where,
 } from './graph.ts';
 import { type Dim, normalAxis, productDim, type Shape } from './shape.ts';
@@ -47,6 +48,13 @@ function keptShape(shape: Shape, axes: readonly number[]): Shape {
 /** [...,K] → [rows,K]. */
 function flatRows(x: Node): Node {
   return reshape(x, [productDim(x.shape.slice(0, -1)), x.shape.at(-1) as Dim]);
+}
+
+const ones = (like: Node): Node => expand(scalar(1, like.dtype), like.shape);
+
+/** Sums over the blocks of a packed matrix's rows: [N,blocks · block] → [N,blocks]. */
+function blockSums(x: Node, { shape: [rows, blocks, bytes] }: Node): Node {
+  return reduceSum(reshape(x, [rows, blocks, 2 * (bytes as number)]), [-1]);
 }
 
 const matmulRule: GradientRule<'matmul'> = (dy, { attrs: { transA, transB } }, a, b) => {
@@ -109,6 +117,17 @@ export const gradients: { readonly [O in Op]: GradientRule<O> } = {
     return [flows ? cast(dy, x.dtype) : undefined];
   },
   matmul: matmulRule,
+  // W = s (c − 8): ds = Σ over the block of dW (c − 8); the codes are discrete
+  unpack: (dy, _, codes, scales) => [undefined, blockSums(mul(dy, unpack(codes, ones(scales))), codes)],
+  // y = x Wᵀ: dx = dy W, and dW = dyᵀ x as for unpack
+  packedLinear: (dy, _, x, codes, scales) => {
+    const dw = matmul(flatRows(dy), flatRows(x), { transA: true });
+    return [
+      matmul(dy, unpack(codes, scales)),
+      undefined,
+      blockSums(mul(dw, unpack(codes, ones(scales))), codes),
+    ];
+  },
   // d(Σx) = Σdx: every element gets dy
   reduceSum: (dy, y, x) => [expand(reshape(dy, keptShape(x.shape, y.attrs.axes)), x.shape)],
   // d(max x) = mean of dx over the maximal elements: n ties get dy/n each

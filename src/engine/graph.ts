@@ -42,6 +42,8 @@ export interface OpAttrs {
   where: None;
   cast: { readonly to: DType };
   matmul: { readonly transA: boolean; readonly transB: boolean };
+  unpack: None;
+  packedLinear: None;
   reduceSum: { readonly axes: readonly number[]; readonly keepDims: boolean };
   reduceMax: { readonly axes: readonly number[]; readonly keepDims: boolean };
   reshape: { readonly shape: Shape };
@@ -249,6 +251,50 @@ export function linear(x: Node, w: Node): Node {
   const rows = productDim(x.shape.slice(0, -1));
   const flat = reshape(x, [rows, x.shape.at(-1) as Dim]);
   return reshape(matmul(flat, w, { transB: true }), [...x.shape.slice(0, -1), w.shape[0]]);
+}
+
+/**
+ * A matrix of 4-bit numbers with a scale per block: W[n, k] = scale[n, b] · (code[n, k] − 8), b = ⌊k / block⌋.
+ *
+ * @param codes u8 [N, blocks, block / 2]: value 2j of a block in the low half of its byte j, value 2j + 1 in the high one
+ * @param scales float [N, blocks]
+ * @returns float [N, blocks · block]
+ */
+export function unpack(codes: Node, scales: Node): Node {
+  const [rows, width] = packedShape(codes, scales, 'unpack');
+  return node('unpack', [codes, scales], {}, scales.dtype, [rows, width]);
+}
+
+/** y = x Wᵀ for x [..., K] and W = {@link unpack}(codes, scales), which is not made where the target has a kernel. */
+export function packedLinear(x: Node, codes: Node, scales: Node): Node {
+  wantFloat(x, 'packedLinear');
+  wantSame(x, scales, 'packedLinear');
+  const [rows, width] = packedShape(codes, scales, 'packedLinear');
+  if (x.shape.length < 2 || x.shape.at(-1) !== width)
+    throw new CrosspatchError(
+      `packedLinear: inner sizes differ: ${shapeText(x.shape)} × ${shapeText([rows, width])}ᵀ`,
+      { id: 'graph-invalid' },
+    );
+  return node('packedLinear', [x, codes, scales], {}, x.dtype, x.shape.with(-1, rows));
+}
+
+/** Rows and columns of a packed matrix. */
+function packedShape(codes: Node, scales: Node, where: string): [number, number] {
+  const [rows, blocks, bytes] = codes.shape;
+  if (
+    codes.dtype !== 'u8' ||
+    codes.shape.length !== 3 ||
+    typeof rows !== 'number' ||
+    typeof blocks !== 'number' ||
+    typeof bytes !== 'number' ||
+    !sameShape(scales.shape, [rows, blocks])
+  )
+    throw new CrosspatchError(
+      `${where}: wanted codes u8 [N,blocks,bytes] and scales [N,blocks], got ${codes.dtype}${shapeText(codes.shape)} and ${scales.dtype}${shapeText(scales.shape)}`,
+      { id: 'graph-invalid' },
+    );
+  wantFloat(scales, where);
+  return [rows, blocks * bytes * 2];
 }
 
 function reduce<O extends 'reduceSum' | 'reduceMax'>(

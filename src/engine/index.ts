@@ -24,6 +24,7 @@ export {
   type Node,
   neg,
   type Op,
+  packedLinear,
   reciprocal,
   reduceMax,
   reduceSum,

@@ -73,7 +73,7 @@ function bindFeeds(graph: Graph, feeds: Readonly<Record<string, Tensor>>): DimBi
   return bindings;
 }
 
-const isFloat = (dtype: DType): boolean => dtype !== 'i64' && dtype !== 'bool';
+const isFloat = (dtype: DType): boolean => dtype !== 'i64' && dtype !== 'bool' && dtype !== 'u8';
 
 function mayFeed(want: DType, got: DType): boolean {
   return want === got || (isFloat(want) && isFloat(got));

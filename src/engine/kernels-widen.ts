@@ -11,6 +11,7 @@ const wideners: { readonly [D in DType]: (data: Tensor<D>['data']) => Float64Arr
   f64: (data) => data.slice(),
   i64: (data) => Float64Array.from(data, Number),
   bool: (data) => Float64Array.from(data, (x) => (x === 0 ? 0 : 1)),
+  u8: (data) => Float64Array.from(data),
   f16: (data) => Float64Array.from(data, halfToNumber),
   // bf16 is the upper half of an f32
   bf16: (data) => Float64Array.from(new Float32Array(Uint32Array.from(data, (x) => x << 16).buffer)),

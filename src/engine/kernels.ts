@@ -50,8 +50,34 @@ const casts = {
   f64: (x: number) => x,
   f16: (x: number) => x,
   bf16: (x: number) => x,
+  u8: (x: number) => Math.trunc(x) & 255,
   i64: Math.trunc,
   bool: (x: number) => (x === 0 ? 0 : 1),
+};
+
+/** The matrix of {@link unpack}'s formula, row-major. */
+function unpacked({ shape, data }: Value, scales: Value): Float64Array {
+  const block = 2 * (shape[2] as number);
+  const out = new Float64Array(2 * data.length);
+  for (let i = 0; i < out.length; i++) {
+    const byte = data[i >> 1] as number;
+    const code = i % 2 === 0 ? byte & 15 : byte >> 4;
+    out[i] = (scales.data[Math.floor(i / block)] as number) * (code - 8);
+  }
+  return out;
+}
+
+/** y[r, n] = Σ_k x[r, k] · W[n, k] */
+const packedLinearKernel: Kernel<'packedLinear'> = ({ shape }, x, codes, scales) => {
+  const matrix = unpacked(codes, scales);
+  const n = shape.at(-1) as number;
+  const k = x.shape.at(-1) as number;
+  const out = new Float64Array((x.data.length / k) * n);
+  for (let i = 0; i < out.length; i++) {
+    const [row, column] = [Math.floor(i / n) * k, (i % n) * k];
+    for (let j = 0; j < k; j++) out[i] += (x.data[row + j] as number) * (matrix[column + j] as number);
+  }
+  return out;
 };
 
 const matmulKernel: Kernel<'matmul'> = ({ attrs: { transA, transB }, shape }, a, b) => {
@@ -109,6 +135,8 @@ export const kernels: { readonly [O in Op]: Kernel<O> } = {
   },
   cast: ({ attrs }, x) => x.data.map((v) => casts[attrs.to](v)),
   matmul: matmulKernel,
+  unpack: (_, codes, scales) => unpacked(codes, scales),
+  packedLinear: packedLinearKernel,
   reduceSum: reduction(0, (sum, x) => sum + x),
   reduceMax: reduction(Number.NEGATIVE_INFINITY, Math.max),
   reshape: (_, x) => x.data,

@@ -100,6 +100,8 @@ const argTexts: { readonly [O in Op]: ArgsText<O> } = {
   where: plain,
   cast: plain,
   matmul: ([a, b], { transA, transB }) => [`${a}${transA ? 'ᵀ' : ''}`, `${b}${transB ? 'ᵀ' : ''}`],
+  unpack: plain,
+  packedLinear: plain,
   reduceSum: reduced,
   reduceMax: reduced,
   reshape: plain,

@@ -36,12 +36,14 @@ const ortType = {
   bool: 'bool',
   f16: 'float16',
   bf16: 'uint16',
+  u8: 'uint8',
 } as const;
 const engineType: Readonly<Record<string, DType>> = {
   float32: 'f32',
   float64: 'f64',
   int64: 'i64',
   bool: 'bool',
+  uint8: 'u8',
 };
 
 /** An ONNX Runtime tensor around the same bytes. Keep it and feed it again: making one costs more than a small operator. */

@@ -1,8 +1,8 @@
 /** @file A tensor at the engine's border: a dtype, concrete sizes and a flat row-major buffer. No arithmetic lives here. */
 import { CrosspatchError } from '../base/index.ts';
 
-/** Element types the engine knows. `f16` and `bf16` are storage only: bit patterns in a Uint16Array, cast before use. */
-export type DType = 'f32' | 'f64' | 'i64' | 'bool' | 'f16' | 'bf16';
+/** Element types the engine knows. `f16`, `bf16` and `u8` are storage only: bit patterns, cast or unpacked before use. */
+export type DType = 'f32' | 'f64' | 'i64' | 'bool' | 'f16' | 'bf16' | 'u8';
 
 /** The typed array that holds each dtype. */
 interface DataOf {
@@ -12,6 +12,7 @@ interface DataOf {
   bool: Uint8Array;
   f16: Uint16Array;
   bf16: Uint16Array;
+  u8: Uint8Array;
 }
 
 /** A tensor of dtype `D`: `data.length` is the product of `shape`; row-major. */
@@ -33,6 +34,7 @@ const makers: { [D in DType]: (n: number) => DataOf[D] } = {
   bool: (n) => new Uint8Array(n),
   f16: (n) => new Uint16Array(n),
   bf16: (n) => new Uint16Array(n),
+  u8: (n) => new Uint8Array(n),
 };
 
 /** A zeroed tensor. */

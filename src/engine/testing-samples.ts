@@ -89,6 +89,13 @@ class Draw {
     return g.input(name, 'i64', shape);
   }
 
+  /** Weight `codes` of blocks of 16 random 4-bit numbers. */
+  codes(rows: number, blocks: number): g.Node {
+    const data = Uint8Array.from({ length: rows * blocks * 8 }, () => this.rng.int(256));
+    this.feeds.codes = tensor('u8', [rows, blocks, 8], data);
+    return g.weight('codes', 'u8', [rows, blocks, 8]);
+  }
+
   condition(name: string, shape: Shape): g.Node {
     const sizes = this.sizes(shape);
     const data = Uint8Array.from({ length: sizeOf(sizes) }, () => this.rng.int(2));
@@ -191,6 +198,16 @@ const samples: { readonly [O in g.Op]: (d: Draw) => g.Node } = {
     const a = d.float('a', [...batchA, ...(transA ? [k, m] : [m, k])]);
     const b = d.float('b', [...batchB, ...(transB ? [n, k] : [k, n])]);
     return g.matmul(a, b, { transA, transB });
+  },
+  unpack: (d) => {
+    const [rows, blocks] = [d.int(1, 4), d.int(1, 3)];
+    return g.unpack(d.codes(rows, blocks), d.float('scales', [rows, blocks]));
+  },
+  packedLinear: (d) => {
+    const [rows, blocks] = [d.int(1, 4), d.int(1, 3)];
+    const codes = d.codes(rows, blocks);
+    const x = d.float('x', [...d.shape(d.int(1, 2)), 16 * blocks]);
+    return g.packedLinear(x, codes, d.float('scales', [rows, blocks]));
   },
   reduceSum: reduction(g.reduceSum),
   reduceMax: reduction(g.reduceMax),

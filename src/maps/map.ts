@@ -5,7 +5,7 @@
  */
 
 import { InputError } from '../base/index.ts';
-import { MAP_FITS, type MapCurves, type MapFit } from '../contracts/index.ts';
+import { MAP_FITS, type MapCurves, type MapFit, type WEIGHTS_FORMS } from '../contracts/index.ts';
 
 /** Where activations are read or written. */
 export interface MapEnd {
@@ -18,6 +18,8 @@ export interface MapEnd {
   /** Canonical hook name. */
   readonly hook: string;
   readonly width: number;
+  /** How its matrices were held; files of before it was said have none. Both forms give the same activations within rounding. */
+  readonly weights?: (typeof WEIGHTS_FORMS)[number] | undefined;
 }
 
 /** A named array of a map. */

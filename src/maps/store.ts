@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { brokenSeal, InputError, readSeal, withAtomicFolder, writeJsonAtomic } from '../base/index.ts';
-import { MAP_FITS } from '../contracts/index.ts';
+import { MAP_FITS, WEIGHTS_FORMS } from '../contracts/index.ts';
 import { readSafetensors, readTensorFloat32, refuseNonFinite, writeSafetensors } from '../models/index.ts';
 import { bodies } from './kinds.ts';
 import { ActivationMap, MAP_KINDS, type MapRecord, type MapTensor } from './map.ts';
@@ -15,6 +15,7 @@ const end = z.strictObject({
   block: z.int().min(-1),
   hook: z.string(),
   width: z.int().min(1),
+  weights: z.enum(WEIGHTS_FORMS).optional(),
 });
 const recordSchema = z.strictObject({
   format: z.literal('crosspatch-map'),

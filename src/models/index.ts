@@ -3,6 +3,7 @@ export { Activation, ActivationCache } from './activation.ts';
 export { type CacheEntry, cacheEntries, deleteCacheEntry, folderUse } from './cache-entries.ts';
 export {
   type Checkpoint,
+  type CheckpointHeaders,
   cacheRoot,
   convertToHf,
   decodeToFloat32,
@@ -10,6 +11,8 @@ export {
   type FloatDtype,
   fileSource,
   ggufEntry,
+  heldAs,
+  inspectCheckpoint,
   openCheckpoint,
   parseStrictJsonObject,
   readGguf,
@@ -17,6 +20,7 @@ export {
   readTensorFloat32,
   refuseNonFinite,
   type TensorInfo,
+  type WeightsForm,
   writeGguf,
   writeSafetensors,
 } from './checkpoint/index.ts';
@@ -62,7 +66,7 @@ export { bundledModels, hubCaches, pullModel, resolveModel } from './hub/index.t
 export type { LaneEvent, ScoredToken } from './lane.ts';
 export { Lanes } from './lanes.ts';
 export { LanguageModel, type LoadOptions, type ModelInput } from './language-model.ts';
-export { openModelFiles } from './model-files.ts';
+export { inspectModelFiles } from './model-files.ts';
 export { logSumExp } from './sampling.ts';
 export {
   alignTokens,

@@ -5,7 +5,7 @@
 import { InputError, type Owned } from '../base/index.ts';
 import type { Tensor } from '../engine/index.ts';
 import { type Activation, ActivationCache } from './activation.ts';
-import type { Checkpoint } from './checkpoint/index.ts';
+import type { Checkpoint, WeightsForm } from './checkpoint/index.ts';
 import {
   type Completion,
   collectTokens,
@@ -27,8 +27,10 @@ export type ModelInput = string | readonly string[] | readonly number[] | readon
 export interface LoadOptions
   extends DecoderOptions,
     Pick<PullOptions, 'token' | 'offline' | 'onProgress' | 'signal'> {
-  /** Where a GGUF file is dequantised. Defaults to `$CROSSPATCH_CACHE`, else `~/.cache/crosspatch`. */
+  /** Where what is made of a GGUF file is kept. Defaults to `$CROSSPATCH_CACHE`, else `~/.cache/crosspatch`. */
   readonly cacheDir?: string;
+  /** How the matrices of a quantised GGUF are held: `packed` as they are in the file, or `f32`. Other models are always `f32`. Defaults to `f32`. */
+  readonly weights?: WeightsForm | undefined;
 }
 
 /** A decoder with its tokenizer. Dispose of it to free the weights. */
@@ -62,6 +64,11 @@ export class LanguageModel implements Owned {
 
   get config(): ModelConfig {
     return this.decoder.config;
+  }
+
+  /** How its matrices are held. */
+  get weights(): WeightsForm {
+    return this.checkpoint.packed === undefined ? 'f32' : 'packed';
   }
 
   get nLayers(): number {

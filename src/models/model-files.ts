@@ -1,26 +1,40 @@
 /** @file The files of a model, opened and checked against each other before any weight is read. */
 import { InputError } from '../base/index.ts';
-import { type Checkpoint, openCheckpoint } from './checkpoint/index.ts';
+import {
+  type Checkpoint,
+  type CheckpointHeaders,
+  inspectCheckpoint,
+  type OpenCheckpointOptions,
+  openCheckpoint,
+} from './checkpoint/index.ts';
 import type { ModelConfig } from './config.ts';
 import { parseModelConfig } from './families/index.ts';
 import { loadTokenizer, type Tokenizer } from './tokenizer/index.ts';
 
-/** What {@link openModelFiles} gives. */
-interface ModelFiles {
-  readonly checkpoint: Checkpoint;
+/** What {@link openModelFiles} and {@link inspectModelFiles} give. */
+interface ModelFiles<C extends CheckpointHeaders> {
+  readonly checkpoint: C;
   readonly config: ModelConfig;
   readonly tokenizer: Tokenizer;
 }
 
 /**
- * Open a Hugging Face folder or a GGUF file with its tokenizer. `cacheDir` is where a GGUF is dequantised.
+ * Open a Hugging Face folder or a GGUF file with its tokenizer.
  * @throws InputError when the files are damaged, of a family we do not run, or the tokenizer is another model's
  */
 export async function openModelFiles(
   path: string,
-  { cacheDir }: { readonly cacheDir?: string } = {},
-): Promise<ModelFiles> {
-  const checkpoint = await openCheckpoint(path, { cacheDir });
+  options: OpenCheckpointOptions = {},
+): Promise<ModelFiles<Checkpoint>> {
+  return described(await openCheckpoint(path, options));
+}
+
+/** {@link openModelFiles} by what the files say of themselves: no weight is read, nothing is written. */
+export async function inspectModelFiles(path: string): Promise<ModelFiles<CheckpointHeaders>> {
+  return described(await inspectCheckpoint(path));
+}
+
+async function described<C extends CheckpointHeaders>(checkpoint: C): Promise<ModelFiles<C>> {
   const config = parseModelConfig(checkpoint.config, checkpoint.path);
   const tokenizer = await loadTokenizer(
     checkpoint.gguf === undefined ? { folder: checkpoint.path } : { gguf: checkpoint.gguf },

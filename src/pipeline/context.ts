@@ -11,10 +11,10 @@ export async function runStage(stage: AnyStage, given: GivenContext): Promise<ob
   const inputs = given.inputs as Readonly<Record<string, StageInput<unknown>>>;
   const open = new Map<string, Promise<LanguageModel>>();
   const model = (name: string): Promise<LanguageModel> => {
-    const path = inputs[name]?.model;
+    const { model: path, weights } = inputs[name] ?? {};
     if (path === undefined)
       throw new CrosspatchError(`stage ${stage.name}: the input ${name} holds no model`, { id: 'internal' });
-    const loading = open.get(path) ?? LanguageModel.load(path, { threads: given.threads });
+    const loading = open.get(path) ?? LanguageModel.load(path, { threads: given.threads, weights });
     open.set(path, loading);
     return loading;
   };

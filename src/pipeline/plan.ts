@@ -115,8 +115,11 @@ export class Plan {
   async source(id: string, path: string, about: SourceAbout = {}): Promise<NodeRef<SourceOutput>> {
     const sha256 = await hashPath(path);
     const output = { name: about.model?.name ?? about.data?.name ?? basename(path), sha256 };
-    this.#insert({ kind: 'source', id, key: sha256, path, output, about });
-    return { id, key: sha256 };
+    // Other arithmetic gives other figures, within rounding.
+    const weights = about.model?.weights;
+    const key = weights === 'packed' ? hashJson({ sha256, weights }) : sha256;
+    this.#insert({ kind: 'source', id, key, path, output, about });
+    return { id, key };
   }
 
   #insert(node: PlanNode): void {

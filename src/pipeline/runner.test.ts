@@ -94,6 +94,10 @@ describe('plan', () => {
     await writeFile(join(root, 'y.txt'), 'same');
     const x = await plan.source('x', join(root, 'x.txt'));
     expect((await plan.source('y', join(root, 'y.txt'))).key).toBe(x.key);
+    const held = async (id: string, weights: 'f32' | 'packed'): Promise<string> =>
+      (await plan.source(id, join(root, 'x.txt'), { model: { role: 'source', name: 'x', weights } })).key;
+    expect(await held('f', 'f32')).toBe(x.key);
+    expect(await held('p', 'packed')).not.toBe(x.key);
     await expect(plan.source('z', join(root, 'z.txt'))).rejects.toThrow('z.txt: not found');
   });
 });

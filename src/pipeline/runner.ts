@@ -141,8 +141,11 @@ class Run {
 
   async #obtain(node: PlanNode): Promise<FinishedNode> {
     const { id, key } = node;
-    if (node.kind === 'source')
-      return { id, key, folder: node.path, output: node.output, model: node.path, cached: true, seconds: 0 };
+    if (node.kind === 'source') {
+      const { path, output, about } = node;
+      const held = { model: path, weights: about.model?.weights };
+      return { id, key, folder: path, output, ...held, cached: true, seconds: 0 };
+    }
     const onDamage = (reason: string) =>
       this.#emit({
         state: 'running',
@@ -179,8 +182,8 @@ class Run {
 
   #inputs(node: StageNode): StageInputs<unknown> {
     const input = (id: string): StageInput<object> => {
-      const { key, folder, output, model } = this.#finished.get(id) as FinishedNode;
-      return { key, folder, output, model };
+      const { key, folder, output, model, weights } = this.#finished.get(id) as FinishedNode;
+      return { key, folder, output, model, weights };
     };
     const entries = Object.entries(node.inputs).map(([name, ids]) => [
       name,

@@ -5,7 +5,7 @@
 import type { z } from 'zod';
 import type { ProgressSink, Rng } from '../base/index.ts';
 import type { ManifestData, ManifestModel } from '../contracts/index.ts';
-import type { LanguageModel } from '../models/index.ts';
+import type { LanguageModel, WeightsForm } from '../models/index.ts';
 
 /** The finished stage (or source file) an input refers to. `folder` is read-only; for a source it is the file or folder itself. */
 export interface StageInput<O> {
@@ -14,6 +14,8 @@ export interface StageInput<O> {
   readonly output: O;
   /** Path of the model it holds, where it holds one. */
   readonly model?: string | undefined;
+  /** How that model's matrices are to be held. */
+  readonly weights?: WeightsForm | undefined;
 }
 
 /** What an input may be: a stage of this output, or {@link sourceFile}. */

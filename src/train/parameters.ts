@@ -19,7 +19,7 @@ export async function loadParameters(
   checkpoint: Checkpoint,
 ): Promise<{ config: ModelConfig; parameters: Parameters }> {
   const config = parseModelConfig(checkpoint.config, checkpoint.path);
-  checkTensors(config, checkpoint.tensors, checkpoint.path);
+  checkTensors(config, checkpoint);
   const parameters: Parameters = new Map();
   for (const name of allTensors(config).keys()) {
     const { data } = await checkpoint.readTensor(name);

@@ -49,40 +49,45 @@ describe.each(models)('$name', ({ name, folder, variable, positions }) => {
   const report: string[] = [];
 
   beforeAll(async () => {
-    if (path) model = await LanguageModel.load(path);
+    if (path) model = await LanguageModel.load(path, { weights: 'f32' });
   }, 1_200_000); // the first time it dequantises a few hundred megabytes
   afterAll(async () => {
     await model?.[Symbol.asyncDispose]();
     if (process.env.CROSSPATCH_REPORT && report.length > 0) console.log(report.join('\n'));
   });
 
+  /** `of` at the positions of the goldens from row `from`, four rows at a time, to row `to`. */
+  async function compare(of: LanguageModel, from: number, to: number) {
+    const found = { equal: 0, equalToLlama: 0, seen: 0, worstLogit: 0, worstSum: 0, largestGap: 0 };
+    for (let at = from; at < to; at += 4) {
+      const rows = golden.forced.slice(at, at + 4);
+      const { logits } = await of.forward(rows.map((r) => r.ids));
+      const [, columns, v] = logits.shape as [number, number, number];
+      rows.forEach(({ ids, top1, gap, top1_logit: best, logsumexp }, b) => {
+        ids.forEach((_, t) => {
+          const start = (b * columns + t) * v;
+          const row = logits.data.subarray(start, start + v);
+          const { index } = argmaxWithGap(row);
+          found.seen++;
+          if (index === top1[t]) found.equal++;
+          else found.largestGap = Math.max(found.largestGap, gap[t]);
+          if (index === llama.top1[at + b]?.[t]) found.equalToLlama++;
+          found.worstLogit = Math.max(found.worstLogit, Math.abs(row[top1[t]] - best[t]));
+          found.worstSum = Math.max(found.worstSum, Math.abs(logSumExp(row) - logsumexp[t]));
+        });
+      });
+    }
+    return found;
+  }
+
   it.skipIf(!path)(
     'best next token at ≥ 99.9 % of the positions, logits within 1e-3',
     async () => {
-      let equal = 0;
-      let equalToLlama = 0;
-      let seen = 0;
-      let worstLogit = 0;
-      let worstSum = 0;
-      let largestGap = 0;
-      for (let at = 0; at < golden.forced.length; at += 4) {
-        const rows = golden.forced.slice(at, at + 4);
-        const { logits } = await model.forward(rows.map((r) => r.ids));
-        const [, columns, v] = logits.shape as [number, number, number];
-        rows.forEach(({ ids, top1, gap, top1_logit: best, logsumexp }, b) => {
-          ids.forEach((_, t) => {
-            const from = (b * columns + t) * v;
-            const row = logits.data.subarray(from, from + v);
-            const { index } = argmaxWithGap(row);
-            seen++;
-            if (index === top1[t]) equal++;
-            else largestGap = Math.max(largestGap, gap[t]);
-            if (index === llama.top1[at + b]?.[t]) equalToLlama++;
-            worstLogit = Math.max(worstLogit, Math.abs(row[top1[t]] - best[t]));
-            worstSum = Math.max(worstSum, Math.abs(logSumExp(row) - logsumexp[t]));
-          });
-        });
-      }
+      const { equal, equalToLlama, seen, worstLogit, worstSum, largestGap } = await compare(
+        model,
+        0,
+        golden.forced.length,
+      );
       report.push(
         `${name} | top-1 equal ${equal} of ${seen}, largest gap where not ${largestGap} | best logit ${worstLogit.toExponential(1)} | logsumexp ${worstSum.toExponential(1)} | llama.cpp equal ${equalToLlama}`,
       );
@@ -94,6 +99,22 @@ describe.each(models)('$name', ({ name, folder, variable, positions }) => {
       expect(worstSum).toBeLessThan(NOISE);
       // llama.cpp multiplies quantised numbers; it parts from transformers at 4 to 5 %
       expect(equalToLlama / seen).toBeGreaterThan(0.94);
+    },
+    1_200_000,
+  );
+
+  it.skipIf(!path)(
+    'packed weights agree with transformers as float32 ones do, at a part of the positions',
+    async () => {
+      await using packed = await LanguageModel.load(path as string, { weights: 'packed' });
+      const { equal, seen, worstLogit, worstSum, largestGap } = await compare(packed, 0, 8);
+      report.push(
+        `${name} packed | top-1 equal ${equal} of ${seen} | best logit ${worstLogit.toExponential(1)} | logsumexp ${worstSum.toExponential(1)}`,
+      );
+      expect(packed.weights).toBe('packed');
+      expect(equal / seen).toBeGreaterThanOrEqual(0.999);
+      expect(largestGap).toBeLessThan(NOISE);
+      expect(Math.max(worstLogit, worstSum)).toBeLessThan(NOISE);
     },
     1_200_000,
   );

@@ -13,7 +13,7 @@ import type { LanguageModel } from '../../models/index.ts';
 import type { Estimate } from '../../stats/index.ts';
 import { type Cli, type CommonOptions, collect, declare, wholeNumber } from '../cli.ts';
 import { addRequire, printFigures, type RequireOption } from '../figures.ts';
-import { openAdapted, withProgress } from '../model.ts';
+import { openAdapted, weightsOption, withProgress } from '../model.ts';
 import { refuseForeignOutputs } from '../out-files.ts';
 import { steer } from '../steer.ts';
 import { figure, jsonLines, textTable } from '../table.ts';
@@ -39,6 +39,7 @@ export function addCapabilities(program: Command, cli: Cli): void {
   );
   addRequire(command)
     .requiredOption('--model <model>', 'bundled name, path, or org/name on the hub')
+    .addOption(weightsOption())
     .option('--adapter <folder>', 'PEFT adapter to put on the model')
     .requiredOption(
       '--data <task=path>',

@@ -4,7 +4,7 @@ import { tokenizerHash, writeCapture } from '../../activations/index.ts';
 import { claimFolder } from '../../base/index.ts';
 import { leftOutText, readTexts } from '../../behaviours/index.ts';
 import { type Cli, type CommonOptions, collect, declare, printJson, wholeNumber } from '../cli.ts';
-import { openModel, withProgress } from '../model.ts';
+import { openModel, weightsOption, withProgress } from '../model.ts';
 import { addTemplateOptions, inTemplate, type TemplateOptions } from '../template.ts';
 
 interface CaptureCommand extends CommonOptions, TemplateOptions {
@@ -28,6 +28,7 @@ export function addCapture(program: Command, cli: Cli): void {
     'capture --model tiny-llama-m --hook blocks.3.hook_resid_post --data texts.jsonl --out captured',
   )
     .requiredOption('--model <model>', 'bundled name, path, or org/name on the hub')
+    .addOption(weightsOption())
     .requiredOption(
       '--hook <name>',
       'activation to capture, e.g. blocks.3.hook_resid_post; may be repeated',

@@ -28,7 +28,7 @@ import {
 import type { LanguageModel } from '../../models/index.ts';
 import { type Cli, type CommonOptions, declare, printJson, wholeNumber } from '../cli.ts';
 import { type DatasetRecord, writeDataset } from '../dataset.ts';
-import { openModel, withProgress } from '../model.ts';
+import { openModel, weightsOption, withProgress } from '../model.ts';
 import { defaults } from '../settings.ts';
 import { textTable } from '../table.ts';
 import { addChatOptions, type ChatSettings, checkChatSettings, inTemplate } from '../template.ts';
@@ -77,6 +77,7 @@ export function addData(program: Command, cli: Cli): void {
         .default('given'),
     )
     .option('--model <model>', 'the clean model; needed for --answers self')
+    .addOption(weightsOption())
     .addOption(
       new Option('--limit <n>', 'at most this many instructions (default of bundled: 6000)').argParser(
         wholeNumber('--limit', 1),

@@ -13,7 +13,7 @@ import type { Estimate } from '../../stats/index.ts';
 import { type Cli, type CommonOptions, declare, wholeNumber } from '../cli.ts';
 import { behaviourOfRecord, readDatasetRecord, readSplit } from '../dataset.ts';
 import { addRequire, printFigures, type RequireOption } from '../figures.ts';
-import { openAdapted, openModel, withProgress } from '../model.ts';
+import { openAdapted, openModel, weightsOption, withProgress } from '../model.ts';
 import { refuseForeignOutputs } from '../out-files.ts';
 import { figure, textTable } from '../table.ts';
 import { chatRenderer } from '../template.ts';
@@ -38,6 +38,7 @@ export function addEvaluate(program: Command, cli: Cli): void {
   );
   addRequire(command)
     .requiredOption('--model <model>', 'bundled name, path, or org/name on the hub')
+    .addOption(weightsOption())
     .option('--adapter <folder>', 'PEFT adapter to put on the model')
     .option(
       '--against <model>',

@@ -9,9 +9,9 @@ import {
   writeControlVector,
   writeDirections,
 } from '../../interventions/index.ts';
-import { openModelFiles } from '../../models/index.ts';
+import { inspectModelFiles } from '../../models/index.ts';
 import { type Cli, type CommonOptions, decimal, declare, printJson } from '../cli.ts';
-import { openReference } from '../model.ts';
+import { inspectReference } from '../model.ts';
 import { readSteering } from '../steer.ts';
 import { figure } from '../table.ts';
 
@@ -50,7 +50,7 @@ async function vector(steering: string, file: string, options: VectorOptions, cl
   const config =
     options.model === undefined
       ? undefined
-      : (await openModelFiles((await openReference(options.model, cli, options)).path)).config;
+      : (await inspectModelFiles((await inspectReference(options.model, cli, options)).path)).config;
   for (const [block, { length }] of scaled)
     if (config !== undefined && (length !== config.dModel || block >= config.blocks.length))
       throw new InputError(

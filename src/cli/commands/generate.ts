@@ -4,7 +4,7 @@ import { leftOutText, type RowText } from '../../behaviours/index.ts';
 import type { LanguageModel, StreamedToken } from '../../models/index.ts';
 import { type Cli, type CommonOptions, collect, decimal, declare, printJson, wholeNumber } from '../cli.ts';
 import { addPromptSource, givenPrompts, type PromptSource } from '../given-prompts.ts';
-import { openAdapted } from '../model.ts';
+import { openAdapted, weightsOption } from '../model.ts';
 import { defaults } from '../settings.ts';
 import { effectLine, steer } from '../steer.ts';
 import { jsonLines } from '../table.ts';
@@ -30,6 +30,7 @@ export function addGenerate(program: Command, cli: Cli): void {
     'generate --model tiny-llama-m --template instruction --prompt "Which day comes after Saturday?"',
   )
     .requiredOption('--model <model>', 'bundled name, path, or org/name on the hub')
+    .addOption(weightsOption())
     .option('--adapter <path>', 'PEFT adapter on the model');
   addTemplateOptions(addPromptSource(command))
     .addOption(

@@ -4,7 +4,7 @@ import { InputError } from '../../base/index.ts';
 import type { LanguageModel } from '../../models/index.ts';
 import { type Cli, type CommonOptions, declare } from '../cli.ts';
 import { givenPrompts } from '../given-prompts.ts';
-import { openModel } from '../model.ts';
+import { openModel, weightsOption } from '../model.ts';
 import { textTable } from '../table.ts';
 import { addTemplateOptions, inTemplate, type TemplateOptions } from '../template.ts';
 
@@ -23,6 +23,7 @@ export function addLogits(program: Command, cli: Cli): void {
     'logits --model tiny-llama-m --prompt "Which day comes after Saturday?" --json',
   )
     .requiredOption('--model <model>', 'bundled name, path, or org/name on the hub')
+    .addOption(weightsOption())
     .option('--prompt <text>', 'the prompt; else standard input')
     .addOption(new Option('--ids <list>', 'token ids instead of a text, e.g. 1,15,20').argParser(idList));
   addTemplateOptions(command)

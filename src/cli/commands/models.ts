@@ -13,7 +13,7 @@ import {
 } from '../../models/index.ts';
 import { type Cli, type CommonOptions, declare, printJson } from '../cli.ts';
 import { describeModel, tokenizerTexts } from '../describe-model.ts';
-import { openReference, withProgress } from '../model.ts';
+import { inspectReference, withProgress } from '../model.ts';
 import { byteSize, figure, textTable } from '../table.ts';
 
 export function addModels(program: Command, cli: Cli): void {
@@ -88,7 +88,7 @@ function addInspect(models: Command, cli: Cli): void {
     'Say what a model is: family, sizes, parameters, hook points, tokenizer, and how its family was checked.',
     'models inspect tiny-llama-m',
   ).action(async (reference: string, options: CommonOptions) => {
-    const about = await describeModel(await openReference(reference, cli, options));
+    const about = await describeModel(await inspectReference(reference, cli, options));
     if (options.json) {
       printJson(cli, { model: reference, ...about });
       return;

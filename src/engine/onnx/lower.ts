@@ -1,5 +1,10 @@
 /** @file Replaces ops by those the target is best at: fused ones by primitives where it lacks a kernel, flattened products by direct ones. */
-import { attentionDecomposed, rmsNormDecomposed, rotaryDecomposed } from '../decompose.ts';
+import {
+  attentionDecomposed,
+  packedLinearDecomposed,
+  rmsNormDecomposed,
+  rotaryDecomposed,
+} from '../decompose.ts';
 import { type Graph, isOp, matmul, type Node, topological } from '../graph.ts';
 import { sameShape } from '../shape.ts';
 
@@ -26,6 +31,7 @@ function decompose(n: Node): Node {
   if (isOp(n, 'rmsNorm')) return rmsNormDecomposed(a, b, n.attrs);
   if (isOp(n, 'rotary')) return rotaryDecomposed(a, b, c, n.attrs);
   if (isOp(n, 'attention')) return attentionDecomposed(a, b, c, d, n.attrs);
+  if (isOp(n, 'packedLinear')) return packedLinearDecomposed(a, b, c);
   return n;
 }
 

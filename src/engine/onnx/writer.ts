@@ -37,6 +37,7 @@ const dataType = {
   bool: DataType.BOOL,
   f16: DataType.FLOAT16,
   bf16: DataType.BFLOAT16,
+  u8: DataType.UINT8,
 } as const satisfies Record<DType, DataType>;
 
 /** The ONNX number of a dtype, for Cast. */

@@ -49,5 +49,6 @@ export async function mapEnd(model: LanguageModel, block: number): Promise<MapEn
     block,
     hook: residAfter(block),
     width: model.config.dModel,
+    weights: model.weights,
   };
 }

@@ -15,7 +15,7 @@ import { Blocks } from './blocks.ts';
 import { refuseNonFiniteRows } from './finite-rows.ts';
 import { Head } from './head.ts';
 import type { Context, Residual, RunOptions } from './pass.ts';
-import { allTensors, checkTensors, EMBED, WeightFiles } from './weights.ts';
+import { allTensors, checkTensors, WeightFiles } from './weights.ts';
 import { WorkspacePool } from './workspace.ts';
 
 /** Options of {@link Decoder.open}. */
@@ -51,7 +51,7 @@ export class Decoder implements Owned {
   /** Check the checkpoint against its config and compile every block. */
   static async open(checkpoint: Checkpoint, options: DecoderOptions = {}): Promise<Decoder> {
     const config = parseModelConfig(checkpoint.config, checkpoint.path);
-    checkTensors(config, checkpoint.tensors, checkpoint.path);
+    checkTensors(config, checkpoint);
     await refuseNonFiniteWeights(checkpoint, allTensors(config).keys());
     const weights = new WeightFiles(checkpoint);
     const compileOptions = {
@@ -99,7 +99,7 @@ export class Decoder implements Owned {
           throw new InputError(`embed: token id ${id} is outside 0…${vocabSize - 1}`, {
             id: 'tensor-invalid',
           });
-        this.#weights.readRow(EMBED, id, tensor.data, (b * columns + t) * dModel);
+        this.#weights.readEmbedding(id, tensor.data, (b * columns + t) * dModel);
       });
       if (options.into !== undefined)
         tensor.data.fill(0, (b * columns + row.length) * dModel, (b + 1) * columns * dModel);

@@ -4,7 +4,6 @@ import {
   type CompileOptions,
   compile,
   input,
-  linear,
   mul,
   type Session,
   shift,
@@ -15,7 +14,7 @@ import {
 } from '../../engine/index.ts';
 import type { ModelConfig } from '../config.ts';
 import { argmaxWithGap } from '../sampling.ts';
-import { EMBED, FINAL_NORM, HEAD, type WeightFiles } from './weights.ts';
+import { EMBED, FINAL_NORM, HEAD, noSources, type WeightFiles } from './weights.ts';
 
 /** Vocabulary rows in one session: a 262 k head peaks at a quarter of what one session would. */
 const CHUNK = 65_536;
@@ -167,15 +166,16 @@ async function openChunk(
   options: Omit<CompileOptions, 'weights' | 'weightsFolder'>,
 ): Promise<Session> {
   const table = c.tied ? EMBED : HEAD;
-  const stored = weights.leaf(FINAL_NORM);
+  const sources = noSources();
+  const stored = weights.leaf(FINAL_NORM, sources);
   const gain = c.normGain === '1+w' ? shift(stored, 1) : stored;
-  const raw = linear(mul(input('normalized', 'f32', ['N', c.dModel]), gain), weights.leaf(table, rows));
+  const raw = weights.project(mul(input('normalized', 'f32', ['N', c.dModel]), gain), table, sources, rows);
   const logits = c.logitSoftcap === undefined ? raw : softcap(raw, c.logitSoftcap);
   return compile(
     { name: `unembed.${rows[0]}`, outputs: { logits, best: topTwo(logits) } },
     {
       ...options,
-      weights: { [FINAL_NORM]: weights.source(FINAL_NORM), [table]: weights.source(table, rows) },
+      weights: sources.used,
       weightsFolder: weights.checkpoint.folder,
     },
   );

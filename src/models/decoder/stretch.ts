@@ -16,9 +16,9 @@ import {
   type Session,
 } from '../../engine/index.ts';
 import type { ModelConfig } from '../config.ts';
-import { attentionOut, type BlockWeights, mlpOut, plainWeights, qkv } from './block.ts';
+import { attentionOut, type BlockWeights, mlpOut, qkv } from './block.ts';
 import { ropesOf } from './rope.ts';
-import { blockTensorName, blockTensors, type WeightFiles } from './weights.ts';
+import { type BlockRole, blockTensorName, blockTensors, noSources, type WeightFiles } from './weights.ts';
 
 type BlockOptions = Omit<CompileOptions, 'weights' | 'weightsFolder'>;
 
@@ -120,16 +120,16 @@ export function compileBlocks(
   build: (weightsOf: (block: number) => BlockWeights) => Record<string, Node>,
 ): Promise<Session> {
   const tensors = blockTensors(config);
-  const used: Record<string, ReturnType<WeightFiles['source']>> = {};
-  const outputs = build((block) =>
-    plainWeights((role) => {
-      const tensor = tensors[role];
-      if (tensor === undefined) throw new Error(`block has no ${role}`);
-      const full = blockTensorName(block, tensor.name);
-      used[full] = weights.source(full);
-      return weights.leaf(full);
-    }),
-  );
+  const sources = noSources();
+  const fullName = (block: number, role: BlockRole): string => {
+    const tensor = tensors[role];
+    if (tensor === undefined) throw new Error(`block has no ${role}`);
+    return blockTensorName(block, tensor.name);
+  };
+  const outputs = build((block) => ({
+    tensor: (role) => weights.leaf(fullName(block, role), sources),
+    project: (x, role) => weights.project(x, fullName(block, role), sources),
+  }));
   const graph: Graph = { name, outputs };
-  return compile(graph, { ...options, weights: used, weightsFolder: weights.checkpoint.folder });
+  return compile(graph, { ...options, weights: sources.used, weightsFolder: weights.checkpoint.folder });
 }

@@ -2,8 +2,19 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { relative } from 'node:path';
 import { CrosspatchError, InputError, type Owned } from '../../base/index.ts';
-import { cast, type DType, type ExternalData, type Node, weight } from '../../engine/index.ts';
-import type { Checkpoint, TensorInfo } from '../checkpoint/index.ts';
+import {
+  add,
+  cast,
+  type DType,
+  type ExternalData,
+  linear,
+  type Node,
+  packedLinear,
+  reduceSum,
+  reshape,
+  weight,
+} from '../../engine/index.ts';
+import type { Checkpoint, CheckpointHeaders, TensorInfo } from '../checkpoint/index.ts';
 import { decodeFloats } from '../checkpoint/index.ts';
 import type { ModelConfig } from '../config.ts';
 
@@ -108,10 +119,10 @@ const ignorable = (c: ModelConfig, name: string): boolean =>
   /rotary_emb\.inv_freq$/.test(name) || (c.tied && name === HEAD);
 
 /** Refuse a checkpoint whose tensors are not exactly those of its config. */
-export function checkTensors(c: ModelConfig, tensors: ReadonlyMap<string, TensorInfo>, where: string): void {
+export function checkTensors(c: ModelConfig, { stored, path: where }: CheckpointHeaders): void {
   const wanted = allTensors(c);
   for (const [name, shape] of wanted) {
-    const t = tensors.get(name);
+    const t = stored.get(name);
     if (t === undefined)
       throw new InputError(`${where}: tensor ${name} [${shape.join(',')}] is missing`, {
         id: 'checkpoint-damaged',
@@ -122,12 +133,12 @@ export function checkTensors(c: ModelConfig, tensors: ReadonlyMap<string, Tensor
         { id: 'checkpoint-damaged' },
       );
     }
-    if (!(t.dtype in storedAs))
-      throw new InputError(`${where}: tensor ${name}: dtype ${t.dtype} is not a floating-point weight`, {
+    if (NO_WEIGHT.includes(t.type))
+      throw new InputError(`${where}: tensor ${name}: dtype ${t.type} is not a floating-point weight`, {
         id: 'checkpoint-damaged',
       });
   }
-  const extra = [...tensors.keys()].filter((n) => !wanted.has(n) && !ignorable(c, n));
+  const extra = [...stored.keys()].filter((n) => !wanted.has(n) && !ignorable(c, n));
   if (extra.length > 0) {
     throw new InputError(
       `${where}: ${extra.length} tensors that ${c.modelType} does not have (${extra.slice(0, 3).join(', ')}${extra.length > 3 ? ', …' : ''}); leaving them out would compute another model`,
@@ -136,9 +147,21 @@ export function checkTensors(c: ModelConfig, tensors: ReadonlyMap<string, Tensor
   }
 }
 
-const storedAs: Readonly<Record<string, DType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16', F64: 'f64' };
+/** Safetensors dtypes that are no weights; the quantised types of a GGUF are. */
+const NO_WEIGHT: readonly string[] = ['I64', 'I32', 'I16', 'I8', 'U8', 'BOOL'];
 
-/** A checkpoint's weights as graph leaves and file ranges; embedding rows are read one by one, so the table is never in memory. */
+const storedAs: Readonly<Record<string, DType>> = {
+  F32: 'f32',
+  F16: 'f16',
+  BF16: 'bf16',
+  F64: 'f64',
+  U8: 'u8',
+};
+
+/**
+ * A checkpoint's weights as graph leaves and file ranges; embedding rows are read one by one, so the table is never in memory. One of
+ * {@link WeightFiles.leaf} and {@link WeightFiles.project} is asked for each tensor of a graph, with the graph's `sources`.
+ */
 export class WeightFiles implements Owned {
   readonly checkpoint: Checkpoint;
   readonly #open = new Map<string, number>();
@@ -160,26 +183,44 @@ export class WeightFiles implements Owned {
   }
 
   /** The tensor as an f32 graph node (cast from what the file stores; the cast is folded when the session loads). `rows` takes rows a…b−1. */
-  leaf(name: string, rows?: readonly [number, number]): Node {
-    const { dtype, shape } = this.#info(name);
-    const taken = rows === undefined ? shape : [rows[1] - rows[0], ...shape.slice(1)];
-    return cast(weight(name, storedAs[dtype] as DType, taken), 'f32');
+  leaf(name: string, sources: Sources, rows?: Rows): Node {
+    const info = this.#info(name);
+    return cast(this.#raw(info, name, sources, rows), 'f32');
   }
 
-  /** Where those bytes lie, relative to the checkpoint's folder. */
-  source(name: string, rows?: readonly [number, number]): ExternalData {
-    const { file, offset, byteLength, shape } = this.#info(name);
+  /** x [..., in] through the matrix `name` [out, in] → [..., out]; `rows` takes its rows a…b−1. */
+  project(x: Node, name: string, sources: Sources, rows?: Rows): Node {
+    const packed = this.checkpoint.packed?.matrices.get(name);
+    if (packed === undefined) return linear(x, this.leaf(name, sources, rows));
+    const { planes, shift, block } = packed;
+    const raw = (info: TensorInfo): Node => this.#raw(info, info.name, sources, rows);
+    const y = planes
+      .map(({ codes, scales }) => packedLinear(x, raw(codes), raw(scales)))
+      .reduce((sum, plane) => add(sum, plane));
+    return shift === undefined ? y : add(y, linear(blockSums(x, block, sources), raw(shift)));
+  }
+
+  /** The tensor as the file stores it. */
+  #raw(
+    { dtype, shape, file, offset, byteLength }: TensorInfo,
+    name: string,
+    sources: Sources,
+    rows?: Rows,
+  ): Node {
     const place = relative(this.checkpoint.folder, file);
-    if (rows === undefined) return { file: place, offset, byteLength };
     const rowBytes = byteLength / (shape[0] as number);
-    return { file: place, offset: offset + rows[0] * rowBytes, byteLength: (rows[1] - rows[0]) * rowBytes };
+    const [from, to] = rows ?? [0, shape[0] as number];
+    sources.used[name] = {
+      file: place,
+      offset: offset + from * rowBytes,
+      byteLength: (to - from) * rowBytes,
+    };
+    return weight(name, storedAs[dtype] as DType, [to - from, ...shape.slice(1)]);
   }
 
-  /** Write row `index` of a [R, D] tensor, as float32, at `at` of `out`. */
-  readRow(name: string, index: number, out: Float32Array, at: number): void {
-    const { file, offset, byteLength, shape, dtype } = this.#info(name);
-    const [rows, width] = shape as [number, number];
-    const rowBytes = byteLength / rows;
+  /** Write row `index` of the embedding, as float32, at `at` of `out`. */
+  readEmbedding(index: number, out: Float32Array, at: number): void {
+    const { file, offset, rowBytes, decode } = this.checkpoint.packed?.embedding ?? this.#rowsOf(EMBED);
     let fd = this.#open.get(file);
     if (fd === undefined) {
       if (this.#disposed)
@@ -191,10 +232,17 @@ export class WeightFiles implements Owned {
     }
     if (this.#row.length !== rowBytes) this.#row = new Uint8Array(rowBytes);
     if (readSync(fd, this.#row, 0, rowBytes, offset + index * rowBytes) !== rowBytes)
-      throw new InputError(`${file}: ended inside ${name}; the file changed while it was in use`, {
+      throw new InputError(`${file}: ended inside ${EMBED}; the file changed while it was in use`, {
         id: 'checkpoint-damaged',
       });
-    decodeFloats(dtype, this.#row, out.subarray(at, at + width));
+    const width = this.checkpoint.stored.get(EMBED)?.shape[1] as number;
+    decode(this.#row, out.subarray(at, at + width));
+  }
+
+  #rowsOf(name: string) {
+    const { file, offset, byteLength, shape, dtype } = this.#info(name);
+    const rowBytes = byteLength / (shape[0] as number);
+    return { file, offset, rowBytes, decode: decodeFloats.bind(undefined, dtype) };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -202,4 +250,27 @@ export class WeightFiles implements Owned {
     for (const fd of this.#open.values()) closeSync(fd);
     this.#open.clear();
   }
+}
+
+/** Rows a…b−1 of a matrix. */
+type Rows = readonly [from: number, to: number];
+
+/** What the weights of one graph have in common. */
+export interface Sources {
+  /** Where the bytes of its `weight` leaves lie. */
+  readonly used: Record<string, ExternalData>;
+  /** Sums over blocks of an activation, by block size: several matrices take the same. */
+  readonly sums: Map<Node, Map<number, Node>>;
+}
+
+export const noSources = (): Sources => ({ used: {}, sums: new Map() });
+
+/** Sums over neighbouring `block` values: x [..., K] → [..., K / block]. */
+function blockSums(x: Node, block: number, { sums }: Sources): Node {
+  const of = sums.get(x) ?? new Map<number, Node>();
+  sums.set(x, of);
+  const width = x.shape.at(-1) as number;
+  const sum = of.get(block) ?? reduceSum(reshape(x, [...x.shape.slice(0, -1), width / block, block]), [-1]);
+  of.set(block, sum);
+  return sum;
 }

@@ -53,7 +53,7 @@ export class Engine implements Owned {
     settings: EngineSettings,
     say: (id: number, event: AnswerEvent) => void,
   ): Promise<Engine> {
-    return new Engine(await LanguageModel.load(settings.model), settings, say);
+    return new Engine(await LanguageModel.load(settings.model, { weights: settings.weights }), settings, say);
   }
 
   get info(): EngineInfo {
@@ -246,7 +246,7 @@ export class Engine implements Owned {
   async #other(name: string): Promise<LanguageModel> {
     const known = this.#others.get(name);
     this.#others.delete(name);
-    const model = known ?? (await LanguageModel.load(name));
+    const model = known ?? (await LanguageModel.load(name, { weights: this.#settings.weights }));
     this.#others.set(name, model);
     for (const [oldest, old] of this.#others) {
       if (this.#others.size <= OTHERS) break;

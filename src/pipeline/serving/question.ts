@@ -2,7 +2,7 @@
 import type { ErrorId } from '../../base/index.ts';
 import type { TemplateName } from '../../behaviours/index.ts';
 import type { InterventionDocument, InterventionEffect } from '../../contracts/index.ts';
-import type { ChatMessage } from '../../models/index.ts';
+import type { ChatMessage, WeightsForm } from '../../models/index.ts';
 
 /** `auto`: the model's own chat template, else `instruction`. */
 export type TemplateOption = TemplateName | 'auto';
@@ -75,6 +75,8 @@ export type AnswerEvent =
 /** How the process opens its model. */
 export interface EngineSettings {
   readonly model: string;
+  /** How a quantised GGUF is held. */
+  readonly weights?: WeightsForm | undefined;
   readonly template: TemplateOption;
   readonly system?: string | undefined;
   /** Rows decoded side by side. */

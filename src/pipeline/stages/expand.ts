@@ -9,7 +9,14 @@ import {
   type Recipe,
 } from '../../contracts/index.ts';
 import { apiKeyOf } from '../../evaluate/index.ts';
-import { openModelFiles, parameterCount, resolveModel, type Tokenizer } from '../../models/index.ts';
+import {
+  heldAs,
+  inspectModelFiles,
+  parameterCount,
+  resolveModel,
+  type Tokenizer,
+  type WeightsForm,
+} from '../../models/index.ts';
 import type { Expand } from '../experiment.ts';
 import type { NodeRef, Plan } from '../plan.ts';
 import type { SourceOutput } from '../stage.ts';
@@ -84,8 +91,8 @@ async function side(
   role: 'source' | 'target',
   recipe: Recipe,
 ): Promise<SideModels & { readonly tokenizer: Tokenizer }> {
-  const { adapters, [role]: name } = recipe.models;
-  const { node: base, tokenizer } = await modelSource(plan, role, name, (blocks) =>
+  const { adapters, weights, [role]: name } = recipe.models;
+  const { node: base, tokenizer } = await modelSource(plan, role, { name, weights }, (blocks) =>
     checkBlocks(role, blocks, recipe),
   );
   const adapter = adapters?.[role];
@@ -104,18 +111,18 @@ async function side(
   const models = { base, given, tokenizer };
   if (cleanName === undefined) return { ...models, clean: undefined };
   if (cleanName === name) return { ...models, clean: base };
-  return { ...models, clean: (await modelSource(plan, `clean ${role}`, cleanName)).node };
+  return { ...models, clean: (await modelSource(plan, `clean ${role}`, { name: cleanName, weights })).node };
 }
 
 /** A model as a node. Refuses, before anything is trained, files that do not fit together and blocks the model does not have. */
 async function modelSource(
   plan: Plan,
   role: string,
-  name: string,
+  { name, weights }: { readonly name: string; readonly weights: WeightsForm | undefined },
   check: (blocks: number) => void = () => {},
 ): Promise<{ readonly node: Source; readonly tokenizer: Tokenizer }> {
   const { path } = await resolveModel(name);
-  const { config, tokenizer } = await openModelFiles(path);
+  const { checkpoint, config, tokenizer } = await inspectModelFiles(path);
   check(config.blocks.length);
   const node = await plan.source(`model.${role.replace(' ', '.')}`, path, {
     model: {
@@ -125,6 +132,7 @@ async function modelSource(
       parameters: parameterCount(config),
       blocks: config.blocks.length,
       width: config.dModel,
+      weights: heldAs(checkpoint, weights),
       tokenizer_sha256: tokenizerHash(tokenizer),
     },
   });

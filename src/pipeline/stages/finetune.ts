@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { rowInTurn } from '../../behaviours/index.ts';
 import { behaviourParams } from '../../contracts/index.ts';
-import { openModelFiles, turnEnd, userTurn } from '../../models/index.ts';
+import { inspectModelFiles, turnEnd, userTurn } from '../../models/index.ts';
 import {
   finetune,
   type LoraTarget,
@@ -128,7 +128,7 @@ async function rowsOf(
 ): Promise<readonly TextRow[]> {
   const rows = await readRows(folder);
   if (settings === undefined) return rows;
-  const { tokenizer } = await openModelFiles(model);
+  const { tokenizer } = await inspectModelFiles(model);
   const turn = userTurn(tokenizer, settings.turns);
   const end = turnEnd(tokenizer, settings.turns);
   return rows.map((row) => ({ ...rowInTurn(row, turn), chat: true, end }));

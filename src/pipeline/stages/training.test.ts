@@ -12,8 +12,8 @@ import {
 } from '../../behaviours/index.ts';
 import { manifestSchema, parseRecipe } from '../../contracts/index.ts';
 import {
+  inspectModelFiles,
   LanguageModel,
-  openModelFiles,
   parameterCount,
   readSafetensors,
   readTensorFloat32,
@@ -145,7 +145,7 @@ describe('an experiment on files', () => {
     const manifest = manifestSchema.parse(
       JSON.parse(await readFile(join(root, 'main/manifest.json'), 'utf8')),
     );
-    const { config } = await openModelFiles((await resolveModel('tiny-llama-s')).path);
+    const { config } = await inspectModelFiles((await resolveModel('tiny-llama-s')).path);
     for (const [i, role] of ['source', 'target'].entries())
       expect(manifest.models[i]).toMatchObject({
         role,

@@ -5,6 +5,7 @@ import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ServerType, serve } from '@hono/node-server';
 import { InputError, type Owned } from '../../base/index.ts';
+import type { WeightsForm } from '../../models/index.ts';
 import type { TemplateOption } from '../../pipeline/index.ts';
 import { createServeApp, type ServeApp } from './app.ts';
 import { EngineProcess } from './engine-process.ts';
@@ -29,6 +30,8 @@ export interface ServeLimits {
 export interface ServeOptions extends ServeLimits {
   /** Path of a model: folder or GGUF file. */
   readonly model: string;
+  /** How a quantised GGUF is held. */
+  readonly weights?: WeightsForm | undefined;
   /** What clients call it. Defaults to the path's last part without `.gguf`. */
   readonly name?: string | undefined;
   readonly steering?: ReadonlyMap<string, NamedSteering>;

@@ -153,10 +153,40 @@ export async function* plannedValues(
 }
 
 /**
+ * Bytes of a planned matrix as the file quantises them, rows in their Hugging Face order, in pieces of whole rows of about `values`
+ * values (at least a row, or a head where rows move within one). A piece is only valid until the next is asked for.
+ */
+export async function* plannedBytes(
+  { source, shape, unpermuteHead }: PlannedTensor,
+  read: (offset: number, length: number) => Promise<Uint8Array>,
+  values: number,
+): AsyncGenerator<{ readonly bytes: Uint8Array; readonly rows: number }> {
+  const [count, width] = shape as [number, number];
+  const rowBytes = source.byteLength / count;
+  const unit = unpermuteHead ?? 1;
+  const rowsAtOnce = Math.max(unit, Math.floor(values / width / unit) * unit);
+  for (let row = 0; row < count; row += rowsAtOnce) {
+    const rows = Math.min(rowsAtOnce, count - row);
+    const bytes = await read(source.offset + row * rowBytes, rows * rowBytes);
+    if (unpermuteHead === undefined) yield { bytes, rows };
+    else {
+      const moved = new Uint8Array(bytes.length);
+      unpermute(bytes, moved, unpermuteHead, rowBytes);
+      yield { bytes: moved, rows };
+    }
+  }
+}
+
+/**
  * llama.cpp's converter interleaves the two halves of each head, `[2, h/2] → [h/2, 2]`, because its rotary turns
  * neighbours (2j, 2j+1) where transformers turns (j, j + h/2). Back: row j + p·h/2 of a head is its row 2j + p.
  */
-function unpermute(from: Float32Array, to: Float32Array, head: number, rowValues: number): void {
+function unpermute<A extends Float32Array | Uint8Array>(
+  from: A,
+  to: A,
+  head: number,
+  rowValues: number,
+): void {
   const half = head / 2;
   for (let start = 0; start < from.length / rowValues; start += head)
     for (let j = 0; j < half; j++)

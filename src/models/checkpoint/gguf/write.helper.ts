@@ -1,4 +1,6 @@
 /** @file Makes small GGUF files, sound or deliberately wrong, for tests; no part of the program. */
+import { readGguf } from './read.ts';
+import { memorySource } from './source.ts';
 
 type Scalar = 'u8' | 'i8' | 'u16' | 'i16' | 'u32' | 'i32' | 'f32' | 'bool' | 'string' | 'u64' | 'i64' | 'f64';
 type Entry = readonly [Scalar | `${Scalar}[]`, unknown];
@@ -83,4 +85,35 @@ export function ggufBytes({ metadata, tensors }: GgufParts): Uint8Array {
   const header = concat(parts);
   const padding = (32 - (header.length % 32)) % 32;
   return concat([header, new Uint8Array(padding + 512 * Object.keys(tensors).length)]);
+}
+
+/** A GGUF with one more entry of metadata, a list of no strings: what a file without a whole tokenizer lacks to be opened as a model. */
+export function withEmptyList(bytes: Uint8Array, key: string): Uint8Array {
+  const source = memorySource(bytes);
+  const { entries, dataStart } = readGguf(source, 'x');
+  const end = Math.max(...[...entries.values()].map(({ offset, length }) => offset + length));
+  const head = bytes.slice(0, end);
+  const view = new DataView(head.buffer);
+  view.setBigUint64(16, view.getBigUint64(16, true) + 1n, true);
+  const entry = concat([
+    scalar('string', key),
+    scalar('u32', 9),
+    scalar('u32', IDS.string),
+    scalar('u64', 0n),
+  ]);
+  // What lies between directory and data is padding; it is made again.
+  const directory = bytes.slice(end, directoryEnd(bytes, end));
+  const start = head.length + entry.length + directory.length;
+  return concat([head, entry, directory, new Uint8Array((32 - (start % 32)) % 32), bytes.slice(dataStart)]);
+}
+
+/** Where the directory of tensors ends: name, dimensions, type and offset of each. */
+function directoryEnd(bytes: Uint8Array, start: number): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  let at = start;
+  for (let left = Number(view.getBigUint64(8, true)); left > 0; left--) {
+    at += 8 + Number(view.getBigUint64(at, true));
+    at += 4 + 8 * view.getUint32(at, true) + 4 + 8;
+  }
+  return at;
 }
