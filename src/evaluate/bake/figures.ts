@@ -69,7 +69,7 @@ export interface KindFigures {
 /** The figures of the lessons of one kind. `shows` tells whether an answer has the pattern. */
 export function kindFigures(
   lessons: readonly Lesson[],
-  arms: Partial<Record<BakeArm, readonly Reading[]>>,
+  arms: { readonly [arm in BakeArm]?: readonly Reading[] | undefined },
   rng: Rng,
   shows?: (answer: string) => boolean,
 ): KindFigures {

@@ -96,13 +96,12 @@ export async function bake(
         schema_version: 1,
         base: { name, sha256: await base.checkpoint.contentHash() },
         method: vectors === undefined ? 'lora' : 'bias',
-        ...(vectors === undefined && exact.why !== undefined ? { not_a_bias: exact.why } : {}),
+        not_a_bias: vectors === undefined ? exact.why : undefined,
         intervention: document,
-        ...(trained === undefined ? {} : { training: trainingOf(trained, train) }),
-        ...{ seed, max_tokens: maxTokens },
-        ...(detect === undefined ? {} : { detect }),
+        training: trained === undefined ? undefined : trainingOf(trained, train),
+        ...{ seed, max_tokens: maxTokens, detect },
         fires: of(true),
-        ...(held.some(({ fires }) => !fires) ? { left_alone: of(false) } : {}),
+        left_alone: held.every(({ fires }) => fires) ? undefined : of(false),
       };
       await writeJsonAtomic(join(folder, 'bake.json'), record);
       await writeFileAtomic(join(folder, 'README.md'), bakeCard(record));
@@ -176,7 +175,7 @@ function figuresOf(
 ): BakeRecord['fires'] {
   const own = <T>(list: readonly T[]): T[] => list.filter((_, i) => held[i]?.fires === fires);
   // Where nothing is carried out the steered model is the base.
-  const arms = { baked: own(baked), control: own(control), ...(fires ? { base: own(base) } : {}) };
+  const arms = { baked: own(baked), control: own(control), base: fires ? own(base) : undefined };
   return kindFigures(own(held), arms, rng.fork(fires ? 'fires' : 'left alone'), shows);
 }
 

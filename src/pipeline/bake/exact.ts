@@ -19,6 +19,7 @@ export function asBias(document: InterventionDocument, config: ModelConfig): Bia
     return leaves.length === 0 ? { vectors } : { why: leaves.join('; ') };
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
-    return { why: error.message.replace(/; --everywhere .*$/, '') };
+    // What follows speaks of files of vectors.
+    return { why: error.message.replace(/[,;] (and )?a file of vectors .*$/, '') };
   }
 }

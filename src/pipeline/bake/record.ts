@@ -47,13 +47,13 @@ export interface BakeRecord {
   readonly base: { readonly name: string; readonly sha256: string };
   readonly method: Exclude<BakeMethod, 'auto'>;
   /** Why the steering is no bias; only with `lora`. */
-  readonly not_a_bias?: string;
+  readonly not_a_bias?: string | undefined;
   readonly intervention: InterventionDocument;
-  readonly training?: BakeTraining;
+  readonly training?: BakeTraining | undefined;
   readonly seed: number;
   readonly max_tokens: number;
-  readonly detect?: string;
+  readonly detect?: string | undefined;
   /** Held-out prompts on which the document is carried out, and those on which it is not. */
   readonly fires: KindFigures;
-  readonly left_alone?: KindFigures;
+  readonly left_alone?: KindFigures | undefined;
 }
