@@ -90,8 +90,7 @@ function readQ8_0(bytes: Uint8Array, q: Uint8Array, scales: Float64Array): void 
 function subBlocks(
   bytes: Uint8Array,
   at: number,
-  scales: Float64Array,
-  minima: Float64Array,
+  [scales, minima]: readonly [Float64Array, Float64Array],
   b: number,
 ): void {
   const [d, m] = [half(bytes, at), half(bytes, at + 2)];
@@ -105,7 +104,7 @@ function subBlocks(
 
 function readQ4_K(bytes: Uint8Array, q: Uint8Array, scales: Float64Array, minima: Float64Array): void {
   for (let at = 0, b = 0; at < bytes.length; at += 144, b += 8) {
-    subBlocks(bytes, at, scales, minima, b);
+    subBlocks(bytes, at, [scales, minima], b);
     for (let s = 0; s < 8; s++) {
       const from = at + 16 + (s >> 1) * 32;
       const shift = (s & 1) * 4;
@@ -116,7 +115,7 @@ function readQ4_K(bytes: Uint8Array, q: Uint8Array, scales: Float64Array, minima
 
 function readQ5_K(bytes: Uint8Array, q: Uint8Array, scales: Float64Array, minima: Float64Array): void {
   for (let at = 0, b = 0; at < bytes.length; at += 176, b += 8) {
-    subBlocks(bytes, at, scales, minima, b);
+    subBlocks(bytes, at, [scales, minima], b);
     for (let s = 0; s < 8; s++) {
       const from = at + 48 + (s >> 1) * 32;
       const shift = (s & 1) * 4;
