@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { InputError, refuseForeignFile, writeJsonAtomic } from '../../base/index.ts';
 import { parseIntervention } from '../../contracts/index.ts';
 import { importedDocument, importVectors, norm, writeDirections } from '../../interventions/index.ts';
-import { openModelFiles } from '../../models/index.ts';
+import { inspectModelFiles } from '../../models/index.ts';
 import { type Cli, type CommonOptions, decimal, declare, printJson } from '../cli.ts';
 import { blockList } from '../lists.ts';
 import { openReference } from '../model.ts';
@@ -44,7 +44,7 @@ async function importVector(file: string, out: string, options: VectorOptions, c
     options.model === undefined ? undefined : await openReference(options.model, cli, options);
   const model = reference && {
     name: basename(reference.path),
-    config: (await openModelFiles(reference.path)).config,
+    config: (await inspectModelFiles(reference.path)).config,
   };
   const found = await importVectors(file, { scale: options.scale, blocks: options.blocks, model });
   const ours = (text: string): boolean =>
