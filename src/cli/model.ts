@@ -82,6 +82,24 @@ export function openModel(reference: string, cli: Cli, options: ModelOptions): P
   );
 }
 
+/** Models that documents name, each opened once. Dispose of it to free them. */
+export interface OtherModels extends Owned {
+  readonly open: (name: string) => Promise<LanguageModel>;
+}
+
+/** See {@link OtherModels}. */
+export function otherModels(cli: Cli, options: CommonOptions): OtherModels {
+  const others = new Map<string, LanguageModel>();
+  return {
+    open: async (name) => {
+      const found = others.get(name) ?? (await openModel(name, cli, options));
+      others.set(name, found);
+      return found;
+    },
+    [Symbol.asyncDispose]: () => disposeAll([...others.values()]),
+  };
+}
+
 /**
  * Where a model lies: itself, or a copy with a PEFT adapter merged in where one is given. The copy goes when this is disposed of.
  */

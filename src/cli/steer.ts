@@ -1,7 +1,7 @@
 /** @file Interventions of a command: documents read from files, other models and maps opened, proof of effect afterwards. */
 import { stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { disposeAll, type Owned, parseJson, readTextFile } from '../base/index.ts';
+import { type Owned, parseJson, readTextFile } from '../base/index.ts';
 import { type InterventionDocument, type InterventionEffect, parseIntervention } from '../contracts/index.ts';
 import {
   type AppliedIntervention,
@@ -13,7 +13,7 @@ import {
 import type { FwdHook, LanguageModel } from '../models/index.ts';
 import { documentResolvers } from '../pipeline/index.ts';
 import type { Cli, CommonOptions } from './cli.ts';
-import { openModel } from './model.ts';
+import { otherModels } from './model.ts';
 
 /** Documents at work on one list of prompts. Dispose of it to free the other models it opened. */
 export interface Steering extends Owned {
@@ -29,12 +29,12 @@ export async function steer(
   cli: Cli,
   options: CommonOptions,
 ): Promise<Steering> {
-  const { open, [Symbol.asyncDispose]: release } = otherModels(cli, options);
+  const others = otherModels(cli, options);
   try {
     const documents = await Promise.all(
       files.map(async (path) => {
         const { document, folder } = await readSteering(path);
-        return { document, resolvers: documentResolvers(folder, open) };
+        return { document, resolvers: documentResolvers(folder, others.open) };
       }),
     );
     const applied: AppliedIntervention[] = [];
@@ -63,28 +63,12 @@ export async function steer(
           ),
         );
       },
-      [Symbol.asyncDispose]: release,
+      [Symbol.asyncDispose]: () => others[Symbol.asyncDispose](),
     };
   } catch (error) {
-    await release();
+    await others[Symbol.asyncDispose]();
     throw error;
   }
-}
-
-/** The other models that documents name, each opened once. Dispose of them together. */
-export function otherModels(
-  cli: Cli,
-  options: CommonOptions,
-): Owned & { readonly open: (name: string) => Promise<LanguageModel> } {
-  const others = new Map<string, LanguageModel>();
-  return {
-    open: async (name) => {
-      const found = others.get(name) ?? (await openModel(name, cli, options));
-      others.set(name, found);
-      return found;
-    },
-    [Symbol.asyncDispose]: () => disposeAll([...others.values()]),
-  };
 }
 
 /** `set at blocks.3.hook_resid_post, 4 positions, changed by 0.41 of its length` */

@@ -4,21 +4,31 @@ import { wholeNumber } from './cli.ts';
 import { bootstrapOption } from './prompts.ts';
 import { defaults } from './settings.ts';
 
-export interface WatchOptions {
-  readonly answerTokens: number;
+/** How answers are made and counted. */
+export interface AnswerOptions {
   readonly maxTokens: number;
   readonly batch: number;
   readonly bootstrap: number;
 }
 
+export interface WatchOptions extends AnswerOptions {
+  readonly answerTokens: number;
+}
+
 /** Add them to a command. */
 export function addWatchOptions(command: Command): Command {
-  return command
-    .addOption(
+  return addAnswerOptions(
+    command.addOption(
       new Option('--answer-tokens <n>', 'first tokens of the answer at which the next token is compared')
         .argParser(wholeNumber('--answer-tokens', 1))
         .default(8),
-    )
+    ),
+  );
+}
+
+/** Those of answers alone. */
+export function addAnswerOptions(command: Command): Command {
+  return command
     .addOption(
       new Option('--max-tokens <n>', 'most new tokens of an answer')
         .argParser(wholeNumber('--max-tokens', 1))

@@ -17,10 +17,10 @@ import {
 import { type Cli, type CommonOptions, collect, decimal, declare, wholeNumber } from '../cli.ts';
 import { addRequire, printFigures, type RequireOption } from '../figures.ts';
 import { distinctPrompts } from '../given-prompts.ts';
-import { adaptedFolder, withProgress } from '../model.ts';
+import { adaptedFolder, otherModels, withProgress } from '../model.ts';
 import { duration } from '../progress.ts';
 import { defaults } from '../settings.ts';
-import { otherModels, readSteering } from '../steer.ts';
+import { readSteering } from '../steer.ts';
 import { figure, textTable } from '../table.ts';
 import { addTemplateOptions, inTemplate, type TemplateOptions } from '../template.ts';
 

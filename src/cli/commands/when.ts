@@ -1,7 +1,7 @@
 /** @file `when`: on which prompts should an intervention be carried out? Makes a condition on activations, and measures every kind of condition. */
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
-import { claimFolder, disposeAll, InputError, withAtomicFolder, writeJsonAtomic } from '../../base/index.ts';
+import { claimFolder, InputError, withAtomicFolder, writeJsonAtomic } from '../../base/index.ts';
 import { makeBehaviour, type Placement, placements } from '../../behaviours/index.ts';
 import type { InterventionDocument, InterventionWhen } from '../../contracts/index.ts';
 import {
@@ -14,20 +14,19 @@ import {
   whenItFires,
 } from '../../evaluate/index.ts';
 import { movedDocument } from '../../interventions/index.ts';
-import type { LanguageModel } from '../../models/index.ts';
 import { documentResolvers } from '../../pipeline/index.ts';
 import { type Cli, type CommonOptions, collect, decimal, declare, printJson, wholeNumber } from '../cli.ts';
 import { distinctPrompts } from '../given-prompts.ts';
 import { blockList } from '../lists.ts';
-import { openAdapted, openModel, withProgress } from '../model.ts';
-import { bootstrapOption } from '../prompts.ts';
+import { openAdapted, otherModels, withProgress } from '../model.ts';
 import { defaults } from '../settings.ts';
 import { addShowsOptions, type ShowsOptions, showsOf } from '../shows.ts';
 import { type ReadSteering, readSteering } from '../steer.ts';
 import { addTemplateOptions, checkChatSettings, type TemplateOptions, turnSettings } from '../template.ts';
+import { type AnswerOptions, addAnswerOptions } from '../watch-options.ts';
 import { whenText } from '../when-text.ts';
 
-interface WhenCommand extends CommonOptions, TemplateOptions, ShowsOptions {
+interface WhenCommand extends CommonOptions, TemplateOptions, ShowsOptions, AnswerOptions {
   readonly model: string;
   readonly adapter?: string;
   readonly data: string;
@@ -46,9 +45,6 @@ interface WhenCommand extends CommonOptions, TemplateOptions, ShowsOptions {
   readonly falseFires: number;
   readonly validation: number;
   readonly test: number;
-  readonly maxTokens: number;
-  readonly batch: number;
-  readonly bootstrap: number;
   readonly out?: string;
 }
 
@@ -122,16 +118,8 @@ export function addWhen(program: Command, cli: Cli): void {
       new Option('--use <condition>', 'condition that is written into the document')
         .choices(CONDITIONS.filter((name) => name !== 'source'))
         .default('activation'),
-    )
-    .addOption(
-      new Option('--max-tokens <n>', 'most new tokens of an answer')
-        .argParser(wholeNumber('--max-tokens', 1))
-        .default(defaults.evaluation.max_tokens),
-    )
-    .addOption(
-      new Option('--batch <n>', 'prompts per forward pass').argParser(wholeNumber('--batch', 1)).default(32),
-    )
-    .addOption(bootstrapOption())
+    );
+  addAnswerOptions(command)
     .option('--out <folder>', 'write when.json here, and with --intervention the document with its condition')
     .action((options: WhenCommand) => run(options, cli));
 }
@@ -159,14 +147,8 @@ async function run(options: WhenCommand, cli: Cli): Promise<void> {
   };
   await using opened = await openAdapted(options.model, options.adapter, cli, options);
   const { model } = opened;
-  const others = new Map<string, LanguageModel>();
-  const open = async (name: string): Promise<LanguageModel> => {
-    const found = others.get(name) ?? (await openModel(name, cli, options));
-    others.set(name, found);
-    return found;
-  };
-  await using _others = { [Symbol.asyncDispose]: () => disposeAll([...others.values()]) };
-  const resolvers = documentResolvers(given?.folder ?? '.', open);
+  await using others = otherModels(cli, options);
+  const resolvers = documentResolvers(given?.folder ?? '.', others.open);
   const name = sourceOf(given?.document);
   const source =
     name === undefined || resolvers.openModel === undefined

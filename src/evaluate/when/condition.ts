@@ -111,7 +111,7 @@ export async function findCondition(
       when: {
         activation: {
           hook: residPost(best.block),
-          ...(name === undefined ? {} : { model: name }),
+          model: name,
           vector: { from: 'inline', values },
           tokens: SELECTIONS[position],
           threshold: best.threshold,

@@ -118,13 +118,13 @@ function Play({ run, guide }: { readonly run: string; readonly guide: UseGuide }
   if (name === undefined || adapter !== undefined || first === undefined || triggers === undefined)
     return null;
   const map = documents.find((document) => document.map !== undefined)?.map;
-  const query = {
+  const query: Record<string, string> = {
     model: `run/${run}/${name}`,
     block: String(first.block),
     bad: triggers.bad,
     safe: triggers.safe,
-    ...(map === undefined ? {} : { map: `${run}/${behaviour}/${map}` }),
   };
+  if (map !== undefined) query.map = `${run}/${behaviour}/${map}`;
   return (
     <p>
       <a href={pathTo({ page: 'playground' }, query)}>Try it in the playground</a>{' '}
