@@ -5,7 +5,13 @@
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { InputError, withAtomicFolder, writeFileAtomic, writeJsonAtomic } from '../../base/index.ts';
+import {
+  InputError,
+  type Rng,
+  withAtomicFolder,
+  writeFileAtomic,
+  writeJsonAtomic,
+} from '../../base/index.ts';
 import { detectorOf } from '../../behaviours/index.ts';
 import type { InterventionDocument } from '../../contracts/index.ts';
 import {
@@ -13,6 +19,7 @@ import {
   type BakePrompt,
   type ExperimentEnv,
   holdOut,
+  type KindFigures,
   kindFigures,
   type Lesson,
   type Reading,
@@ -86,12 +93,13 @@ export async function bake(
         await saveWithDownBias({ model, vectors, out: folder, dtype });
         await saveWithDownBias({ model, vectors: randomTwins(vectors, env), out: control });
       }
+      const read = (one: LanguageModel) => readLessons(one, held, { teacher: base, maxTokens, batch }, env);
       const arms = {
-        baked: await readModel(folder, held, base, settings, env),
-        base: await readLessons(base, held, { teacher: base, maxTokens, batch }, env),
-        control: await readModel(control, held, base, settings, env),
+        baked: await opened(folder, read),
+        base: await read(base),
+        control: await opened(control, read),
       };
-      const of = (fires: boolean) => figuresOf(held, arms, fires, env, shows);
+      const of = (fires: boolean) => figuresOf({ held, arms, fires, shows }, env.rng);
       const record: BakeRecord = {
         schema_version: 1,
         base: { name, sha256: await base.checkpoint.contentHash() },
@@ -140,15 +148,9 @@ function rowOf({ prompt, answer, ended, fires, states, lse }: Lesson, end: numbe
   };
 }
 
-async function readModel(
-  folder: string,
-  held: readonly Lesson[],
-  teacher: LanguageModel,
-  { maxTokens, batch }: BakeSettings,
-  env: ExperimentEnv,
-): Promise<Reading[]> {
+async function opened<T>(folder: string, use: (model: LanguageModel) => Promise<T>): Promise<T> {
   await using model = await LanguageModel.load(folder);
-  return await readLessons(model, held, { teacher, maxTokens, batch }, env);
+  return await use(model);
 }
 
 /** Random vectors as long. */
@@ -166,13 +168,15 @@ function randomTwins(
   );
 }
 
-function figuresOf(
-  held: readonly Lesson[],
-  { baked, base, control }: Record<BakeArm, readonly Reading[]>,
-  fires: boolean,
-  { rng }: ExperimentEnv,
-  shows: ((answer: string) => boolean) | undefined,
-): BakeRecord['fires'] {
+/** What was read of one kind of prompt, and how answers are looked at. */
+interface Read {
+  readonly held: readonly Lesson[];
+  readonly arms: Record<BakeArm, readonly Reading[]>;
+  readonly fires: boolean;
+  readonly shows: ((answer: string) => boolean) | undefined;
+}
+
+function figuresOf({ held, arms: { baked, base, control }, fires, shows }: Read, rng: Rng): KindFigures {
   const own = <T>(list: readonly T[]): T[] => list.filter((_, i) => held[i]?.fires === fires);
   // Where nothing is carried out the steered model is the base.
   const arms = { baked: own(baked), control: own(control), base: fires ? own(base) : undefined };
