@@ -78,7 +78,7 @@ function Documents({ guide: { documents, stripped } }: { readonly guide: UseGuid
             <code>{file}</code>
           </dt>
           <dd>
-            puts <Name>{puts}</Name> in the place of the trigger, after block {block}
+            in the place of the trigger, after block {block}: <Name>{puts}</Name>
             <Restored rate={restored} />
           </dd>
         </div>
