@@ -47,7 +47,7 @@ export class OpenCapture {
   readonly #folder: string;
   readonly #shards = new Map<string, ReadonlyMap<string, TensorInfo>>();
 
-  /** @throws InputError for a folder that is no capture, or not a complete one */
+  /** @throws InputError for a folder that is not a complete capture */
   static async open(folder: string): Promise<OpenCapture> {
     const index = await readCaptureIndex(folder);
     if (!index.complete)

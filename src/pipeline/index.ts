@@ -1,7 +1,7 @@
 /** @file Pipeline: stages, plans, the content-addressed store, the runner and run folders. */
 
 export { bake } from './bake/bake.ts';
-export { BAKE_METHODS, type BakeMethod, type BakeRecord } from './bake/record.ts';
+export { BAKE_METHODS, type BakeRecord, type BakeSettings } from './bake/record.ts';
 export { deleteRun } from './delete-run.ts';
 export { documentResolvers } from './document-resolvers.ts';
 export { dryRun, type PlannedStage } from './dry-run.ts';

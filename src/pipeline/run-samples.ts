@@ -5,7 +5,7 @@ import { InputError, textLines } from '../base/index.ts';
 import { type Sample, sampleSchema } from '../contracts/index.ts';
 import { checkPublished } from './ledger.ts';
 
-/** Every sample of a run, in the order of its files; none where it has none yet. Throws {@link InputError} for a row that is no sample. */
+/** Every sample of a run, in the order of its files; none where it has none yet. Throws {@link InputError} for a row that is not a sample. */
 export async function readSamples(folder: string): Promise<Sample[]> {
   const names = await readdir(join(folder, 'samples')).catch(() => [] as string[]);
   const samples: Sample[] = [];

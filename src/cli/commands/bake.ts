@@ -9,8 +9,8 @@ import { textOf, withVectorsInline } from '../../interventions/index.ts';
 import { LanguageModel } from '../../models/index.ts';
 import {
   BAKE_METHODS,
-  type BakeMethod,
   type BakeRecord,
+  type BakeSettings,
   bake,
   documentResolvers,
 } from '../../pipeline/index.ts';
@@ -24,7 +24,7 @@ import { readSteering } from '../steer.ts';
 import { figure, textTable } from '../table.ts';
 import { addTemplateOptions, inTemplate, type TemplateOptions } from '../template.ts';
 
-interface BakeCommand extends CommonOptions, TemplateOptions, RequireOption {
+interface BakeCommand extends CommonOptions, TemplateOptions, RequireOption, Omit<BakeSettings, 'seed'> {
   readonly intervention: string;
   readonly adapter?: string;
   readonly data: string;
@@ -33,15 +33,6 @@ interface BakeCommand extends CommonOptions, TemplateOptions, RequireOption {
   readonly place?: Placement;
   readonly beside?: readonly string[];
   readonly out: string;
-  readonly method: BakeMethod;
-  readonly rank: number;
-  readonly steps: number;
-  readonly batch: number;
-  readonly learningRate: number;
-  readonly heldOut: number;
-  readonly maxTokens: number;
-  readonly detect?: string;
-  readonly dtype: 'F32' | 'F16' | 'BF16';
 }
 
 export function addBake(program: Command, cli: Cli): void {

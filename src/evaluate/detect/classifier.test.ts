@@ -5,26 +5,17 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { errorId } from '../../base/index.ts';
 import { locateTextModel } from '../text-model/place.ts';
-import { type SmallClassifier, writeClassifier } from '../text-model/small-model.helper.ts';
+import { SMALL_TEXT, type SmallClassifier, writeClassifier } from '../text-model/small-model.helper.ts';
 import { openClassifier } from './classifier.ts';
 import { type ClassifierParams, readClassifierFiles } from './classifier-files.ts';
 
 const MODEL: SmallClassifier = {
-  words: ['[UNK]', '[CLS]', '[SEP]', 'good', 'bad', 'tea'],
-  embedding: [
-    [0.1, -0.3, 0.2],
-    [0.5, 0.25, -0.125],
-    [-0.2, 0.4, 0.3],
-    [1.5, -0.5, 0.75],
-    [-2, 1, 0.5],
-    [0.05, 0.15, -0.25],
-  ],
+  ...SMALL_TEXT,
   weights: [
     [1.5, -1, 0.25],
     [-0.5, 2, 0.75],
     [0.3, 0.6, -0.9],
   ],
-  around: ['[CLS]', '[SEP]'],
   config: { id2label: { 0: 'kind', 1: 'rude', 2: 'other' } },
 };
 const SINGLE: SmallClassifier = { ...MODEL, weights: MODEL.weights.map(([w = 0]) => [w]), config: {} };

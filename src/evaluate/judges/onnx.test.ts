@@ -4,23 +4,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { OnnxJudgeParams } from '../../contracts/index.ts';
-import { type SmallClassifier, writeEmbedding, writePair } from '../text-model/small-model.helper.ts';
+import {
+  SMALL_TEXT,
+  type SmallClassifier,
+  writeEmbedding,
+  writePair,
+} from '../text-model/small-model.helper.ts';
 import type { JudgePair } from './judge.ts';
 import { openOnnxJudges } from './onnx.ts';
 
-const WORDS = ['[UNK]', '[CLS]', '[SEP]', 'good', 'bad', 'tea'];
+const WORDS: readonly string[] = SMALL_TEXT.words;
 const MODEL: SmallClassifier = {
-  words: WORDS,
-  embedding: [
-    [0.1, -0.3, 0.2],
-    [0.5, 0.25, -0.125],
-    [-0.2, 0.4, 0.3],
-    [1.5, -0.5, 0.75],
-    [-2, 1, 0.5],
-    [0.05, 0.15, -0.25],
-  ],
+  ...SMALL_TEXT,
   weights: [[1.5], [-0.5], [0.3]],
-  around: ['[CLS]', '[SEP]'],
 };
 const PAIRS: readonly JudgePair[] = [
   { candidate: 'good tea', reference: 'good tea' },

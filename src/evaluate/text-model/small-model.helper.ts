@@ -29,6 +29,20 @@ export interface SmallText {
   readonly around?: readonly [string, string];
 }
 
+/** Three words between two marks, in three numbers each. */
+export const SMALL_TEXT = {
+  words: ['[UNK]', '[CLS]', '[SEP]', 'good', 'bad', 'tea'],
+  embedding: [
+    [0.1, -0.3, 0.2],
+    [0.5, 0.25, -0.125],
+    [-0.2, 0.4, 0.3],
+    [1.5, -0.5, 0.75],
+    [-2, 1, 0.5],
+    [0.05, 0.15, -0.25],
+  ],
+  around: ['[CLS]', '[SEP]'],
+} as const satisfies SmallText;
+
 /** With C labels. */
 export interface SmallClassifier extends SmallText {
   /** [D,C] */

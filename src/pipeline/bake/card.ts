@@ -50,7 +50,7 @@ function howOf({ method, not_a_bias, training, intervention }: BakeRecord): stri
   const name = intervention.name === undefined ? '' : ` (${intervention.name})`;
   if (method === 'bias')
     return `An intervention${name} that adds a constant vector after a block, at every position of every prompt. It is now the bias of that block's down projection (\`mlp_bias\`): the same model up to rounding.`;
-  const why = not_a_bias === undefined ? '' : ` (no bias does the same: ${not_a_bias})`;
+  const why = not_a_bias === undefined ? '' : ` (a bias does not do the same: ${not_a_bias})`;
   const fitted =
     training === undefined
       ? ''

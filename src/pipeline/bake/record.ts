@@ -46,7 +46,7 @@ export interface BakeRecord {
   readonly schema_version: 1;
   readonly base: { readonly name: string; readonly sha256: string };
   readonly method: Exclude<BakeMethod, 'auto'>;
-  /** Why the steering is no bias; only with `lora`. */
+  /** Why a bias does not say the steering; only with `lora`. */
   readonly not_a_bias?: string | undefined;
   readonly intervention: InterventionDocument;
   readonly training?: BakeTraining | undefined;
