@@ -149,7 +149,7 @@ describe.skipIf(!hasChromium)('web app, a real demo', () => {
       expect(await sideScroll(page)).toBe(0);
       await page.goto(new URL('/use/quick', served.url).href);
       await page
-        .getByText(/^restored in the run: \d+ %/)
+        .getByText(/^restored in the run: [\d.]+\s%/)
         .first()
         .waitFor();
       const command = page.getByRole('button', { name: 'Copy the command: Ask once', exact: false });
