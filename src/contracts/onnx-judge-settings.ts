@@ -6,7 +6,7 @@ const reading = {
   kind: z
     .enum(['embedding', 'pair'])
     .describe(
-      'embedding: cosine of the two texts’ embeddings. pair: a model with one output that reads both, such as BLEURT',
+      'embedding: cosine of the two texts’ embeddings. pair: a model with one output that reads both, reference first',
     ),
   max_tokens: count.default(256).describe('Of longer texts the beginning is read'),
 };

@@ -51,7 +51,7 @@ export function addFidelity(program: Command, cli: Cli): void {
     )
     .option(
       '--onnx-judge <kind=path>',
-      'a local ONNX model as a further judge: embedding=FOLDER or pair=FOLDER (BLEURT); may be repeated',
+      'a local ONNX model as a further judge: embedding=FOLDER or pair=FOLDER; may be repeated',
       collect,
     )
     .addOption(
