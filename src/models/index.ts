@@ -7,7 +7,6 @@ export {
   cacheRoot,
   convertToHf,
   decodeToFloat32,
-  exportGguf,
   type FloatDtype,
   fileSource,
   ggufEntry,
@@ -44,6 +43,7 @@ export {
   HEAD,
   parameterCount,
 } from './decoder/weights.ts';
+export { exportGguf } from './export-gguf.ts';
 export { parseModelConfig } from './families/index.ts';
 export { choiceOf, decodeSteps, nextLogits } from './generate.ts';
 export {

@@ -27,7 +27,7 @@ def task_file(folder, rows, shots):
 
 def asked(base_url, model, folder):
     out = os.path.join(folder, model.replace("/", "_"))
-    arguments = f"model={model},base_url={base_url}/completions,tokenizer_backend=None,num_concurrent=16,max_retries=1"
+    arguments = f"model={model},base_url={base_url}/completions,tokenizer_backend=None,num_concurrent=16,max_retries=1,timeout=3600"
     subprocess.run(
         [sys.executable, "-m", "lm_eval", "--model", "local-completions", "--model_args", arguments, "--tasks", "gsm8k_rows",
          "--include_path", folder, "--log_samples", "--output_path", out],

@@ -7,7 +7,7 @@ import { type Cli, type CommonOptions, declare, printJson } from '../cli.ts';
 import { adaptedFolder, openReference, withProgress } from '../model.ts';
 
 interface ModelOptions extends CommonOptions {
-  readonly like: string;
+  readonly like?: string;
   readonly adapter?: string;
 }
 
@@ -15,10 +15,13 @@ export function addExportModel(group: Command, cli: Cli): void {
   declare(
     group,
     'model <model> <file>',
-    'Write a model as a float16 GGUF for llama.cpp and Ollama, with the metadata and tokenizer of the GGUF it was made from. (A Hugging Face folder: models convert.)',
-    'export model runs/r/models/locked.target locked.gguf --like SmolLM2-135M-Instruct.Q4_1.gguf',
+    'Write a model as a float16 GGUF for llama.cpp and Ollama. (A Hugging Face folder: models convert.)',
+    'export model tiny-qwen tiny-qwen.gguf',
   )
-    .requiredOption('--like <file>', 'the GGUF that the model was made from')
+    .option(
+      '--like <file>',
+      'GGUF that the model was made from: its metadata and tokenizer are taken, instead of those that the model’s own files say',
+    )
     .option('--adapter <path>', 'PEFT adapter on the model')
     .action((model: string, file: string, options: ModelOptions) => exportModel(model, file, options, cli));
 }
@@ -26,7 +29,7 @@ export function addExportModel(group: Command, cli: Cli): void {
 async function exportModel(model: string, file: string, options: ModelOptions, cli: Cli): Promise<void> {
   if (extname(file).toLowerCase() !== '.gguf')
     throw new InputError(`${file}: wanted a name that ends in .gguf`, { id: 'option-invalid' });
-  const { path: like } = await resolveModel(options.like);
+  const like = options.like === undefined ? undefined : (await resolveModel(options.like)).path;
   await using place = await adaptedFolder(model, options.adapter, cli, options);
   const checkpoint = await openReference(place.path, cli, options);
   await withProgress(cli, options, (onProgress) => exportGguf(checkpoint, file, { like, onProgress }));

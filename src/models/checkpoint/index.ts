@@ -4,7 +4,6 @@ export { type ConvertOptions, convertToHf } from './convert.ts';
 export { DTYPE_BYTES, type Dtype, elementCount, type FloatDtype } from './dtypes.ts';
 export { CheckpointError } from './errors.ts';
 export { refuseNonFiniteWeights } from './finite.ts';
-export { exportGguf } from './gguf/export.ts';
 export {
   type Gguf,
   type GgufArray,

@@ -133,11 +133,18 @@ const PRE: Readonly<Record<string, ByteLevelRecipe>> = {
   tekken: { pattern: TEKKEN, ignoreMerges: true },
 };
 
-function byteLevelParts(v: Vocabulary, vocab: Record<string, number>): JsonObject {
-  const recipe = Object.hasOwn(PRE, v.pre) ? PRE[v.pre] : undefined;
-  if (!recipe)
-    throw badKey('tokenizer.ggml.pre', `one of ${Object.keys(PRE).join(', ')}`, JSON.stringify(v.pre));
-  const merges = listOf(v.get('tokenizer.ggml.merges'), 'string', 'tokenizer.ggml.merges');
+/** Names of `tokenizer.ggml.pre` that llama.cpp knows as well, each with the parts of a tokenizer.json that it stands for. */
+export const byteLevelCuts: ReadonlyMap<string, ByteLevelCut> = new Map(
+  ['gpt-2', 'smollm', 'llama-bpe', 'qwen2', 'tekken'].map((name) => [name, cutOf(PRE[name] ?? {})]),
+);
+
+interface ByteLevelCut {
+  readonly normalizer: JsonObject | null;
+  readonly pre_tokenizer: JsonObject;
+  readonly ignoreMerges: boolean;
+}
+
+function cutOf(recipe: ByteLevelRecipe): ByteLevelCut {
   const byteLevel = {
     type: 'ByteLevel',
     add_prefix_space: false,
@@ -152,8 +159,21 @@ function byteLevelParts(v: Vocabulary, vocab: Record<string, number>): JsonObjec
   return {
     normalizer: recipe.nfc ? { type: 'NFC' } : null,
     pre_tokenizer: { type: 'Sequence', pretokenizers: [...before, byteLevel] },
+    ignoreMerges: recipe.ignoreMerges === true,
+  };
+}
+
+function byteLevelParts(v: Vocabulary, vocab: Record<string, number>): JsonObject {
+  const recipe = Object.hasOwn(PRE, v.pre) ? PRE[v.pre] : undefined;
+  if (!recipe)
+    throw badKey('tokenizer.ggml.pre', `one of ${Object.keys(PRE).join(', ')}`, JSON.stringify(v.pre));
+  const merges = listOf(v.get('tokenizer.ggml.merges'), 'string', 'tokenizer.ggml.merges');
+  const { normalizer, pre_tokenizer, ignoreMerges } = cutOf(recipe);
+  return {
+    normalizer,
+    pre_tokenizer,
     decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
-    model: bpeModel(vocab, merges, { ignore_merges: recipe.ignoreMerges === true }),
+    model: bpeModel(vocab, merges, { ignore_merges: ignoreMerges }),
   };
 }
 

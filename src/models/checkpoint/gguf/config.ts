@@ -152,6 +152,13 @@ export function architectureOf(gguf: Gguf, where: string): [string, GgufArchitec
   return [name, ggufArchitectures[name]!];
 }
 
+/** The architecture that llama.cpp runs a `model_type` as, with its name. */
+export function architectureFor(modelType: string): [string, GgufArchitecture] | undefined {
+  // Mistral without a window is Llama; with one, llama.cpp would leave the window out.
+  const wanted = modelType === 'mistral' ? 'llama' : modelType;
+  return Object.entries(ggufArchitectures).find(([, { modelType }]) => modelType === wanted);
+}
+
 /** `config.json` of a GGUF. Throws `CheckpointError` for keys that are missing, malformed or not understood. */
 export function ggufConfig(gguf: Gguf, source: ByteSource, where: string): Record<string, unknown> {
   const [name, architecture] = architectureOf(gguf, where);

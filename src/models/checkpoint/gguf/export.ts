@@ -1,15 +1,13 @@
 /**
- * @file A checkpoint as a GGUF for llama.cpp and Ollama: the metadata (architecture, tokenizer, chat template) of the GGUF it comes from,
- * the checkpoint's own weights, matrices in float16. A fine-tune of a model that came as a GGUF so goes back where it came from; so does one with
- * biases on its MLP that the other lacks, where llama.cpp reads them.
+ * @file A checkpoint as a GGUF for llama.cpp and Ollama: the metadata (architecture, tokenizer, chat template) of a template, the checkpoint's own
+ * weights, matrices in float16. Biases on its MLP that the template lacks are added, where llama.cpp reads them.
  */
-import { basename } from 'node:path';
-import { InputError, type ProgressSink, refuseForeignFile } from '../../../base/index.ts';
+import { InputError, type ProgressSink } from '../../../base/index.ts';
 import type { Checkpoint } from '../types.ts';
 import { architectureOf, ggufConfig } from './config.ts';
-import { openParts, partsSource } from './parts.ts';
 import type { GgufTensor } from './read.ts';
 import type { ByteSource } from './source.ts';
+import type { GgufTemplate } from './template.ts';
 import { ggufValues, optionalBiasName, type PlannedTensor, planTensors } from './tensors.ts';
 import { type GgufTensorToWrite, ggufEntry, writeGguf } from './write.ts';
 
@@ -19,27 +17,17 @@ const OF_STORAGE = /^(general\.(file_type|quantization_version|alignment)|split\
 /** llama.cpp's number for "mostly float16". */
 const MOSTLY_F16 = 1;
 
-/** Options of {@link exportGguf}. */
-export interface ExportGgufOptions {
-  /** The GGUF whose metadata is taken: the model that `checkpoint` was made from. */
-  readonly like: string;
-  readonly onProgress?: ProgressSink | undefined;
-}
-
 /**
  * Write `checkpoint` to the file `out`: matrices float16, the rest float32. Holds one tensor at a time.
  *
- * @throws InputError when its tensors are not those of `like`, a value does not fit float16, or `out` holds what crosspatch did not write
+ * @throws InputError when its tensors are not those of the template, or a value does not fit float16
  */
-export async function exportGguf(
+export async function writeGgufLike(
   checkpoint: Checkpoint,
   out: string,
-  { like, onProgress }: ExportGgufOptions,
+  { gguf, source, where }: GgufTemplate,
+  onProgress?: ProgressSink,
 ): Promise<void> {
-  await refuseForeignFile(out, (text) => text.startsWith('GGUF'), { reads: [like, checkpoint.path] });
-  const { gguf, parts } = await openParts(like);
-  using source = partsSource(parts);
-  const where = basename(like);
   const plan = planTensors(gguf, ggufConfig(gguf, source, where), where);
   const wanted = new Map(plan.map((tensor) => [tensor.name, tensor]));
   const [, architecture] = architectureOf(gguf, where);

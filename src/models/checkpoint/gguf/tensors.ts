@@ -94,11 +94,21 @@ function huggingFaceName(name: string, architecture: GgufArchitecture, layers: n
   return inner === undefined ? undefined : `model.layers.${layer}.${inner}.${kind}`;
 }
 
+/** llama.cpp's name of a tensor of the Hugging Face view; undefined where it has none. */
+export function ggufName(name: string, architecture: GgufArchitecture): string | undefined {
+  const outer = Object.keys(OUTER).find((key) => OUTER[key] === name);
+  if (outer !== undefined) return outer;
+  const [, layer, inner, kind] = /^model\.layers\.(\d+)\.(.+)\.(weight|bias)$/.exec(name) ?? [];
+  const stem =
+    inner === architecture.ffnNorm ? 'ffn_norm' : Object.keys(INNER).find((key) => INNER[key] === inner);
+  return stem === undefined ? undefined : `blk.${layer}.${stem}.${kind}`;
+}
+
 /** llama.cpp's name of an MLP bias of the Hugging Face view, where it reads one that the file may lack; undefined for other tensors. */
 export function optionalBiasName(name: string, architecture: GgufArchitecture): string | undefined {
-  const [, layer, inner] = /^model\.layers\.(\d+)\.(mlp\.(?:gate|up|down)_proj)\.bias$/.exec(name) ?? [];
-  const stem = Object.keys(INNER).find((key) => INNER[key] === inner);
-  return architecture.optionalMlpBias && stem !== undefined ? `blk.${layer}.${stem}.bias` : undefined;
+  return architecture.optionalMlpBias && /\.mlp\.(gate|up|down)_proj\.bias$/.test(name)
+    ? ggufName(name, architecture)
+    : undefined;
 }
 
 /** Rows of one head; the first dimension must be whole heads, and a bias must not be in blocks. */
