@@ -1,9 +1,9 @@
 /** @file A model as a GGUF for llama.cpp and Ollama, with the metadata of the GGUF it was made from or described by its own files. */
 import { basename } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { type ProgressSink, refuseForeignFile } from '../base/index.ts';
+import { refuseForeignFile } from '../base/index.ts';
 import { ggufConfig } from './checkpoint/gguf/config.ts';
-import { writeGgufLike } from './checkpoint/gguf/export.ts';
+import { type WriteOptions, writeGgufLike } from './checkpoint/gguf/export.ts';
 import { openParts, partsSource } from './checkpoint/gguf/parts.ts';
 import { type GgufTemplate, templateOf, unsaid } from './checkpoint/gguf/template.ts';
 import type { Checkpoint } from './checkpoint/index.ts';
@@ -13,14 +13,13 @@ import { tokenizerDifference, vocabularyEntries } from './tokenizer/gguf-write.t
 import { readTokenizerFolder } from './tokenizer/index.ts';
 
 /** Options of {@link exportGguf}. */
-export interface ExportGgufOptions {
+export interface ExportGgufOptions extends WriteOptions {
   /** The GGUF whose metadata is taken: the model that `checkpoint` was made from. Defaults to what its own config and tokenizer say. */
   readonly like?: string | undefined;
-  readonly onProgress?: ProgressSink | undefined;
 }
 
 /**
- * Write `checkpoint` to the file `out`: matrices float16, the rest float32. Holds one tensor at a time.
+ * Write `checkpoint` to the file `out`. Holds one tensor at a time.
  *
  * @throws InputError when its tensors are not those of `like`, a GGUF cannot say what its config or tokenizer says, a value does not fit
  * float16, or `out` holds what crosspatch did not write
@@ -28,14 +27,14 @@ export interface ExportGgufOptions {
 export async function exportGguf(
   checkpoint: Checkpoint,
   out: string,
-  { like = checkpoint.kind === 'gguf' ? checkpoint.path : undefined, onProgress }: ExportGgufOptions = {},
+  { like = checkpoint.kind === 'gguf' ? checkpoint.path : undefined, ...how }: ExportGgufOptions = {},
 ): Promise<void> {
   const reads = [checkpoint.path, ...(like === undefined ? [] : [like])];
   await refuseForeignFile(out, (text) => text.startsWith('GGUF'), { reads });
-  if (like === undefined) return writeGgufLike(checkpoint, out, await described(checkpoint), onProgress);
+  if (like === undefined) return writeGgufLike(checkpoint, out, await described(checkpoint), how);
   const { gguf, parts } = await openParts(like);
   using source = partsSource(parts);
-  await writeGgufLike(checkpoint, out, { gguf, source, where: basename(like) }, onProgress);
+  await writeGgufLike(checkpoint, out, { gguf, source, where: basename(like) }, how);
 }
 
 /** By its own files; what is written is read back, and must say the same. */

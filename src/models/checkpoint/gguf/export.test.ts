@@ -39,6 +39,9 @@ describe('exportGguf', () => {
       for (const [key, value] of before.metadata)
         if (!storage.test(key)) expect(after.metadata.get(key), key).toEqual(value);
       expect(after.metadata.get('general.file_type')).toBe(1);
+      const exact = join(folder, `${name}.f32.gguf`);
+      await exportGguf(await openCheckpoint(hf), exact, { like, dtype: 'F32' });
+      const whole = await openCheckpoint(exact, { cacheDir });
       const again = await openCheckpoint(out, { cacheDir });
       expect(again.config).toEqual(original.config);
       for (const tensor of original.tensors.keys()) {
@@ -48,6 +51,11 @@ describe('exportGguf', () => {
         const error = a.data.reduce((most, x, i) => Math.max(most, Math.abs(x - b.data[i]!)), 0);
         // Half a unit in the last place of float16; Gemma's norms lose the 1 again in float32.
         expect(error, tensor).toBeLessThanOrEqual(largest * 2 ** -11 + 2 ** -25);
+        // All of it, but for the 1 of Gemma's norms.
+        const c = await whole.readTensor(tensor);
+        for (const [i, x] of a.data.entries())
+          if (!(Math.abs(x - c.data[i]!) <= 2 ** -23))
+            expect.unreachable(`${tensor}[${i}]: ${x}, ${c.data[i]}`);
       }
     },
   );

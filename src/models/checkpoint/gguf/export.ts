@@ -14,11 +14,18 @@ import { type GgufTensorToWrite, ggufEntry, writeGguf } from './write.ts';
 /** Entries that say how the other file's weights are stored. */
 const OF_STORAGE = /^(general\.(file_type|quantization_version|alignment)|split\..*)$/;
 
-/** llama.cpp's number for "mostly float16". */
-const MOSTLY_F16 = 1;
+/** llama.cpp's numbers for "all float32" and "mostly float16". */
+const FILE_TYPES = { F32: 0, F16: 1 } as const;
+
+/** How a GGUF is written. */
+export interface WriteOptions {
+  /** Type of the matrices; the rest is float32. Defaults to F16. */
+  readonly dtype?: 'F16' | 'F32' | undefined;
+  readonly onProgress?: ProgressSink | undefined;
+}
 
 /**
- * Write `checkpoint` to the file `out`: matrices float16, the rest float32. Holds one tensor at a time.
+ * Write `checkpoint` to the file `out`. Holds one tensor at a time.
  *
  * @throws InputError when its tensors are not those of the template, or a value does not fit float16
  */
@@ -26,7 +33,7 @@ export async function writeGgufLike(
   checkpoint: Checkpoint,
   out: string,
   { gguf, source, where }: GgufTemplate,
-  onProgress?: ProgressSink,
+  { dtype = 'F16', onProgress }: WriteOptions = {},
 ): Promise<void> {
   const plan = planTensors(gguf, ggufConfig(gguf, source, where), where);
   const wanted = new Map(plan.map((tensor) => [tensor.name, tensor]));
@@ -50,7 +57,7 @@ export async function writeGgufLike(
   const planned = new Map(plan.map((tensor) => [tensor.source.name, tensor]));
   const others = [...gguf.tensors.values()].map((theirs): GgufTensorToWrite => {
     const tensor = planned.get(theirs.name);
-    return tensor === undefined ? copied(theirs, source) : ownTensor(tensor, checkpoint, where);
+    return tensor === undefined ? copied(theirs, source) : ownTensor(tensor, checkpoint, where, dtype);
   });
   const tensors = [...others, ...biases];
   const entries = [...gguf.entries]
@@ -58,7 +65,7 @@ export async function writeGgufLike(
     .map(([, { offset, length }]) => source.read(offset, length));
   await writeGguf(
     out,
-    { entries: [...entries, ggufEntry('general.file_type', 'u32', MOSTLY_F16)], tensors },
+    { entries: [...entries, ggufEntry('general.file_type', 'u32', FILE_TYPES[dtype])], tensors },
     (done) => onProgress?.({ stage: 'export', done, total: tensors.length, unit: 'tensors' }),
   );
 }
@@ -79,17 +86,25 @@ function copied(
 }
 
 /** The checkpoint's tensor in the place of theirs. */
-function ownTensor(tensor: PlannedTensor, checkpoint: Checkpoint, where: string): GgufTensorToWrite {
+function ownTensor(
+  tensor: PlannedTensor,
+  checkpoint: Checkpoint,
+  where: string,
+  dtype: 'F16' | 'F32',
+): GgufTensorToWrite {
   const { name, shape, source } = tensor;
   if (!checkpoint.tensors.has(name))
     throw new InputError(`${checkpoint.path}: ${name} is missing, and ${where} has it`, {
       id: 'map-mismatch',
     });
-  const type = shape.length > 1 ? 'F16' : 'F32';
+  const type = shape.length > 1 ? dtype : 'F32';
   const values = async (): Promise<Float32Array> => {
     const own = ggufValues(tensor, (await checkpoint.readTensor(name)).data.slice());
     if (type === 'F16' && own.some((x) => Math.abs(x) > LARGEST_F16))
-      throw new InputError(`${checkpoint.path}: ${name} has values beyond float16`, { id: 'not-a-number' });
+      throw new InputError(
+        `${checkpoint.path}: ${name} has values beyond float16; write it with --dtype f32`,
+        { id: 'not-a-number' },
+      );
     return own;
   };
   return { name: source.name, shape, type, values };
