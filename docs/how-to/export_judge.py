@@ -1,12 +1,12 @@
-"""A local judge for crosspatch: a checkpoint of transformers as a folder of model.onnx, tokenizer.json and config.json.
+"""A local judge or classifier for crosspatch: a checkpoint of transformers as a folder of model.onnx, tokenizer.json and config.json.
 
     python export_judge.py embedding sentence-transformers/all-MiniLM-L6-v2 judges/minilm
     python export_judge.py pair Elron/bleurt-base-128 judges/bleurt
     npx crosspatch fidelity … --onnx-judge embedding=judges/minilm --onnx-judge pair=judges/bleurt
 
 The checkpoint is a folder or a name on the hub. `embedding`: a sentence-transformers model (mean, or the first token's); any other model is pooled by the mean.
-`pair`: a sequence classifier with one label, which reads the reference and then the completion (BLEURT's layout). Needs torch, transformers and onnx;
-crosspatch itself needs no Python.
+`pair`: a sequence classifier with one label, which reads the reference and then the completion (BLEURT's layout). `classifier`: any sequence classifier, for the
+detector of that name. Needs torch, transformers and onnx; crosspatch itself needs no Python.
 """
 
 import argparse
@@ -39,22 +39,29 @@ class Embedding(torch.nn.Module):
         return hidden[:, 0] if self.first else hidden
 
 
-class Pair(torch.nn.Module):
-    """[texts, tokens] → [texts, 1]"""
+class Classifier(torch.nn.Module):
+    """[texts, tokens] → [texts, labels]"""
 
     output = "logits"
 
     def __init__(self, checkpoint):
         super().__init__()
         self.model = AutoModelForSequenceClassification.from_pretrained(checkpoint, attn_implementation="eager", dtype=torch.float32)
-        if self.model.config.num_labels != 1:
-            raise SystemExit(f"{checkpoint}: wanted a model with one label, which is its score; it has {self.model.config.num_labels}")
 
     def forward(self, *inputs):
         return self.model(**dict(zip(self.names, inputs))).logits
 
 
-KINDS = {"embedding": Embedding, "pair": Pair}
+class Pair(Classifier):
+    """[texts, tokens] → [texts, 1]"""
+
+    def __init__(self, checkpoint):
+        super().__init__(checkpoint)
+        if self.model.config.num_labels != 1:
+            raise SystemExit(f"{checkpoint}: wanted a model with one label, which is its score; it has {self.model.config.num_labels}")
+
+
+KINDS = {"embedding": Embedding, "pair": Pair, "classifier": Classifier}
 
 
 def pooling(checkpoint):

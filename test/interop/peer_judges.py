@@ -56,7 +56,8 @@ def compare(kind, checkpoint, scores):
         print(f"the other order differs by up to {np.abs(ours - turned).max():.2e}")
 
 
-if sys.argv[1] == "random":
-    random(*sys.argv[2:])
-else:
-    compare(*sys.argv[1:])
+if __name__ == "__main__":
+    if sys.argv[1] == "random":
+        random(*sys.argv[2:])
+    else:
+        compare(*sys.argv[1:])
