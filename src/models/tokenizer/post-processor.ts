@@ -94,9 +94,13 @@ function parseTemplateProcessing(obj: JsonObject, where: string): Template {
   const [at] = texts;
   if (texts.length !== 1 || at === undefined)
     throw badTokenizer(`${where}.single`, 'the text once', obj.single);
-  const pair =
-    obj.pair === undefined || obj.pair === null ? undefined : parseParts(obj.pair, special, `${where}.pair`);
-  return { before: markIds(single.slice(0, at)), after: markIds(single.slice(at + 1)), pair };
+  const pair = parseParts(obj.pair ?? [], special, `${where}.pair`);
+  const joins = pair.flatMap((part) => ('text' in part ? [part.text] : [])).join('') === 'AB';
+  return {
+    before: markIds(single.slice(0, at)),
+    after: markIds(single.slice(at + 1)),
+    pair: joins ? pair : undefined,
+  };
 }
 
 function parseParts(value: unknown, special: JsonObject, where: string): TemplatePart[] {
