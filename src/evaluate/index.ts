@@ -34,7 +34,7 @@ export { type ExperimentEnv, experimentEnv } from './env.ts';
 export { type FidelityResult, fidelity } from './fidelity/fidelity.ts';
 export { fidelityPrompts } from './fidelity/prompts.ts';
 export { apiKeyOf, type JudgeUsage, judgeCost, llmJudge, openAiJudge } from './judges/index.ts';
-export { openOnnxJudges } from './judges/onnx.ts';
+export { locateOnnxJudge, openOnnxJudges } from './judges/onnx.ts';
 
 export { fitCaptures } from './mapping/captures.ts';
 export { type FittedMap, figureGroups, fitMaps, mapEntry, measureMaps, tokenMeanOf } from './mapping/fit.ts';

@@ -12,7 +12,7 @@ import {
   experimentEnv,
   fidelity,
   fidelityPrompts,
-  locateTextModel,
+  locateOnnxJudge,
   openOnnxJudges,
 } from '../../evaluate/index.ts';
 import { type Cli, collect, declare } from '../cli.ts';
@@ -129,7 +129,7 @@ async function onnxJudges(pairs: readonly string[]): Promise<Parameters<typeof o
           id: 'option-invalid',
         });
       const { model, ...reading } = data;
-      const { folder, file } = await locateTextModel(model, 'judge');
+      const { folder, file } = await locateOnnxJudge(model, reading);
       return { folder, settings: { ...reading, name: reading.kind, file } };
     }),
   );

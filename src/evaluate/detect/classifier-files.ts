@@ -1,17 +1,16 @@
 /** @file What the files of a classifier say of its labels, before any of it is run. */
-import { join } from 'node:path';
 import { z } from 'zod';
-import { parseJson, readTextFile, showText } from '../../base/index.ts';
+import { showText } from '../../base/index.ts';
 import type { DetectorParams } from '../../contracts/index.ts';
-import { loadTokenizer, type Tokenizer } from '../../models/index.ts';
-import { isFile, refusePointer, type TextModelPlace, textModelError } from '../text-model/place.ts';
+import { type TextModelPlace, textModelError } from '../text-model/place.ts';
+import { openReader, readConfig, type TextReader } from '../text-model/reader.ts';
 
 /** Settings of a classifier as stages take them. */
 export type ClassifierParams = Extract<DetectorParams, { kind: 'classifier' }>;
 
 /** What is known of a classifier without running it. */
 export interface ClassifierFiles {
-  readonly tokenizer: Tokenizer;
+  readonly reader: TextReader;
   /** Index of the label that shows the behaviour; undefined where the recipe names none, which a single output needs not. */
   readonly label: number | undefined;
   /** By index, where config.json names them. */
@@ -27,19 +26,13 @@ const configSchema = z.object({
 /** Read tokenizer and config. Throws InputError for a tokenizer that cannot be run, and for a label the classifier does not have. */
 export async function readClassifierFiles(
   place: TextModelPlace,
-  { label }: Pick<ClassifierParams, 'label'>,
+  { label, max_tokens }: Pick<ClassifierParams, 'label' | 'max_tokens'>,
 ): Promise<ClassifierFiles> {
   const { folder } = place;
-  await refusePointer(place, 'classifier');
-  const tokenizer = await loadTokenizer({ folder });
-  const path = join(folder, 'config.json');
-  const given: unknown = (await isFile(path)) ? parseJson(await readTextFile(path), path) : {};
-  const config = configSchema.safeParse(given);
-  if (!config.success)
-    throw textModelError('classifier', `${path}: ${z.prettifyError(config.error).replace(/\s*\n\s*/g, ' ')}`);
-  const { id2label = {}, problem_type } = config.data;
+  const reader = await openReader(place, 'classifier', max_tokens);
+  const { id2label = {}, problem_type } = await readConfig(folder, 'classifier', configSchema);
   const labels = Object.keys(id2label).map((_, i) => id2label[String(i)] ?? '');
-  return { tokenizer, label: indexOf(label, labels, folder), labels, problem: problem_type ?? undefined };
+  return { reader, label: indexOf(label, labels, folder), labels, problem: problem_type ?? undefined };
 }
 
 function indexOf(

@@ -152,11 +152,17 @@ describe('the files of a classifier', () => {
       'wanted model.onnx or onnx/model.onnx',
     );
     const three = { folder: at('three'), file: 'model.onnx' };
-    expect(await refused(readClassifierFiles(three, {}))).toContain('kind (0), rude (1), other (2)');
-    expect(await refused(readClassifierFiles(three, { label: 'Rude' }))).toContain('has no label Rude');
+    expect(await refused(readClassifierFiles(three, settings))).toContain('kind (0), rude (1), other (2)');
+    expect(await refused(readClassifierFiles(three, { ...settings, label: 'Rude' }))).toContain(
+      'has no label Rude',
+    );
     const single = { folder: at('single'), file: 'model.onnx' };
-    expect(await refused(readClassifierFiles(single, { label: 'rude' }))).toContain('give its index');
+    expect(await refused(readClassifierFiles(single, { ...settings, label: 'rude' }))).toContain(
+      'give its index',
+    );
     await writeFile(at('single/lfs.onnx'), 'version https://git-lfs.github.com/spec/v1\n');
-    expect(await refused(readClassifierFiles({ ...single, file: 'lfs.onnx' }, {}))).toContain('git lfs pull');
+    expect(await refused(readClassifierFiles({ ...single, file: 'lfs.onnx' }, settings))).toContain(
+      'git lfs pull',
+    );
   });
 });

@@ -2,7 +2,7 @@
 import { CrosspatchError, type Owned } from '../../base/index.ts';
 import { isDegenerate } from '../../behaviours/index.ts';
 import { textModelError } from '../text-model/place.ts';
-import { type RowOutput, TextModel, truncatedIds } from '../text-model/text-model.ts';
+import { type RowOutput, TextModel } from '../text-model/text-model.ts';
 import { type ClassifierFiles, type ClassifierParams, readClassifierFiles } from './classifier-files.ts';
 import type { Detector } from './detector.ts';
 
@@ -29,7 +29,7 @@ export async function openClassifier(
   const score = async (texts: readonly string[]): Promise<void> => {
     if (known.size + texts.length > KEPT) known.clear();
     const rows = texts
-      .map((text) => ({ text, ids: truncatedIds(files.tokenizer, text, settings.max_tokens) }))
+      .map((text) => ({ text, ...files.reader.row(text) }))
       .filter(({ ids }) => ids.length > 0);
     const take = (i: number, { data, shape }: RowOutput): void => {
       if (shape.length > 1)

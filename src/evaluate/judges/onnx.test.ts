@@ -1,5 +1,5 @@
 /** @file Judges in ONNX on small models with known weights, against the closed form in float64. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -11,7 +11,7 @@ import {
   writePair,
 } from '../text-model/small-model.helper.ts';
 import type { JudgePair } from './judge.ts';
-import { openOnnxJudges } from './onnx.ts';
+import { locateOnnxJudge, openOnnxJudges } from './onnx.ts';
 
 const WORDS: readonly string[] = SMALL_TEXT.words;
 const MODEL: SmallClassifier = {
@@ -86,11 +86,43 @@ describe('judges in ONNX', () => {
     close(await scores('pair'), PAIRS.map(regression));
   });
 
-  it('refuse a tokenizer without marks around a text, an output of another shape, a folder without a model', async () => {
-    await expect(scores('pair', 'bare')).rejects.toThrow(/puts 0 tokens around a text/);
+  it('pair: of long texts the beginnings, the longer one cut first', async () => {
+    const cut = PAIRS.map(({ candidate, reference }) => {
+      const [c, r] = [words(candidate), words(reference)];
+      // Of six tokens three are the template's.
+      const room = Math.min(r.length, Math.max(1, 3 - c.length));
+      return { reference: r.slice(0, room).join(' '), candidate: c.slice(0, 3 - room).join(' ') };
+    });
+    expect(cut.map(({ candidate }) => candidate)).not.toEqual(PAIRS.map(({ candidate }) => candidate));
+    close(await scores('pair', 'pair', 6), cut.map(regression));
+  });
+
+  it('read no more than the model has positions for', async () => {
+    await writeFile(join(folder, 'embedding/config.json'), JSON.stringify({ max_position_embeddings: 4 }));
+    const found = await scores('embedding');
+    await rm(join(folder, 'embedding/config.json'));
+    close(
+      found,
+      PAIRS.map((pair) => cosine(pair, 4)),
+    );
+  });
+
+  it('refuse a tokenizer that joins no texts, an output of another shape, a folder without a model or tokenizer', async () => {
+    const located = (name: string): Promise<unknown> =>
+      locateOnnxJudge(join(folder, name), { kind: 'pair', max_tokens: 256 });
+    await expect(located('pair')).resolves.toEqual({ folder: join(folder, 'pair'), file: 'model.onnx' });
+    await expect(located('bare')).rejects.toThrow(/tokenizer.json: wanted a post_processor that joins two/);
+    await expect(scores('pair', 'bare')).rejects.toThrow(/wanted a post_processor/);
+    await expect(scores('embedding', 'pair')).rejects.toThrow(/is of the kind pair/);
+    await rm(join(folder, 'bare/tokenizer.json'));
+    await expect(located('bare')).rejects.toThrow(
+      /tokenizer.json: wanted the model's tokenizer, found nothing/,
+    );
     await expect(scores('pair', 'embedding')).rejects.toThrow(
       /wanted one number for a pair of texts, got \[/,
     );
-    await expect(scores('embedding', 'nothing')).rejects.toThrow();
+    await expect(scores('embedding', 'nothing')).rejects.toThrow(
+      /judge: .*wanted an ONNX model that can be read/,
+    );
   });
 });

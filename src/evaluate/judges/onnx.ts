@@ -5,9 +5,9 @@
  */
 import { CrosspatchError, disposeAll, type Owned } from '../../base/index.ts';
 import type { OnnxJudgeParams } from '../../contracts/index.ts';
-import { loadTokenizer, type Tokenizer } from '../../models/index.ts';
-import { textModelError } from '../text-model/place.ts';
-import { type RowOutput, TextModel, type TextRow, truncatedIds } from '../text-model/text-model.ts';
+import { locateTextModel, type TextModelPlace, textModelError } from '../text-model/place.ts';
+import { openReader, type TextReader } from '../text-model/reader.ts';
+import { type RowOutput, TextModel } from '../text-model/text-model.ts';
 import type { Judge, JudgePair } from './judge.ts';
 
 interface JudgeEnv {
@@ -37,12 +37,31 @@ export async function openOnnxJudges(
   return { judges, [Symbol.asyncDispose]: close };
 }
 
+/** Where a judge's files are; `path` is its ONNX file or a folder. Throws InputError for one that is missing and for a tokenizer of another kind. */
+export async function locateOnnxJudge(
+  path: string,
+  reading: Pick<OnnxJudgeParams, 'kind' | 'max_tokens'>,
+): Promise<TextModelPlace> {
+  const place = await locateTextModel(path, 'judge');
+  await openJudgeReader(place, reading);
+  return place;
+}
+
+async function openJudgeReader(
+  place: TextModelPlace,
+  { kind, max_tokens }: Pick<OnnxJudgeParams, 'kind' | 'max_tokens'>,
+): Promise<TextReader> {
+  const reader = await openReader(place, 'judge', max_tokens);
+  if (kind === 'pair') reader.pair('', '');
+  return reader;
+}
+
 async function openOne(folder: string, settings: OnnxJudgeParams, env: JudgeEnv): Promise<Judge & Owned> {
-  const { kind, name, file, max_tokens } = settings;
-  const tokenizer = await loadTokenizer({ folder });
-  if (kind === 'pair') checkPairs(tokenizer, folder);
-  const model = await TextModel.open({ folder, file }, 'judge', env);
-  const given = { model, tokenizer, most: max_tokens, signal: env.signal };
+  const { kind, name, file } = settings;
+  const place = { folder, file };
+  const reader = await openJudgeReader(place, settings);
+  const model = await TextModel.open(place, 'judge', env);
+  const given = { model, reader, signal: env.signal };
   return {
     name,
     metric: METRICS[kind],
@@ -53,20 +72,13 @@ async function openOne(folder: string, settings: OnnxJudgeParams, env: JudgeEnv)
 
 interface Given {
   readonly model: TextModel;
-  readonly tokenizer: Tokenizer;
-  /** Tokens of a row, at most. */
-  readonly most: number;
+  readonly reader: TextReader;
   readonly signal: AbortSignal | undefined;
 }
 
-async function cosines(
-  { model, tokenizer, most, signal }: Given,
-  pairs: readonly JudgePair[],
-): Promise<number[]> {
+async function cosines({ model, reader, signal }: Given, pairs: readonly JudgePair[]): Promise<number[]> {
   const texts = [...new Set(pairs.flatMap(({ candidate, reference }) => [candidate, reference]))];
-  const rows = texts
-    .map((text) => ({ text, ids: truncatedIds(tokenizer, text, most) }))
-    .filter(({ ids }) => ids.length > 0);
+  const rows = texts.map((text) => ({ text, ...reader.row(text) })).filter(({ ids }) => ids.length > 0);
   const found = new Map<string, Float64Array>();
   const output = model.output('sentence_embedding', 'last_hidden_state', 'token_embeddings');
   const take = (i: number, made: RowOutput): void => {
@@ -85,10 +97,10 @@ async function cosines(
 /** [T,D] → mean over T; [D] as it is. */
 function meanOf({ data, shape }: RowOutput, path: string): Float64Array {
   const d = shape.at(-1);
-  if (d === undefined || shape.length > 2)
+  if (d === undefined || d === 1 || shape.length > 2)
     throw textModelError(
       'judge',
-      `${path}: wanted an output [texts, tokens, width] or [texts, width], got [texts, ${shape.join(', ')}]`,
+      `${path}: wanted an output [texts, tokens, width] or [texts, width] to compare, got [${['texts', ...shape].join(', ')}]${d === 1 ? '; a model that gives one number for two texts is of the kind pair' : ''}`,
     );
   const mean = new Float64Array(d);
   data.forEach((x, i) => {
@@ -103,20 +115,8 @@ function unit(vector: Float64Array): Float64Array {
   return norm === 0 ? vector : vector.map((x) => x / norm);
 }
 
-async function regressions(
-  { model, tokenizer, most, signal }: Given,
-  pairs: readonly JudgePair[],
-): Promise<number[]> {
-  // The two share one token: the mark between them.
-  const each = Math.max(1, Math.floor((most + 1) / 2));
-  const rows = pairs.map(({ candidate, reference }): TextRow => {
-    const first = truncatedIds(tokenizer, reference, each);
-    const second = truncatedIds(tokenizer, candidate, each).slice(1);
-    return {
-      ids: [...first, ...second],
-      segments: [...first.map(() => 0), ...second.map(() => 1)],
-    };
-  });
+async function regressions({ model, reader, signal }: Given, pairs: readonly JudgePair[]): Promise<number[]> {
+  const rows = pairs.map(({ candidate, reference }) => reader.pair(reference, candidate));
   const scores = rows.map(() => 0);
   const output = model.output('logits');
   const take = (i: number, { data, shape }: RowOutput): void => {
@@ -130,16 +130,6 @@ async function regressions(
   await model.run(rows, output, take, signal);
   if (!scores.every(Number.isFinite)) throw notFinite();
   return scores;
-}
-
-/** `[CLS] first [SEP] second [SEP]` is made of two single texts, so a single text must be `[CLS] text [SEP]`. */
-function checkPairs(tokenizer: Tokenizer, folder: string): void {
-  const around = tokenizer.encodeIds('');
-  if (around.length !== 2)
-    throw textModelError(
-      'judge',
-      `${folder}: the tokenizer puts ${around.length} tokens around a text; a judge of pairs wants one before and one after it, as BERT has`,
-    );
 }
 
 function notFinite(): CrosspatchError {

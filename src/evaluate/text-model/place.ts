@@ -1,7 +1,7 @@
 /** @file The files of a model that reads texts (a classifier, a judge) in ONNX: where they are, before any of it is run. */
 import { open, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { InputError, isLfsPointer, LFS_NEXT } from '../../base/index.ts';
+import { errorLine, InputError, isLfsPointer, LFS_NEXT } from '../../base/index.ts';
 
 /** A model's folder, and its ONNX file in there. */
 export interface TextModelPlace {
@@ -40,7 +40,9 @@ export async function locateTextModel(path: string, role: TextModelRole): Promis
 /** Throws InputError where the file is a Git LFS pointer. */
 export async function refusePointer({ folder, file }: TextModelPlace, role: TextModelRole): Promise<void> {
   const path = join(folder, file);
-  await using handle = await open(path);
+  await using handle = await open(path).catch((cause: unknown) => {
+    throw textModelError(role, `${path}: wanted an ONNX model that can be read, got ${errorLine(cause)}`);
+  });
   const { buffer, bytesRead } = await handle.read(new Uint8Array(64), 0, 64, 0);
   if (isLfsPointer(buffer.subarray(0, bytesRead)))
     throw textModelError(role, `${path}: wanted an ONNX model, got a Git LFS pointer; ${LFS_NEXT}`);

@@ -2,14 +2,13 @@
 import { join } from 'node:path';
 import { type Owned, throwIfAborted } from '../../base/index.ts';
 import { OnnxFile, type Tensor } from '../../engine/index.ts';
-import type { Tokenizer } from '../../models/index.ts';
 import { type TextModelPlace, type TextModelRole, textModelError } from './place.ts';
 
 /** A text, or two after each other, as ids. */
 export interface TextRow {
   readonly ids: readonly number[];
-  /** 0 for tokens of the first text, 1 for those of the second. Defaults to all 0. */
-  readonly segments?: readonly number[];
+  /** `token_type_ids`: which text each token is of. Defaults to all 0. */
+  readonly types?: readonly number[];
 }
 
 /** What the model made of one row: `shape` is that of the output without its first axis. */
@@ -25,7 +24,7 @@ const BATCH = 16;
 const FEEDS = {
   input_ids: ({ ids }: TextRow) => ids,
   attention_mask: ({ ids }: TextRow) => ids.map(() => 1),
-  token_type_ids: ({ ids, segments }: TextRow) => segments ?? ids.map(() => 0),
+  token_type_ids: ({ ids, types }: TextRow) => types ?? ids.map(() => 0),
 } as const;
 
 /** An open model. Dispose of it. */
@@ -105,16 +104,6 @@ export class TextModel implements Owned {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#model[Symbol.asyncDispose]();
   }
-}
-
-/** Ids of as much of a text as `most` tokens hold, those of the template included. */
-export function truncatedIds(tokenizer: Tokenizer, text: string, most: number): number[] {
-  const ids = tokenizer.encodeIds(text);
-  if (ids.length <= most) return ids;
-  const plain = tokenizer.encode(text, { addSpecialTokens: false });
-  const room = Math.max(1, most - (ids.length - plain.ids.length));
-  const end = plain.offsets[room - 1]?.[1] ?? text.length;
-  return tokenizer.encodeIds(text.slice(0, end));
 }
 
 function checkInputs({ path, inputs }: OnnxFile, role: TextModelRole): void {

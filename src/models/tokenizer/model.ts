@@ -1,60 +1,35 @@
-/** @file The model inside a tokenizer: one word of text → token ids. BPE (byte-level or with byte fallback) and WordLevel. */
+/** @file The model inside a tokenizer: one word of text → token ids. BPE (byte-level or with byte fallback) is here. */
 import { fallbackToken, utf8 } from './bytes.ts';
 import { mergeSymbols } from './merge.ts';
 import { PairTable } from './pair-table.ts';
 import {
   asArray,
   asBoolean,
-  asId,
   asObject,
   asString,
   badTokenizer,
+  type JsonObject,
   refuseUnknownKeys,
   typeOf,
   unsupported,
 } from './parse.ts';
+import { parseVocab, type TokenModel, unknownId, type Word } from './token-model.ts';
+import { parseWordLevel, parseWordPiece } from './word-models.ts';
 
-/** Tokens of one word; token i covers units [starts[i], ends[i]) of it. Bytes of one character share its range. */
-interface Word {
-  readonly ids: readonly number[];
-  readonly starts: readonly number[];
-  readonly ends: readonly number[];
-}
-
-export interface TokenModel {
-  readonly vocab: ReadonlyMap<string, number>;
-  /** Call `emit` with the words (see {@link Word}) that `text` consists of and where in `text` each begins. */
-  tokenize(text: string, emit: (word: Word, at: number) => void): void;
-}
+const models: Readonly<Record<string, (obj: JsonObject, where: string) => TokenModel>> = {
+  BPE: parseBpe,
+  WordLevel: parseWordLevel,
+  WordPiece: parseWordPiece,
+};
 
 /** The `model` field of tokenizer.json. */
 export function parseModel(value: unknown, where: string): TokenModel {
   const obj = asObject(value, where);
   // Files older than tokenizers 0.9 leave the type out for BPE.
   const type = obj.type === undefined && obj.merges !== undefined ? 'BPE' : typeOf(obj, where);
-  if (type === 'BPE') return parseBpe(obj, where);
-  if (type === 'WordLevel') return parseWordLevel(obj, where);
-  throw unsupported(`${where}.type`, type, ['BPE', 'WordLevel']);
-}
-
-function parseVocab(value: unknown, where: string): Map<string, number> {
-  const vocab = new Map<string, number>();
-  for (const [token, id] of Object.entries(asObject(value, where)))
-    vocab.set(token, asId(id, `${where}[${JSON.stringify(token)}]`));
-  if (vocab.size === 0) throw badTokenizer(where, 'at least one token', value);
-  return vocab;
-}
-
-function parseWordLevel(obj: Record<string, unknown>, where: string): TokenModel {
-  refuseUnknownKeys(obj, ['vocab', 'unk_token'], where);
-  const vocab = parseVocab(obj.vocab, `${where}.vocab`);
-  const unkToken = asString(obj.unk_token, `${where}.unk_token`);
-  const unk = vocab.get(unkToken);
-  if (unk === undefined) throw badTokenizer(`${where}.unk_token`, 'a token of the vocabulary', unkToken);
-  return {
-    vocab,
-    tokenize: (text, emit) => emit({ ids: [vocab.get(text) ?? unk], starts: [0], ends: [text.length] }, 0),
-  };
+  const build = Object.hasOwn(models, type) ? models[type] : undefined;
+  if (!build) throw unsupported(`${where}.type`, type, Object.keys(models));
+  return build(obj, where);
 }
 
 const BPE_KEYS = [
@@ -75,14 +50,8 @@ function parseBpe(obj: Record<string, unknown>, where: string): TokenModel {
   for (const affix of ['continuing_subword_prefix', 'end_of_word_suffix'])
     if (obj[affix]) throw unsupported(`${where}.${affix}`, obj[affix], ['null']);
   const vocab = parseVocab(obj.vocab, `${where}.vocab`);
-  const unkToken =
-    obj.unk_token === undefined || obj.unk_token === null
-      ? undefined
-      : asString(obj.unk_token, `${where}.unk_token`);
-  if (unkToken !== undefined && !vocab.has(unkToken))
-    throw badTokenizer(`${where}.unk_token`, 'a token of the vocabulary', unkToken);
   return new Bpe(vocab, asArray(obj.merges, `${where}.merges`), `${where}.merges`, {
-    unk: unkToken === undefined ? undefined : vocab.get(unkToken),
+    unk: obj.unk_token === undefined || obj.unk_token === null ? undefined : unknownId(obj, vocab, where),
     fuseUnk: asBoolean(obj.fuse_unk, `${where}.fuse_unk`, false),
     byteFallback: asBoolean(obj.byte_fallback, `${where}.byte_fallback`, false),
     ignoreMerges: asBoolean(obj.ignore_merges, `${where}.ignore_merges`, false),

@@ -28,12 +28,25 @@ const builders: Record<string, Builder> = {
   NFKD: (obj, where) => unicodeForm('NFKD', obj, where),
   Lowercase(obj, where) {
     refuseUnknownKeys(obj, [], where);
-    // Character by character, without the final-sigma rule.
-    return rewriting(/\p{Changes_When_Lowercased}/gu, (c) => c.toLowerCase());
+    return lowercase;
   },
   StripAccents(obj, where) {
     refuseUnknownKeys(obj, [], where);
     return rewriting(/\p{M}/gu, () => '');
+  },
+  BertNormalizer(obj, where) {
+    const names = ['clean_text', 'handle_chinese_chars', 'strip_accents', 'lowercase'];
+    refuseUnknownKeys(obj, names, where);
+    const flag = (name: string, fallback = true): boolean =>
+      asBoolean(obj[name], `${where}.${name}`, fallback);
+    const lower = flag('lowercase');
+    const steps = [
+      ...(flag('clean_text') ? [withoutControls, plainSpaces] : []),
+      ...(flag('handle_chinese_chars') ? [spacedHan] : []),
+      ...(flag('strip_accents', lower) ? [inForm('NFD'), withoutAccents] : []),
+      ...(lower ? [lowercase] : []),
+    ];
+    return (piece, track, limit = limitOf(piece)) => steps.reduce((p, step) => step(p, track, limit), piece);
   },
   Strip(obj, where) {
     refuseUnknownKeys(obj, ['strip_left', 'strip_right'], where);
@@ -108,6 +121,10 @@ const CLUSTER = /[\s\S][\p{M}\u1160-\u11ff\ud7b0-\ud7ff]*/gu;
 
 function unicodeForm(form: UnicodeForm, obj: Record<string, unknown>, where: string): Normalizer {
   refuseUnknownKeys(obj, [], where);
+  return inForm(form);
+}
+
+function inForm(form: UnicodeForm): Normalizer {
   const byCluster = rewriting(CLUSTER, (cluster) => toUnicodeForm(cluster, form));
   return (piece, track) => {
     const text = toUnicodeForm(piece.text, form);
@@ -120,3 +137,16 @@ function unicodeForm(form: UnicodeForm, obj: Record<string, unknown>, where: str
       : editPiece(piece, [{ start: 0, end: piece.text.length, text }], true);
   };
 }
+
+/** Character by character, without the final-sigma rule. */
+const lowercase = rewriting(/\p{Changes_When_Lowercased}/gu, (c) => c.toLowerCase());
+
+// Of BertNormalizer. Marks and control characters of scripts newer than the Rust library's tables (Unicode 8) stay there and go here.
+const withoutControls = rewriting(/(?![\t\n\r])[\p{Cc}\p{Cf}\p{Co}\ufffd]/gu, () => '');
+const plainSpaces = rewriting(/\p{White_Space}/gu, () => ' ');
+const withoutAccents = rewriting(/\p{Mn}/gu, () => '');
+/** The blocks of Han characters as the Rust library has them, each character a word of its own. */
+const spacedHan = rewriting(
+  /[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]/gu,
+  (c) => ` ${c} `,
+);

@@ -1,13 +1,14 @@
 /** @file A tokenizer.json put together: added tokens → normaliser → added tokens → pre-tokeniser → model → template; and back. */
 import { type AddedToken, AddedTokenSplitter, parseAddedTokens } from './added-tokens.ts';
 import { type Decoder, parseDecoder } from './decoder.ts';
-import { parseModel, type TokenModel } from './model.ts';
+import { parseModel } from './model.ts';
 import { parseNormalizer } from './normalizer.ts';
 import { asObject, badTokenizer, refuseUnknownKeys } from './parse.ts';
 import { inputRange, type Piece } from './piece.ts';
-import { parseTemplate, type Template } from './post-processor.ts';
+import { markIds, parseTemplate, type Template } from './post-processor.ts';
 import { parsePreTokenizer } from './pretokenizer.ts';
 import type { ExtraToken } from './special-tokens.ts';
+import type { TokenModel } from './token-model.ts';
 
 export interface Pipeline {
   readonly addedTokens: readonly AddedToken[];
@@ -47,7 +48,7 @@ export function parsePipeline(json: unknown, where: string, extra: readonly Extr
   const model = parseModel(obj.model, `${where}: model`);
   const addedTokens = withExtraTokens(listed, extra, model.vocab);
   const { idOf, tokenOf } = tokenTables(model, addedTokens, where);
-  for (const id of [...template.before, ...template.after])
+  for (const id of [...template.before, ...template.after, ...markIds(template.pair ?? [])])
     if (!tokenOf.has(id)) throw badTokenizer(`${where}: post_processor`, 'ids of known tokens', id);
 
   const raw = new AddedTokenSplitter(

@@ -11,6 +11,9 @@ type Builder = (obj: Record<string, unknown>, where: string, depth: number) => P
 /** GPT-2's word pattern, the `use_regex` of ByteLevel. */
 const GPT2_PATTERN = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
+/** Punctuation of Unicode, and all signs of ASCII. */
+const PUNCTUATION = /[\p{P}!-/:-@[-`{-~]/gu;
+
 const BEHAVIORS = ['Removed', 'Isolated', 'MergedWithPrevious', 'MergedWithNext', 'Contiguous'] as const;
 type Behavior = (typeof BEHAVIORS)[number];
 
@@ -54,7 +57,12 @@ const builders: Record<string, Builder> = {
   },
   WhitespaceSplit(obj, where) {
     refuseUnknownKeys(obj, [], where);
-    return splitter(/\p{White_Space}/gu, 'Removed');
+    return atSpaces;
+  },
+  BertPreTokenizer(obj, where) {
+    refuseUnknownKeys(obj, [], where);
+    const atMarks = splitter(PUNCTUATION, 'Isolated');
+    return (pieces, track) => atMarks(atSpaces(pieces, track), track);
   },
   CharDelimiterSplit(obj, where) {
     refuseUnknownKeys(obj, ['delimiter'], where);
@@ -71,7 +79,7 @@ const builders: Record<string, Builder> = {
     refuseUnknownKeys(obj, ['behavior'], where);
     const behavior =
       obj.behavior === undefined ? 'Isolated' : parseBehavior(obj.behavior, `${where}.behavior`);
-    return splitter(/[\p{P}!-/:-@[-`{-~]/gu, behavior);
+    return splitter(PUNCTUATION, behavior);
   },
   Metaspace(obj, where) {
     refuseUnknownKeys(obj, ['replacement', 'prepend_scheme', 'add_prefix_space', 'split', 'str_rep'], where);
@@ -120,6 +128,8 @@ function splitter(pattern: RegExp, behavior: Behavior, invert = false): PreToken
       ),
     );
 }
+
+const atSpaces = splitter(/\p{White_Space}/gu, 'Removed');
 
 /** The matches of `pattern` and the gaps between them, in order. */
 function matchSpans(

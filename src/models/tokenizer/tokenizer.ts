@@ -5,6 +5,7 @@ import { type ChatMessage, type ChatOptions, renderChat } from './chat.ts';
 import { DecodeStream } from './decode-stream.ts';
 import { badTokenizer } from './parse.ts';
 import { type Pipeline, parsePipeline } from './pipeline.ts';
+import { type JoinedIds, joinPair } from './post-processor.ts';
 import type { ExtraToken } from './special-tokens.ts';
 
 /** Token i has id `ids[i]`, vocabulary string `tokens[i]` and stands for `text.slice(...offsets[i])`. */
@@ -125,6 +126,17 @@ export class Tokenizer {
     const ids = this.#pipeline.ids(text);
     const [before, after] = this.#around(ids, options);
     return before.length + after.length === 0 ? ids : [...before, ...ids, ...after];
+  }
+
+  /** Ids of one text (of `encodeIds` without special tokens) with the template's special tokens around them. */
+  surround(ids: readonly number[]): number[] {
+    return [...this.#before, ...ids, ...this.#after];
+  }
+
+  /** Ids of two texts as the template joins them; undefined where it knows single texts only. */
+  join(first: readonly number[], second: readonly number[]): JoinedIds | undefined {
+    const { pair } = this.#pipeline.template;
+    return pair && joinPair(pair, first, second);
   }
 
   /** Text of ids; ids without a token (padding of the embedding) give nothing. Broken UTF-8 becomes U+FFFD; spaces are never tidied (`clean_up_tokenization_spaces` is ignored). */

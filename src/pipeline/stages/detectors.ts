@@ -1,6 +1,6 @@
 /** @file The detectors and judges of a recipe before anything runs: what they need is there. */
 import type { DetectorParams, DetectorSettings, OnnxJudgeParams, Recipe } from '../../contracts/index.ts';
-import { apiKeyOf, locateTextModel, readClassifierFiles } from '../../evaluate/index.ts';
+import { apiKeyOf, locateOnnxJudge, locateTextModel, readClassifierFiles } from '../../evaluate/index.ts';
 
 /** A detector as the stages take it. */
 interface PlannedDetector {
@@ -37,13 +37,13 @@ export async function planDetector(
   return { detector: { ...reading, file: place.file }, classifier: place.folder };
 }
 
-/** Judges that are local ONNX models, each with its folder. Throws InputError for a file that is missing. */
+/** Judges that are local ONNX models, each with its folder. Throws InputError for a file that is missing or that cannot be used. */
 export async function planOnnxJudges({
   fidelity,
 }: Pick<Recipe, 'fidelity'>): Promise<{ readonly folder: string; readonly params: OnnxJudgeParams }[]> {
   const planned: { folder: string; params: OnnxJudgeParams }[] = [];
   for (const { model, name, ...reading } of fidelity ? fidelity.onnx : []) {
-    const place = await locateTextModel(model, 'judge');
+    const place = await locateOnnxJudge(model, reading);
     planned.push({
       folder: place.folder,
       params: { ...reading, name: name ?? reading.kind, file: place.file },

@@ -1,0 +1,31 @@
+/** @file What every model inside a tokenizer is, and what their descriptions share. */
+import { asId, asObject, asString, badTokenizer, type JsonObject } from './parse.ts';
+
+/** Tokens of one word; token i covers units [starts[i], ends[i]) of it. Bytes of one character share its range. */
+export interface Word {
+  readonly ids: readonly number[];
+  readonly starts: readonly number[];
+  readonly ends: readonly number[];
+}
+
+export interface TokenModel {
+  readonly vocab: ReadonlyMap<string, number>;
+  /** Call `emit` with the words (see {@link Word}) that `text` consists of and where in `text` each begins. */
+  tokenize(text: string, emit: (word: Word, at: number) => void): void;
+}
+
+export function parseVocab(value: unknown, where: string): Map<string, number> {
+  const vocab = new Map<string, number>();
+  for (const [token, id] of Object.entries(asObject(value, where)))
+    vocab.set(token, asId(id, `${where}[${JSON.stringify(token)}]`));
+  if (vocab.size === 0) throw badTokenizer(where, 'at least one token', value);
+  return vocab;
+}
+
+/** Id of the token that stands for unknown words. */
+export function unknownId(obj: JsonObject, vocab: ReadonlyMap<string, number>, where: string): number {
+  const token = asString(obj.unk_token, `${where}.unk_token`);
+  const id = vocab.get(token);
+  if (id === undefined) throw badTokenizer(`${where}.unk_token`, 'a token of the vocabulary', token);
+  return id;
+}
