@@ -83,7 +83,7 @@ for (const [i, own] of mine.entries()) {
     plain: pearson(pick(own.plain), pick(before)).value,
     steered: pearson(pick(own.steered), pick(steered)).value,
     moved,
-    largest_move: Math.max(...shift(own.plain, own.steered).map(Math.abs)),
+    largest_move: shift(own.plain, own.steered).reduce((most, x) => Math.max(most, Math.abs(x)), 0),
     same_best: best(own.steered) === best(steered) || lead(own.steered) < 0.05,
     same_text: says === own.said,
     says,
