@@ -82,7 +82,7 @@ async function oursOnce(): Promise<Rate> {
     timeout: 600,
     ...(steering === undefined ? {} : { steering, defaultSteering: 'v' }),
   });
-  return rate(server.url, {});
+  return await rate(server.url, {});
 }
 
 async function theirsOnce(): Promise<Rate> {
@@ -92,7 +92,7 @@ async function theirsOnce(): Promise<Rate> {
     ...all,
     ...(vector === undefined ? [] : ['--control-vector', vector]),
   ]);
-  return rate(`${server.url}/v1`, { cache_prompt: false });
+  return await rate(`${server.url}/v1`, { cache_prompt: false });
 }
 
 const perSecond = ({ written, seconds }: Rate): number => written / seconds;

@@ -127,10 +127,11 @@ function sampleOf(record: EvalRecord): Json {
   };
 }
 
-/** What was read as the answer: the number found in a completion, the letter of a choice. */
+/** What was read as the answer: the completion, the number found in one, the letter of a choice. */
 function answerOf({ item, completion }: EvalRecord, score: string): string | undefined {
-  if (item?.choices !== undefined) return letter(item.choices.indexOf(completion));
-  return item?.extracted?.[score];
+  if (item === undefined) return completion;
+  if (item.choices !== undefined) return letter(item.choices.indexOf(completion));
+  return item.extracted?.[score];
 }
 
 function logprobsOf({ item }: EvalRecord): Json | undefined {

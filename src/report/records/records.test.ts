@@ -195,6 +195,7 @@ describe('Inspect', () => {
     const references = samples.find((s) => s.id === bad?.id)?.references;
     expect(bad?.target).toBe(references?.safe);
     expect(safe?.target).toBe(samples.find((s) => s.id === safe?.id)?.references?.bad);
+    expect(bad?.scores.restored?.answer).toBe(bad?.output.completion);
     expect(unpatched.map((row) => row.target)).toEqual(unpatched.map(() => ''));
   });
 
