@@ -10,7 +10,7 @@ import { defineStage } from '../../src/pipeline/stage.ts';
 
 const TICKS = 10;
 
-/** Ten ticks; each writes its number, process and time to the file `STAMPS` of the environment. */
+/** Ten ticks; each writes the stage's number, its process, the time and its own number to the file `STAMPS` of the environment. */
 export const tickStage = defineStage({
   name: 'tick',
   version: '1',
@@ -20,7 +20,7 @@ export const tickStage = defineStage({
     let sum = 0;
     for (let done = 1; done <= TICKS; done++) {
       throwIfAborted(signal, 'tick');
-      appendFileSync(process.env.STAMPS ?? '', `${n} ${process.pid} ${Date.now()}\n`);
+      appendFileSync(process.env.STAMPS ?? '', `${n} ${process.pid} ${Date.now()} ${done}\n`);
       await sleep(milliseconds);
       sum += rng.int(1000);
       progress({ stage: 'tick', done, total: TICKS, unit: 'ticks' });

@@ -2,6 +2,7 @@
  * @file Runs a plan: what is in the store is taken from there, the rest is computed in order, independent stages side by side.
  * Killing it at any moment loses the stages in progress and nothing else.
  */
+import { setMaxListeners } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -86,6 +87,8 @@ class Run {
     this.#pool = pool;
     this.#nodes = longestFirst(plan.select(options.only));
     this.#signal = options.signal ? AbortSignal.any([options.signal, this.#stop.signal]) : this.#stop.signal;
+    // Every stage under way listens, however many these are.
+    setMaxListeners(0, this.#signal);
   }
 
   async all(): Promise<Map<string, FinishedNode>> {

@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline';
 
 export interface TestRedis {
   readonly url: string;
+  readonly port: number;
   /** Kill it and start it again on the same port, with what it held or without. */
   restart(how: 'keeps' | 'forgets'): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -20,6 +21,7 @@ export async function startRedis(folder: string, password: string): Promise<Test
   let server = await launch(args);
   return {
     url: `redis://127.0.0.1:${port}`,
+    port,
     restart: async (how) => {
       await end(server);
       if (how === 'forgets') await rm(join(folder, 'appendonlydir'), { recursive: true });

@@ -9,7 +9,7 @@ import type { AskedStage, Elsewhere } from '../elsewhere.ts';
 import { packageVersions } from '../machine.ts';
 import type { Store } from '../store.ts';
 import { closeAll, connectQueue, type QueueAddress } from './address.ts';
-import { type Capacity, readConnectionName, whyNone, workerName, workersAmong } from './capacity.ts';
+import { readConnectionName, whyNone, workerName, workersAmong } from './capacity.ts';
 import { askedBy, failureOf, jobId, jobOf, type SourcePlace, type StageJob, sourcesOf } from './job.ts';
 import { doneSchema, progressSchema } from './progress.ts';
 import { shareSource } from './sources.ts';
@@ -20,6 +20,8 @@ const KEPT = { age: 3600 };
 /** How often jobs are looked at, and how long a stage waits that no worker there can hold: one that is started again is back by then. */
 const CHECK_MS = 2000;
 const PATIENCE_MS = 20_000;
+/** How long a worker's child may take to stop. */
+const STOP_MS = 3000;
 
 /** A job that is waited for. */
 interface Open {
@@ -29,8 +31,7 @@ interface Open {
   readonly settle: (error?: Error) => void;
   /** Since when no worker there could hold it. */
   unplacedSince?: number | undefined;
-  /** Whether a worker has begun with it, as far as is known, and since when Redis does not know it. */
-  isBegun?: boolean;
+  /** Since when Redis does not know it. */
   forgottenSince?: number | undefined;
 }
 
@@ -52,6 +53,8 @@ export class Submitter implements Elsewhere, Owned {
   #checking = false;
   #away = false;
   #alone = false;
+  /** Of the workers that were seen, in seconds. */
+  #longestLock = 0;
 
   /** Connect to the queue of `store`. Throws {@link InputError} when Redis cannot be reached. */
   static async open(address: QueueAddress, store: Store, patienceMs = PATIENCE_MS): Promise<Submitter> {
@@ -124,7 +127,6 @@ export class Submitter implements Elsewhere, Owned {
       const event = progressSchema.safeParse(data).data;
       const open = this.#open.get(jobId);
       if (event === undefined || open === undefined) return;
-      open.isBegun = true;
       open.asked.onEvent(event);
     });
     this.#parts.events.on('stalled', ({ jobId }) =>
@@ -151,16 +153,17 @@ export class Submitter implements Elsewhere, Owned {
     if (this.#checking || this.#open.size === 0) return;
     this.#checking = true;
     try {
-      const clients = await this.#parts.queue.getWorkers().catch(() => []);
-      const workers = workersAmong(clients.map(({ rawname, name }) => rawname ?? name ?? ''));
+      const clients = await this.#parts.queue.getWorkers().catch(() => undefined);
+      const workers = clients && workersAmong(clients.map(({ rawname, name }) => rawname ?? name ?? ''));
       this.#say('here');
       if (workers) this.#sayAlone(workers.length === 0);
+      this.#longestLock = Math.max(this.#longestLock, ...(workers ?? []).map((one) => one.lock_seconds));
       for (const [id, open] of [...this.#open]) {
         const state = await this.#parts.queue.getJobState(id);
         const waits = state !== 'active' && state !== 'completed' && state !== 'failed';
         if (state === 'completed') open.settle();
         else if (state === 'failed') this.#fail(id, (await this.#parts.queue.getJob(id))?.failedReason);
-        else if (state === 'unknown') await this.#again(id, open, workers);
+        else if (state === 'unknown') await this.#again(id, open);
         if (state !== 'unknown') open.forgottenSince = undefined;
         const why = waits && workers && workers.length > 0 ? whyNone(workers, askedBy(open.data)) : undefined;
         if (state !== 'active') await this.#unplaced(id, open, why);
@@ -177,15 +180,15 @@ export class Submitter implements Elsewhere, Owned {
    * Redis does not know the job: it ended long ago, was taken back by another submitter, or Redis was started again without its data. In the
    * last case a worker may still be at it, until it notices that it has no lock; it is given that long.
    */
-  async #again(id: string, open: Open, workers: readonly Capacity[] = []): Promise<void> {
+  async #again(id: string, open: Open): Promise<void> {
     if ((await this.#parts.store.look(open.asked.node)).state === 'whole') {
       open.settle();
       return;
     }
-    const locks = workers.map(({ lock_seconds }) => lock_seconds);
     open.forgottenSince ??= performance.now();
-    const isHeld = open.isBegun && performance.now() - open.forgottenSince < 1000 * Math.max(0, ...locks);
-    if (!isHeld && this.#open.has(id)) await this.#put(id, open.data);
+    const letGo = this.#longestLock === 0 ? 0 : 1000 * this.#longestLock + STOP_MS;
+    if (performance.now() - open.forgottenSince >= letGo && this.#open.has(id))
+      await this.#put(id, open.data);
   }
 
   async #unplaced(id: string, open: Open, why: string | undefined): Promise<void> {
