@@ -4,13 +4,13 @@
  * as many for each; what they end with must be the bytes of one that was left alone, times aside.
  */
 import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { hashBytes, hashJson, listFiles, Rng } from '../src/base/index.ts';
-import { stableResults } from '../src/contracts/index.ts';
+import { Rng } from '../src/base/index.ts';
+import { contents } from './faults/contents.ts';
 
 const { values } = parseArgs({
   options: {
@@ -19,10 +19,6 @@ const { values } = parseArgs({
     kinds: { type: 'string', default: 'run,training,capture,experiment' },
   },
 });
-/** Logs, times, hashes over times, and the report, which says when and how long: not compared. */
-const TIMES =
-  /(^|\/)(log\.jsonl|meta\.json|manifest\.json|times\.json|report\.html|\.published\.json|\.crosspatch\.json|\.lock|[^/]*\.lock(\..*)?)$/;
-
 const kinds = values.kinds.split(',');
 const child = fileURLToPath(new URL('./faults/crash-child.ts', import.meta.url));
 const root = await mkdtemp(join(tmpdir(), 'crosspatch-crash-'));
@@ -71,18 +67,6 @@ async function run(kind: string, folder: string, delay: number): Promise<boolean
   clearTimeout(timer);
   if (code !== 0 && code !== null) throw new Error(`${kind}: ended with ${code}`);
   return code === 0;
-}
-
-/** Hashes of all files but {@link TIMES}, with the times in results and in what stages hand on taken out. */
-async function contents(folder: string): Promise<Map<string, string>> {
-  const out = new Map<string, string>();
-  for (const name of await listFiles(folder)) {
-    if (TIMES.test(name)) continue;
-    const bytes = await readFile(join(folder, name));
-    const holdsTimes = /(results|output)\.json$/.test(name);
-    out.set(name, holdsTimes ? hashJson(stableResults(JSON.parse(bytes.toString()))) : hashBytes(bytes));
-  }
-  return out;
 }
 
 function report(kind: string, name: string): void {

@@ -65,10 +65,20 @@ export const ERRORS = {
     meaning: 'A child process or worker thread ended in the middle of its work, perhaps out of memory.',
     next: 'Run again to continue; give more memory or a smaller batch if it happens again.',
   },
-  aborted: {
-    meaning: 'Stopped on request (Ctrl-C). What was finished is kept.',
-    next: 'Run again to continue.',
+  'queue-unreachable': {
+    meaning: 'The Redis server of `--queue` cannot be reached, or refuses the password.',
+    next: 'Start it, or check address and password.',
   },
+  'queue-mismatch': {
+    meaning: 'Machines of a queue do not fit together: they run other code, or do not share the store.',
+    next: 'Install the same crosspatch on all of them, and give all of them the same folder.',
+  },
+  'no-worker': {
+    meaning: 'No worker of the queue can hold a stage: too small, or another version of crosspatch.',
+    next: 'The message says what is wanted; start such a worker, then run again.',
+  },
+  'package-missing': { meaning: 'An optional package is not installed.', next: 'The message says how.' },
+  aborted: { meaning: 'Stopped on request (Ctrl-C). What was finished is kept.', next: 'Run it again.' },
 
   // Files
   'file-unreadable': {

@@ -17,6 +17,8 @@ const ownerSchema = z.strictObject({
   host: z.string(),
   /** Start time of the process where the system tells it, against reused pids. */
   started: z.string().nullable(),
+  /** {@link LockOptions.dispatcher}. */
+  dispatcher: z.string().optional(),
 });
 type Owner = z.infer<typeof ownerSchema>;
 
@@ -26,20 +28,26 @@ interface LockOptions {
   readonly signal?: AbortSignal;
   /** What is locked, for the message. */
   readonly what?: string;
+  /**
+   * Who hands out the work, and gives a piece to one process at a time: whoever asks on its behalf was told that the former owner is gone, so
+   * that a lock of the same dispatcher is void. It is for processes of other machines, which nobody here can see die.
+   */
+  readonly dispatcher?: string;
 }
 
 /** Take the lock at `path`. Without `wait`, a living owner is an {@link InputError} that names it. */
 export async function acquireLock(path: string, options: LockOptions = {}): Promise<Owned> {
   await makeFolder(dirname(path));
   const own = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`;
-  await writeFile(own, JSON.stringify(await thisProcess()));
+  await writeFile(own, JSON.stringify({ ...(await thisProcess()), dispatcher: options.dispatcher }));
   try {
     for (;;) {
       throwIfAborted(options.signal, options.what ?? 'lock');
       if (await tryLink(own, path)) return { [Symbol.asyncDispose]: () => rm(path, { force: true }) };
       const owner = await readOwner(path);
       if (owner === 'absent') continue;
-      if (owner === 'invalid' || !(await isAlive(owner))) await removeStale(path, own);
+      if (owner === 'invalid' || !(await isAlive(owner, options.dispatcher)))
+        await removeStale(path, own, options.dispatcher);
       else if (options.wait) await sleep(50);
       else throw new InputError(inUse(path, owner, options.what), { id: 'in-use' });
     }
@@ -87,7 +95,7 @@ export async function isLocked(path: string): Promise<boolean> {
 }
 
 /** Only one process may remove a stale lock at a time, and it looks again first: else two could remove a fresh one. */
-async function removeStale(path: string, own: string): Promise<void> {
+async function removeStale(path: string, own: string, dispatcher: string | undefined): Promise<void> {
   const guard = `${path}.breaking`;
   if (!(await tryLink(own, guard))) {
     const age = await stat(guard).then(
@@ -100,15 +108,15 @@ async function removeStale(path: string, own: string): Promise<void> {
   }
   try {
     const owner = await readOwner(path);
-    if (owner === 'invalid' || (owner !== 'absent' && !(await isAlive(owner))))
+    if (owner === 'invalid' || (owner !== 'absent' && !(await isAlive(owner, dispatcher))))
       await rm(path, { force: true, recursive: true });
   } finally {
     await rm(guard, { force: true });
   }
 }
 
-async function isAlive(owner: Owner): Promise<boolean> {
-  if (owner.host !== hostname()) return true;
+async function isAlive(owner: Owner, dispatcher?: string): Promise<boolean> {
+  if (owner.host !== hostname()) return dispatcher === undefined || owner.dispatcher !== dispatcher;
   if (!processExists(owner.pid)) return false;
   const started = await startTime(owner.pid);
   return owner.started === null || started === null || started === owner.started;

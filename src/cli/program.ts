@@ -35,6 +35,7 @@ import { addValidate } from './commands/validate.ts';
 import { addVector } from './commands/vector.ts';
 import { addView } from './commands/view.ts';
 import { addWhen } from './commands/when.ts';
+import { addWorker } from './commands/worker.ts';
 import { addCompletion, addHelp, complaint, refuseUnknown, unknownCommand } from './usage.ts';
 
 const COMMANDS = [
@@ -68,6 +69,7 @@ const COMMANDS = [
   addFidelity,
   addTransfer,
   addInvert,
+  addWorker,
   addBench,
 ] satisfies ((program: Command, cli: Cli) => void)[];
 const RUN_COMMANDS = [addDemo, addRun] satisfies ((program: Command, cli: RunCli) => void)[];

@@ -1,7 +1,9 @@
 /** @file Entry of a child process: runs stages the parent names, until the parent goes away. See `process-pool.ts`. */
-import { CrosspatchError, errorId, errorLine, type ProgressEvent, Rng } from '../base/index.ts';
+import { type ProgressEvent, Rng } from '../base/index.ts';
 import { runStage } from './context.ts';
-import type { FromChild, RemoteCall, RemoteError, ToChild } from './process-pool.ts';
+import { findStage } from './find-stage.ts';
+import type { FromChild, RemoteCall, ToChild } from './process-pool.ts';
+import { plain } from './remote-error.ts';
 import type { AnyStage, StageInputs } from './stage.ts';
 
 /** What a stage needs that can cross a process border. */
@@ -26,29 +28,13 @@ async function answer(id: number, call: RemoteCall): Promise<void> {
   const stop = new AbortController();
   stops.set(id, stop);
   try {
-    const value = await stageHere(await find(call), call.payload as StagePayload, stop.signal, id);
+    const value = await stageHere(await findStage(call), call.payload as StagePayload, stop.signal, id);
     send({ type: 'done', id, value, rss: peak() });
   } catch (error) {
     send({ type: 'error', id, error: plain(error), rss: peak() });
   } finally {
     stops.delete(id);
   }
-}
-
-async function find({ module, name }: RemoteCall): Promise<AnyStage> {
-  const exports = Object.values((await import(module)) as Record<string, unknown>);
-  const found = exports.find(
-    (value) =>
-      value !== null &&
-      typeof value === 'object' &&
-      (value as { name?: unknown }).name === name &&
-      typeof (value as { run?: unknown }).run === 'function',
-  );
-  if (!found)
-    throw new CrosspatchError(`${name}: ${module} exports nothing of that name that can run`, {
-      id: 'internal',
-    });
-  return found as AnyStage;
 }
 
 function stageHere(stage: AnyStage, payload: StagePayload, signal: AbortSignal, id: number): Promise<object> {
@@ -61,16 +47,6 @@ function stageHere(stage: AnyStage, payload: StagePayload, signal: AbortSignal, 
   };
   const rng = new Rng(payload.seed).fork(stage.name);
   return runStage(stage, { ...payload, rng, progress, signal });
-}
-
-function plain(error: unknown): RemoteError {
-  const name = error instanceof Error ? error.name : 'Error';
-  return {
-    name,
-    message: errorLine(error),
-    id: errorId(error),
-    exitCode: error instanceof CrosspatchError ? error.exitCode : undefined,
-  };
 }
 
 /** `maxRSS` is in kilobytes. */

@@ -21,7 +21,10 @@ import { describeMachine, gitState, packageVersions } from './machine.ts';
 import { type NodeRef, needs, Plan, type PlanNode } from './plan.ts';
 import { PREVIEW, previewOutput } from './preview.ts';
 import { Publisher } from './publish.ts';
-import { type FinishedNode, type RunEvent, type RunSink, runPlan } from './runner.ts';
+import type { QueueAddress } from './queue/address.ts';
+import { Submitter } from './queue/submit.ts';
+import type { RunEvent, RunSink } from './run-event.ts';
+import { type FinishedNode, runPlan } from './runner.ts';
 import { MANIFEST, RUN_LOCK, refuseForeignRun } from './runs.ts';
 import { Store } from './store.ts';
 
@@ -38,6 +41,10 @@ export interface ExperimentOptions {
   /** Shared by all runs. Defaults to `store` beside the run folder. */
   readonly store?: string;
   readonly jobs?: number;
+  /** Threads of a stage. Defaults to its share of the cores. */
+  readonly threads?: number | undefined;
+  /** Stages go to the workers of this queue instead. */
+  readonly queue?: QueueAddress | undefined;
   readonly only?: string;
   readonly signal?: AbortSignal;
   readonly onEvent?: RunSink;
@@ -102,6 +109,7 @@ async function inFolder(
     manifest.note(event);
     options.onEvent?.(event);
   };
+  const store = new Store(options.store ?? defaultStore(out));
   let memory = 0;
   const soFar = new Map<string, FinishedNode>();
   const preview = async (done: FinishedNode): Promise<void> => {
@@ -115,9 +123,11 @@ async function inFolder(
       });
   };
   try {
+    await using elsewhere = options.queue && (await Submitter.open(options.queue, store));
     const finished = await runPlan(plan, {
       ...options,
-      store: new Store(options.store ?? defaultStore(out)),
+      store,
+      elsewhere,
       onEvent,
       onFinish: async (node, done) => {
         await publisher.publish(node, done);

@@ -9,7 +9,7 @@ export { defaultStore, type Expand, planExperiment, runExperiment } from './expe
 export { checkPublished } from './ledger.ts';
 export { bundledRecipe, bundledRecipes, loadRecipe, loadRecipeText } from './load.ts';
 export { type LogLine, readLogLine } from './log.ts';
-export { describeMachine, packageRoot, packageVersions } from './machine.ts';
+export { availableMemory, describeMachine, packageRoot, packageVersions } from './machine.ts';
 export { openProbe } from './open-probe.ts';
 export {
   type MadeVectors,
@@ -22,6 +22,9 @@ export {
 } from './open-steering.ts';
 export { PREVIEW } from './preview.ts';
 export { promptfooSuite } from './promptfoo.ts';
+export { parseQueueAddress, type QueueAddress } from './queue/address.ts';
+export { gigabytes } from './queue/capacity.ts';
+export { runWorker } from './queue/worker.ts';
 export {
   checkRequirement,
   compareResults,
@@ -31,8 +34,8 @@ export {
   parseRequirement,
   type Requirement,
 } from './results-query.ts';
+export type { RunEvent, RunSink } from './run-event.ts';
 export { readSamples } from './run-samples.ts';
-export type { RunEvent, RunSink } from './runner.ts';
 export {
   failureOf,
   listRuns,

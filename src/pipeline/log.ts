@@ -1,7 +1,7 @@
 /** @file `log.jsonl` of a run folder: every event with its time, one JSON object a line; the web app tails it. */
 import { appendFileSync } from 'node:fs';
 import { z } from 'zod';
-import type { RunEvent } from './runner.ts';
+import type { RunEvent } from './run-event.ts';
 
 const logLineSchema = z.looseObject({
   time: z.string(),

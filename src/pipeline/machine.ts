@@ -28,6 +28,11 @@ export function describeMachine(): Manifest['machine'] {
   };
 }
 
+/** Memory this process may use, bytes: the machine's, or what its container was given. */
+export function availableMemory(): number {
+  return Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
+}
+
 /** crosspatch's version and those of its direct dependencies, which are pinned exactly. */
 export async function packageVersions(): Promise<Record<string, string>> {
   const text = await readFile(join(packageRoot(), 'package.json'), 'utf8');

@@ -102,7 +102,7 @@ export class Plan {
       inputKeys[name] = Array.isArray(value) ? found.map((n) => n.key) : found[0]!.key;
     }
     const { name, version } = stage;
-    const key = hashJson({ stage: name, version, params: parsed.data, seed, inputs: inputKeys });
+    const key = stageKey({ stage: name, version, params: parsed.data, seed, inputs: inputKeys });
     const node = { kind: 'stage' as const, id, key, params: parsed.data, seed, inputs, publish };
     this.#insert({ ...node, stage: stage as unknown as AnyStage });
     return { id, key };
@@ -148,6 +148,20 @@ export class Plan {
       if (wanted.has(node.id)) for (const id of needs(node)) wanted.add(id);
     return all.filter((n) => wanted.has(n.id));
   }
+}
+
+/** What a stage's result hangs on; `inputs`: name → key, or keys, of what it reads. */
+export interface KeyedContent {
+  readonly stage: string;
+  readonly version: string;
+  readonly params: unknown;
+  readonly seed: number;
+  readonly inputs: Readonly<Record<string, unknown>>;
+}
+
+/** The key of a stage of a plan. */
+export function stageKey({ stage, version, params, seed, inputs }: KeyedContent): string {
+  return hashJson({ stage, version, params, seed, inputs });
 }
 
 /** Ids a node reads. */

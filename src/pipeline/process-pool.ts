@@ -6,14 +6,8 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
-import {
-  AbortedError,
-  CrosspatchError,
-  type ErrorId,
-  InputError,
-  type Owned,
-  type ProgressSink,
-} from '../base/index.ts';
+import { AbortedError, CrosspatchError, type Owned, type ProgressSink } from '../base/index.ts';
+import { type RemoteError, revive } from './remote-error.ts';
 
 /** A child ended in the middle of a call: killed, or out of memory. Another try may work. */
 export class WorkerDiedError extends CrosspatchError {
@@ -34,12 +28,6 @@ export type FromChild =
   | { type: 'progress'; id: number; event: Parameters<ProgressSink>[0] }
   | { type: 'done'; id: number; value: unknown; rss: number }
   | { type: 'error'; id: number; error: RemoteError; rss: number };
-export interface RemoteError {
-  readonly name: string;
-  readonly message: string;
-  readonly id: ErrorId;
-  readonly exitCode?: number;
-}
 
 interface Waiting {
   readonly call: RemoteCall;
@@ -187,10 +175,4 @@ function entry(): URL {
 function loader(): string[] {
   if (!import.meta.url.endsWith('.ts')) return [];
   return ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href];
-}
-
-function revive(error: RemoteError): Error {
-  if (error.exitCode === 2) return new InputError(error.message, { id: error.id });
-  if (error.exitCode !== undefined) return new CrosspatchError(error.message, { id: error.id });
-  return new Error(`${error.name}: ${error.message}`);
 }

@@ -2,6 +2,7 @@
  * @file Runs a plan: what is in the store is taken from there, the rest is computed in order, independent stages side by side.
  * Killing it at any moment loses the stages in progress and nothing else.
  */
+import { setMaxListeners } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -17,20 +18,13 @@ import {
 } from '../base/index.ts';
 import type { StagePayload } from './child.ts';
 import { runStage } from './context.ts';
+import type { Elsewhere } from './elsewhere.ts';
 import { needs, type Plan, type PlanNode, type StageNode } from './plan.ts';
 import { estimateOf } from './plan-info.ts';
 import { ProcessPool } from './process-pool.ts';
-import type { StageInput, StageInputs } from './stage.ts';
-import type { Store } from './store.ts';
-
-/** Progress of a run: a {@link ProgressEvent} whose `stage` is a node's id, and what became of the node. */
-export interface RunEvent extends ProgressEvent {
-  readonly state: 'started' | 'running' | 'cached' | 'done' | 'failed';
-  /** With `done` and `cached`: what the stage took when it was computed. */
-  readonly seconds?: number;
-}
-/** Receives run events; must not throw. */
-export type RunSink = (event: RunEvent) => void;
+import type { RunEvent, RunSink } from './run-event.ts';
+import type { AnyStage, StageInput, StageInputs } from './stage.ts';
+import type { Store, StoreEntry } from './store.ts';
 
 /** A finished node. `seconds` is what computing it took, now or back then; 0 for sources. */
 export interface FinishedNode extends StageInput<object> {
@@ -43,6 +37,8 @@ export interface RunOptions {
   readonly store: Store;
   /** Stages side by side. Defaults to 1. */
   readonly jobs?: number;
+  /** Threads of a stage; the last digits of float32 sums hang on them. Defaults to its share of this machine's cores, wherever it runs. */
+  readonly threads?: number | undefined;
   /** Node id, id prefix or stage name: run that and what it needs. */
   readonly only?: string;
   readonly signal?: AbortSignal;
@@ -51,6 +47,8 @@ export interface RunOptions {
   readonly onFinish?: (node: PlanNode, finished: FinishedNode) => Promise<void>;
   /** Memory is the sum over this process and its children of the most each held. */
   readonly onMemory?: (bytes: number) => void;
+  /** Computes what the store does not hold, in place of this process and its children; `jobs` is its business then. */
+  readonly elsewhere?: Elsewhere | undefined;
 }
 
 /** Run what `only` selects; the first failure stops the rest and is thrown. Returns every node of the selection by id. */
@@ -60,11 +58,12 @@ export async function runPlan(plan: Plan, options: RunOptions): Promise<Map<stri
     throw new InputError(`-j ${jobs}: wanted a whole number from 1`, { id: 'option-invalid' });
   await options.store.sweep();
   await using pool = new ProcessPool(jobs);
-  const run = new Run(plan, options, jobs, pool);
+  const run = new Run(plan, options, options.elsewhere ? Number.POSITIVE_INFINITY : jobs, pool);
   try {
     return await run.all();
   } finally {
-    options.onMemory?.(process.resourceUsage().maxRSS * 1024 + pool.peakMemoryBytes);
+    const others = options.elsewhere?.peakMemoryBytes ?? pool.peakMemoryBytes;
+    options.onMemory?.(process.resourceUsage().maxRSS * 1024 + others);
   }
 }
 
@@ -88,6 +87,8 @@ class Run {
     this.#pool = pool;
     this.#nodes = longestFirst(plan.select(options.only));
     this.#signal = options.signal ? AbortSignal.any([options.signal, this.#stop.signal]) : this.#stop.signal;
+    // Every stage under way listens, however many these are.
+    setMaxListeners(0, this.#signal);
   }
 
   async all(): Promise<Map<string, FinishedNode>> {
@@ -108,7 +109,7 @@ class Run {
     return this.#nodes.filter((node) => {
       if (free === 0 || this.#finished.has(node.id) || this.#running.has(node.id)) return false;
       if (!needs(node).every((id) => this.#finished.has(id))) return false;
-      const own = node.kind === 'stage' && !node.stage.child;
+      const own = this.#isOwn(node);
       if (own && !ownFree) return false;
       if (own) ownFree = false;
       free--;
@@ -116,8 +117,12 @@ class Run {
     });
   }
 
+  #isOwn(node: PlanNode): boolean {
+    return node.kind === 'stage' && !node.stage.child && this.#options.elsewhere === undefined;
+  }
+
   #launch(node: PlanNode): void {
-    const own = node.kind === 'stage' && !node.stage.child;
+    const own = this.#isOwn(node);
     if (own) this.#inProcess++;
     const work = this.#obtain(node)
       .then(async (finished) => {
@@ -157,11 +162,24 @@ class Run {
       this.#emit({ state: 'started', stage: id, done: 0 });
       return this.#compute(node, folder);
     };
+    const { store, elsewhere } = this.#options;
     const { work } = estimateOf(this.#plan, node);
-    const entry = await this.#options.store.obtain(node, fill, { signal: this.#signal, onDamage, work });
+    const entry = elsewhere
+      ? await this.#fromElsewhere(elsewhere, node)
+      : await store.obtain(node, fill, { signal: this.#signal, onDamage, work });
     const { folder, output, cached, meta } = entry;
     const model = node.stage.model && join(folder, node.stage.model);
     return { id, key, folder, output, model, cached, seconds: meta.seconds };
+  }
+
+  async #fromElsewhere(elsewhere: Elsewhere, node: StageNode): Promise<StoreEntry & { cached: boolean }> {
+    const { store } = this.#options;
+    const before = await store.look(node);
+    if (before.state === 'whole') return { ...before.entry, cached: true };
+    const onEvent = (event: Omit<RunEvent, 'stage'>) => this.#emit({ ...event, stage: node.id });
+    const threads = this.#threads(node.stage);
+    await elsewhere.compute({ plan: this.#plan, node, threads, signal: this.#signal, onEvent });
+    return { ...(await store.awaited(node)), cached: false };
   }
 
   async #compute(node: StageNode, folder: string): Promise<object> {
@@ -169,15 +187,21 @@ class Run {
     const inputs = this.#inputs(node);
     // A stage is many loops: they are counted as one.
     const progress = steadyProgress((event) => this.#emit({ ...event, state: 'running', stage: node.id }));
-    const cores = availableParallelism();
+    const threads = this.#threads(stage);
     if (!stage.child) {
       const rng = new Rng(seed).fork(stage.name);
       const signal = this.#signal;
-      return runStage(stage, { params, inputs, folder, seed, rng, progress, signal, threads: cores });
+      return runStage(stage, { params, inputs, folder, seed, rng, progress, signal, threads });
     }
-    const threads = Math.max(1, Math.floor(cores / this.#jobs));
     const payload: StagePayload = { params, inputs, folder, seed, threads };
     return runStageInChild(this.#pool, stage, payload, { signal: this.#signal, onProgress: progress });
+  }
+
+  /** Of a stage in this process: all cores, since nothing computes beside it. */
+  #threads({ child }: AnyStage): number {
+    const { threads, jobs = 1 } = this.#options;
+    const cores = availableParallelism();
+    return threads ?? (child ? Math.max(1, Math.floor(cores / jobs)) : cores);
   }
 
   #inputs(node: StageNode): StageInputs<unknown> {

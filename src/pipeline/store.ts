@@ -5,6 +5,7 @@
  */
 import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import {
   acquireLock,
@@ -13,6 +14,8 @@ import {
   canonicalJson,
   errorLine,
   hashJson,
+  InputError,
+  isLocked,
   listFiles,
   processExists,
   SEAL,
@@ -44,6 +47,17 @@ export interface StoreEntry {
   readonly meta: StoreMeta;
 }
 
+/** What an entry is found by. */
+type EntryName = Pick<StageNode, 'key'> & { readonly stage: { readonly name: string } };
+
+/** How {@link Store.obtain} goes about it. */
+export interface ObtainOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onDamage?: (reason: string) => void;
+  readonly work?: Work | undefined;
+  readonly dispatcher?: string | undefined;
+}
+
 /** How an entry stands. */
 export type Lookup =
   | { readonly state: 'whole'; readonly entry: StoreEntry }
@@ -61,6 +75,9 @@ const outputSchema = z.strictObject({
 
 const OUTPUT = 'output.json';
 const META = 'meta.json';
+/** How long an entry of another machine is waited for, and how often it is looked for. Network file systems remember for up to 60 s that a name was not there. */
+const AWAITED_SECONDS = 90;
+const AWAITED_STEP_MS = 500;
 /** Names a stage may not use. */
 export const STORE_FILES: readonly string[] = [OUTPUT, META, SEAL];
 
@@ -73,12 +90,12 @@ export class Store {
   }
 
   /** Folder of a node's entry, whether or not it is there yet. */
-  folder(node: Pick<StageNode, 'key'> & { stage: { name: string } }): string {
+  folder(node: EntryName): string {
     return join(this.root, `${node.stage.name}-${node.key.slice(0, 20)}`);
   }
 
   /** Find a node's entry and check every byte of it. */
-  async look(node: StageNode): Promise<Lookup> {
+  async look(node: EntryName): Promise<Lookup> {
     const folder = this.folder(node);
     if ((await stat(folder).catch(() => undefined)) === undefined) return { state: 'absent' };
     const reason = await brokenSeal(folder, [META]);
@@ -94,12 +111,13 @@ export class Store {
 
   /**
    * The node's entry, made by `fill(folder)` unless it is there. Two processes that want the same entry make it once: the second
-   * waits. `onDamage` hears of a damaged entry before it is replaced. `cached` tells which of the two it was.
+   * waits. `onDamage` hears of a damaged entry before it is replaced; `dispatcher` is that of the lock. `cached` tells which of the two it
+   * was.
    */
   async obtain(
     node: StageNode,
     fill: (folder: string) => Promise<object>,
-    options: { signal?: AbortSignal; onDamage?: (reason: string) => void; work?: Work } = {},
+    options: ObtainOptions = {},
   ): Promise<StoreEntry & { cached: boolean }> {
     const before = await this.look(node);
     if (before.state === 'whole') return { ...before.entry, cached: true };
@@ -107,7 +125,8 @@ export class Store {
     await using _lock = await acquireLock(`${folder}.lock`, {
       wait: true,
       what: node.id,
-      signal: options.signal || undefined,
+      signal: options.signal,
+      dispatcher: options.dispatcher,
     });
     const now = await this.look(node);
     if (now.state === 'whole') return { ...now.entry, cached: true };
@@ -127,14 +146,31 @@ export class Store {
     return { folder, ...made, cached: false };
   }
 
+  /** A node's entry that another machine made: over a network a folder may be seen late. Throws {@link InputError} when it does not come. */
+  async awaited(node: EntryName & Pick<StageNode, 'id'>, seconds = AWAITED_SECONDS): Promise<StoreEntry> {
+    for (const started = performance.now(); ; await sleep(AWAITED_STEP_MS)) {
+      const found = await this.look(node);
+      if (found.state === 'whole') return found.entry;
+      if (performance.now() - started < 1000 * seconds) continue;
+      const reason = found.state === 'damaged' ? `is damaged there (${found.reason})` : 'is not there';
+      throw new InputError(
+        `${this.root}: ${node.id} was computed elsewhere and ${reason}; check that all machines share this folder, then run again`,
+        { id: 'queue-mismatch' },
+      );
+    }
+  }
+
   /** Remove what killed runs left unfinished. Entries being written by living processes stay. */
   async sweep(): Promise<void> {
     const names = await readdir(this.root).catch(() => [] as string[]);
     for (const name of names) {
-      const pid =
-        /\.(\d+)\.[0-9a-f]{8}\.part$/.exec(name)?.[1] ?? /\.lock\.(\d+)\.[0-9a-f]{8}$/.exec(name)?.[1];
-      if (pid && !processExists(Number(pid)))
-        await rm(join(this.root, name), { recursive: true, force: true });
+      const [, entry, part] = /^\.(.+)\.(\d+)\.[0-9a-f]{8}\.part$/.exec(name) ?? [];
+      const waiting = /\.lock\.(\d+)\.[0-9a-f]{8}$/.exec(name)?.[1];
+      const pid = part ?? waiting;
+      if (pid === undefined || processExists(Number(pid))) continue;
+      // The process may be one of another machine that shares the folder: then its lock stands.
+      if (await isLocked(join(this.root, waiting === undefined ? `${entry}.lock` : name))) continue;
+      await rm(join(this.root, name), { recursive: true, force: true });
     }
   }
 

@@ -89,6 +89,16 @@ export const failStage = defineStage({
 /** The same in a child process, where `kill` ends only that. */
 export const failChildStage: typeof failStage = { ...failStage, name: 'fail-child', child: true };
 
+/** Asks for 3 GB. */
+export const largeStage = defineStage({
+  name: 'large',
+  version: '1',
+  module: import.meta.url,
+  params: z.strictObject({}),
+  estimate: () => ({ memory_bytes: 3e9 }),
+  run: async () => ({}),
+});
+
 /** A diamond of toy stages: draw → two scalings, one of them in a child process → total. `sweep.prompts` is the first factor. */
 export const expandToy: Expand = async (recipe, plan) => {
   const numbers = plan.add(drawStage, { id: 'toy.draw', params: { n: 10 } });

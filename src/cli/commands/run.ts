@@ -4,6 +4,7 @@ import { type Command, Option } from 'commander';
 import {
   defaultStore,
   dryRun,
+  gigabytes,
   loadRecipe,
   type PlannedStage,
   planExperiment,
@@ -22,16 +23,18 @@ import {
 } from '../cli.ts';
 import { addRequire, checkRequired, type RequireOption, sayRequired } from '../figures.ts';
 import { duration, progressRenderer } from '../progress.ts';
+import { type QueueOptions, queueOf, queueOption, queuePasswordOption } from '../queue.ts';
 import { writeReport } from '../report-files.ts';
 import { textTable } from '../table.ts';
 
-export interface RunOptions extends CommonOptions, RequireOption {
+export interface RunOptions extends CommonOptions, RequireOption, QueueOptions {
   readonly out?: string;
   readonly store?: string;
   readonly only?: string;
   readonly set?: readonly string[];
   readonly limit?: number;
   readonly jobs?: number;
+  readonly threads?: number;
   readonly dryRun?: boolean;
 }
 
@@ -60,6 +63,14 @@ export function addRunOptions(command: Command): Command {
     .addOption(
       new Option('-j, --jobs <n>', 'stages that run side by side').argParser(wholeNumber('-j', 1)).default(2),
     )
+    .addOption(
+      new Option(
+        '--threads <n>',
+        'threads per stage (default: the cores divided by -j); another number gives other last digits',
+      ).argParser(wholeNumber('--threads', 1)),
+    )
+    .addOption(queueOption())
+    .addOption(queuePasswordOption())
     .option('--dry-run', 'say what would be done, what is stored, and about how long the rest takes');
 }
 
@@ -79,6 +90,8 @@ export async function runFile(file: string, options: RunOptions, cli: RunCli): P
     expand: cli.expand,
     out,
     jobs: options.jobs ?? 2,
+    threads: options.threads,
+    queue: queueOf(options),
     signal: cli.signal,
     onEvent: progress.onEvent,
     command: commandOf(file, options),
@@ -157,8 +170,4 @@ function printPlan(cli: Cli, options: RunOptions, stages: readonly PlannedStage[
 /** 1234567 → `1,234,567`. */
 function grouped(count: number): string {
   return count.toLocaleString('en-US');
-}
-
-function gigabytes(bytes: number): string {
-  return `${(bytes / 1e9).toFixed(1)} GB`;
 }

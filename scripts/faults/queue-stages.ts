@@ -1,0 +1,49 @@
+/** @file A stage for `queue.ts` that takes its time and leaves stamps, so that two processes at it at the same time show. */
+import { appendFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { throwIfAborted } from '../../src/base/index.ts';
+import type { Plan } from '../../src/pipeline/plan.ts';
+import { defineStage } from '../../src/pipeline/stage.ts';
+
+const TICKS = 10;
+
+/** Ten ticks; each writes the stage's number, its process, the time and its own number to the file `STAMPS` of the environment. */
+export const tickStage = defineStage({
+  name: 'tick',
+  version: '1',
+  module: import.meta.url,
+  params: z.strictObject({ n: z.int(), milliseconds: z.number() }),
+  async run({ params: { n, milliseconds }, folder, rng, progress, signal }) {
+    let sum = 0;
+    for (let done = 1; done <= TICKS; done++) {
+      throwIfAborted(signal, 'tick');
+      appendFileSync(process.env.STAMPS ?? '', `${n} ${process.pid} ${Date.now()} ${done}\n`);
+      await sleep(milliseconds);
+      sum += rng.int(1000);
+      progress({ stage: 'tick', done, total: TICKS, unit: 'ticks' });
+    }
+    await writeFile(join(folder, 'sum.txt'), String(sum));
+    return { sum };
+  },
+});
+
+/** Adds them up. */
+export const addStage = defineStage({
+  name: 'add',
+  version: '1',
+  module: import.meta.url,
+  params: z.strictObject({}),
+  inputs: { parts: [tickStage] },
+  run: async ({ inputs }) => ({ sum: inputs.parts.reduce((a, { output }) => a + output.sum, 0) }),
+});
+
+/** `count` stages side by side, and one that reads them all. */
+export function addTicks(plan: Plan, count: number, milliseconds: number): void {
+  const parts = Array.from({ length: count }, (_, n) =>
+    plan.add(tickStage, { id: `tick.${n}`, params: { n, milliseconds }, seed: n }),
+  );
+  plan.add(addStage, { id: 'add', params: {}, inputs: { parts } });
+}

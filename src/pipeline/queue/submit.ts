@@ -1,0 +1,252 @@
+/**
+ * @file The submitter's side of the queue: a stage whose needs are finished becomes a job; BullMQ gives it to a worker, renews its lock, and
+ * gives it to another when that one is lost. The store is the truth: an event that got lost, or a Redis that forgot its jobs, only costs a look.
+ */
+import { resolve } from 'node:path';
+import type { Queue, QueueEvents } from 'bullmq';
+import { AbortedError, errorLine, InputError, type Owned } from '../../base/index.ts';
+import type { AskedStage, Elsewhere } from '../elsewhere.ts';
+import { packageVersions } from '../machine.ts';
+import type { Store } from '../store.ts';
+import { closeAll, connectQueue, type QueueAddress } from './address.ts';
+import { readConnectionName, whyNone, workerName, workersAmong } from './capacity.ts';
+import { askedBy, failureOf, jobId, jobOf, type SourcePlace, type StageJob, sourcesOf } from './job.ts';
+import { doneSchema, progressSchema } from './progress.ts';
+import { shareSource } from './sources.ts';
+import { queueName } from './store-id.ts';
+
+/** How long a finished job is kept for those who missed its event. */
+const KEPT = { age: 3600 };
+/** How often jobs are looked at, and how long a stage waits that no worker there can hold: one that is started again is back by then. */
+const CHECK_MS = 2000;
+const PATIENCE_MS = 20_000;
+/** How long a worker's child may take to stop. */
+const STOP_MS = 3000;
+
+/** A job that is waited for. */
+interface Open {
+  readonly asked: AskedStage;
+  readonly data: StageJob;
+  readonly done: Promise<void>;
+  readonly settle: (error?: Error) => void;
+  /** Since when no worker there could hold it. */
+  unplacedSince?: number | undefined;
+  /** Since when Redis does not know it. */
+  forgottenSince?: number | undefined;
+}
+
+/** What a submitter works with. */
+interface Parts {
+  readonly queue: Queue;
+  readonly events: QueueEvents;
+  readonly address: QueueAddress;
+  readonly store: Store;
+  readonly version: string;
+  readonly patienceMs: number;
+}
+
+export class Submitter implements Elsewhere, Owned {
+  readonly #parts: Parts;
+  readonly #open = new Map<string, Open>();
+  readonly #peaks = new Map<string, number>();
+  readonly #timer: NodeJS.Timeout;
+  #checking = false;
+  #away = false;
+  #alone = false;
+  /** Of the workers that were seen, in seconds. */
+  #longestLock = 0;
+
+  /** Connect to the queue of `store`. Throws {@link InputError} when Redis cannot be reached. */
+  static async open(address: QueueAddress, store: Store, patienceMs = PATIENCE_MS): Promise<Submitter> {
+    const { bullmq, connection } = await connectQueue(address);
+    const name = await queueName(store.root);
+    const queue = new bullmq.Queue(name, { connection });
+    const events = new bullmq.QueueEvents(name, { connection });
+    queue.on('error', () => {});
+    events.on('error', () => {});
+    await Promise.all([queue.waitUntilReady(), events.waitUntilReady()]);
+    const { crosspatch = '' } = await packageVersions();
+    return new Submitter({ queue, events, address, store, version: crosspatch, patienceMs });
+  }
+
+  private constructor(parts: Parts) {
+    this.#parts = parts;
+    this.#listen();
+    this.#timer = setInterval(() => void this.#check(), CHECK_MS);
+  }
+
+  get peakMemoryBytes(): number {
+    return [...this.#peaks.values()].reduce((a, b) => a + b, 0);
+  }
+
+  async compute(asked: AskedStage): Promise<void> {
+    const id = jobId(asked.node);
+    const there = this.#open.get(id);
+    if (there) return there.done;
+    const data = await this.#describe(asked);
+    let settle: Open['settle'] = () => {};
+    const done = new Promise<void>((resolve, reject) => {
+      settle = (error) => (error ? reject(error) : resolve());
+    });
+    this.#open.set(id, { asked, data, done, settle });
+    const onAbort = () => void this.#withdraw(id);
+    asked.signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      if (asked.signal.aborted) throw new AbortedError(asked.node.id);
+      await Promise.race([this.#put(id, data), done]);
+      await done;
+    } finally {
+      asked.signal.removeEventListener('abort', onAbort);
+      this.#open.delete(id);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer);
+    await closeAll([this.#parts.events, this.#parts.queue]);
+  }
+
+  async #describe({ plan, node, threads }: AskedStage): Promise<StageJob> {
+    const { store, version } = this.#parts;
+    const places = new Map<string, SourcePlace>();
+    for (const source of sourcesOf(plan, node)) places.set(source.id, await shareSource(store, source));
+    return jobOf(plan, node, { version, threads, place: ({ id }) => places.get(id) as SourcePlace });
+  }
+
+  /** A job of this name that is under way, for whomever, is joined; one that has ended is of a former run. */
+  async #put(id: string, data: StageJob): Promise<void> {
+    const former = await this.#parts.queue.getJob(id);
+    if (former && ['completed', 'failed'].includes(await former.getState()))
+      await former.remove().catch(() => {});
+    await this.#parts.queue.add(data.id, data, { jobId: id, removeOnComplete: KEPT, removeOnFail: KEPT });
+  }
+
+  #listen(): void {
+    this.#parts.queue.on('error', () => this.#say('away'));
+    this.#parts.events.on('progress', ({ jobId, data }) => {
+      const event = progressSchema.safeParse(data).data;
+      const open = this.#open.get(jobId);
+      if (event === undefined || open === undefined) return;
+      open.asked.onEvent(event);
+    });
+    this.#parts.events.on('stalled', ({ jobId }) =>
+      this.#open
+        .get(jobId)
+        ?.asked.onEvent({ state: 'running', done: 0, message: 'its worker is gone; it is given to another' }),
+    );
+    this.#parts.events.on('completed', ({ jobId, returnvalue }) => {
+      const { worker, peak_memory_bytes } = doneSchema.safeParse(returnvalue).data ?? {};
+      if (worker !== undefined)
+        this.#peaks.set(worker, Math.max(this.#peaks.get(worker) ?? 0, peak_memory_bytes ?? 0));
+      this.#open.get(jobId)?.settle();
+    });
+    this.#parts.events.on('failed', ({ jobId, failedReason }) => this.#fail(jobId, failedReason));
+  }
+
+  #fail(id: string, reason: string | undefined): void {
+    const open = this.#open.get(id);
+    open?.settle(failureOf(reason ?? '', open.data.id));
+  }
+
+  /** Look at every open job: what no event told, what Redis forgot, what nobody can take. */
+  async #check(): Promise<void> {
+    if (this.#checking || this.#open.size === 0) return;
+    this.#checking = true;
+    try {
+      const clients = await this.#parts.queue.getWorkers().catch(() => undefined);
+      const workers = clients && workersAmong(clients.map(({ rawname, name }) => rawname ?? name ?? ''));
+      this.#say('here');
+      if (workers) this.#sayAlone(workers.length === 0);
+      this.#longestLock = Math.max(this.#longestLock, ...(workers ?? []).map((one) => one.lock_seconds));
+      for (const [id, open] of [...this.#open]) {
+        const state = await this.#parts.queue.getJobState(id);
+        const waits = state !== 'active' && state !== 'completed' && state !== 'failed';
+        if (state === 'completed') open.settle();
+        else if (state === 'failed') this.#fail(id, (await this.#parts.queue.getJob(id))?.failedReason);
+        else if (state === 'unknown') await this.#again(id, open);
+        if (state !== 'unknown') open.forgottenSince = undefined;
+        const why = waits && workers && workers.length > 0 ? whyNone(workers, askedBy(open.data)) : undefined;
+        if (state !== 'active') await this.#unplaced(id, open, why);
+      }
+    } catch (error) {
+      for (const open of this.#open.values())
+        open.asked.onEvent({ state: 'running', done: 0, message: `queue: ${errorLine(error)}` });
+    } finally {
+      this.#checking = false;
+    }
+  }
+
+  /**
+   * Redis does not know the job: it ended long ago, was taken back by another submitter, or Redis was started again without its data. In the
+   * last case a worker may still be at it, until it notices that it has no lock; it is given that long.
+   */
+  async #again(id: string, open: Open): Promise<void> {
+    if ((await this.#parts.store.look(open.asked.node)).state === 'whole') {
+      open.settle();
+      return;
+    }
+    open.forgottenSince ??= performance.now();
+    const letGo = this.#longestLock === 0 ? 0 : 1000 * this.#longestLock + STOP_MS;
+    if (performance.now() - open.forgottenSince >= letGo && this.#open.has(id))
+      await this.#put(id, open.data);
+  }
+
+  async #unplaced(id: string, open: Open, why: string | undefined): Promise<void> {
+    open.unplacedSince = why === undefined ? undefined : (open.unplacedSince ?? performance.now());
+    if (why === undefined || performance.now() - (open.unplacedSince ?? 0) < this.#parts.patienceMs) return;
+    await this.#remove(id);
+    open.settle(new InputError(`${open.data.id}: no worker can hold it: ${why}`, { id: 'no-worker' }));
+  }
+
+  /** Removed, unless a worker has it: then that worker's name. */
+  async #remove(id: string): Promise<string | undefined> {
+    const job = await this.#parts.queue.getJob(id);
+    const isRemoved = await job?.remove().then(
+      () => true,
+      () => false,
+    );
+    if (job === undefined || isRemoved) return undefined;
+    const worker = readConnectionName((await this.#parts.queue.getJob(id))?.processedBy ?? '');
+    return worker ? workerName(worker) : 'a worker';
+  }
+
+  /** Take a job back. What a worker has begun goes on: its result is of use to the next run. */
+  async #withdraw(id: string): Promise<void> {
+    const open = this.#open.get(id);
+    if (open === undefined) return;
+    const late = new Promise<undefined>((resolve) => setTimeout(resolve, CHECK_MS, undefined).unref());
+    const worker = await Promise.race([this.#remove(id).catch(() => undefined), late]);
+    if (worker !== undefined)
+      open.asked.onEvent({
+        state: 'running',
+        done: 0,
+        message: `goes on at ${worker}; the store will hold its result`,
+      });
+    open.settle(new AbortedError(open.data.id));
+  }
+
+  #say(now: 'away' | 'here'): void {
+    const away = now === 'away';
+    if (away === this.#away) return;
+    this.#away = away;
+    this.#tell(
+      away
+        ? `Redis at ${this.#parts.address.shown} is away; waiting for it`
+        : `Redis at ${this.#parts.address.shown} is back`,
+    );
+  }
+
+  #sayAlone(alone: boolean): void {
+    if (alone && !this.#alone)
+      this.#tell(
+        `waits for a worker; start one where this store is: crosspatch worker --queue ${this.#parts.address.shown} --store ${resolve(this.#parts.store.root)}`,
+      );
+    this.#alone = alone;
+  }
+
+  /** What concerns all jobs is said once, by the first of them. */
+  #tell(message: string): void {
+    const [first] = this.#open.values();
+    first?.asked.onEvent({ state: 'running', done: 0, message });
+  }
+}
