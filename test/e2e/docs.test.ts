@@ -9,11 +9,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { PROGRAM_LINE } from './program.helper.ts';
 
 const root = join(import.meta.dirname, '../..');
 const PAGES = ['README.md', 'docs/tutorial/first-transfer.md'];
 /** Pages whose every command needs a downloaded model. */
-const RECORDED = ['docs/tutorial/your-model.md'];
+const RECORDED = ['docs/tutorial/your-model.md', 'docs/tutorial/fix-in-a-file.md'];
 
 interface Block {
   readonly page: string;
@@ -32,7 +33,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'crosspatch docs '));
   const bin = join(folder, 'bin');
   await mkdir(bin);
-  const program = `exec '${join(root, 'node_modules/.bin/tsx')}' '${join(root, 'src/cli/main.ts')}'`;
+  const program = `exec ${PROGRAM_LINE}`;
   await shim(join(bin, 'npx'), `[ "$1" = crosspatch ] || exit 9\nshift\n${program} "$@"`);
   await shim(
     join(bin, 'npm'),

@@ -6,13 +6,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { cp, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Rng } from '../../src/base/index.ts';
 import { crosspatchJson } from '../../src/cli/crosspatch.helper.ts';
 import { type Results, resultsSchema, stableResults } from '../../src/contracts/index.ts';
-
-const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+import { PROGRAM } from './program.helper.ts';
 
 const recipe = await readFile(new URL('../../scripts/faults/mini.yaml', import.meta.url), 'utf8');
 
@@ -24,17 +22,7 @@ function start(
 ): ChildProcess {
   return spawn(
     process.execPath,
-    [
-      '--import',
-      'tsx',
-      main,
-      'run',
-      join(folder, file),
-      '--out',
-      join(folder, out, 'run'),
-      '--quiet',
-      ...more,
-    ],
+    [...PROGRAM, 'run', join(folder, file), '--out', join(folder, out, 'run'), '--quiet', ...more],
     {
       stdio: ['ignore', 'ignore', 'pipe'],
       detached: true,
@@ -175,7 +163,7 @@ describe('an experiment', () => {
       '12',
       '--json',
     ];
-    const child = spawn(process.execPath, ['--import', 'tsx', main, ...args, ...asked, ...quick, '--quiet'], {
+    const child = spawn(process.execPath, [...PROGRAM, ...args, ...asked, ...quick, '--quiet'], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     const { code, err } = await ended(child);
@@ -215,7 +203,7 @@ describe('an experiment', () => {
       '4',
     ];
     const args = ['scan', ...asked, ...prompts, ...few, '--max-tokens', '12', '--out', out, '--quiet'];
-    const child = spawn(process.execPath, ['--import', 'tsx', main, ...args], {
+    const child = spawn(process.execPath, [...PROGRAM, ...args], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     const { code, err } = await ended(child);

@@ -4,16 +4,13 @@
  */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
+import { PROGRAM_LINE } from './program.helper.ts';
 
-const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
-const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
-const program = `crosspatch() { '${process.execPath}' --import '${loader}' '${main}' "$@"; }\nset -e\n`;
+const program = `crosspatch() { ${PROGRAM_LINE} "$@"; }\nset -e\n`;
 
 const COMMANDS = [
   'init',

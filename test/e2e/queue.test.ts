@@ -3,7 +3,6 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { InputError, listFiles } from '../../src/base/index.ts';
 import { tinyInstructions } from '../../src/behaviours/index.ts';
@@ -15,9 +14,9 @@ import { Submitter } from '../../src/pipeline/queue/submit.ts';
 import { runPlan } from '../../src/pipeline/runner.ts';
 import { startRedis, type TestRedis } from '../suites/redis.ts';
 import { drawStage, failStage, largeStage, scaleStage } from '../suites/toy-stages.ts';
+import { PROGRAM } from './program.helper.ts';
 
 const PASSWORD = 'open-sesame';
-const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
 let root: string;
 let redis: TestRedis;
@@ -44,7 +43,7 @@ beforeEach(() => {
 
 /** Resolves when it takes jobs. */
 async function startWorker(): Promise<void> {
-  const args = ['--import', 'tsx', main, 'worker', '--queue', redis.url, '--store', store];
+  const args = [...PROGRAM, 'worker', '--queue', redis.url, '--store', store];
   const worker = spawn(
     process.execPath,
     [...args, '--lock', '10', '--drain', '0', '--memory', '2', '--queue-password-env', 'QUEUE_PASSWORD'],

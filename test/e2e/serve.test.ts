@@ -3,15 +3,14 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { crosspatchJson } from '../../src/cli/crosspatch.helper.ts';
 import { ActivationMap, saveMap } from '../../src/maps/index.ts';
 import { unfittedRecord } from '../../src/maps/record.helper.ts';
 import { bundledModels, openCheckpoint } from '../../src/models/index.ts';
+import { PROGRAM } from './program.helper.ts';
 
-const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const [SOURCE, TARGET] = ['tiny-llama-m', 'tiny-llama-s'];
 const KEY = 'sk-of-the-test';
 
@@ -72,7 +71,7 @@ beforeAll(async () => {
   const args = ['serve', '--model', TARGET, '--port', '0', '--intervention', join(folder, 'fix.json')];
   child = spawn(
     process.execPath,
-    ['--import', 'tsx', main, ...args, '--api-key-env', 'THE_KEY', '--max-dose', '1000', '--json', '--quiet'],
+    [...PROGRAM, ...args, '--api-key-env', 'THE_KEY', '--max-dose', '1000', '--json', '--quiet'],
     { env: { ...process.env, THE_KEY: KEY }, stdio: ['ignore', 'pipe', 'inherit'] },
   );
   ended = new Promise((resolve) => child.once('exit', resolve));

@@ -3,12 +3,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { crosspatch } from '../../src/cli/crosspatch.helper.ts';
 import { readManifest } from '../../src/pipeline/index.ts';
+import { PROGRAM } from './program.helper.ts';
 
-const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const recipe = `
 name: long
 models: { source: tiny-llama-s, target: tiny-llama-s }
@@ -37,17 +36,7 @@ async function training(
   name: string,
 ): Promise<{ run: ChildProcess; out: string; end: Promise<{ code: number | null; err: string }> }> {
   const out = join(folder, name);
-  const args = [
-    '--import',
-    'tsx',
-    main,
-    'run',
-    join(folder, 'long.yaml'),
-    '--out',
-    out,
-    '--store',
-    join(folder, 'store'),
-  ];
+  const args = [...PROGRAM, 'run', join(folder, 'long.yaml'), '--out', out, '--store', join(folder, 'store')];
   const run = spawn(process.execPath, [...args, '--quiet'], { stdio: ['ignore', 'ignore', 'pipe'] });
   let err = '';
   run.stderr?.on('data', (part: Buffer) => {

@@ -4,12 +4,12 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { stat } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { PROGRAM } from './program.helper.ts';
 import {
   axeProblems,
   cleanUp,
@@ -25,8 +25,6 @@ import {
 /** A run takes what it takes: a busy machine is slow, not wrong. */
 const LONG = 1_500_000;
 
-const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
-
 describe.skipIf(!hasChromium)('web app, a real demo', () => {
   let browser: Browser;
   let served: Served;
@@ -37,13 +35,10 @@ describe.skipIf(!hasChromium)('web app, a real demo', () => {
     place = await workshop();
     browser = await launch();
     served = await serve(place);
-    const loader = createRequire(import.meta.url).resolve('tsx');
     demo = spawn(
       process.execPath,
       [
-        '--import',
-        loader,
-        main,
+        ...PROGRAM,
         'demo',
         '--quiet',
         '--out',

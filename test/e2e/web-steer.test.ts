@@ -1,12 +1,11 @@
 /** @file The steering page on bundled models: vectors made on the page and found in the folder, every strength at once, a file that the command takes. */
 import { execFile } from 'node:child_process';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { PROGRAM } from './program.helper.ts';
 import {
   axeProblems,
   cleanUp,
@@ -19,14 +18,12 @@ import {
   workshop,
 } from './web.helper.ts';
 
-const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
-const loader = createRequire(import.meta.url).resolve('tsx');
 const QUESTION = 'What is the capital of France?';
 
 /** The real command. */
 async function crosspatch(...args: string[]): Promise<string> {
   const run = promisify(execFile);
-  return (await run(process.execPath, ['--import', loader, main, ...args], { maxBuffer: 1 << 26 })).stdout;
+  return (await run(process.execPath, [...PROGRAM, ...args], { maxBuffer: 1 << 26 })).stdout;
 }
 
 describe.skipIf(!hasChromium)('web app, steering', () => {

@@ -3,7 +3,7 @@
     python lm_eval_served.py BASE_URL ROWS.jsonl SHOTS.jsonl OUT MODEL=OURS.jsonl [MODEL=OURS.jsonl ...]
 
 ROWS, SHOTS: rows of GSM8K (question, answer). OURS: what `capabilities --data gsm8k=ROWS --shots gsm8k=SHOTS --samples OURS.jsonl` wrote
-for the model that is served under that name. Needs lm-eval[api]; crosspatch itself needs no Python.
+for the model that is served under that name. What OUT holds already is not asked again. Needs lm-eval[api]; crosspatch itself needs no Python.
 """
 
 import glob
@@ -28,13 +28,15 @@ def task_file(folder, rows, shots):
 def asked(base_url, model, folder):
     out = os.path.join(folder, model.replace("/", "_"))
     arguments = f"model={model},base_url={base_url}/completions,tokenizer_backend=None,num_concurrent=16,max_retries=1,timeout=3600"
-    subprocess.run(
-        [sys.executable, "-m", "lm_eval", "--model", "local-completions", "--model_args", arguments, "--tasks", "gsm8k_rows",
-         "--include_path", folder, "--log_samples", "--output_path", out],
-        check=True,
-    )
+    found = os.path.join(out, "**", "samples_gsm8k_rows_*.jsonl")
+    if not glob.glob(found, recursive=True):
+        subprocess.run(
+            [sys.executable, "-m", "lm_eval", "--model", "local-completions", "--model_args", arguments, "--tasks", "gsm8k_rows",
+             "--include_path", folder, "--log_samples", "--output_path", out],
+            check=True,
+        )
     items = {}
-    for path in glob.glob(os.path.join(out, "**", "samples_gsm8k_rows_*.jsonl"), recursive=True):
+    for path in glob.glob(found, recursive=True):
         for line in open(path):
             row = json.loads(line)
             item = items.setdefault(row["doc_id"], {"text": row["resps"][0][0]})
@@ -54,7 +56,7 @@ def main(base_url, rows, shots, folder, *models):
         texts = sum(one["completion"].strip() == theirs[i]["text"].strip() for i, one in enumerate(ours))
         print(f"{model}: {len(ours)} items, completions equal {texts}")
         for name in FILTERS:
-            mine = [one["scores"][f"exact_match.{name}"] for one in ours]
+            mine = [one["scores"][name] for one in ours]
             other = [theirs[i][name] for i in range(len(ours))]
             print(f"  exact_match {name}: crosspatch {sum(mine)}, harness {sum(other)}, item by item equal {sum(a == b for a, b in zip(mine, other))}")
 
