@@ -10,6 +10,7 @@ import { addCapture } from './commands/capture.ts';
 import { addCompare } from './commands/compare.ts';
 import { addData } from './commands/data.ts';
 import { addDemo } from './commands/demo.ts';
+import { addDoctor } from './commands/doctor.ts';
 import { addEvaluate } from './commands/evaluate.ts';
 import { addExport } from './commands/export.ts';
 import { addFidelity } from './commands/fidelity.ts';
@@ -71,6 +72,7 @@ const COMMANDS = [
   addInvert,
   addWorker,
   addBench,
+  addDoctor,
 ] satisfies ((program: Command, cli: Cli) => void)[];
 const RUN_COMMANDS = [addDemo, addRun] satisfies ((program: Command, cli: RunCli) => void)[];
 

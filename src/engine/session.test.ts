@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { InputError } from '../base/index.ts';
 import { add, concat, type Graph, gatherRows, input, linear, neg, scale, weight } from './graph.ts';
 import { interpret } from './interpret.ts';
+import { tryProvider } from './providers.ts';
 import { compile, handle, type Provider } from './session.ts';
 import { f32, f64, i64, type Tensor, zeros } from './tensor.ts';
 
@@ -139,8 +140,15 @@ describe('providers', () => {
     const failure = compile(sum, { provider });
     await expect(failure).rejects.toThrow(InputError);
     await expect(failure).rejects.toThrow(
-      new RegExp(`^provider ${provider} cannot be had on this machine; it needs \\w+; use --provider cpu`),
+      new RegExp(`^provider ${provider} cannot be had on this machine; it needs \\w+; take cpu`),
     );
+  });
+
+  test('tried with a product, as near to float64 as float32 is', async () => {
+    const error = await tryProvider('cpu');
+    expect(error).toBeGreaterThan(0);
+    expect(error).toBeLessThan(1e-5);
+    for (const provider of absent) await expect(tryProvider(provider)).rejects.toThrow('cannot be had');
   });
 
   test('a provider nobody knows', async () => {

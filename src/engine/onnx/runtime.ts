@@ -93,7 +93,7 @@ async function probe(provider: Provider): Promise<void> {
     const line = errorLine(error);
     const reason = line.slice(line.lastIndexOf('was false.') + 1).replace(/^as false\.\s*/, '');
     throw new InputError(
-      `provider ${provider} cannot be had on this machine; it needs ${needs[provider]}; use --provider cpu (the runtime says: ${reason.trim()})`,
+      `provider ${provider} cannot be had on this machine; it needs ${needs[provider]}; take cpu (the runtime says: ${reason.trim()})`,
       { id: 'provider-unavailable', cause: error },
     );
   }
