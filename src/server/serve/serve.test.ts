@@ -332,6 +332,12 @@ describe('refuses', () => {
       chat({ messages: [{ role: 'user', content: 'a '.repeat(5000) }] }),
       'context',
     ],
+    [
+      'a prompt that no tokens could make fit, without cutting it into any',
+      400,
+      chat({ messages: [{ role: 'user', content: 'a '.repeat(90_000) }] }),
+      'cannot fit',
+    ],
     ['no JSON', 400, '{"model":', 'no JSON'],
     ['a body too large', 413, JSON.stringify(chat({ user: 'x'.repeat(200_000) })), 'more than 200000 bytes'],
   ])('%s', async (_, status, body, message) => {
