@@ -14,7 +14,7 @@ import { Submitter } from '../../src/pipeline/queue/submit.ts';
 import { runPlan } from '../../src/pipeline/runner.ts';
 import { startRedis, type TestRedis } from '../suites/redis.ts';
 import { drawStage, failStage, largeStage, scaleStage } from '../suites/toy-stages.ts';
-import { PROGRAM } from './program.helper.ts';
+import { FROM_SOURCE } from './program.helper.ts';
 
 const PASSWORD = 'open-sesame';
 
@@ -43,7 +43,7 @@ beforeEach(() => {
 
 /** Resolves when it takes jobs. */
 async function startWorker(): Promise<void> {
-  const args = [...PROGRAM, 'worker', '--queue', redis.url, '--store', store];
+  const args = [...FROM_SOURCE, 'worker', '--queue', redis.url, '--store', store];
   const worker = spawn(
     process.execPath,
     [...args, '--lock', '10', '--drain', '0', '--memory', '2', '--queue-password-env', 'QUEUE_PASSWORD'],
