@@ -47,9 +47,8 @@ async function described(checkpoint: Checkpoint): Promise<GgufTemplate> {
   const changed = Object.keys({ ...model, ...read } satisfies ModelConfig)
     .filter((key) => key !== 'modelType')
     .filter((key) => !isDeepStrictEqual(model[key as keyof ModelConfig], read[key as keyof ModelConfig]));
-  if (changed.length > 0) throw unsaid(checkpoint, `a GGUF of it would lose ${changed.join(', ')}`);
+  if (changed.length > 0) throw unsaid(path, `a GGUF of it would lose ${changed.join(', ')}`);
   const difference = tokenizerDifference(files, template.gguf.metadata);
-  if (difference !== undefined)
-    throw unsaid(checkpoint, `a GGUF of its tokenizer would change ${difference}`);
+  if (difference !== undefined) throw unsaid(path, `a GGUF of its tokenizer would change ${difference}`);
   return template;
 }

@@ -2,7 +2,7 @@
  * @file A tokenizer.json as the vocabulary of a GGUF, the other way round of `gguf.ts`: byte-level BPE (`gpt2`), and BPE with
  * byte fallback as SentencePiece has it (`llama`). {@link tokenizerDifference} says whether the two cut and join alike.
  */
-import { InputError } from '../../base/index.ts';
+import { unsaid } from '../checkpoint/gguf/template.ts';
 import type { GgufEntry } from '../checkpoint/gguf/write.ts';
 import { fallbackToken } from './bytes.ts';
 import type { TokenizerFiles } from './files.ts';
@@ -21,7 +21,7 @@ export function vocabularyEntries(files: TokenizerFiles, rows: number, where: st
   const tokenizer = tokenizerFromFiles(files, where);
   const json = asObject(files.tokenizerJson, where);
   const model = asObject(json.model, `${where}: model`);
-  if (model.merges === undefined) throw unsaid(where, `a ${String(model.type)} vocabulary`);
+  if (model.merges === undefined) throw unsaid(where, `a GGUF cannot say a ${String(model.type)} vocabulary`);
   const merges = asArray(model.merges, `${where}: merges`).map(mergeOf);
   const parts = cutEntries(json, model, merges, where) ?? pieceEntries(merges, tokenizer, rows);
   const types = tokenTypes(tokenizer, rows);
@@ -93,7 +93,7 @@ function cutEntries(
   const same = [...byteLevelCuts].find(
     ([, cut]) => cut.ignoreMerges === ignores && cutSteps(cut).join() === own.join(),
   );
-  if (same === undefined) throw unsaid(where, `words cut by ${own.join(', ')}`);
+  if (same === undefined) throw unsaid(where, `a GGUF cannot say words cut by ${own.join(', ')}`);
   return [
     ['tokenizer.ggml.model', 'string', 'gpt2'],
     ['tokenizer.ggml.pre', 'string', same[0]],
@@ -181,13 +181,4 @@ function tokenTypes(tokenizer: Tokenizer, rows: number): number[] {
     if (added.has(id)) return TYPE.userDefined;
     return bytes.has(token) ? TYPE.byte : TYPE.normal;
   });
-}
-
-function unsaid(where: string, what: string): InputError {
-  return new InputError(
-    `${where}: a GGUF cannot say ${what}; if the model was made from a GGUF, give that one with --like`,
-    {
-      id: 'model-unsupported',
-    },
-  );
 }

@@ -36,11 +36,11 @@ export function templateOf(
 ): GgufTemplate {
   const [name, architecture] = architectureFor(model.modelType) ?? [];
   if (name === undefined || architecture === undefined)
-    throw unsaid(checkpoint, `llama.cpp has no architecture for ${model.modelType}`);
+    throw unsaid(checkpoint.path, `llama.cpp has no architecture for ${model.modelType}`);
   const factors = rotaryFactors(checkpoint, model);
   const weights = [...checkpoint.tensors].map(([tensor, { shape }]) => {
     const theirs = ggufName(tensor, architecture);
-    if (theirs === undefined) throw unsaid(checkpoint, `llama.cpp has no name for ${tensor}`);
+    if (theirs === undefined) throw unsaid(checkpoint.path, `llama.cpp has no name for ${tensor}`);
     return { name: theirs, shape, type: shape.length > 1 ? 'F16' : 'F32' } as const;
   });
   const tensors: Omit<GgufTensorToWrite, 'values'>[] = [...weights];
@@ -66,8 +66,8 @@ function beginning(known: Uint8Array, size: number): ByteSource {
 }
 
 /** The error for what a GGUF cannot say. */
-export function unsaid({ path }: Checkpoint, what: string): InputError {
-  return new InputError(`${path}: ${what}; if it was made from a GGUF, give that one with --like`, {
+export function unsaid(where: string, what: string): InputError {
+  return new InputError(`${where}: ${what}; if it was made from a GGUF, give that one with --like`, {
     id: 'model-unsupported',
   });
 }
@@ -111,6 +111,7 @@ function rotaryFactors(checkpoint: Checkpoint, { blocks, headDim }: ModelConfig)
   const rope = blocks[0]?.rope;
   if (rope?.scaling.kind !== 'llama3') return undefined;
   const factors = llama3Factors(rope.scaling.factor, rope.theta, headDim);
-  if (!factors.every(Number.isFinite)) throw unsaid(checkpoint, 'its rotary scaling has no finite factors');
+  if (!factors.every(Number.isFinite))
+    throw unsaid(checkpoint.path, 'its rotary scaling has no finite factors');
   return factors;
 }
