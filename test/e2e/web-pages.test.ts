@@ -18,6 +18,7 @@ import {
   log,
   type Served,
   serve,
+  settled,
   sideScroll,
   visit,
   workshop,
@@ -359,8 +360,7 @@ describe.skipIf(!hasChromium)('web app, page by page', () => {
           const address = path || pathToFileURL(join(place.runs, 'demo', 'report.html')).href;
           const { page, context } = await open(address, { width, dark, height: width === 390 ? 844 : 900 });
           await page.getByRole('heading', { level: 1 }).waitFor();
-          await page.waitForLoadState('networkidle', { timeout: 3000 }).catch(() => {});
-          await page.waitForTimeout(300);
+          await settled(page);
           expect(await axeProblems(page)).toEqual([]);
           expect(await sideScroll(page)).toBe(0);
           await context.close();

@@ -42,11 +42,15 @@ export function launch(): Promise<Browser> {
   });
 }
 
-/** A folder for one file of tests; `webRoot` is the app, built into it. */
+/** A folder for one file of tests; `webRoot` is the app: as CI has just built it, else built into the folder. */
 export async function workshop(): Promise<{ folder: string; runs: string; webRoot: string }> {
   const folder = await mkdtemp(join(tmpdir(), 'crosspatch-web-'));
-  const [runs, webRoot] = [join(folder, 'runs'), join(folder, 'web')];
+  const runs = join(folder, 'runs');
   await mkdir(runs);
+  const built = join(root, 'dist/web');
+  if (process.env.CI !== undefined && existsSync(join(built, 'index.html')))
+    return { folder, runs, webRoot: built };
+  const webRoot = join(folder, 'web');
   // As it is shipped: the test runner's NODE_ENV would build a React for developers.
   const { NODE_ENV } = process.env;
   process.env.NODE_ENV = 'production';
@@ -148,6 +152,26 @@ export async function visit(
   return { page, context, problems };
 }
 
+/** Until the page has stopped changing. It need not be still on the network: a page of a run keeps a stream open. */
+export function settled(page: Page): Promise<void> {
+  return page.evaluate(
+    (quiet) =>
+      new Promise<void>((resolve) => {
+        const watch = new MutationObserver(() => {
+          clearTimeout(timer);
+          timer = setTimeout(end, quiet);
+        });
+        const end = (): void => {
+          watch.disconnect();
+          resolve();
+        };
+        let timer = setTimeout(end, quiet);
+        watch.observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
+      }),
+    500,
+  );
+}
+
 /** Serious and critical violations that axe finds, in words. */
 export async function axeProblems(page: Page): Promise<string[]> {
   // Evaluated, not added as a script: the page's own policy forbids foreign ones.
@@ -155,15 +179,23 @@ export async function axeProblems(page: Page): Promise<string[]> {
   await page.evaluate(axe);
   return page.evaluate(async () => {
     const tool = (
-      globalThis as unknown as { axe: { run(context: object): Promise<{ violations: AxeViolation[] }> } }
+      globalThis as unknown as { axe: { run(context: Document): Promise<{ violations: AxeViolation[] }> } }
     ).axe;
     interface AxeViolation {
       id: string;
       impact: string;
       nodes: { target: string[]; failureSummary: string }[];
     }
-    // A drawing is one image with one name; its thousands of parts are not for readers.
-    const { violations } = await tool.run({ include: [['html']], exclude: [['figure svg > *']] });
+    // A drawing is one image with one name; its thousands of parts are not for readers, and are taken out for as long as axe looks (a report
+    // takes it 44 s with them and 3 s without).
+    const drawings = [...document.querySelectorAll('figure svg')].map((svg) => ({
+      svg,
+      parts: [...svg.childNodes],
+    }));
+    for (const { svg, parts } of drawings)
+      svg.replaceChildren(...parts.filter((part) => /^(title|desc)$/i.test(part.nodeName)));
+    const { violations } = await tool.run(document);
+    for (const { svg, parts } of drawings) svg.replaceChildren(...parts);
     return violations
       .filter((v) => v.impact === 'serious' || v.impact === 'critical')
       .flatMap((v) => v.nodes.map((node) => `${v.id} at ${node.target.join(' ')}: ${node.failureSummary}`));

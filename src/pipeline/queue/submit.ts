@@ -8,8 +8,9 @@ import { AbortedError, errorLine, InputError, type Owned } from '../../base/inde
 import type { AskedStage, Elsewhere } from '../elsewhere.ts';
 import { packageVersions } from '../machine.ts';
 import type { Store } from '../store.ts';
-import { closeAll, connectQueue, type QueueAddress } from './address.ts';
+import type { QueueAddress } from './address.ts';
 import { readConnectionName, whyNone, workerName, workersAmong } from './capacity.ts';
+import { closeAll, connectQueue } from './connect.ts';
 import { askedBy, failureOf, jobId, jobOf, type SourcePlace, type StageJob, sourcesOf } from './job.ts';
 import { doneSchema, progressSchema } from './progress.ts';
 import { shareSource } from './sources.ts';
