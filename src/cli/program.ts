@@ -5,6 +5,7 @@ import { type Cli, type RunCli, safeCli } from './cli.ts';
 import { addBake } from './commands/bake.ts';
 import { addBench } from './commands/bench.ts';
 import { addCache } from './commands/cache.ts';
+import { addCalibrate } from './commands/calibrate.ts';
 import { addCapabilities } from './commands/capabilities.ts';
 import { addCapture } from './commands/capture.ts';
 import { addCompare } from './commands/compare.ts';
@@ -68,6 +69,7 @@ const COMMANDS = [
   addSweep,
   addMap,
   addFidelity,
+  addCalibrate,
   addTransfer,
   addInvert,
   addWorker,

@@ -5,6 +5,7 @@ export {
   chatSettings,
   usesBundled,
 } from './behaviour-params.ts';
+export { type SheetKey, type SheetRow, sheetKeySchema, sheetRowSchema } from './calibration.ts';
 export {
   CAPABILITY_TASKS,
   type CapabilityTask,

@@ -33,8 +33,10 @@ export {
 export { type ExperimentEnv, experimentEnv } from './env.ts';
 export { type FidelityResult, fidelity } from './fidelity/fidelity.ts';
 export { fidelityPrompts } from './fidelity/prompts.ts';
+export { type Calibration, calibrate, type Rater } from './judges/calibration.ts';
 export { apiKeyOf, type JudgeUsage, judgeCost, llmJudge, openAiJudge } from './judges/index.ts';
 export { locateOnnxJudge, openOnnxJudges } from './judges/onnx.ts';
+export { drawSheet, judgedPairs } from './judges/sheet.ts';
 
 export { fitCaptures } from './mapping/captures.ts';
 export { type FittedMap, figureGroups, fitMaps, mapEntry, measureMaps, tokenMeanOf } from './mapping/fit.ts';
