@@ -48,7 +48,7 @@ async function rated(name: string, change: (grade: number, pair: number) => numb
 it('writes a sheet that names no arm, and reads it back when it is filled', async () => {
   const said = await crosspatchJson(['calibrate', 'sheet', run, sheet, '--pairs', '20']);
   expect(said).toEqual({ folder: sheet, pairs: 20, of: 24 });
-  expect((await readdir(sheet)).sort()).toEqual(['.crosspatch.json', 'RULES.md', 'key.json', 'sheet.jsonl']);
+  expect((await readdir(sheet)).sort()).toEqual(['.crosspatch.json', 'RULES.txt', 'key.json', 'sheet.jsonl']);
   const shown = await readFile(join(sheet, 'sheet.jsonl'), 'utf8');
   expect(shown).not.toMatch(/mapped|ablated|locked|fidelity|chrf/);
   const ann = await rated('ann.jsonl', (grade) => grade);

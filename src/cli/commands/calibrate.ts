@@ -19,7 +19,7 @@ import { intervalCell, jsonLines, textTable } from '../table.ts';
 
 const SHEET = 'sheet.jsonl';
 const KEY = 'key.json';
-const RULES = 'RULES.md';
+const RULES = 'RULES.txt';
 
 interface SheetOptions extends CommonOptions {
   readonly pairs: number;
