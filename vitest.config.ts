@@ -1,6 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
-/** Tiers: `tiny` (seconds, the claims a user would make), `unit` (beside the code), `parity` (goldens), `e2e` (browser, CLI, whole runs). */
+/** They count the memory and files of their process, so they have one of their own. */
+const LEAKS = ['src/**/*.leaks.test.ts'];
+
+/** Tiers: `tiny` (seconds, the claims a user would make), `unit` (beside the code), `leaks`, `parity` (goldens), `e2e` (browser, CLI, whole runs). */
 export default defineConfig({
   test: {
     testTimeout: 60_000,
@@ -24,10 +27,14 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
+          // Files share a process: the engine and the schemas are loaded once, not two hundred times. A test that changes the process (environment,
+          // timers, mocks) puts it back.
+          isolate: false,
           include: ['src/**/*.test.ts', 'test/docs/**/*.test.ts', 'test/cases/**/*.test.ts'],
-          exclude: ['test/docs/links.test.ts'],
+          exclude: ['test/docs/links.test.ts', ...LEAKS],
         },
       },
+      { extends: true, test: { name: 'leaks', include: LEAKS } },
       { extends: true, test: { name: 'parity', include: ['test/parity/**/*.test.ts'] } },
       {
         extends: true,

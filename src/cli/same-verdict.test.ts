@@ -36,7 +36,10 @@ beforeAll(async () => {
     },
   });
 });
-afterAll(() => rm(root, { recursive: true, force: true }));
+afterAll(() => {
+  vi.unstubAllGlobals();
+  return rm(root, { recursive: true, force: true });
+});
 
 /** Text of a page's parts, as it is read. */
 const texts = (markup: string, selector: string): string[] =>

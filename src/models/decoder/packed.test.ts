@@ -5,7 +5,7 @@
 import { cp, mkdtemp, open, readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import {
   type Checkpoint,
   fileSource,
@@ -181,7 +181,7 @@ describe('the cache of packed weights', () => {
 
 test('headers alone say what is stored, and write nothing', async () => {
   const empty = join(cacheDir, 'empty');
-  process.env.CROSSPATCH_CACHE = empty;
+  vi.stubEnv('CROSSPATCH_CACHE', empty);
   try {
     const { kind, stored, config } = await inspectCheckpoint(join(golden, 'tiny-llama.gguf'));
     expect(kind).toBe('gguf');
@@ -189,6 +189,6 @@ test('headers alone say what is stored, and write nothing', async () => {
     expect(stored.get('model.layers.0.mlp.up_proj.weight')).toEqual({ type: 'Q8_0', shape: [32, 32] });
     await expect(stat(empty)).rejects.toThrow('ENOENT');
   } finally {
-    delete process.env.CROSSPATCH_CACHE;
+    vi.unstubAllEnvs();
   }
 });
