@@ -6,7 +6,8 @@
  * - The unpatched run is itself a row (`arm: 'unpatched'`, `trigger: 'bad'` or `'safe'`), stage `backdoor` or the stage that ran it.
  * - `stage: 'transfer'` arms are those of `results.transfer` and patch the bad run (removal, restoration) or, with `trigger: 'safe'`,
  *   the safe run (elicitation); `stage: 'fidelity'` arms are `mapped`, `mean_ablated`, `ceiling`, `shuffled`, `token_mean`, `random`;
- *   `stage: 'inverse'` arms are `pinv`, `truncated`, `reverse_ridge`.
+ *   `stage: 'inverse'` arms are `pinv`, `truncated`, `reverse_ridge`; those of `inverse-fidelity` are `mapped` (the inverse is `map.kind`),
+ *   `mean_ablated`, `ceiling`.
  * - Flags and scores that do not apply are left out.
  */
 import { z } from 'zod';

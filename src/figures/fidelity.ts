@@ -39,9 +39,46 @@ export function fidelityMapsFigure({ pair, fidelity }: BehaviourResults): Figure
       fits[fit] ? [{ kind, fit, sides: fits[fit] }] : [],
     ),
   );
+  return cases.length < 2
+    ? null
+    : besideOneAnother(cases, {
+        id: `${pair.behaviour}-${pair.placement}-fidelity-maps`,
+        title: 'Fidelity of every map',
+        text: 'Completion with all positions of the prompt but the first replaced, against the unpatched one',
+      });
+}
+
+/** The same the other way round: the source's completions on the target's activations, by every inverse (the blog's Fig. 14). */
+export function inverseFidelityFigure({ pair, inverse }: BehaviourResults): FigureSpec | null {
+  const cases = Object.entries(inverse ?? {}).flatMap(([method, entry]) =>
+    entry?.fidelity
+      ? [{ kind: `inverse ${method.replaceAll('_', ' ')}`, fit: 'with_tags' as const, sides: entry.fidelity }]
+      : [],
+  );
+  return cases.length === 0
+    ? null
+    : besideOneAnother(cases, {
+        id: `${pair.behaviour}-${pair.placement}-inverse-fidelity`,
+        title: 'Fidelity of the inverses, target → source',
+        text: 'The source’s completion with all positions of the prompt but the first replaced by the target’s activations, taken back, against its unpatched one',
+      });
+}
+
+interface MapCase {
+  readonly kind: string;
+  readonly fit: MapFit;
+  readonly sides: BySafety;
+}
+
+type BySafety = NonNullable<NonNullable<BehaviourResults['fidelity']>[string][MapFit]>;
+
+function besideOneAnother(
+  cases: readonly MapCase[],
+  { id, title, text }: { readonly id: string; readonly title: string; readonly text: string },
+): FigureSpec | null {
   const kinds = [...new Set(cases.map((c) => c.kind))];
   const judge = cases[0] && Object.keys(cases[0].sides.safe ?? cases[0].sides.bad ?? {})[0];
-  if (cases.length < 2 || judge === undefined) return null;
+  if (judge === undefined) return null;
   const scores = (side: Side['side'], i: number) => cases[i]?.sides[side]?.[judge];
   const metric = metricLabel(scores('safe', 0)?.metric ?? scores('bad', 0)?.metric ?? judge);
   const against = ARMS.filter((arm) => arm !== 'mapped' && SIDES.some((side) => scores(side, 0)?.[arm]));
@@ -61,9 +98,9 @@ export function fidelityMapsFigure({ pair, fidelity }: BehaviourResults): Figure
   const ends = values.flatMap((v) => [v.value, v.lo ?? v.value, v.hi ?? v.value]);
   const domain: [number, number] = [Math.min(0, ...ends), Math.max(1, ...ends)];
   return {
-    id: `${pair.behaviour}-${pair.placement}-fidelity-maps`,
-    title: `Fidelity of every map: ${metric}`,
-    caption: `Completion with all positions of the prompt but the first replaced, against the unpatched one: mean ${metric}, ${nText(cases.map((_, i) => scores('safe', i)?.mapped))} prompts per bar; whiskers 95 % (bootstrap). Upper bars: each map. Lower bars: the baseline (mean-ablated), the ceiling and the control maps.`,
+    id,
+    title: `${title}: ${metric}`,
+    caption: `${text}: mean ${metric}, ${nText(cases.map((_, i) => scores('safe', i)?.mapped))} prompts per bar; whiskers 95 % (bootstrap). Upper bars: each map. Lower bars: the baseline (mean-ablated), the ceiling and the control maps.`,
     rows: SIDES.flatMap((side) =>
       entries(side).flatMap((b): DataRow[] =>
         b.figure ? [{ side, arm: b.label, judge, metric, ...toRow(b.figure) }] : [],

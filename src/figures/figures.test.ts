@@ -44,7 +44,7 @@ describe('every figure', () => {
       ['sweep', 2],
       ['maps', 2],
       ['pairs', 1],
-      ['fidelity', 13],
+      ['fidelity', 14],
       ['transfer', 11],
       ['cost', 2],
       ['worth', 1],

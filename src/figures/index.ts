@@ -1,7 +1,7 @@
 /** @file Records → pictures. Every figure is a pure spec; `drawFigure` draws it in any DOM (the browser's, or one made on Node). */
 import type { BehaviourResults } from '../contracts/index.ts';
 import { capabilitiesFigure, costKlFigure } from './cost.ts';
-import { fidelityFigures, fidelityMapsFigure, type ScoredSample } from './fidelity.ts';
+import { fidelityFigures, fidelityMapsFigure, inverseFidelityFigure, type ScoredSample } from './fidelity.ts';
 import { pairsFigure, positionFigure } from './heatmaps.ts';
 import { curvesFigure } from './maps.ts';
 import type { FigureSpec } from './spec.ts';
@@ -22,7 +22,11 @@ export function behaviourFigures(
     sweep: some(sweepFigure(behaviour), positionFigure(behaviour)),
     maps: some(curvesFigure(behaviour), curvesFigure(behaviour, 'fit_seconds')),
     pairs: some(pairsFigure(behaviour)),
-    fidelity: some(fidelityMapsFigure(behaviour), ...fidelityFigures(behaviour, samples)),
+    fidelity: some(
+      fidelityMapsFigure(behaviour),
+      ...fidelityFigures(behaviour, samples),
+      inverseFidelityFigure(behaviour),
+    ),
     transfer: some(
       transferFigure(behaviour),
       transferMapsFigure(behaviour),

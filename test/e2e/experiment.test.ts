@@ -66,6 +66,12 @@ describe('an experiment', () => {
     const identity = b?.transfer?.identity?.with_tags?.arms;
     expect(identity?.mapped).toEqual(identity?.native);
     for (const row of b?.sweep?.target ?? []) expect(row.controls.self?.changed?.value).toBe(0);
+    // Taken back through an inverse, the model's own activations are nearer to it than their mean is.
+    for (const method of ['pinv', 'truncated', 'reverse_ridge'] as const) {
+      const { lexical } = b?.inverse?.[method]?.fidelity?.safe ?? {};
+      expect(lexical?.ceiling, method).toMatchObject({ value: 1 });
+      expect(lexical?.mapped?.value, method).toBeGreaterThan(lexical?.mean_ablated?.value ?? 1);
+    }
     for (const file of [
       'manifest.json',
       'report.html',

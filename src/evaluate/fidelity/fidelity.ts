@@ -36,6 +36,8 @@ export interface FidelityInput {
   readonly lexical?: readonly Judge[];
   /** Besides those of the settings. */
   readonly further?: readonly Judge[];
+  /** What the rows of `samples` say they are; defaults to stage `fidelity` of the target. */
+  readonly samplesOf?: Pick<Sample, 'stage' | 'side'>;
 }
 
 /** Settings of {@link fidelity}: the recipe's sections. */
@@ -84,7 +86,7 @@ export async function fidelity(
   return {
     fidelity: withHolm(found),
     samples: fidelitySamples(
-      behaviour,
+      { behaviour, stage: 'fidelity', side: 'target', ...input.samplesOf },
       new Map(maps.map(({ label, map }) => [mapArm(label, map), { kind: label, fit: map.fit }])),
       rows,
       scores,

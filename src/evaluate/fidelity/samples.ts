@@ -5,7 +5,7 @@ import type { JudgeScores } from './scores.ts';
 
 /** One row per prompt and arm. `maps`: what the arms of maps under test are. */
 export function fidelitySamples(
-  behaviour: string,
+  tags: Pick<Sample, 'behaviour' | 'stage' | 'side'>,
   maps: ReadonlyMap<string, { readonly kind: string; readonly fit: string }>,
   rows: readonly FidelityRow[],
   scores: Readonly<Record<string, JudgeScores>>,
@@ -13,9 +13,7 @@ export function fidelitySamples(
   return rows.flatMap((row, i): Sample[] => {
     const { prompt, own, source } = row;
     const common = {
-      stage: 'fidelity',
-      behaviour,
-      side: 'target' as const,
+      ...tags,
       prompt_id: prompt.prompt,
       prompt: prompt.text,
       trigger: prompt.trigger,
@@ -23,7 +21,7 @@ export function fidelitySamples(
     };
     const unpatched: Sample = {
       ...common,
-      id: `${behaviour}/fidelity/unpatched/${prompt.id}/${prompt.trigger}`,
+      id: `${tags.behaviour}/${tags.stage}/unpatched/${prompt.id}/${prompt.trigger}`,
       arm: 'unpatched',
       completion: own,
     };
@@ -36,7 +34,7 @@ export function fidelitySamples(
       });
       return {
         ...common,
-        id: `${behaviour}/fidelity/${name}/${prompt.id}/${prompt.trigger}`,
+        id: `${tags.behaviour}/${tags.stage}/${name}/${prompt.id}/${prompt.trigger}`,
         arm: map ? 'mapped' : arm,
         map,
         completion,

@@ -8,18 +8,19 @@ export interface JudgedPair {
   readonly own: string;
 }
 
-/** Every judged completion of a run's fidelity stage. */
+/** Every judged completion of a run's fidelity, the inverses' included. */
 export function judgedPairs(samples: readonly Sample[]): JudgedPair[] {
   return samples.flatMap((sample): JudgedPair[] => {
     const own = sample.trigger === 'other' ? undefined : sample.references?.[sample.trigger];
-    const isJudged = sample.stage === 'fidelity' && sample.arm !== 'unpatched';
+    const isJudged = ['fidelity', 'inverse-fidelity'].includes(sample.stage) && sample.arm !== 'unpatched';
     return isJudged && own !== undefined && sample.scores !== undefined ? [{ sample, own }] : [];
   });
 }
 
 /** Behaviour, trigger and arm: what means are taken over. */
-export function groupOf({ behaviour, trigger, arm, map }: Sample): string {
-  return JSON.stringify([behaviour, trigger, map === undefined ? arm : `${arm} ${map.kind} ${map.fit}`]);
+export function groupOf({ stage, behaviour, trigger, arm, map }: Sample): string {
+  const which = map === undefined ? arm : `${arm} ${map.kind} ${map.fit}`;
+  return JSON.stringify([behaviour, trigger, stage === 'fidelity' ? which : `inverse ${which}`]);
 }
 
 /**

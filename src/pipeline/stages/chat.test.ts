@@ -161,6 +161,11 @@ describe('an experiment in chat templates', () => {
     expect(found?.backdoor?.source?.trigger_rate?.value).toBeGreaterThan(0.5);
     expect(found?.sweep).toBeDefined();
     expect(found?.fidelity).toBeDefined();
+    // The source goes on over the target's activations: 3 prompts, in its own template.
+    expect(found?.inverse?.pinv?.fidelity?.safe?.lexical).toMatchObject({
+      mapped: { n: 3 },
+      ceiling: { value: 1 },
+    });
     expect(found?.capabilities).toBeDefined();
     const prompts = async (name: string) =>
       (await readFile(join(out, 'samples', `${name}.jsonl`), 'utf8'))

@@ -1,7 +1,7 @@
 /** @file Stage `fidelity`: does the target go on as it would have, on mapped activations? And the inverse maps, the other way round. */
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { OnnxJudgeParams, Sample } from '../../contracts/index.ts';
+import type { InverseEntry, OnnxJudgeParams, Outcome, Sample } from '../../contracts/index.ts';
 import {
   evaluationSettings,
   fidelitySettings,
@@ -48,19 +48,22 @@ export interface FidelityOutput {
   readonly fidelity: FidelityResult['fidelity'];
   /** Share of prompts whose ceiling completion differs from the unpatched one; must be 0. */
   readonly ceiling_changed?: FidelityResult['ceiling_changed'] | undefined;
-  /** Steering of the source by the target's activations through each inverse. */
-  readonly inverse: InverseSteering['outcomes'];
+  /** By inverse: steering of the source by the target's activations, and the source's completions on them. */
+  readonly inverse: Readonly<Record<string, Outcome & Pick<InverseEntry, 'fidelity'>>>;
 }
 
 /** Arms beside the maps: mean-ablated, ceiling and three control maps. */
 const OTHER_ARMS = 5;
+
+/** Arms beside the inverses: mean-ablated and ceiling. */
+const BACK_ARMS = 2;
 
 /** Unpatched, mapped and its controls: completions per prompt and map. */
 const FIDELITY_STATES = 7;
 
 export const fidelityStage = defineStage({
   name: 'fidelity',
-  version: '6',
+  version: '7',
   module: import.meta.url,
   child: true,
   params: fidelityParams,
@@ -76,15 +79,16 @@ export const fidelityStage = defineStage({
     ...detectorInput,
   },
   estimate: ({ fidelity: f, inverse, evaluation }, info) => {
-    const forwards = f ? f.prompts * f.maps.length * FIDELITY_STATES : 0;
-    const backwards = inverse ? inverse.prompts * inverse.methods.length : 0;
+    const back = inverse ? inverse.methods.length : 0;
+    const forwards = f ? f.prompts * (f.maps.length * FIDELITY_STATES + back) : 0;
+    const backwards = inverse ? inverse.prompts * back : 0;
     const llm = f ? f.llm : undefined;
     const judged =
       f && llm
         ? judgeCost(llm, {
             prompts: 2 * f.prompts,
-            maps: f.maps.length,
-            others: OTHER_ARMS,
+            maps: f.maps.length + back,
+            others: back > 0 ? OTHER_ARMS + BACK_ARMS : OTHER_ARMS,
             tokens: evaluation.max_tokens,
           })
         : {};
@@ -98,9 +102,20 @@ export const fidelityStage = defineStage({
     const [source, target] = [await model('source'), await model('target')];
     const { source_block, target_block } = inputs.maps.output;
     const maps = mapsIn(inputs.maps);
-    const forwards = p.fidelity && p.fidelity.maps.length > 0 && (await measured(p.fidelity));
-    async function measured(settings: Exclude<typeof p.fidelity, false>): Promise<FidelityResult> {
-      const held = (await readHeldOut(inputs.data.folder, 'test')).slice(0, settings.prompts);
+    const inverses = p.inverse
+      ? await Promise.all(
+          p.inverse.methods.map(async (method) => ({
+            label: method,
+            map: await loadMap(join(inputs.maps.folder, 'inverse', method)),
+          })),
+        )
+      : [];
+    const texts = p.fidelity && (await bothWays(p.fidelity));
+    /** Completions on mapped activations: the target's on the source's, and by the inverses the source's on the target's. */
+    async function bothWays(
+      settings: Exclude<typeof p.fidelity, false>,
+    ): Promise<{ readonly forwards?: FidelityResult; readonly backwards?: FidelityResult }> {
+      const held = (await readHeldOut(inputs.data.folder, 'test')).slice(0, settings.prompts).map(textOf);
       const judge = settings.llm && llmJudge(settings.llm, { signal: env.signal, onProgress: env.progress });
       await using local = await openOnnxJudges(
         inputs.onnxJudges.map(({ folder: files }, i) => ({
@@ -109,29 +124,50 @@ export const fidelityStage = defineStage({
         })),
         env,
       );
-      const found = await fidelity(
-        {
-          source,
-          target,
-          prompts: fidelityPrompts(
-            held.map(textOf),
-            { source: source.tokenizer, target: target.tokenizer },
-            p,
-          ),
-          maps: await Promise.all(
-            settings.maps.map(async ({ label, fit }) => ({ label, map: await maps.open(label, fit) })),
-          ),
-          controls: {
-            shuffled: await maps.control('shuffled'),
-            token_mean: await maps.control('token-mean'),
-            random: await maps.control('random'),
-          },
-          behaviour: p.behaviour.name,
-          further: [...local.judges, ...(judge === undefined ? [] : [judge])],
-        },
-        { ...settings, ...p.evaluation },
-        { ...env, rng: env.rng.fork('fidelity') },
-      );
+      const behaviour = p.behaviour.name;
+      const further = [...local.judges, ...(judge === undefined ? [] : [judge])];
+      const asking = { ...settings, ...p.evaluation };
+      const tokenizers = { source: source.tokenizer, target: target.tokenizer };
+      const forwards =
+        settings.maps.length === 0
+          ? undefined
+          : await fidelity(
+              {
+                source,
+                target,
+                prompts: fidelityPrompts(held, tokenizers, p),
+                maps: await Promise.all(
+                  settings.maps.map(async ({ label, fit }) => ({ label, map: await maps.open(label, fit) })),
+                ),
+                controls: {
+                  shuffled: await maps.control('shuffled'),
+                  token_mean: await maps.control('token-mean'),
+                  random: await maps.control('random'),
+                },
+                behaviour,
+                further,
+              },
+              asking,
+              { ...env, rng: env.rng.fork('fidelity') },
+            );
+      const turned = { source: tokenizers.target, target: tokenizers.source };
+      const backwards =
+        inverses.length === 0
+          ? undefined
+          : await fidelity(
+              {
+                source: target,
+                target: source,
+                prompts: fidelityPrompts(held, turned, p),
+                maps: inverses,
+                controls: {},
+                behaviour,
+                further,
+                samplesOf: { stage: 'inverse-fidelity', side: 'source' },
+              },
+              asking,
+              { ...env, rng: env.rng.fork('inverse fidelity') },
+            );
       if (judge !== undefined)
         env.progress({
           stage: 'judge',
@@ -139,15 +175,11 @@ export const fidelityStage = defineStage({
           unit: 'questions',
           message: usageText(judge.usage),
         });
-      return found;
+      return { forwards, backwards };
     }
     await using detector = await detectorOf(p, { inputs, ...env });
-    const backwards = p.inverse && p.inverse.methods.length > 0 && (await inverted(p.inverse));
+    const steered = p.inverse && inverses.length > 0 && (await inverted(p.inverse));
     async function inverted(settings: Exclude<typeof p.inverse, false>): Promise<InverseSteering> {
-      const open = async (method: string) => [
-        method,
-        await loadMap(join(inputs.maps.folder, 'inverse', method)),
-      ];
       return steerByInverses(
         {
           behaviour: p.behaviour.name,
@@ -160,21 +192,31 @@ export const fidelityStage = defineStage({
             n: settings.prompts,
             detector,
           }),
-          inverses: Object.fromEntries(await Promise.all(settings.methods.map(open))),
+          inverses: Object.fromEntries(inverses.map(({ label, map }) => [label, map])),
         },
         p.evaluation,
         env,
       );
     }
+    const { forwards, backwards } = texts || {};
     const samples: readonly Sample[] = [
-      ...(forwards ? forwards.samples : []),
-      ...(backwards ? backwards.samples : []),
+      ...(forwards?.samples ?? []),
+      ...(steered ? steered.samples : []),
+      ...(backwards?.samples ?? []),
     ];
     await writeSamples(folder, samples);
     return {
-      fidelity: forwards ? forwards.fidelity : {},
-      ceiling_changed: forwards ? forwards.ceiling_changed : undefined,
-      inverse: backwards ? backwards.outcomes : {},
+      fidelity: forwards?.fidelity ?? {},
+      ceiling_changed: forwards?.ceiling_changed,
+      inverse: Object.fromEntries(
+        inverses.map(({ label, map }) => [
+          label,
+          {
+            ...(steered ? steered.outcomes[label] : undefined),
+            fidelity: backwards?.fidelity[label]?.[map.fit],
+          },
+        ]),
+      ),
     };
   },
 });

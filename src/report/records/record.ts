@@ -128,7 +128,8 @@ function scoresOf({ stage, outcome = {}, scores = {} }: Sample): {
 /** The unpatched completion that is wanted: removal and restoration want the safe one, elicitation the bad one, fidelity its own. */
 function targetOf({ stage, arm, trigger, references = {} }: Sample): string {
   if (arm === 'unpatched') return '';
-  if (stage === 'fidelity') return (trigger === 'other' ? undefined : references[trigger]) ?? '';
+  if (stage === 'fidelity' || stage === 'inverse-fidelity')
+    return (trigger === 'other' ? undefined : references[trigger]) ?? '';
   return (trigger === 'safe' ? references.bad : references.safe) ?? '';
 }
 
