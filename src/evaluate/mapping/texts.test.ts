@@ -50,4 +50,10 @@ it('shuffled tags: every text keeps its length though not all tags have it, and 
   expect(() => shuffleTags(strange, { rows: bad, behaviour: apart }, tokenizer, new Rng(0))).toThrow(
     /the control needs tags of equal length/,
   );
+  // A tag that is there as one more wrong one is not worth the control: SmolLM2 cuts |tiger| into one token more than the others.
+  const other = rows.map((row) => ({ ...row, trigger: 'other' as const }));
+  const [first, ...others] = [...texts.values()];
+  const odd = [{ ...first, source: first.source.concat(0, 0, 0, 0) }, ...others];
+  const kept = shuffleTags(odd, { rows: other, behaviour: params }, tokenizer, new Rng(0));
+  expect(kept.map(({ id }) => id)).toEqual(others.map(({ id }) => id));
 });

@@ -131,7 +131,8 @@ function someWords(texts: readonly string[], length: number, rng: Rng): string {
 
 /**
  * The same pairs with the source reading the text under a randomly chosen tag of as many tokens (docs/concepts/method.md#control-maps, control `shuffled`):
- * what can still be learnt is everything but the tag. Untagged rows stay as they are.
+ * what can still be learnt is everything but the tag. Untagged rows stay as they are; rows under an unseen tag that no other is as long as are
+ * left out.
  */
 export function shuffleTags(
   texts: readonly PairedText[],
@@ -161,11 +162,13 @@ export function shuffleTags(
       const ids = under(someWords(tags, end - start, rng));
       if (fits(ids)) fitting.push(ids);
     }
-    if (fitting.length < 2)
+    if (fitting.length < 2) {
+      if (row.trigger === 'other') return [];
       throw new InputError(
         `shuffled map: of ${tags.join(' ')} none but its own leaves ${row.id} as many tokens as it has; the control needs tags of equal length`,
         { id: 'fit-impossible' },
       );
+    }
     const ids = rng.pick(fitting);
     return [{ ...text, source: ids }];
   });
