@@ -6,7 +6,6 @@ import {
   asArray,
   asBoolean,
   asObject,
-  asString,
   badTokenizer,
   type JsonObject,
   refuseUnknownKeys,
@@ -92,7 +91,7 @@ class Bpe implements TokenModel {
     this.#options = options;
     this.#pairs = new PairTable(merges.length);
     for (let rank = 0; rank < merges.length; rank++) {
-      const [left, right] = splitMerge(merges[rank], `${where}[${rank}]`);
+      const [left, right] = splitMerge(merges[rank]) ?? badMerge(merges[rank], `${where}[${rank}]`);
       const l = vocab.get(left);
       const r = vocab.get(right);
       const merged = vocab.get(left + right);
@@ -210,11 +209,20 @@ class Bpe implements TokenModel {
   }
 }
 
-/** A merge is `"left right"` or `["left", "right"]` (the only form that allows spaces inside). */
-function splitMerge(merge: unknown, where: string): [string, string] {
-  const parts = typeof merge === 'string' ? merge.split(' ') : asArray(merge, where);
-  if (parts.length !== 2) throw badTokenizer(where, 'two tokens', merge);
-  return [asString(parts[0], where), asString(parts[1], where)];
+/** A merge is `"left right"` or `["left", "right"]` (the only form that allows spaces inside); undefined for anything else. */
+function splitMerge(merge: unknown): readonly [string, string] | undefined {
+  if (typeof merge === 'string') {
+    const space = merge.indexOf(' ');
+    const alone = space >= 0 && merge.indexOf(' ', space + 1) < 0;
+    return alone ? [merge.slice(0, space), merge.slice(space + 1)] : undefined;
+  }
+  if (!Array.isArray(merge) || merge.length !== 2) return undefined;
+  const [left, right] = merge as unknown[];
+  return typeof left === 'string' && typeof right === 'string' ? [left, right] : undefined;
+}
+
+function badMerge(merge: unknown, where: string): never {
+  throw badTokenizer(where, 'two tokens', merge);
 }
 
 function charactersBeforeMark(tokens: Iterable<string>): Set<string> {

@@ -43,9 +43,12 @@ export function asBoolean(value: unknown, where: string, fallback: boolean): boo
 
 /** A token id: an integer in [0, 2³¹). */
 export function asId(value: unknown, where: string): number {
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value >= 2 ** 31)
-    throw badTokenizer(where, 'a token id (integer ≥ 0)', value);
+  if (!isId(value)) throw badTokenizer(where, 'a token id (integer ≥ 0)', value);
   return value;
+}
+
+export function isId(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < 2 ** 31;
 }
 
 /** `obj.type` of a component. */

@@ -1,5 +1,5 @@
 /** @file What every model inside a tokenizer is, and what their descriptions share. */
-import { asId, asObject, asString, badTokenizer, type JsonObject } from './parse.ts';
+import { asId, asObject, asString, badTokenizer, isId, type JsonObject } from './parse.ts';
 
 /** Tokens of one word; token i covers units [starts[i], ends[i]) of it. Bytes of one character share its range. */
 export interface Word {
@@ -16,8 +16,9 @@ export interface TokenModel {
 
 export function parseVocab(value: unknown, where: string): Map<string, number> {
   const vocab = new Map<string, number>();
+  // Names of places are made only where one is needed: there are hundreds of thousands of tokens.
   for (const [token, id] of Object.entries(asObject(value, where)))
-    vocab.set(token, asId(id, `${where}[${JSON.stringify(token)}]`));
+    vocab.set(token, isId(id) ? id : asId(id, `${where}[${JSON.stringify(token)}]`));
   if (vocab.size === 0) throw badTokenizer(where, 'at least one token', value);
   return vocab;
 }
