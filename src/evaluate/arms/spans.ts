@@ -132,7 +132,7 @@ export async function sourceSpans(
 
 /** The source's tokens of a prompt (in its own chat template where the target's is in one), and its positions that correspond to the target's. */
 export function sourceRow(
-  model: LanguageModel,
+  model: Pick<LanguageModel, 'tokenizer'>,
   prompt: StatePrompt,
   positions: readonly number[],
 ): { ids: readonly number[]; positions: readonly number[] } {
@@ -162,7 +162,10 @@ export function sourceRow(
 }
 
 /** The same user's turn in this model's own chat template. */
-function turnIn({ tokenizer }: LanguageModel, { text, chat }: UserTurn): { prompt: string; offset: number } {
+function turnIn(
+  { tokenizer }: Pick<LanguageModel, 'tokenizer'>,
+  { text, chat }: UserTurn,
+): { prompt: string; offset: number } {
   return renderPrompt('chat', text, userTurn(tokenizer, chat));
 }
 
