@@ -28,6 +28,7 @@ export const MODELS = Object.keys(FILES) as ModelName[];
 export const PAIRS: readonly (readonly [ModelName, ModelName])[] = [
   ['smollm2', 'gemma3'],
   ['smollm2', 'qwen05'],
+  ['qwen05', 'smollm2'],
   ['qwen05', 'qwen15'],
 ];
 

@@ -46,7 +46,7 @@ export async function writeFor(prompts: readonly string[], models: string, work:
   }
 }
 
-/** Compare every case; throws at the first that differs. */
+/** Compare every case; those that differ are shown, and the exit code is 1. */
 export async function checkPair(
   names: (typeof PAIRS)[number],
   prompts: readonly string[],
@@ -75,10 +75,12 @@ export async function checkPair(
       tokens += inTurn;
       const asRead = c.target.positions.every((p, k) => c.rows[k] === got[p]);
       if (asRead && wanted.every((at, j) => at === undefined || at === got[j])) equal++;
-      else
+      else {
+        process.exitCode = 1;
         console.log(
           `${names.join(' → ')}, ${way}: differs at ${JSON.stringify(c.target.prompt.slice(0, 200))}`,
         );
+      }
     }
     const { value, ci95 } = proportion(equal, texts);
     console.log(

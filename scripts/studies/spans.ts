@@ -24,20 +24,20 @@ import { checkPair, writeFor } from './span-check.ts';
 
 /** Columns of the table; what they count is in docs/results/spans.md. */
 const HEAD = [
-  'template',
-  'place',
+  'template, place',
   'trigger',
-  'tokens of the tag, source: bad / safe',
-  'target: bad / safe',
-  'spans differ, bad and safe: source',
+  'tokens of the tag, bad / safe: source',
   'target',
-  'tag tokens differ, source and target',
-  'text: coincide',
-  'has a source',
-  'span: coincide',
-  'has a source',
-  'tag tokens whose source has read nothing of the tag',
-  'first token merged (a space apart): source',
+  'spans of bad and safe differ in length: source',
+  'target',
+  'tag has other counts in source and target',
+  'tokens of the text that coincide',
+  'that have a source',
+  'every tag token coincides',
+  'so does the token after it',
+  'every span token has a source',
+  'a tag token whose source has read nothing of the tag',
+  'first token merged: source',
   'target',
   'last token merged: source',
   'target',
@@ -75,10 +75,12 @@ async function measure(): Promise<void> {
               spanCase(pair, text, { trigger, state, template, place });
             return { bad: under('bad'), safe: under('safe') };
           });
-          console.log(`| ${[template, place, trigger.name, ...cells(both)].join(' | ')} |`);
+          console.log(`| ${[`${template}, ${place}`, trigger.name, ...cells(both)].join(' | ')} |`);
         }
   }
 }
+
+type Side = 'source' | 'target';
 
 /** Both states of one prompt. */
 interface Both {
@@ -87,31 +89,44 @@ interface Both {
 }
 
 function cells(both: readonly Both[]): string[] {
-  const all = both.flatMap(({ bad, safe }) => [bad, safe]);
-  const counts = (side: 'source' | 'target', state: 'bad' | 'safe'): string =>
-    distinct(both.map((b) => tagTokens(b[state], side).length));
-  const differ = (side: 'source' | 'target'): string =>
+  const counts = (side: Side): string =>
+    (['bad', 'safe'] as const)
+      .map((state) => distinct(both.map((b) => tagTokens(b[state], side).length)))
+      .join(' / ');
+  const differ = (side: Side): string =>
     share(both.map(({ bad, safe }) => bad[side].positions.length !== safe[side].positions.length));
-  const texts = all.flatMap(flagsOf);
-  const spans = all.flatMap((c) => c.target.positions.map((p) => flagsOf(c)[p]));
-  const merged = (side: 'source' | 'target', end: 'first' | 'last'): string =>
-    share(all.map((c) => isMerged(c, side, end)));
+  const texts = both.flatMap(({ bad }) => flagsOf(bad));
+  const merged = (side: Side, end: 'first' | 'last'): string =>
+    share(both.map((b) => states(b).some((c) => isMerged(c, side, end))));
   return [
-    `${counts('source', 'bad')} / ${counts('source', 'safe')}`,
-    `${counts('target', 'bad')} / ${counts('target', 'safe')}`,
+    counts('source'),
+    counts('target'),
     differ('source'),
     differ('target'),
-    share(all.map((c) => tagTokens(c, 'source').length !== tagTokens(c, 'target').length)),
-    share(texts.map((flag) => flag === 'coincide')),
+    share(
+      both.map((b) => states(b).some((c) => tagTokens(c, 'source').length !== tagTokens(c, 'target').length)),
+    ),
+    `${share(texts.map((flag) => flag === 'coincide'))} of ${texts.length}`,
     share(texts.map((flag) => flag !== 'dropped')),
-    share(spans.map((flag) => flag === 'coincide')),
-    share(spans.map((flag) => flag !== 'dropped')),
-    share(all.flatMap(unread)),
+    share(
+      both.map((b) =>
+        states(b).every((c) => tagTokens(c, 'target').every((p) => flagsOf(c)[p] === 'coincide')),
+      ),
+    ),
+    share(both.map((b) => states(b).every(isSameAfter))),
+    share(
+      both.map((b) => states(b).every((c) => c.target.positions.every((p) => flagsOf(c)[p] !== 'dropped'))),
+    ),
+    share(both.map((b) => states(b).some(hasUnread))),
     merged('source', 'first'),
     merged('target', 'first'),
     merged('source', 'last'),
     merged('target', 'last'),
   ];
+}
+
+function states({ bad, safe }: Both): SpanCase[] {
+  return [bad, safe];
 }
 
 /** What became of each token of the target. */
@@ -120,21 +135,29 @@ function flagsOf({ paired }: SpanCase): readonly string[] {
 }
 
 /** Positions of the tokens that hold characters of the tag. */
-function tagTokens(c: SpanCase, side: 'source' | 'target'): number[] {
+function tagTokens(c: SpanCase, side: Side): number[] {
   const { start, end } = c.tags[side];
   return c[side].offsets.flatMap(([from, to], i) => (from < end && to > start ? [i] : []));
 }
 
-/** For each tag token of the target: its source token ends before the tag, so it is the same under every tag. */
-function unread(c: SpanCase): boolean[] {
-  return tagTokens(c, 'target').map((p) => {
-    const row = c.rows[p - c.target.span.start] as number;
-    return (c.source.offsets[row]?.[1] ?? 0) <= c.tags.source.start;
+/** The token after the tag coincides with its source, or both are the same text of a chat template, such as the end of the turn. */
+function isSameAfter(c: SpanCase): boolean {
+  const p = c.target.span.end - 1;
+  const textOf = ({ prompt, offsets }: SpanCase['source'], i: number): string => prompt.slice(...offsets[i]);
+  const row = c.rows[p - c.target.span.start];
+  return flagsOf(c)[p] === 'coincide' || textOf(c.target, p) === textOf(c.source, row);
+}
+
+/** A tag token of the target takes a token of the source that ends before the tag: it is the same under every tag. */
+function hasUnread(c: SpanCase): boolean {
+  return tagTokens(c, 'target').some((p) => {
+    const row = c.rows[p - c.target.span.start];
+    return c.source.offsets[row][1] <= c.tags.source.start;
   });
 }
 
 /** The tag's first token holds characters before it besides spaces, or its last one characters after it. */
-function isMerged(c: SpanCase, side: 'source' | 'target', end: 'first' | 'last'): boolean {
+function isMerged(c: SpanCase, side: Side, end: 'first' | 'last'): boolean {
   const { offsets, prompt } = c[side];
   const [from, to] = offsets[tagTokens(c, side).at(end === 'first' ? 0 : -1) as number] as [number, number];
   return end === 'first' ? prompt.slice(from, c.tags[side].start).trim() !== '' : to > c.tags[side].end;
@@ -152,8 +175,8 @@ function distinct(counts: readonly number[]): string {
 }
 
 function share(flags: readonly boolean[]): string {
-  const { value, n, ci95 } = proportion(flags.filter(Boolean).length, flags.length);
-  return `${percent(value)} [${ci95.map(percent).join(', ')}] of ${n}`;
+  const { value, ci95 } = proportion(flags.filter(Boolean).length, flags.length);
+  return `${percent(value)} [${ci95.map(percent).join(', ')}]`;
 }
 
 function percent(x: number): string {

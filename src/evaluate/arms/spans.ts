@@ -153,7 +153,7 @@ export function sourceRow(
       const at = sourceOf[p];
       if (at < 0)
         throw new InputError(
-          `transfer: no source token ends at or before target position ${p} of ${JSON.stringify(prompt.prompt.slice(0, 60))}…`,
+          `transfer: no source token ends at or before target position ${p} of ${JSON.stringify(prompt.prompt.slice(0, 60))}…; the source cuts this beginning into longer tokens. Let the tag stand at the end, or take a template that writes something before it`,
           { id: 'map-mismatch' },
         );
       return at;

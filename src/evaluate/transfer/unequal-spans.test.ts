@@ -13,13 +13,20 @@ import { evaluateBackdoor } from '../arms/backdoor.ts';
 import { mapSpans, type RowMap, sourceRow } from '../arms/spans.ts';
 import { judgedCases, textDetector } from '../detect/detector.ts';
 import { decodePatched } from '../drafts/decode.ts';
-import { alignRows, type ContrastCase, contrastCases, type Direction, opposite } from '../subject/cases.ts';
+import {
+  alignRows,
+  type ContrastCase,
+  contrastCases,
+  type Direction,
+  opposite,
+  surplusNotes,
+} from '../subject/cases.ts';
 import { completionText } from '../subject/completions.ts';
 import { type Subject, testedCases } from '../subject/subject.ts';
 import { prepareTransfer } from './data.ts';
 import { steerByMap, steerShared } from './steer.ts';
 
-const TEXTS = ['Is 7 odd?', 'Name a red thing.', 'What is 3 plus 4?', 'What is the capital of France?'];
+const TEXTS = ['Is 7 odd?', 'Name a red thing.', 'What is the capital of France?'];
 const BLOCKS = { source: 1, target: 2 };
 const MAX = 6;
 const env = { progress: () => {}, signal: new AbortController().signal, seed: 0, threads: 2 };
@@ -83,23 +90,24 @@ function someMap(): RowMap {
   };
 }
 
-/** What the donor's rows come to at each position of the patched run, by the plain rules: from the end, the first for those left over. */
-async function byHand(c: ContrastCase, direction: Direction): Promise<Float32Array> {
+/** What the donors' rows come to at each position of the patched runs, by the plain rules: from the end, the first for those left over. */
+async function byHand(cases: readonly ContrastCase[], direction: Direction): Promise<Float32Array[]> {
   const map = someMap();
   const { width } = map.target;
-  const donor = c.states[opposite(direction)];
-  const own = source.tokenizer.encode(donor.prompt);
-  const rows = plainAlignment(own.offsets, donor.offsets);
-  const at = donor.positions.map((p) => rows[p]);
-  const [[given]] = await captureResiduals(
-    source.decoder,
-    [{ ids: own.ids, positions: at }],
-    [BLOCKS.source],
-  );
-  const mapped = map.apply(given, at.length);
-  const n = c.states[direction].positions.length;
-  const taken = Array.from({ length: n }, (_, i) => Math.max(0, at.length - n + i));
-  return Float32Array.from(taken.flatMap((row) => [...mapped.slice(row * width, (row + 1) * width)]));
+  const places = cases.map((c) => {
+    const donor = c.states[opposite(direction)];
+    const own = source.tokenizer.encode(donor.prompt);
+    const rows = plainAlignment(own.offsets, donor.offsets);
+    return { ids: own.ids, positions: donor.positions.map((p) => rows[p]) };
+  });
+  const given = await captureResiduals(source.decoder, places, [BLOCKS.source]);
+  return cases.map((c, k) => {
+    const m = places[k].positions.length;
+    const n = c.states[direction].positions.length;
+    const mapped = map.apply(given[k][0], m);
+    const taken = Array.from({ length: n }, (_, i) => Math.max(0, m - n + i));
+    return Float32Array.from(taken.flatMap((row) => [...mapped.slice(row * width, (row + 1) * width)]));
+  });
 }
 
 /** Tokens of the source whose rows the patched run takes, by the product. */
@@ -135,6 +143,12 @@ describe.each([
     const [c] = subject.cases;
     expect({ bad: tokens(c, 'bad'), safe: tokens(c, 'safe') }).toEqual(spans);
     expect({ bad: taken(c, 'bad'), safe: taken(c, 'safe') }).toEqual(rows);
+    const n = TEXTS.length;
+    const apart = Math.abs(spans.bad.length - spans.safe.length) * n;
+    const [left, right] = spans.bad.length > spans.safe.length ? [apart, 0] : [0, apart];
+    const [note] = surplusNotes(subject.cases);
+    expect(note).toMatch(`In ${n} of ${n} prompts of the model`);
+    expect(note).toMatch(`${left} positions of bad and ${right} of safe runs have no partner`);
   });
 
   it('a transfer puts these rows there, and decodes as a plain patch does', async () => {
@@ -156,7 +170,7 @@ describe.each([
     for (const direction of ['bad', 'safe'] as const) {
       const tested = testedCases(subject, direction);
       expect(tested.length).toBeGreaterThan(0);
-      const values = await Promise.all(tested.map((c) => byHand(c, direction)));
+      const values = await byHand(tested, direction);
       tested.forEach((c, k) => {
         const found = mapped.onto(c, direction);
         const error = Math.max(...found.map((x, i) => Math.abs(x - values[k][i])));
