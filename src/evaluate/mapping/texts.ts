@@ -17,7 +17,7 @@ import {
   shiftSpan,
 } from '../../behaviours/index.ts';
 import type { BehaviourParams } from '../../contracts/index.ts';
-import { alignTurns, type SharedText, type Tokenizer } from '../../models/index.ts';
+import { alignTurns, type SharedText, type TokenAlignment, type Tokenizer } from '../../models/index.ts';
 import { chatOf, specialTokensOf } from '../subject/chat.ts';
 
 /** Texts by split (by prompt: rows of one prompt stay together), labels `bad`, `safe`, `none`, `other`, `general`. */
@@ -174,7 +174,13 @@ export function shuffleTags(
     if (fitting.length >= 2) return [{ ...text, source: rng.pick(fitting) }];
     const tag = rng.pick(tags);
     const other = { prompt: withTag(tag), span: { start, end: start + tag.length } };
-    return [{ ...text, ...pairedAround({ ...row, span: row.span }, other, tokenizers, behaviour) }];
+    const read = pairedAround({ ...row, span: row.span }, other, tokenizers, behaviour);
+    // Rows of the tag count as they do under the own tag: left out of the fit, they would make the control a weak one.
+    const flags: TokenAlignment['flags'] = Array.from(read.sourceOf, (at, j) => {
+      const own = text.alignment?.flags[j] ?? 'coincide';
+      return at < 0 ? 'dropped' : own === 'dropped' ? 'approximate' : own;
+    });
+    return [{ ...text, source: read.source, alignment: { sourceOf: read.sourceOf, flags } }];
   });
 }
 
@@ -184,7 +190,7 @@ function pairedAround(
   other: { readonly prompt: string; readonly span: CharSpan },
   tokenizers: TokenizerPair,
   behaviour: BehaviourParams,
-): Pick<PairedText, 'source' | 'alignment'> {
+): { readonly source: readonly number[]; readonly sourceOf: Int32Array } {
   const [own, read] = [row, other].map((r) => inTemplates(r, tokenizers, behaviour, row.response));
   const sourceText = read.turns?.sourceText ?? read.text;
   const [turn, answer] = read.turns?.shared ?? [];
@@ -202,5 +208,5 @@ function pairedAround(
   const addSpecialTokens = specialTokensOf(behaviour);
   const source = tokenizers.source.encode(sourceText, { addSpecialTokens });
   const target = tokenizers.target.encode(own.text, { addSpecialTokens });
-  return { source: source.ids, alignment: alignTurns(source, target, shared) };
+  return { source: source.ids, sourceOf: alignTurns(source, target, shared).sourceOf };
 }
