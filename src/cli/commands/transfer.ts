@@ -156,7 +156,7 @@ async function run(options: TransferCommand, cli: Cli): Promise<void> {
     options,
     document,
     () =>
-      `${entryText(entry, `${map.kind}.${map.fit}`)}${worthText(document)}${document.notes.map((note) => `${note}\n`).join('')}`,
+      `${entryText(entry, `${map.kind}.${map.fit}`)}${worthText(document)}${(document.notes ?? []).map((note) => `${note}\n`).join('')}`,
   );
 }
 

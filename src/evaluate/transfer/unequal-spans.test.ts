@@ -13,17 +13,11 @@ import { evaluateBackdoor } from '../arms/backdoor.ts';
 import { mapSpans, type RowMap, sourceRow } from '../arms/spans.ts';
 import { judgedCases, textDetector } from '../detect/detector.ts';
 import { decodePatched } from '../drafts/decode.ts';
-import {
-  alignRows,
-  type ContrastCase,
-  contrastCases,
-  type Direction,
-  opposite,
-  surplusNotes,
-} from '../subject/cases.ts';
+import { alignRows, type ContrastCase, contrastCases, type Direction, opposite } from '../subject/cases.ts';
 import { completionText } from '../subject/completions.ts';
 import { type Subject, testedCases } from '../subject/subject.ts';
 import { prepareTransfer } from './data.ts';
+import { transferNotes } from './notes.ts';
 import { steerByMap, steerShared } from './steer.ts';
 
 const TEXTS = ['Is 7 odd?', 'Name a red thing.', 'What is the capital of France?'];
@@ -146,9 +140,12 @@ describe.each([
     const n = TEXTS.length;
     const apart = Math.abs(spans.bad.length - spans.safe.length) * n;
     const [left, right] = spans.bad.length > spans.safe.length ? [apart, 0] : [0, apart];
-    const [note] = surplusNotes(subject.cases);
-    expect(note).toMatch(`In ${n} of ${n} prompts of the model`);
+    const [note, early] = transferNotes(source, subject.cases);
+    expect(note).toMatch(`In ${n} of ${n} prompts of the target model`);
     expect(note).toMatch(`${left} positions of bad and ${right} of safe runs have no partner`);
+    // The source has no token that ends within "tiger".
+    expect(early).toMatch(`In ${n} of ${n} prompts a token of the target's span takes`);
+    expect(transferNotes(target, subject.cases)).toEqual([note]);
   });
 
   it('a transfer puts these rows there, and decodes as a plain patch does', async () => {
