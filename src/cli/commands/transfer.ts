@@ -155,7 +155,8 @@ async function run(options: TransferCommand, cli: Cli): Promise<void> {
     cli,
     options,
     document,
-    () => `${entryText(entry, `${map.kind}.${map.fit}`)}${worthText(document)}`,
+    () =>
+      `${entryText(entry, `${map.kind}.${map.fit}`)}${worthText(document)}${(document.notes ?? []).map((note) => `${note}\n`).join('')}`,
   );
 }
 

@@ -3,7 +3,13 @@ import { InputError } from '../../base/index.ts';
 import { renderPrompt } from '../../behaviours/index.ts';
 import { captureResiduals } from '../../interventions/index.ts';
 import type { ActivationMap } from '../../maps/index.ts';
-import { alignTokens, alignTurns, type LanguageModel, userTurn } from '../../models/index.ts';
+import {
+  alignTokens,
+  alignTurns,
+  type LanguageModel,
+  type TokenAlignment,
+  userTurn,
+} from '../../models/index.ts';
 import {
   alignRows,
   type ContrastCase,
@@ -130,30 +136,40 @@ export async function sourceSpans(
   return new Spans(model.config.dModel, cases, rows);
 }
 
+/** A prompt in the source's tokens. */
+interface SourceRow {
+  readonly ids: readonly number[];
+  /** One for each position of the target that was asked for. */
+  readonly positions: readonly number[];
+  /** How each of them pairs. */
+  readonly flags: TokenAlignment['flags'];
+}
+
 /** The source's tokens of a prompt (in its own chat template where the target's is in one), and its positions that correspond to the target's. */
 export function sourceRow(
-  model: LanguageModel,
+  model: Pick<LanguageModel, 'tokenizer'>,
   prompt: StatePrompt,
   positions: readonly number[],
-): { ids: readonly number[]; positions: readonly number[] } {
+): SourceRow {
   const { turn } = prompt;
   const read = turn === undefined ? undefined : turnIn(model, turn);
   const own = model.tokenizer.encode(read?.prompt ?? prompt.prompt, {
     addSpecialTokens: turn === undefined ? 'auto' : false,
   });
   if (own.ids.length === prompt.ids.length && own.ids.every((id, i) => id === prompt.ids[i]))
-    return { ids: own.ids, positions };
-  const { sourceOf } =
+    return { ids: own.ids, positions, flags: positions.map(() => 'coincide') };
+  const { sourceOf, flags } =
     turn === undefined || read === undefined || read.prompt === prompt.prompt
       ? alignTokens(own, prompt)
       : alignTurns(own, prompt, [{ source: read.offset, target: turn.start, length: turn.text.length }]);
   return {
     ids: own.ids,
+    flags: positions.map((p) => flags[p]),
     positions: positions.map((p) => {
       const at = sourceOf[p];
       if (at < 0)
         throw new InputError(
-          `transfer: no source token ends at or before target position ${p} of ${JSON.stringify(prompt.prompt.slice(0, 60))}…`,
+          `transfer: no source token ends at or before target position ${p} of ${JSON.stringify(prompt.prompt.slice(0, 60))}…; the source cuts this beginning into longer tokens. Let the tag stand at the end, or take a template that writes something before it`,
           { id: 'map-mismatch' },
         );
       return at;
@@ -162,7 +178,10 @@ export function sourceRow(
 }
 
 /** The same user's turn in this model's own chat template. */
-function turnIn({ tokenizer }: LanguageModel, { text, chat }: UserTurn): { prompt: string; offset: number } {
+function turnIn(
+  { tokenizer }: Pick<LanguageModel, 'tokenizer'>,
+  { text, chat }: UserTurn,
+): { prompt: string; offset: number } {
   return renderPrompt('chat', text, userTurn(tokenizer, chat));
 }
 

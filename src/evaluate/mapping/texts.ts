@@ -8,10 +8,16 @@ import {
   splitByPrompt,
   type TokenizerPair,
 } from '../../activations/index.ts';
-import { InputError, type Rng } from '../../base/index.ts';
-import { type BackdoorRow, behaviourFrom, renderPrompt, shiftSpan } from '../../behaviours/index.ts';
+import type { Rng } from '../../base/index.ts';
+import {
+  type BackdoorRow,
+  behaviourFrom,
+  type CharSpan,
+  renderPrompt,
+  shiftSpan,
+} from '../../behaviours/index.ts';
 import type { BehaviourParams } from '../../contracts/index.ts';
-import type { Tokenizer } from '../../models/index.ts';
+import { alignTurns, type SharedText, type TokenAlignment, type Tokenizer } from '../../models/index.ts';
 import { chatOf, specialTokensOf } from '../subject/chat.ts';
 
 /** Texts by split (by prompt: rows of one prompt stay together), labels `bad`, `safe`, `none`, `other`, `general`. */
@@ -130,14 +136,14 @@ function someWords(texts: readonly string[], length: number, rng: Rng): string {
 }
 
 /**
- * The same pairs with the source reading the text under a randomly chosen tag of as many tokens (docs/concepts/method.md#control-maps, control `shuffled`):
- * what can still be learnt is everything but the tag. Untagged rows stay as they are; rows under an unseen tag that no other is as long as are
- * left out.
+ * The same pairs with the source reading the text under a randomly chosen tag (docs/concepts/method.md#control-maps, control `shuffled`): what can
+ * still be learnt is everything but the tag. Of the tags those that leave the text as many tokens as it has; where its own alone does, any tag,
+ * whose tokens pair with the own tag's in proportion. Untagged rows stay as they are.
  */
 export function shuffleTags(
   texts: readonly PairedText[],
   { rows, behaviour }: { readonly rows: readonly BackdoorRow[]; readonly behaviour: BehaviourParams },
-  source: Tokenizer,
+  tokenizers: TokenizerPair,
   rng: Rng,
 ): PairedText[] {
   const byId = new Map(texts.map((t) => [t.id, t]));
@@ -148,12 +154,15 @@ export function shuffleTags(
     const text = byId.get(row.id);
     if (text === undefined) return [];
     if (row.span === null) return [text];
-    const { start, end } = row.span ?? { start: 0, end: 0 };
-    const chat = chatOf(source, behaviour);
+    const { start, end } = row.span;
+    const chat = chatOf(tokenizers.source, behaviour);
+    const withTag = (tag: string): string => `${row.prompt.slice(0, start)}${tag}${row.prompt.slice(end)}`;
     const under = (tag: string): number[] => {
-      const prompt = `${row.prompt.slice(0, start)}${tag}${row.prompt.slice(end)}`;
+      const prompt = withTag(tag);
       const whole = chat === undefined ? prompt : renderPrompt('chat', prompt, chat).prompt;
-      return source.encodeIds(whole + row.response, { addSpecialTokens: specialTokensOf(behaviour) });
+      return tokenizers.source.encodeIds(whole + row.response, {
+        addSpecialTokens: specialTokensOf(behaviour),
+      });
     };
     const fits = (ids: readonly number[]): boolean => ids.length === text.source.length;
     const fitting = tags.map(under).filter(fits);
@@ -162,14 +171,42 @@ export function shuffleTags(
       const ids = under(someWords(tags, end - start, rng));
       if (fits(ids)) fitting.push(ids);
     }
-    if (fitting.length < 2) {
-      if (row.trigger === 'other') return [];
-      throw new InputError(
-        `shuffled map: of ${tags.join(' ')} none but its own leaves ${row.id} as many tokens as it has; the control needs tags of equal length`,
-        { id: 'fit-impossible' },
-      );
-    }
-    const ids = rng.pick(fitting);
-    return [{ ...text, source: ids }];
+    if (fitting.length >= 2) return [{ ...text, source: rng.pick(fitting) }];
+    const tag = rng.pick(tags);
+    const other = { prompt: withTag(tag), span: { start, end: start + tag.length } };
+    const read = pairedAround({ ...row, span: row.span }, other, tokenizers, behaviour);
+    // Rows of the tag count as they do under the own tag: left out of the fit, they would make the control a weak one.
+    const flags: TokenAlignment['flags'] = Array.from(read.sourceOf, (at, j) => {
+      const own = text.alignment?.flags[j] ?? 'coincide';
+      return at < 0 ? 'dropped' : own === 'dropped' ? 'approximate' : own;
+    });
+    return [{ ...text, source: read.source, alignment: { sourceOf: read.sourceOf, flags } }];
   });
+}
+
+/** The source reads `other`, the target `row`: what stands before and after the tags pairs by its characters, tag with tag in proportion. */
+function pairedAround(
+  row: BackdoorRow & { readonly span: CharSpan },
+  other: { readonly prompt: string; readonly span: CharSpan },
+  tokenizers: TokenizerPair,
+  behaviour: BehaviourParams,
+): { readonly source: readonly number[]; readonly sourceOf: Int32Array } {
+  const [own, read] = [row, other].map((r) => inTemplates(r, tokenizers, behaviour, row.response));
+  const sourceText = read.turns?.sourceText ?? read.text;
+  const [turn, answer] = read.turns?.shared ?? [];
+  const at = { source: turn?.source ?? 0, target: own.turns?.shared[0]?.target ?? 0 };
+  const rest = row.prompt.length - row.span.end;
+  const shared: SharedText[] = [
+    { ...at, length: row.span.start },
+    {
+      source: at.source + other.span.end,
+      target: at.target + row.span.end,
+      length: answer === undefined ? rest + row.response.length : rest,
+    },
+    ...(answer === undefined ? [] : [{ ...answer, target: own.text.length - row.response.length }]),
+  ];
+  const addSpecialTokens = specialTokensOf(behaviour);
+  const source = tokenizers.source.encode(sourceText, { addSpecialTokens });
+  const target = tokenizers.target.encode(own.text, { addSpecialTokens });
+  return { source: source.ids, sourceOf: alignTurns(source, target, shared).sourceOf };
 }

@@ -150,8 +150,9 @@ export class MapWork implements Owned {
       throw new InputError('maps: the control `shuffled` needs tagged rows; give a data set', {
         id: 'fit-impossible',
       });
-    const { tokenizer } = this.pair.source;
-    return shuffleTags(texts, { rows, behaviour }, tokenizer, this.env.rng.fork(`shuffle ${name}`));
+    const { source, target } = this.pair;
+    const tokenizers = { source: source.tokenizer, target: target.tokenizer };
+    return shuffleTags(texts, { rows, behaviour }, tokenizers, this.env.rng.fork(`shuffle ${name}`));
   }
 
   #rows(

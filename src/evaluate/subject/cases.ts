@@ -1,5 +1,4 @@
 /** @file Contrast prompts as tokens: one text under every tag, and the span that is patched (docs/concepts/method.md#span). */
-import { InputError } from '../../base/index.ts';
 import {
   type CharSpan,
   type ContrastPrompt,
@@ -114,12 +113,7 @@ export function statePrompt(
   const choice = answers && choiceProbe(tokenizer, { prompt, ids, addSpecialTokens }, answers);
   const of = { prompt, ids, offsets, turn, choice };
   if (span === null) return of;
-  const place = spanOfChars(encoding, span.start, span.end);
-  if (place === null)
-    throw new InputError(
-      `prompt ${JSON.stringify(prompt.slice(0, 60))}: the tag ${tag} is in no token of the model's tokenizer; choose another tag`,
-      { id: 'span-invalid' },
-    );
+  const place = spanOfChars(encoding, span.start, span.end, `the tag ${tag}`);
   const end = Math.min(ids.length, place.end + after);
   const positions = Array.from({ length: end - place.start }, (_, k) => place.start + k);
   return { ...of, tag, span: { start: place.start, end }, positions };
@@ -135,14 +129,14 @@ export function alignRows(donor: Float32Array, recipients: number, width: number
   return out;
 }
 
-/** What the report must say where spans of two states differ in length; empty when they never do. */
-export function surplusNotes(cases: readonly ContrastCase[]): string[] {
-  const surplus = cases.reduce(
-    (n, { states }) => n + pairSpans(states.bad.span, states.safe.span).surplus,
-    0,
-  );
-  if (surplus === 0) return [];
+/** What the report must say where the spans of the bad and the safe run differ in length; empty when they never do. `model`: which one, for people. */
+export function surplusNotes(cases: readonly ContrastCase[], model = 'model'): string[] {
+  const pairs = cases.map(({ states }) => pairSpans(states.bad.span, states.safe.span));
+  const sum = (of: 'surplus' | 'unused'): number => pairs.reduce((n, pair) => n + pair[of], 0);
+  const [bad, safe] = [sum('surplus'), sum('unused')];
+  const differ = pairs.filter(({ surplus, unused }) => surplus + unused > 0).length;
+  if (differ === 0) return [];
   return [
-    `${surplus} span positions of the bad runs have no partner in the safe runs and take the activation of the nearest paired position.`,
+    `In ${differ} of ${cases.length} prompts of the ${model} the bad and the safe span differ in length; they are paired from their ends. ${bad} positions of bad and ${safe} of safe runs have no partner. A patched one takes the activation of the nearest paired position; of a donor it is left out.`,
   ];
 }

@@ -142,7 +142,7 @@ export async function sweep(
     samples,
     draft_acceptance: draftAcceptance(stats),
     notes: [
-      ...surplusNotes(subject.cases),
+      ...surplusNotes(subject.cases, whose),
       ...(input.heatmap !== undefined && map === undefined ? [missing] : []),
     ],
   };

@@ -23,6 +23,7 @@ import type { Case } from '../subject/completions.ts';
 import type { Subject } from '../subject/subject.ts';
 import { prepareTransfer, type TransferData } from './data.ts';
 import { withOtherFits } from './margins.ts';
+import { transferNotes } from './notes.ts';
 import { type SharedOutcomes, steerByMap, steerShared } from './steer.ts';
 import { stripTrigger, worth } from './worth.ts';
 
@@ -73,6 +74,8 @@ export interface TransferResult {
   readonly cost_kl?: CapabilityResult['kl'] | undefined;
   readonly draft_acceptance: Readonly<Record<string, number>>;
   readonly samples: readonly Sample[];
+  /** What a reader must know of how tokens pair; missing in what earlier versions stored. */
+  readonly notes?: readonly string[] | undefined;
 }
 
 /** Steer by every map, then what it is worth and what it costs. Throws when no prompt shows the behaviour unpatched. */
@@ -120,6 +123,7 @@ export async function transferExperiment(
     cost_kl: cost ? cost.kl : undefined,
     draft_acceptance: steered.draft_acceptance,
     samples: [...steered.samples, ...(cost ? cost.samples : [])],
+    notes: transferNotes(input.source('with_tags').model, subject.cases),
   };
 }
 

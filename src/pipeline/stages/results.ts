@@ -141,6 +141,7 @@ function assemble(
       ...(inputs.prompts?.output.notes ?? []),
       ...(sourceSweep?.notes ?? []),
       ...(targetSweep?.notes ?? []),
+      ...(transfer?.notes ?? []),
       ...ceilingNote(fidelity),
       ...cutNotes(tasks),
     ],
