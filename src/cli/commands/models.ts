@@ -178,7 +178,7 @@ async function pulledModels(): Promise<{ model: string; from: string; path: stri
         model: `${org}/${name}@${commit.slice(0, 8)}`,
         from: 'hub',
         path: join(snapshots, commit),
-        present: true,
+        present: (await readdir(join(snapshots, commit))).some((name) => /\.(safetensors|gguf)$/.test(name)),
       });
   }
   return found;

@@ -19,7 +19,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { errorLine, InputError, type ProgressEvent } from '../../base/index.ts';
 import { gitSha, HubServer, type SeenRequest } from './hub-server.helper.ts';
-import { locateModel, type PullOptions, pullModel, wantedFiles } from './pull.ts';
+import { wantedFiles } from './listing.ts';
+import { locateModel, type PullOptions, pullModel } from './pull.ts';
 import { isPath, parseHubReference } from './reference.ts';
 
 const SHA = 'c0ffee'.padEnd(40, '0');
