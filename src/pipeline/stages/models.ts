@@ -41,8 +41,8 @@ export async function withWeights(
     const from = performance.now();
     onEvent?.({ state: 'started', stage, done: 0 });
     // Which file it is does not matter to who waits for all of them.
-    const onProgress = ({ message: _, ...event }: ProgressEvent): void =>
-      onEvent?.({ ...event, state: 'running', stage });
+    const onProgress = ({ done, total, unit }: ProgressEvent): void =>
+      onEvent?.({ state: 'running', stage, done, total, unit });
     whole.set(name, await find(name, { signal, onProgress }));
     onEvent?.({ state: 'done', stage, done: 1, total: 1, seconds: (performance.now() - from) / 1000 });
   }
