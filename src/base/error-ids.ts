@@ -258,7 +258,7 @@ export const ERRORS = {
   },
   'nothing-to-steer': {
     meaning: 'No test prompt shows the behaviour, so there is nothing to steer.',
-    next: 'Train longer, or check the trigger.',
+    next: 'Train longer, or check triggers, placement and template.',
   },
   'classifier-invalid': {
     meaning:

@@ -1,6 +1,7 @@
 /** @file Progress for people: bars that redraw on a terminal, plain lines elsewhere. Both draw the same events. */
 import type { RunEvent } from '../pipeline/index.ts';
 import type { Cli } from './cli.ts';
+import { byteSize } from './table.ts';
 
 /** Draws events; `close` leaves the terminal clean. */
 export interface ProgressRenderer {
@@ -129,11 +130,15 @@ function barLine(stage: string, running: Running, time: number, width: number): 
 function counted(running: Running | undefined, time: number): string {
   if (!running) return '';
   const { done, total, unit, figures } = running.event;
-  const parts = [`${done}${total === undefined ? '' : `/${total}`}${unit ? ` ${unit}` : ''}`];
+  const isBytes = unit === 'bytes';
+  const amount = isBytes ? byteSize : String;
+  const parts = [
+    `${amount(done)}${total === undefined ? '' : `/${amount(total)}`}${unit && !isBytes ? ` ${unit}` : ''}`,
+  ];
   const seconds = running.from ? (time - running.from.time) / 1000 : 0;
   const rate = running.from && seconds > 0.5 ? (done - running.from.done) / seconds : 0;
   if (rate > 0) {
-    parts.push(`${short(rate)}/s`);
+    parts.push(`${isBytes ? byteSize(rate) : short(rate)}/s`);
     if (total !== undefined && total > done) parts.push(`${duration((total - done) / rate)} left`);
   }
   for (const [name, value] of Object.entries(figures ?? {}))

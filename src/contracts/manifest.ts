@@ -8,6 +8,8 @@ const manifestModelSchema = z.strictObject({
   role: z.string(),
   /** Name or path as the recipe gave it, never an absolute path of the machine. */
   name: z.string(),
+  /** What the name stood for on the hub. */
+  commit: z.string().optional(),
   family: z.string().optional(),
   parameters: z.int().min(0).optional(),
   blocks: z.int().min(0).optional(),

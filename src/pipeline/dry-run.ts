@@ -34,6 +34,14 @@ export async function dryRun(plan: Plan, store: Store, only?: string): Promise<P
   return out;
 }
 
+/** Bytes of weights that a run would fetch first. */
+export function bytesToFetch(plan: Plan, only?: string): number {
+  const places = new Map<string, number>();
+  for (const node of plan.select(only))
+    if (node.kind === 'source') places.set(node.path, node.about.missingBytes ?? 0);
+  return [...places.values()].reduce((a, b) => a + b, 0);
+}
+
 /**
  * Mean seconds of stored runs of a stage. Of one that runs models: scaled by parameters × tokens from runs with models of about the
  * size; undefined where there are none.

@@ -30,8 +30,21 @@ export function fileTokens(maxChars: unknown): number {
 }
 
 /** High-water mark of a process that runs models: 1.5 × float32 weights (docs/results/speed.md), and the program itself. */
-export function runningBytes(models: PlanInfo['models'], copies = 1): number {
-  return 0.3e9 + 1.5 * 4 * copies * models.reduce((sum, m) => sum + (m.parameters ?? 0), 0);
+export function runningBytes(models: PlanInfo['models']): number {
+  return 0.3e9 + 1.5 * 4 * models.reduce((sum, m) => sum + (m.parameters ?? 0), 0);
+}
+
+/**
+ * {@link runningBytes} of a stage that holds both models of the pair and, of the sides named, also the one before the behaviour: a model of
+ * its own, or what was trained here, once more.
+ */
+export function pairBytes(models: PlanInfo['models'], clean: readonly ('source' | 'target')[] = []): number {
+  const of = (role: string): PlanInfo['models'] => models.filter((m) => m.role === role).slice(0, 1);
+  const before = (side: string): PlanInfo['models'] => {
+    const own = of(`clean ${side}`);
+    return own.length > 0 ? own : of(side);
+  };
+  return runningBytes([...of('source'), ...of('target'), ...clean.flatMap(before)]);
 }
 
 /**

@@ -30,8 +30,21 @@ import { Store } from './store.ts';
 
 const RESULTS = 'results.json';
 
+/** How models that are not on this machine are come by. */
+export interface ExpandOptions {
+  /** False: fetch what says what a model is, and not its weights; such a plan can be looked at and not run. Defaults to true. */
+  readonly weights?: boolean;
+  readonly signal?: AbortSignal;
+  /** Hears what is fetched, under ids `pull ORG/NAME`. */
+  readonly onEvent?: RunSink;
+}
+
 /** Turns a resolved recipe into stages. `results` is the node whose output is `results.json`, timings aside. */
-export type Expand = (recipe: Recipe, plan: Plan) => Promise<{ readonly results?: NodeRef<object> }>;
+export type Expand = (
+  recipe: Recipe,
+  plan: Plan,
+  options?: ExpandOptions,
+) => Promise<{ readonly results?: NodeRef<object> }>;
 
 export interface ExperimentOptions {
   readonly parsed: ParsedRecipe;
@@ -63,9 +76,10 @@ export interface ExperimentSummary {
 export async function planExperiment(
   recipe: Recipe,
   expand: Expand,
+  options: ExpandOptions = {},
 ): Promise<{ plan: Plan; results: NodeRef<object> | undefined }> {
   const plan = new Plan(recipe.seed);
-  const { results } = await expand(recipe, plan);
+  const { results } = await expand(recipe, plan, options);
   return { plan, results };
 }
 
@@ -81,9 +95,13 @@ export function defaultStore(out: string): string {
 export async function runExperiment(options: ExperimentOptions): Promise<ExperimentSummary> {
   const { out } = options;
   try {
-    const { plan, results } = await planExperiment(options.parsed.recipe, options.expand);
-    plan.select(options.only);
     await refuseForeignRun(out);
+    const { signal, onEvent } = options;
+    const { plan, results } = await planExperiment(options.parsed.recipe, options.expand, {
+      signal,
+      onEvent,
+    });
+    plan.select(options.only);
     await makeFolder(out);
     await using _lock = await acquireLock(join(out, RUN_LOCK), { what: out });
     return await inFolder(options, plan, results);

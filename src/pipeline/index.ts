@@ -4,7 +4,7 @@ export { bake } from './bake/bake.ts';
 export { BAKE_METHODS, type BakeRecord, type BakeSettings } from './bake/record.ts';
 export { deleteRun } from './delete-run.ts';
 export { documentResolvers } from './document-resolvers.ts';
-export { dryRun, type PlannedStage } from './dry-run.ts';
+export { bytesToFetch, dryRun, type PlannedStage } from './dry-run.ts';
 export { defaultStore, type Expand, planExperiment, runExperiment } from './experiment.ts';
 export { checkPublished } from './ledger.ts';
 export { bundledRecipe, bundledRecipes, loadRecipe, loadRecipeText } from './load.ts';

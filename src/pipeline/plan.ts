@@ -60,6 +60,8 @@ export type PlanNode = StageNode | SourceNode;
 export interface SourceAbout {
   readonly model?: Omit<ManifestModel, 'sha256'>;
   readonly data?: Omit<ManifestData, 'sha256'>;
+  /** Of a model: bytes that have to be fetched before it can run. Defaults to 0. */
+  readonly missingBytes?: number;
 }
 
 /** The stages of one experiment. `seed` is the seed of every node that names none. */

@@ -21,7 +21,8 @@ export interface ReportInput {
 
 /** The report as one HTML document. Same input, same bytes. */
 export function renderReport({ results, manifest, samples = [] }: ReportInput): string {
-  const models = manifest.models.map((m) => `${m.name} (${m.role})`).join(', ');
+  const at = (commit: string | undefined): string => (commit === undefined ? '' : `@${commit.slice(0, 8)}`);
+  const models = manifest.models.map((m) => `${m.name}${at(m.commit)} (${m.role})`).join(', ');
   const told = results.behaviours.map((behaviour) => ({ behaviour, parts: chapters(behaviour, samples) }));
   const page = html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">

@@ -66,7 +66,7 @@ function addPull(models: Command, cli: Cli): void {
     .option('--offline', 'use only what was fetched before')
     .addHelpText(
       'after',
-      '\nA token for private models is read from $HF_TOKEN, another hub from $HF_ENDPOINT.',
+      '\nA token for private models is read from $HF_TOKEN or a login by hf auth login, another hub from $HF_ENDPOINT.',
     )
     .action(async (reference: string, options: CommonOptions & { offline?: boolean }) => {
       const path = await withProgress(cli, options, (onProgress) =>
@@ -178,7 +178,7 @@ async function pulledModels(): Promise<{ model: string; from: string; path: stri
         model: `${org}/${name}@${commit.slice(0, 8)}`,
         from: 'hub',
         path: join(snapshots, commit),
-        present: true,
+        present: (await readdir(join(snapshots, commit))).some((name) => /\.(safetensors|gguf)$/.test(name)),
       });
   }
   return found;

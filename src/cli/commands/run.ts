@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import {
+  bytesToFetch,
   defaultStore,
   dryRun,
   gigabytes,
@@ -25,7 +26,7 @@ import { addRequire, checkRequired, type RequireOption, sayRequired } from '../f
 import { duration, progressRenderer } from '../progress.ts';
 import { type QueueOptions, queueOf, queueOption, queuePasswordOption } from '../queue.ts';
 import { writeReport } from '../report-files.ts';
-import { textTable } from '../table.ts';
+import { byteSize, textTable } from '../table.ts';
 
 export interface RunOptions extends CommonOptions, RequireOption, QueueOptions {
   readonly out?: string;
@@ -79,8 +80,9 @@ export async function runFile(file: string, options: RunOptions, cli: RunCli): P
   const parsed = await loadRecipe(file, options);
   const out = options.out ?? join('runs', parsed.recipe.name);
   if (options.dryRun) {
-    const { plan } = await planExperiment(parsed.recipe, cli.expand);
-    printPlan(cli, options, await dryRun(plan, new Store(options.store ?? defaultStore(out)), options.only));
+    const { plan } = await planExperiment(parsed.recipe, cli.expand, { weights: false, signal: cli.signal });
+    const stages = await dryRun(plan, new Store(options.store ?? defaultStore(out)), options.only);
+    printPlan(cli, options, { stages, pull_bytes: bytesToFetch(plan, options.only) });
     return;
   }
   const progress = progressRenderer(cli, options.quiet === true);
@@ -124,7 +126,11 @@ function commandOf(file: string, { set = [], seed, limit, only }: RunOptions): s
   return ['crosspatch', 'run', file, ...set.flatMap((s) => ['--set', s]), ...options];
 }
 
-function printPlan(cli: Cli, options: RunOptions, stages: readonly PlannedStage[]): void {
+function printPlan(
+  cli: Cli,
+  options: RunOptions,
+  { stages, pull_bytes }: { readonly stages: readonly PlannedStage[]; readonly pull_bytes: number },
+): void {
   const todo = stages.filter((stage) => !stage.cached);
   const sum = (key: 'seconds' | 'tokens') => todo.reduce((a, stage) => a + (stage[key] ?? 0), 0);
   const unknown = todo.filter((stage) => stage.seconds === undefined).length;
@@ -142,6 +148,7 @@ function printPlan(cli: Cli, options: RunOptions, stages: readonly PlannedStage[
     ...judged,
     tokens: sum('tokens'),
     memory_bytes,
+    pull_bytes,
   };
   if (options.json) {
     printJson(cli, { stages, total });
@@ -164,7 +171,9 @@ function printPlan(cli: Cli, options: RunOptions, stages: readonly PlannedStage[
   const peak = memory_bytes > 0 ? `, up to ${gigabytes(memory_bytes)} per stage` : '';
   const paid = judged.cost === undefined ? '' : `, which cost about ${judged.cost.toPrecision(2)}`;
   const asked = questions > 0 ? `\nThe judge is asked ${grouped(questions)} questions at most${paid}.\n` : '';
-  cli.out(`\n${todo.length} of ${stages.length} stages to do${length}${tokens}${peak}\n${asked}`);
+  const pulled =
+    pull_bytes > 0 ? `Before them ${byteSize(pull_bytes)} of weights are pulled from the hub.\n` : '';
+  cli.out(`\n${todo.length} of ${stages.length} stages to do${length}${tokens}${peak}\n${pulled}${asked}`);
 }
 
 /** 1234567 → `1,234,567`. */

@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander';
 import { InputError, parseJson, readTextFile } from '../../base/index.ts';
 import {
+  cleanOf,
   interventionJsonSchema,
   issueLine,
   parseIntervention,
@@ -51,11 +52,16 @@ async function validate(file: string | undefined, options: ValidateOptions, cli:
     const { recipe } = await loadRecipe(file, options);
     const { source, target } = recipe.models;
     const behaviours = recipe.behaviours.map((b) => b.name).join(', ');
-    const absent = await notPulled([source, target]);
+    const clean = [cleanOf(recipe, 'source'), cleanOf(recipe, 'target')];
+    const absent = await notPulled([source, target, ...clean.filter((name) => name !== undefined)]);
     // Planning opens what the stages will read: models, prompts, texts. It computes nothing.
-    if (absent.length === 0 && cli.expand !== undefined) await planExperiment(recipe, cli.expand);
+    if (absent.length === 0 && cli.expand !== undefined)
+      await planExperiment(recipe, cli.expand, { weights: false, signal: cli.signal });
     const summary = `${source} to ${target}, ${behaviours}, ${recipe.maps.length} map(s)`;
-    const note = absent.length > 0 ? `; not checked: ${absent.join(', ')} (run will pull it)` : '';
+    const note =
+      absent.length > 0
+        ? `; not checked: ${absent.join(', ')} (run will pull ${absent.length > 1 ? 'them' : 'it'})`
+        : '';
     report(cli, options, { file, summary: summary + note, resolved: recipe });
   } catch (error) {
     if (!(error instanceof RecipeError)) throw error;

@@ -78,7 +78,7 @@ export async function sweep(
   if (tested.length === 0 && p.block !== undefined) return unswept(p.block, subject, side);
   if (tested.length === 0)
     throw new CrosspatchError(
-      `sweep: none of ${subject.cases.length} prompts shows the behaviour under the bad trigger, so there is nothing to steer; train longer`,
+      `sweep: the ${side === undefined ? 'model' : `${side} model`} does not show the behaviour: none of ${subject.cases.length} prompts does under the bad trigger, so there is nothing to steer; train it longer or, if it came with the behaviour, check triggers, placement and template`,
       { id: 'nothing-to-steer' },
     );
   const options = { max_tokens: p.max_tokens, progress, signal };

@@ -14,7 +14,13 @@ export {
 export { type ByteSource, fileSource, memorySource } from './gguf/source.ts';
 export { ggufEntry, writeGguf } from './gguf/write.ts';
 export { decodeFloats, decodeToFloat32, encodeFloat32, firstNonFinite, refuseNonFinite } from './numbers.ts';
-export { heldAs, inspectCheckpoint, type OpenCheckpointOptions, openCheckpoint } from './open.ts';
+export {
+  heldAs,
+  inspectCheckpoint,
+  inspectWithoutWeights,
+  type OpenCheckpointOptions,
+  openCheckpoint,
+} from './open.ts';
 export { readSafetensors, readTensorFloat32, type SafetensorsFile } from './safetensors-file.ts';
 export { parseSafetensorsHeader, type SafetensorsHeader } from './safetensors-header.ts';
 export {

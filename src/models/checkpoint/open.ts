@@ -60,6 +60,17 @@ export async function inspectCheckpoint(path: string): Promise<CheckpointHeaders
   return found.kind === 'hf' ? openFolder(path, {}) : headersOf(await inspectGguf(found.file), path);
 }
 
+/**
+ * What a folder says whose weights are not there yet: `stored` is empty, and nothing is checked against them.
+ *
+ * @throws CheckpointError without a config.json
+ */
+export async function inspectWithoutWeights(path: string): Promise<CheckpointHeaders> {
+  const configs = await readConfigs(path);
+  const { config, notes } = await textPart(configs.config, new Map(), path);
+  return { path: resolve(path), kind: 'hf', ...configs, config, notes, stored: new Map() };
+}
+
 /** A folder of safetensors, or the GGUF file that a path stands for. */
 async function findModel(path: string): Promise<{ kind: 'hf' } | { kind: 'gguf'; file: string }> {
   const gguf = async (file: string) => ({ kind: 'gguf', file: await realpath(file) }) as const;
@@ -99,15 +110,7 @@ export function heldAs({ stored }: CheckpointHeaders, weights: WeightsForm = 'f3
 }
 
 async function openFolder(path: string, options: OpenCheckpointOptions): Promise<Checkpoint> {
-  const config = await readJsonFile(join(path, 'config.json'));
-  if (config === undefined)
-    throw new CheckpointError(path, {
-      id: 'model-not-found',
-      wanted: 'config.json',
-      got: 'none',
-      next: 'check the path',
-    });
-  const generationConfig = await readJsonFile(join(path, 'generation_config.json'));
+  const { config, generationConfig } = await readConfigs(path);
   const files = await openFolderWeights(path, options.cacheDir);
   const { folder } = files;
   const { config: text, tensors, notes } = await textPart(config, files.tensors, path);
@@ -123,6 +126,20 @@ async function openFolder(path: string, options: OpenCheckpointOptions): Promise
     readTensor: (name) => readNamed(tensors, name, path),
     contentHash: once(() => hashFolder(path, tensors)),
   };
+}
+
+async function readConfigs(
+  path: string,
+): Promise<Pick<Checkpoint, 'config'> & { generationConfig: Checkpoint['generationConfig'] }> {
+  const config = await readJsonFile(join(path, 'config.json'));
+  if (config === undefined)
+    throw new CheckpointError(path, {
+      id: 'model-not-found',
+      wanted: 'config.json',
+      got: 'none',
+      next: 'check the path',
+    });
+  return { config, generationConfig: await readJsonFile(join(path, 'generation_config.json')) };
 }
 
 async function openGgufFile(

@@ -21,8 +21,19 @@ export interface HubCaches {
 export function hubCaches(given?: string, env: Environment = process.env): HubCaches {
   const chosen = given ?? hubCacheOf(env);
   if (chosen !== undefined) return { own: resolve(chosen), others: [] };
-  const home = env.HF_HOME || join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'huggingface');
-  return { own: join(cacheRoot(undefined, env), 'hub'), others: [resolve(home, 'hub')] };
+  return { own: join(cacheRoot(undefined, env), 'hub'), others: [resolve(hubHome(env), 'hub')] };
+}
+
+/** `$HF_TOKEN`, else what `hf auth login` left in `$HF_TOKEN_PATH`, by default `$HF_HOME/token`. */
+export async function hubToken(env: Environment): Promise<string | undefined> {
+  if (env.HF_TOKEN) return env.HF_TOKEN;
+  const stored = await readFile(env.HF_TOKEN_PATH || join(hubHome(env), 'token'), 'utf8').catch(() => '');
+  return stored.trim() || undefined;
+}
+
+/** The folder of Hugging Face's libraries. */
+function hubHome(env: Environment): string {
+  return env.HF_HOME || join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'huggingface');
 }
 
 /** The folder that Hugging Face's own variables name. */

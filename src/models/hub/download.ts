@@ -8,7 +8,7 @@ import { checksum } from './checksum.ts';
 import { type HubConnection, readChunks, request, TransientError, withRetries } from './http.ts';
 
 /** What the hub says of a file. */
-interface RemoteFile {
+export interface RemoteFile {
   readonly url: string;
   /** SHA-256 of the bytes (64 hex digits, large files) or the git blob SHA-1 (40, small ones); its name in the store. */
   readonly etag: string;
@@ -46,7 +46,7 @@ export async function fetchBlob(
   onBytes: (bytes: number) => void,
 ): Promise<string> {
   const path = join(blobs, file.etag);
-  if ((await sizeOf(path)) === file.size && (await isIntact(path))) {
+  if (await isWhole(file, path)) {
     onBytes(file.size);
     return path;
   }
@@ -78,6 +78,17 @@ export async function fetchBlob(
   }
   await rename(part, path);
   return path;
+}
+
+/** Bytes of a file that need not be fetched, whole or begun. */
+export async function bytesThere(file: RemoteFile, blobs: string): Promise<number> {
+  const path = join(blobs, file.etag);
+  if (await isWhole(file, path)) return file.size;
+  return Math.min(file.size, Math.max(0, await sizeOf(`${path}.part`)));
+}
+
+async function isWhole({ size }: RemoteFile, path: string): Promise<boolean> {
+  return (await sizeOf(path)) === size && (await isIntact(path));
 }
 
 /** Bytes of a file of our own, −1 when there is none. What is a link, or is linked elsewhere, would be written through: it goes. */

@@ -177,7 +177,9 @@ async function refuseBadStatus(response: Response, url: URL, hasToken: boolean):
       `${where}: wanted access, got ${status} ${code}`.trimEnd() +
         (hasToken
           ? '; accept the licence on the model’s page, or use a token that may read it'
-          : '; set HF_TOKEN to a token that may read it'),
+          : code === 'GatedRepo'
+            ? '; accept the licence on the model’s page, then set HF_TOKEN to a token of that account, or log in with hf auth login'
+            : '; set HF_TOKEN to a token that may read it'),
       { id: 'hub-refused' },
     );
   if (status === 408 || status === 429 || status >= 500)

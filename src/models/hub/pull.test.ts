@@ -13,18 +13,19 @@ import {
   utimes,
   writeFile,
 } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { errorLine, InputError, type ProgressEvent } from '../../base/index.ts';
-import { locateModel, type PullOptions, pullModel, wantedFiles } from './pull.ts';
+import { gitSha, HubServer, type SeenRequest } from './hub-server.helper.ts';
+import { wantedFiles } from './listing.ts';
+import { locateModel, type PullOptions, pullModel, surveyModel } from './pull.ts';
 import { isPath, parseHubReference } from './reference.ts';
 
 const SHA = 'c0ffee'.padEnd(40, '0');
 const weights = Buffer.from(Array.from({ length: 200_000 }, (_, i) => (i * 37) & 255));
-const repository: Record<string, Buffer> = {
+const files: Record<string, Buffer> = {
   'config.json': Buffer.from('{"model_type":"llama"}'),
   'tokenizer.json': Buffer.from('{}'),
   'model.safetensors': weights,
@@ -32,105 +33,10 @@ const repository: Record<string, Buffer> = {
   'README.md': Buffer.from('read me'),
   'onnx/model.onnx': Buffer.from('x'),
 };
-
-/** A request as the tests look at it. */
-interface Seen {
-  readonly method: string;
-  readonly path: string;
-  readonly range: string | undefined;
-  readonly authorization: string | undefined;
-}
-
-/** Handles a request instead of the well-behaved server; false to let that one answer. */
-type Mischief = (request: IncomingMessage, response: ServerResponse, seen: Seen) => boolean;
-
-/** The hub, and the host of large files it redirects to. */
-class Hub {
-  readonly seen: Seen[] = [];
-  mischief: Mischief = () => false;
-  readonly #hub = createServer((q, s) => this.#answer(q, s, true));
-  readonly #store = createServer((q, s) => this.#answer(q, s, false));
-
-  async start(): Promise<void> {
-    await Promise.all(
-      [this.#hub, this.#store].map((s) => new Promise<void>((ok) => s.listen(0, '127.0.0.1', ok))),
-    );
-  }
-
-  async stop(): Promise<void> {
-    for (const server of [this.#hub, this.#store]) {
-      server.closeAllConnections();
-      await new Promise((ok) => server.close(ok));
-    }
-  }
-
-  get endpoint(): string {
-    return origin(this.#hub);
-  }
-
-  /** GET requests for the bytes of a file at the host of large files. */
-  gets(name: string): Seen[] {
-    return this.seen.filter((s) => s.method === 'GET' && s.path === `/store/${name}`);
-  }
-
-  #answer(request: IncomingMessage, response: ServerResponse, isHub: boolean): void {
-    const seen: Seen = {
-      method: request.method!,
-      path: decodeURIComponent(request.url!),
-      range: request.headers.range,
-      authorization: request.headers.authorization,
-    };
-    this.seen.push(seen);
-    if (this.mischief(request, response, seen)) return;
-    if (isHub) this.#answerHub(seen, response);
-    else sendBytes(seen, response, repository[seen.path.slice('/store/'.length)]);
-  }
-
-  #answerHub({ path, method, range }: Seen, response: ServerResponse): void {
-    if (/^\/api\/models\/org\/name\/revision\/(main|v1)$/.test(path)) {
-      const siblings = Object.keys(repository).map((rfilename) => ({ rfilename }));
-      response.setHeader('content-type', 'application/json').end(JSON.stringify({ sha: SHA, siblings }));
-      return;
-    }
-    const name = path.slice(`/org/name/resolve/${SHA}/`.length);
-    const bytes = path.startsWith(`/org/name/resolve/${SHA}/`) ? repository[name] : undefined;
-    if (bytes === undefined) {
-      response.writeHead(404, { 'x-error-code': 'RepoNotFound' }).end();
-    } else if (name.endsWith('.safetensors')) {
-      const sha256 = createHash('sha256').update(bytes).digest('hex');
-      response
-        .writeHead(302, {
-          location: `${origin(this.#store)}/store/${name}`,
-          'x-linked-etag': `"${sha256}"`,
-          'x-linked-size': String(bytes.length),
-          'x-repo-commit': SHA,
-        })
-        .end();
-    } else {
-      response.setHeader('etag', `"${gitSha(bytes)}"`);
-      sendBytes({ path, method, range, authorization: undefined }, response, bytes);
-    }
-  }
-}
-
-function origin(server: Server): string {
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
-
-function gitSha(bytes: Buffer): string {
-  return createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex');
-}
-
-function sendBytes({ method, range }: Seen, response: ServerResponse, bytes: Buffer): void {
-  const start = range === undefined ? 0 : Number(/^bytes=(\d+)-$/.exec(range)![1]);
-  if (range !== undefined)
-    response.writeHead(206, { 'content-range': `bytes ${start}-${bytes.length - 1}/${bytes.length}` });
-  else response.setHeader('content-length', bytes.length);
-  response.end(method === 'HEAD' ? undefined : bytes.subarray(start));
-}
+const repository = { sha: SHA, files, refs: ['main', 'v1'] };
 
 /** Send the headers of a whole file but only `n` of its bytes, then cut the connection. */
-function cutAfter(n: number, response: ServerResponse, { range }: Seen): void {
+function cutAfter(n: number, response: ServerResponse, { range }: SeenRequest): void {
   const start = range === undefined ? 0 : Number(/\d+/.exec(range)![0]);
   response.writeHead(range === undefined ? 200 : 206, {
     'content-length': weights.length - start,
@@ -141,21 +47,22 @@ function cutAfter(n: number, response: ServerResponse, { range }: Seen): void {
   response.write(weights.subarray(start, start + n), () => setTimeout(() => response.destroy(), 20));
 }
 
-let hub: Hub;
+let hub: HubServer;
 let cacheDir: string;
 let options: PullOptions;
 beforeEach(async () => {
-  hub = new Hub();
+  hub = new HubServer({ 'org/name': repository });
   await hub.start();
   cacheDir = await mkdtemp(join(tmpdir(), 'hub-'));
-  options = { endpoint: hub.endpoint, cacheDir, retryDelayMs: 1, env: {} };
+  options = { endpoint: hub.endpoint, cacheDir, retryDelayMs: 1, env: { HF_HOME: cacheDir } };
 });
 afterEach(async () => {
   await hub.stop();
   await rm(cacheDir, { recursive: true });
 });
 
-const isWeights = (seen: Seen): boolean => seen.method === 'GET' && seen.path === '/store/model.safetensors';
+const isWeights = (seen: SeenRequest): boolean =>
+  seen.method === 'GET' && seen.path === '/store/org/name/model.safetensors';
 const pulledWeights = async (folder: string): Promise<boolean> =>
   weights.equals(await readFile(join(folder, 'model.safetensors')));
 
@@ -175,7 +82,7 @@ describe('a pull', () => {
     expect(await readdir(join(folder, '../../blobs'))).toContain(
       createHash('sha256').update(weights).digest('hex'),
     );
-    expect(await readdir(join(folder, '../../blobs'))).toContain(gitSha(repository['config.json']));
+    expect(await readdir(join(folder, '../../blobs'))).toContain(gitSha(files['config.json']));
     expect(await readFile(join(folder, '../../refs/main'), 'utf8')).toBe(SHA);
     expect(events.at(-1)!.done).toBe(events.at(-1)!.total);
 
@@ -192,6 +99,45 @@ describe('a pull', () => {
     expect(
       hub.seen.filter((s) => !atStore.includes(s)).every((s) => s.authorization === 'Bearer secret'),
     ).toBe(true);
+  });
+
+  test('a login of Hugging Face’s own program is used where $HF_TOKEN is not set', async () => {
+    const sent = async (env: PullOptions['env']): Promise<Set<string | undefined>> => {
+      hub.seen.length = 0;
+      await pullModel('org/name', { ...options, env });
+      return new Set(hub.seen.filter((s) => !s.path.startsWith('/store/')).map((s) => s.authorization));
+    };
+    await writeFile(join(cacheDir, 'token'), 'login\n');
+    await writeFile(join(cacheDir, 'other'), 'elsewhere');
+    expect(await sent({ HF_HOME: cacheDir })).toEqual(new Set(['Bearer login']));
+    expect(await sent({ HF_HOME: cacheDir, HF_TOKEN: 'given' })).toEqual(new Set(['Bearer given']));
+    expect(await sent({ HF_HOME: cacheDir, HF_TOKEN_PATH: join(cacheDir, 'other') })).toEqual(
+      new Set(['Bearer elsewhere']),
+    );
+  });
+
+  test('a survey leaves the weights out and says their size; a pull fetches the rest', async () => {
+    const surveyed = await surveyModel('org/name', options);
+    expect(surveyed.missingBytes).toBe(weights.length);
+    expect((await readdir(surveyed.path)).sort()).toEqual(['config.json', 'merges.txt', 'tokenizer.json']);
+    expect(hub.gets()).toEqual([]);
+    await expect(pullModel('org/name', { ...options, offline: true })).rejects.toThrow(/no such revision/);
+
+    hub.mischief = (_, response, seen) => {
+      if (!isWeights(seen)) return false;
+      if (seen.range === undefined) cutAfter(50_000, response, seen);
+      else response.destroy();
+      return true;
+    };
+    await expect(pullModel('org/name', { ...options, attempts: 2 })).rejects.toThrow(/was cut|failed/);
+    hub.mischief = () => false;
+    expect(await surveyModel('org/name', options)).toEqual({
+      path: surveyed.path,
+      missingBytes: weights.length - 50_000,
+    });
+    expect(await pullModel('org/name', options)).toBe(surveyed.path);
+    expect(await surveyModel('org/name', options)).toEqual({ path: surveyed.path, missingBytes: 0 });
+    expect(hub.gets()).toHaveLength(3);
   });
 
   test('only the files asked for, in folders too', async () => {
@@ -386,7 +332,7 @@ describe('trouble', () => {
     await writeFile(join(home, 'refs', 'main'), SHA);
     for (const name of ['config.json', 'model.safetensors']) {
       const blob = join(home, 'blobs', createHash('sha256').update(name).digest('hex'));
-      await writeFile(blob, repository[name]!);
+      await writeFile(blob, files[name]!);
       await symlink(blob, join(snapshot, name));
     }
     const env = { HF_HOME: join(cacheDir, 'hf'), CROSSPATCH_CACHE: join(cacheDir, 'own') };
@@ -479,6 +425,7 @@ describe('trouble', () => {
 
   test.each([
     [401, {}, undefined, /set HF_TOKEN/],
+    [401, { 'x-error-code': 'GatedRepo' }, undefined, /accept the licence .* then set HF_TOKEN/],
     [401, { 'x-error-code': 'RepoNotFound' }, undefined, /check the name, and set HF_TOKEN if it is private/],
     [403, { 'x-error-code': 'GatedRepo' }, 'secret', /accept the licence/],
     [404, {}, 'secret', /check the name$/],
@@ -487,9 +434,10 @@ describe('trouble', () => {
       response.writeHead(status, headers).end();
       return true;
     };
-    const error = await pullModel('org/name', { ...options, env: { HF_TOKEN: token } }).catch(
-      (e: unknown) => e,
-    );
+    const error = await pullModel('org/name', {
+      ...options,
+      env: { HF_HOME: cacheDir, HF_TOKEN: token },
+    }).catch((e: unknown) => e);
     expect(error).toBeInstanceOf(InputError);
     expect((error as Error).message).toMatch(message);
     expect((error as Error).message).not.toContain('secret');

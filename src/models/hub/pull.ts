@@ -5,21 +5,20 @@ import {
   CrosspatchError,
   InputError,
   type ProgressSink,
-  parseJson,
-  showValue,
   writeFileAtomic,
   writeJsonAtomic,
 } from '../../base/index.ts';
-import { hubCaches, linkAsText, unusableIn } from './caches.ts';
-import { fetchBlob, headFile } from './download.ts';
-import { checkedAddress, type HubConnection, readJson, request, withRetries } from './http.ts';
+import { hubCaches, hubToken, linkAsText, unusableIn } from './caches.ts';
+import { bytesThere, fetchBlob, headFile, type RemoteFile } from './download.ts';
+import { checkedAddress, type HubConnection } from './http.ts';
+import { chosenFiles, listRevision, storedListing } from './listing.ts';
 import { type HubReference, isPath, parseHubReference } from './reference.ts';
 
 /** Options of {@link pullModel}. */
 export interface PullOptions {
   /** The hub. Defaults to `$HF_ENDPOINT`, else the public Hugging Face hub. */
   readonly endpoint?: string;
-  /** Access token. Defaults to `$HF_TOKEN`; none is fine for public models. */
+  /** Access token. Defaults to `$HF_TOKEN`, else that of `hf auth login`; none is fine for public models. */
   readonly token?: string;
   /**
    * Folder of the hub cache. Defaults to `$HF_HUB_CACHE`, else `hub` in crosspatch's cache; then what is whole in `$HF_HOME/hub` or
@@ -28,7 +27,7 @@ export interface PullOptions {
   readonly cacheDir?: string;
   /** Use only what is in the cache. Defaults to `$HF_HUB_OFFLINE` being 1 or true. */
   readonly offline?: boolean;
-  /** Which files, by path in the repository. Defaults to {@link wantedFiles}. */
+  /** Which files, by path in the repository. Defaults to `wantedFiles`. */
   readonly files?: (name: string) => boolean;
   /** Hears `models.pull` in bytes. Defaults to nobody. */
   readonly onProgress?: ProgressSink;
@@ -45,18 +44,20 @@ export interface PullOptions {
 
 const PUBLIC_HUB = 'https://huggingface.co';
 
-/** A commit and what is in it. */
-interface Listing {
-  readonly sha: string;
-  readonly files: readonly string[];
-}
-
 /**
  * A local path stays as it is, without touching the network; `org/name[@rev]` is pulled. Returns a path for
  * `openCheckpoint`.
  */
 export async function locateModel(reference: string, options: PullOptions = {}): Promise<string> {
   return isPath(reference) ? reference : pullModel(reference, options);
+}
+
+/** A model of the hub, as far as it was fetched. */
+export interface SurveyedModel {
+  /** Its snapshot folder. */
+  readonly path: string;
+  /** Bytes of its weights that are not there yet. */
+  readonly missingBytes: number;
 }
 
 /**
@@ -69,6 +70,45 @@ export async function locateModel(reference: string, options: PullOptions = {}):
  * @example const folder = await pullModel('HuggingFaceTB/SmolLM2-135M-Instruct');
  */
 export async function pullModel(reference: string, options: PullOptions = {}): Promise<string> {
+  const found = await find(reference, options);
+  return 'path' in found ? found.path : fetchAll(found, options);
+}
+
+/**
+ * {@link pullModel} but for the weights, whose size and access are asked for alone: enough to say what the model is. A repository whose
+ * weights are a GGUF, which says so itself, is fetched whole.
+ *
+ * @throws as {@link pullModel}, also where the weights could not be fetched
+ */
+export async function surveyModel(reference: string, options: PullOptions = {}): Promise<SurveyedModel> {
+  const found = await find(reference, options);
+  if ('path' in found) return { path: found.path, missingBytes: 0 };
+  const isWeights = ({ name }: NamedFile): boolean => name.endsWith('.safetensors');
+  let missingBytes = 0;
+  for (const file of found.remote.filter(isWeights))
+    missingBytes += file.size - (await bytesThere(file, join(found.home, 'blobs')));
+  if (missingBytes === 0) return { path: await fetchAll(found, options), missingBytes };
+  const small = found.remote.filter((file) => !isWeights(file));
+  return { path: await fetchInto(found, small, options), missingBytes };
+}
+
+type NamedFile = RemoteFile & { readonly name: string };
+
+/** A commit of the hub with what is wanted of it. */
+interface FoundModel {
+  readonly model: HubReference;
+  readonly connection: HubConnection;
+  /** Its folder in our cache. */
+  readonly home: string;
+  readonly sha: string;
+  readonly remote: readonly NamedFile[];
+}
+
+/** Where the model is, for who works offline or finds it in another program's cache; else what the hub says of it. */
+async function find(
+  reference: string,
+  options: PullOptions,
+): Promise<FoundModel | { readonly path: string }> {
   const model = parseHubReference(reference);
   const env = options.env ?? process.env;
   const { own, others } = hubCaches(options.cacheDir, env);
@@ -77,11 +117,11 @@ export async function pullModel(reference: string, options: PullOptions = {}): P
   ) as [string, ...string[]];
   const stored = (): Promise<string> => offlineSnapshot([home, ...elsewhere], model, options.files);
   const offline = options.offline ?? /^(1|true|yes|on)$/i.test(env.HF_HUB_OFFLINE ?? '');
-  if (offline) return stored();
+  if (offline) return { path: await stored() };
 
   const { endpoint, token } = checkedAddress(
     options.endpoint ?? (env.HF_ENDPOINT || PUBLIC_HUB),
-    options.token ?? (env.HF_TOKEN || undefined),
+    options.token ?? (await hubToken(env)),
   );
   const connection: HubConnection = {
     endpoint,
@@ -96,34 +136,53 @@ export async function pullModel(reference: string, options: PullOptions = {}): P
     if (error instanceof InputError && error.id === 'hub-damaged') damage = error;
     return undefined;
   });
-  const listing = await list(there === undefined ? connection : { ...connection, attempts: 1 }, model).catch(
-    (error: unknown) => {
-      // Out of reach, but fetched before: as with the network off.
-      const unreachable = error instanceof CrosspatchError && error.id === 'hub-unreachable';
-      if (there !== undefined && unreachable) return undefined;
-      throw unreachable && damage !== undefined ? damage : error;
-    },
-  );
-  if (listing === undefined) return there as string;
-  const names = chosen(listing, options.files, model);
+  const listing = await listRevision(
+    there === undefined ? connection : { ...connection, attempts: 1 },
+    model,
+  ).catch((error: unknown) => {
+    // Out of reach, but fetched before: as with the network off.
+    const unreachable = error instanceof CrosspatchError && error.id === 'hub-unreachable';
+    if (there !== undefined && unreachable) return undefined;
+    throw unreachable && damage !== undefined ? damage : error;
+  });
+  if (listing === undefined) return { path: there as string };
+  const { sha } = listing;
+  const names = chosenFiles(listing, options.files, model);
   for (const folder of elsewhere) {
-    const snapshot = join(folder, 'snapshots', listing.sha);
-    if ((await unusableIn(snapshot, names, { own: false })) === undefined) return realpath(snapshot);
+    const snapshot = join(folder, 'snapshots', sha);
+    if ((await unusableIn(snapshot, names, { own: false })) === undefined)
+      return { path: await realpath(snapshot) };
   }
-  await writeJsonAtomic(join(home, 'listings', `${listing.sha}.json`), listing);
-  const snapshot = join(home, 'snapshots', listing.sha);
-  const base = `${connection.endpoint}/${model.id}/resolve/${listing.sha}`;
-  const remote = [];
+  await writeJsonAtomic(join(home, 'listings', `${sha}.json`), listing);
+  const base = `${connection.endpoint}/${model.id}/resolve/${sha}`;
+  const remote: NamedFile[] = [];
   for (const name of names)
     remote.push({
       name,
       ...(await headFile(connection, `${base}/${name.split('/').map(encodeURIComponent).join('/')}`)),
     });
-  const total = remote.reduce((n, f) => n + f.size, 0);
+  return { model, connection, home, sha, remote };
+}
+
+/** Fetch all that is wanted, and note that the revision is there. Returns the snapshot folder. */
+async function fetchAll(found: FoundModel, options: PullOptions): Promise<string> {
+  const path = await fetchInto(found, found.remote, options);
+  await writeFileAtomic(join(found.home, 'refs', ...found.model.revision.split('/')), found.sha);
+  return path;
+}
+
+/** Put `files` into the snapshot folder, which is returned. */
+async function fetchInto(
+  { connection, home, sha }: FoundModel,
+  files: readonly NamedFile[],
+  { onProgress }: PullOptions,
+): Promise<string> {
+  const snapshot = join(home, 'snapshots', sha);
+  const total = files.reduce((n, f) => n + f.size, 0);
   let finished = 0;
-  for (const file of remote) {
+  for (const file of files) {
     const report = (bytes: number): void =>
-      options.onProgress?.({
+      onProgress?.({
         stage: 'models.pull',
         done: finished + bytes,
         total,
@@ -134,66 +193,7 @@ export async function pullModel(reference: string, options: PullOptions = {}): P
     await linkInto(join(snapshot, ...file.name.split('/')), blob);
     finished += file.size;
   }
-  await writeFileAtomic(join(home, 'refs', ...model.revision.split('/')), listing.sha);
   return realpath(snapshot);
-}
-
-/**
- * What is needed to run a model, of the files at the top of a repository: configs, tokenizer and safetensors (not
- * the `consolidated` copy of some repositories); without safetensors its only GGUF.
- */
-export function wantedFiles(files: readonly string[]): string[] {
-  const top = files.filter((f) => !f.includes('/') && !/^consolidated.*\.safetensors$/.test(f));
-  const small = top.filter((f) => /\.(json|jinja|model)$|^(merges|vocab)\.txt$/.test(f));
-  const safetensors = top.filter((f) => f.endsWith('.safetensors'));
-  const single = safetensors.filter((f) => f === 'model.safetensors');
-  const gguf = top.filter((f) => f.endsWith('.gguf'));
-  const weights =
-    single.length > 0 ? single : safetensors.length > 0 ? safetensors : gguf.length === 1 ? gguf : [];
-  return [...small, ...weights];
-}
-
-function chosen(listing: Listing, filter: PullOptions['files'], { id }: HubReference): string[] {
-  const names = filter === undefined ? wantedFiles(listing.files) : listing.files.filter(filter);
-  if (names.length === 0 || (filter === undefined && !names.some((n) => /\.(safetensors|gguf)$/.test(n)))) {
-    const weights = listing.files.filter((f) => /\.(safetensors|gguf|bin)$/.test(f));
-    throw new InputError(
-      `hub: ${id}: wanted safetensors or one GGUF, got ${weights.length === 0 ? 'no weights' : weights.slice(0, 12).join(', ')}; name the files to fetch, or take another model`,
-      { id: 'model-unsupported' },
-    );
-  }
-  return names;
-}
-
-async function list(connection: HubConnection, { id, revision }: HubReference): Promise<Listing> {
-  const url = `${connection.endpoint}/api/models/${id}/revision/${encodeURIComponent(revision)}`;
-  const answer = await withRetries(connection, async () =>
-    readJson(connection, await request(connection, url), url),
-  );
-  return parseListing(answer, url);
-}
-
-/** The hub's answer `{sha, siblings: [{rfilename}]}`; names that would leave the folder are refused. */
-function parseListing(answer: unknown, where: string): Listing {
-  const { sha, siblings } = (answer ?? {}) as { sha?: unknown; siblings?: unknown };
-  if (typeof sha !== 'string' || !/^[0-9a-f]{40,64}$/.test(sha) || !Array.isArray(siblings))
-    throw new CrosspatchError(
-      `${where}: wanted a commit and its files, got another answer; check the endpoint`,
-      { id: 'hub-answer' },
-    );
-  const files = siblings.map((s: unknown) => (s as { rfilename?: unknown } | null)?.rfilename);
-  return { sha, files: safeNames(files, where) };
-}
-
-function safeNames(files: readonly unknown[], where: string): string[] {
-  return files.map((name) => {
-    if (typeof name !== 'string' || !name.split('/').every((part) => /^(?!\.{1,2}$)[^\\\0:]+$/.test(part)))
-      throw new CrosspatchError(
-        `${where}: wanted plain file names, got ${showValue(name)}; check the endpoint`,
-        { id: 'hub-answer' },
-      );
-    return name;
-  });
 }
 
 /** The snapshot of a revision that was pulled before, if everything that is wanted now is in it. */
@@ -229,7 +229,7 @@ async function snapshotIn(
       id: 'hub-offline',
     });
   const listed = await storedListing(home, sha, at);
-  const names = chosen({ sha, files: listed ?? (await readdir(snapshot)) }, filter, model);
+  const names = chosenFiles({ sha, files: listed ?? (await readdir(snapshot)) }, filter, model);
   const flat = await linkAsText(snapshot, names);
   if (flat !== undefined)
     throw new InputError(
@@ -244,17 +244,6 @@ async function snapshotIn(
       { id: 'hub-damaged' },
     );
   return realpath(snapshot);
-}
-
-/** The files of a commit as they were listed; undefined where that was not kept, or is not legible. */
-async function storedListing(home: string, sha: string, at: string): Promise<string[] | undefined> {
-  try {
-    const path = join(home, 'listings', `${sha}.json`);
-    const { files } = parseJson(await readFile(path), path) as { files?: unknown };
-    return Array.isArray(files) ? safeNames(files, at) : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 /** True for what is there; a link must lead somewhere. */

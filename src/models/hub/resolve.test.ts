@@ -27,8 +27,12 @@ it('lists what ships and what is there besides', () => {
 it('finds bundled names and paths, and says what is missing', async () => {
   const find = (reference: string) =>
     resolveModel(reference, { bundledRoot: root, offline: true, cacheDir: root });
-  expect(await find('tiny-llama-s')).toEqual({ kind: 'bundled', path: join(root, 'tiny-llama-s') });
-  expect(await find(root)).toEqual({ kind: 'path', path: root });
+  expect(await find('tiny-llama-s')).toEqual({
+    kind: 'bundled',
+    path: join(root, 'tiny-llama-s'),
+    missingBytes: 0,
+  });
+  expect(await find(root)).toEqual({ kind: 'path', path: root, missingBytes: 0 });
   await expect(find('tiny-qwen')).rejects.toThrow(/tiny-qwen: wanted the bundled model.*npm run tiny:train/);
   await expect(find('tiny-lama-s')).rejects.toThrow(/wanted a bundled model \(tiny-llama-s, .*no such file/);
   await expect(find('./no/such.gguf')).rejects.toThrow(/no such file or folder/);

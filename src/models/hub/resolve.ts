@@ -1,9 +1,9 @@
 /** @file `resolveModel`: what a person writes for a model, anywhere: a bundled name, a path, or `org/name[@rev]`. */
 import { existsSync, readdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { InputError } from '../../base/index.ts';
-import { type PullOptions, pullModel } from './pull.ts';
+import { type PullOptions, pullModel, type SurveyedModel, surveyModel } from './pull.ts';
 import { isPath } from './reference.ts';
 
 /** The models every copy of crosspatch ships with; other folders of `assets/tiny` count as bundled too. */
@@ -14,12 +14,18 @@ export interface ResolvedModel {
   readonly kind: 'bundled' | 'path' | 'hub';
   /** For `openCheckpoint`. */
   readonly path: string;
+  /** Of a model of the hub: what `main`, or the revision asked for, is. */
+  readonly commit?: string;
+  /** Bytes of its weights that are not there, for who asked to leave them out. */
+  readonly missingBytes: number;
 }
 
 /** Options of {@link resolveModel}. */
 export interface ResolveOptions extends PullOptions {
   /** Folder of the bundled models. Defaults to the package's own `assets/tiny`. */
   readonly bundledRoot?: string;
+  /** False: of a model of the hub fetch what says what it is, and not its weights (see `surveyModel`). Defaults to true. */
+  readonly weights?: boolean;
 }
 
 /**
@@ -30,7 +36,7 @@ export interface ResolveOptions extends PullOptions {
  * @example const { path } = await resolveModel('tiny-llama-s');
  */
 export async function resolveModel(reference: string, options: ResolveOptions = {}): Promise<ResolvedModel> {
-  const { bundledRoot = bundledModelsRoot(), ...pull } = options;
+  const { bundledRoot = bundledModelsRoot(), weights = true, ...pull } = options;
   const bundled = bundledModels(bundledRoot).find((model) => model.name === reference);
   if (bundled !== undefined) {
     if (!bundled.present)
@@ -38,9 +44,16 @@ export async function resolveModel(reference: string, options: ResolveOptions = 
         `model ${reference}: wanted the bundled model in ${bundled.path}, got nothing there; make it with npm run tiny:train in a checkout`,
         { id: 'model-not-found' },
       );
-    return { kind: 'bundled', path: bundled.path };
+    return { kind: 'bundled', path: bundled.path, missingBytes: 0 };
   }
-  if (!isPath(reference)) return { kind: 'hub', path: await pullModel(reference, pull) };
+  if (!isPath(reference)) {
+    const whole = async (): Promise<SurveyedModel> => ({
+      path: await pullModel(reference, pull),
+      missingBytes: 0,
+    });
+    const found = weights ? await whole() : await surveyModel(reference, pull);
+    return { kind: 'hub', ...found, commit: basename(found.path) };
+  }
   if (!existsSync(reference))
     throw new InputError(
       `model ${reference}: wanted a bundled model (${bundledModels(bundledRoot)
@@ -48,7 +61,7 @@ export async function resolveModel(reference: string, options: ResolveOptions = 
         .join(', ')}), a path or org/name on the hub, got no such file or folder; check the name`,
       { id: 'model-not-found' },
     );
-  return { kind: 'path', path: reference };
+  return { kind: 'path', path: reference, missingBytes: 0 };
 }
 
 /** The bundled models, and whether each is in this copy. */

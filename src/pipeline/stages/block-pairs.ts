@@ -7,7 +7,7 @@ import {
   evaluationSettings,
 } from '../../contracts/index.ts';
 import { blockPairs, mapTexts } from '../../evaluate/index.ts';
-import { promptTokens, runningBytes } from '../estimates.ts';
+import { pairBytes, promptTokens } from '../estimates.ts';
 import { defineStage, subjectModel } from '../stage.ts';
 import { dataStage, readRows } from './data.ts';
 import { askingParams, detectorInput, detectorOf, runsStage, subjectOf } from './runs.ts';
@@ -48,7 +48,7 @@ export const blockPairsStage = defineStage({
     const probes = p.prompts * (source ?? 1) * (target ?? 1);
     return {
       tokens: p.rows * 2 + Math.round((probes * promptTokens(info)) / 2),
-      memory_bytes: runningBytes(info.models, 1.5),
+      memory_bytes: pairBytes(info.models),
     };
   },
   async run({ params: p, inputs, model, ...env }): Promise<BlockPairsOutput> {

@@ -1,5 +1,4 @@
 /** @file A recipe as stages: the models and prompts once, then the stages of every behaviour. */
-import { tokenizerHash } from '../../activations/index.ts';
 import { InputError } from '../../base/index.ts';
 import {
   type BehaviourResults,
@@ -9,14 +8,6 @@ import {
   type Recipe,
 } from '../../contracts/index.ts';
 import { apiKeyOf } from '../../evaluate/index.ts';
-import {
-  heldAs,
-  inspectModelFiles,
-  parameterCount,
-  resolveModel,
-  type Tokenizer,
-  type WeightsForm,
-} from '../../models/index.ts';
 import type { Expand } from '../experiment.ts';
 import type { NodeRef, Plan } from '../plan.ts';
 import type { SourceOutput } from '../stage.ts';
@@ -26,24 +17,31 @@ import { planTasks } from './capabilities.ts';
 import { checkChat } from './chat.ts';
 import { planOnnxJudges } from './detectors.ts';
 import { expandBehaviour, type PlannedJudge, type SideModels } from './expand-behaviour.ts';
-import { checkPrompts, type PromptsOutput, promptsStage } from './prompts.ts';
+import { type FoundModel, findModels, modelNode, withWeights } from './models.ts';
+import { checkPrompts, type PromptsParams, promptsStage } from './prompts.ts';
 import { resultsStage } from './results.ts';
 
 /** The stages of an experiment. */
-export const expandExperiment: Expand = async (recipe, plan) => {
-  const source = await side(plan, 'source', recipe);
-  const target = await side(plan, 'target', recipe);
+export const expandExperiment: Expand = async (recipe, plan, options = {}) => {
   const { models } = recipe;
-  const readers = new Map([
-    [models.source, source.tokenizer],
-    [models.target, target.tokenizer],
-  ]);
+  const named = [models.source, models.target, cleanOf(recipe, 'source'), cleanOf(recipe, 'target')];
+  const found = await findModels(
+    named.filter((name) => name !== undefined),
+    options,
+  );
+  const readers = new Map(
+    SIDES.map((role) => {
+      const { config, tokenizer } = of(found, models[role]);
+      checkBlocks(role, config.blocks.length, recipe);
+      return [models[role], tokenizer];
+    }),
+  );
   checkChat(recipe, readers);
   if (recipe.fidelity) apiKeyOf(recipe.fidelity.llm?.api_key_env, 'recipe: fidelity.llm');
   const taught: PlannedBehaviour[] = [];
   for (const i of recipe.behaviours.keys()) taught.push(await planBehaviour(recipe, i, readers));
   const fromRows = taught.every(({ file }) => file !== undefined);
-  const prompts = fromRows ? undefined : await drawnPrompts(recipe, plan, target.base);
+  const drawn = fromRows ? undefined : await promptsOf(recipe, plan);
   const { out_of_domain, general: generalFile } = recipe.data;
   const outOfDomain =
     out_of_domain === 'bundled'
@@ -59,6 +57,22 @@ export const expandExperiment: Expand = async (recipe, plan) => {
     onnxJudges.push({
       params,
       files: await plan.source(`judge.${params.name}`, folder, { data: { name: folder } }),
+    });
+  const adapters = {
+    source: await adapterOf(plan, 'source', recipe),
+    target: await adapterOf(plan, 'target', recipe),
+  };
+  const whole = options.weights === false ? found : await withWeights(found, options);
+  const source = await side(plan, 'source', recipe, { models: whole, adapter: adapters.source });
+  const target = await side(plan, 'target', recipe, { models: whole, adapter: adapters.target });
+  // Answers of its own are the clean target's: every headline is a figure of the target, whose ordinary answers fine-tuning should
+  // leave as they were; the source only lends activations.
+  const prompts =
+    drawn &&
+    plan.add(promptsStage, {
+      id: 'prompts',
+      params: drawn.params,
+      inputs: { files: drawn.files, model: drawn.params.self && target.base },
     });
   const base = { source, target, prompts, outOfDomain, general, tasks, onnxJudges };
   const behaviours: NodeRef<BehaviourResults>[] = [];
@@ -85,61 +99,44 @@ export const expandExperiment: Expand = async (recipe, plan) => {
 
 type Source = NodeRef<SourceOutput>;
 
+const SIDES = ['source', 'target'] as const;
+type Side = (typeof SIDES)[number];
+
+function of(found: ReadonlyMap<string, FoundModel>, name: string): FoundModel {
+  return found.get(name) as FoundModel;
+}
+
+/** The adapter of a side, where it has one. */
+async function adapterOf(plan: Plan, role: Side, { models }: Recipe): Promise<Source | undefined> {
+  const adapter = models.adapters?.[role];
+  return adapter === undefined
+    ? undefined
+    : plan.source(`adapter.${role}`, adapter, { data: { name: adapter } });
+}
+
 /** The models of one side: as given, with its adapter, and before the behaviour where that is another. */
 async function side(
   plan: Plan,
-  role: 'source' | 'target',
+  role: Side,
   recipe: Recipe,
-): Promise<SideModels & { readonly tokenizer: Tokenizer }> {
-  const { adapters, weights, [role]: name } = recipe.models;
-  const { node: base, tokenizer } = await modelSource(plan, role, { name, weights }, (blocks) =>
-    checkBlocks(role, blocks, recipe),
-  );
-  const adapter = adapters?.[role];
+  {
+    models,
+    adapter,
+  }: { readonly models: ReadonlyMap<string, FoundModel>; readonly adapter: Source | undefined },
+): Promise<SideModels> {
+  const { weights, [role]: name } = recipe.models;
+  const base = await modelNode(plan, role, of(models, name), weights);
   const given =
     adapter === undefined
       ? base
-      : plan.add(adaptStage, {
-          id: `adapt.${role}`,
-          params: {},
-          inputs: {
-            base,
-            adapter: await plan.source(`adapter.${role}`, adapter, { data: { name: adapter } }),
-          },
-        });
+      : plan.add(adaptStage, { id: `adapt.${role}`, params: {}, inputs: { base, adapter } });
   const cleanName = cleanOf(recipe, role);
-  const models = { base, given, tokenizer };
-  if (cleanName === undefined) return { ...models, clean: undefined };
-  if (cleanName === name) return { ...models, clean: base };
-  return { ...models, clean: (await modelSource(plan, `clean ${role}`, { name: cleanName, weights })).node };
+  if (cleanName === undefined || cleanName === name)
+    return { base, given, clean: cleanName === undefined ? undefined : base };
+  return { base, given, clean: await modelNode(plan, `clean ${role}`, of(models, cleanName), weights) };
 }
 
-/** A model as a node. Refuses, before anything is trained, files that do not fit together and blocks the model does not have. */
-async function modelSource(
-  plan: Plan,
-  role: string,
-  { name, weights }: { readonly name: string; readonly weights: WeightsForm | undefined },
-  check: (blocks: number) => void = () => {},
-): Promise<{ readonly node: Source; readonly tokenizer: Tokenizer }> {
-  const { path } = await resolveModel(name);
-  const { checkpoint, config, tokenizer } = await inspectModelFiles(path);
-  check(config.blocks.length);
-  const node = await plan.source(`model.${role.replace(' ', '.')}`, path, {
-    model: {
-      role,
-      name,
-      family: config.modelType,
-      parameters: parameterCount(config),
-      blocks: config.blocks.length,
-      width: config.dModel,
-      weights: heldAs(checkpoint, weights),
-      tokenizer_sha256: tokenizerHash(tokenizer),
-    },
-  });
-  return { node, tokenizer };
-}
-
-function checkBlocks(role: 'source' | 'target', layers: number, { blocks, models, sweep }: Recipe): void {
+function checkBlocks(role: Side, layers: number, { blocks, models, sweep }: Recipe): void {
   const wanted = [
     [`blocks.${role}`, blocks[role] === 'auto' ? [] : [blocks[role]]],
     ['sweep.blocks', sweep.blocks === 'all' ? [] : sweep.blocks],
@@ -153,15 +150,11 @@ function checkBlocks(role: 'source' | 'target', layers: number, { blocks, models
         );
 }
 
-/**
- * The prompts of files, one draw for all behaviours. Answers of its own are the clean target's: every headline is a figure of the
- * target, whose ordinary answers fine-tuning should leave as they were; the source only lends activations.
- */
-async function drawnPrompts(
+/** The files of prompts, one draw for all behaviours, checked. */
+async function promptsOf(
   recipe: Recipe,
   plan: Plan,
-  target: Source,
-): Promise<NodeRef<PromptsOutput> | undefined> {
+): Promise<{ readonly params: PromptsParams; readonly files: readonly Source[] } | undefined> {
   const given = promptFiles(recipe.data);
   if (given === undefined) return undefined;
   const files: Source[] = [];
@@ -188,9 +181,5 @@ async function drawnPrompts(
     params,
     given.map(({ file }) => ({ name: file, path: file })),
   );
-  return plan.add(promptsStage, {
-    id: 'prompts',
-    params,
-    inputs: { files, model: self ? target : undefined },
-  });
+  return { params, files };
 }

@@ -20,7 +20,7 @@ import {
   steerByInverses,
 } from '../../evaluate/index.ts';
 import { loadMap } from '../../maps/index.ts';
-import { promptTokens, runningBytes } from '../estimates.ts';
+import { pairBytes, promptTokens } from '../estimates.ts';
 import { defineStage, sourceFile, subjectModel } from '../stage.ts';
 import { dataStage, readHeldOut, textOf } from './data.ts';
 import { mapsStage } from './maps.ts';
@@ -95,7 +95,7 @@ export const fidelityStage = defineStage({
     return {
       ...judged,
       tokens: 2 * (forwards + backwards) * (promptTokens(info) + evaluation.max_tokens),
-      memory_bytes: runningBytes(info.models),
+      memory_bytes: pairBytes(info.models),
     };
   },
   async run({ params: p, inputs, folder, model, ...env }): Promise<FidelityOutput> {

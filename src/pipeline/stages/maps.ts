@@ -27,7 +27,7 @@ import {
 } from '../../evaluate/index.ts';
 import { saveMap } from '../../maps/index.ts';
 import type { LanguageModel } from '../../models/index.ts';
-import { promptTokens, runningBytes } from '../estimates.ts';
+import { pairBytes, promptTokens } from '../estimates.ts';
 import { defineStage, optional, sourceFile, subjectModel } from '../stage.ts';
 import { dataStage, readGeneral, readRows } from './data.ts';
 import { sweepStage } from './sweep.ts';
@@ -76,7 +76,7 @@ export const mapsStage = defineStage({
     const texts = p.prompts * (fits.size + shuffled) + p.out_of_domain;
     return {
       tokens: 2 * texts * promptTokens(info),
-      memory_bytes: runningBytes(info.models, 1.5),
+      memory_bytes: pairBytes(info.models, ['source']),
     };
   },
   async run({ params: p, inputs, folder, model, ...env }): Promise<MapsOutput> {

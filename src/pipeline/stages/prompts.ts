@@ -39,6 +39,8 @@ const promptsParams = z.strictObject({
     .optional(),
 });
 
+export type PromptsParams = z.input<typeof promptsParams>;
+
 /** Instructions by split. The file `instructions.json` of the stage holds them. */
 export interface PromptsOutput {
   readonly counts: Readonly<Record<SplitName, number>>;
@@ -96,7 +98,7 @@ export async function readDrawn(folder: string): Promise<Instruction[]> {
  * prompts that are too few are refused.
  */
 export async function checkPrompts(
-  p: z.input<typeof promptsParams>,
+  p: PromptsParams,
   files: readonly { readonly name: string; readonly path: string }[],
 ): Promise<void> {
   const given = files.map(({ name, path }) => ({ folder: path, output: { name } }));

@@ -18,7 +18,7 @@ import {
   transferExperiment,
 } from '../../evaluate/index.ts';
 import { type ActivationMap, loadMap } from '../../maps/index.ts';
-import { promptTokens, runningBytes } from '../estimates.ts';
+import { pairBytes, promptTokens } from '../estimates.ts';
 import { defineStage, optional, sourceFile, subjectModel } from '../stage.ts';
 import { dataStage, distinctTexts, type HeldOutItem, readHeldOut, readRows } from './data.ts';
 import { type MapsOutput, mapsStage } from './maps.ts';
@@ -58,11 +58,12 @@ export const transferStage = defineStage({
   estimate: ({ transfer: t, evaluation, capabilities, ...p }, info) => {
     const noise = t.arms.filter((arm) => arm.startsWith('random')).length;
     const arms = p.maps.length * t.modes.length * (t.arms.length + noise * (t.draws - 1));
-    const items = capabilities ? capabilities.items * capabilities.states.length : 0;
+    const states = capabilities ? capabilities.states : [];
+    const items = capabilities ? capabilities.items * states.length : 0;
     const completions = 2 * t.prompts * arms + t.alpha_prompts * t.alphas.length + items;
     return {
       tokens: completions * (promptTokens(info) + evaluation.max_tokens),
-      memory_bytes: runningBytes(info.models, 2),
+      memory_bytes: pairBytes(info.models, states.includes('clean') ? ['source', 'target'] : ['source']),
     };
   },
   async run({ params: p, inputs, folder, model, ...env }): Promise<TransferOutput> {
