@@ -4,6 +4,7 @@ export { defined } from './defined.ts';
 export { disposeAll, type Owned } from './dispose.ts';
 export { ERRORS, type ErrorId } from './error-ids.ts';
 export { AbortedError, CrosspatchError, errorId, errorLine, InputError, throwIfAborted } from './errors.ts';
+export { exponentials, sumOfExponentials } from './exponentials.ts';
 export { withAtomicFolder, writeFileAtomic, writeJsonAtomic } from './files.ts';
 export { canonicalJson, hashBytes, hashFile, hashJson } from './hash.ts';
 export { isPlainObject, parseJson } from './json.ts';

@@ -1,5 +1,5 @@
 /** @file From logits to a token: greedy, or temperature with top-k and top-p, seeded a row. */
-import { InputError, type Rng } from '../base/index.ts';
+import { InputError, type Rng, sumOfExponentials } from '../base/index.ts';
 
 /** How the next token is drawn. `temperature: 0` is greedy and ignores the rest. */
 export interface SamplingOptions {
@@ -38,13 +38,15 @@ export function argmaxWithGap(row: Float32Array): { index: number; gap: number }
   return { index, gap: best - second };
 }
 
-/** ln Σ eˣ, in float64. */
-export function logSumExp(row: Float32Array): number {
+/** ln Σ eˣ, in float64. `max`: the largest of the row, where it is known. */
+export function logSumExp(row: Float32Array, max = largest(row)): number {
+  return max + Math.log(sumOfExponentials(row, max));
+}
+
+function largest(row: Float32Array): number {
   let max = Number.NEGATIVE_INFINITY;
-  for (let i = 0; i < row.length; i++) max = Math.max(max, row[i] as number);
-  let sum = 0;
-  for (let i = 0; i < row.length; i++) sum += Math.exp((row[i] as number) - max);
-  return max + Math.log(sum);
+  for (let i = 0; i < row.length; i++) if ((row[i] as number) > max) max = row[i] as number;
+  return max;
 }
 
 /** Draws tokens; keeps its scratch memory from one draw to the next. */

@@ -2,6 +2,7 @@
  * @file What B makes of mapped activations, teacher-forced: all positions but the first replaced after block M, blocks M+1… run over
  * them, and the next-token distributions compared with those of B's own run.
  */
+import { exponentials } from '../../base/index.ts';
 import { type Decoder, logSumExp, type Residual } from '../../models/index.ts';
 import { logitRows } from '../drafts/verify.ts';
 import { replaceRows } from '../judges/likelihood.ts';
@@ -107,16 +108,19 @@ interface Distribution {
 }
 
 function distribution(logits: Float32Array): Distribution {
-  const normaliser = logSumExp(logits);
-  const logs = logits.map((l) => l - normaliser);
-  const probabilities = logs.map(Math.exp);
+  const best = argmax(logits);
+  const normaliser = logSumExp(logits, logits[best]);
+  const logs = new Float32Array(logits.length);
+  for (let v = 0; v < logs.length; v++) logs[v] = logits[v] - normaliser;
+  const probabilities = exponentials(logs);
   let negentropy = 0;
   for (let v = 0; v < logs.length; v++) negentropy += probabilities[v] * logs[v];
-  return { logs, probabilities, negentropy, best: argmax(logits) };
+  return { logs, probabilities, negentropy, best };
 }
 
 function compare(truth: Distribution, logits: Float32Array, next: number | undefined): Comparison {
-  const normaliser = logSumExp(logits);
+  const best = argmax(logits);
+  const normaliser = logSumExp(logits, logits[best]);
   let cross = 0;
   let mass = 0;
   for (let v = 0; v < logits.length; v++) {
@@ -127,7 +131,7 @@ function compare(truth: Distribution, logits: Float32Array, next: number | undef
   return {
     // Σ p (ln p − ln q), ln q = logit − normaliser; rounding may leave it a hair below 0.
     kl: Math.max(0, truth.negentropy - cross + mass * normaliser),
-    agrees: argmax(logits) === truth.best,
+    agrees: best === truth.best,
     rise: next === undefined ? undefined : truth.logs[next] - (logits[next] - normaliser),
   };
 }
