@@ -166,12 +166,13 @@ describe('says what the run says', () => {
     expect(without.err).toContain('fvu_token and cossim_centred are left out');
   });
 
+  // Holm's family is all that was tested: here one map, in the run several.
+  const alone = (fidelity: unknown) =>
+    JSON.parse(JSON.stringify(fidelity), (key, value) => (key === 'holm_p' ? 0 : value));
+
   it('fidelity', async () => {
     const controls = ['--control', 'SHUFFLED', '--control', 'LOOKUP'];
     const said = await json('fidelity', '--map', 'MAP', ...controls, ...models, ...asked, '--prompts', '6');
-    // Holm's family is all that was tested: here one map, in the run several.
-    const alone = (fidelity: unknown) =>
-      JSON.parse(JSON.stringify(fidelity), (key, value) => (key === 'holm_p' ? 0 : value));
     expect(alone(said.fidelity)).toEqual(alone({ affine: { with_tags: run.fidelity?.affine?.with_tags } }));
     expect(said.ceiling_changed.value).toBe(0);
   });
@@ -199,13 +200,16 @@ describe('says what the run says', () => {
     expect(said.strip_trigger).toEqual(run.strip_trigger);
   });
 
-  it('invert, and the inverse steers the source', async () => {
+  it('invert; the inverse steers the source, and its texts are judged', async () => {
     const rows = ['--texts', 'DATA', ...models, ...read];
     const said = await json('invert', '--map', 'MAP', '--method', 'truncated', ...rows, '--out', 'BACK');
-    const { removal, restoration, elicitation, ...entry } = run.inverse?.truncated ?? {};
+    const { removal, restoration, elicitation, fidelity, ...entry } = run.inverse?.truncated ?? {};
     expect(stable(said.inverse)).toEqual(stable({ truncated: entry }));
-    const back = ['--source', 'B', '--target', 'A', '--arms', 'native,mapped', '--validation', '8'];
-    const steered = await json('transfer', '--map', 'BACK', ...back, ...asked, '--prompts', '8');
+    const back = ['--map', 'BACK', '--source', 'B', '--target', 'A', ...asked];
+    const judged = await json('fidelity', ...back, '--prompts', '6');
+    expect(alone(judged.fidelity.truncated.with_tags)).toEqual(alone(fidelity));
+    const arms = ['--arms', 'native,mapped', '--validation', '8', '--prompts', '8'];
+    const steered = await json('transfer', ...back, ...arms);
     expect(steered.transfer.truncated.with_tags.arms.mapped).toEqual({ removal, restoration, elicitation });
   });
 });

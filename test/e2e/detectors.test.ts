@@ -121,7 +121,11 @@ it('reads completions by a local classifier and by a model that is asked, and fi
     const [{ backdoor, sweep, transfer, inverse }] = (stableResults(results) as Results).behaviours as [
       Results['behaviours'][number],
     ];
-    return { sweep, transfer, inverse, backdoor: { ...backdoor?.target, scores: undefined } };
+    const steered = Object.entries(inverse ?? {}).map(([name, entry]) => [
+      name,
+      { ...entry, fidelity: undefined },
+    ]);
+    return { sweep, transfer, inverse: steered, backdoor: { ...backdoor?.target, scores: undefined } };
   };
   const same = (found: Results): void => expect(figures(found)).toEqual(figures(wanted));
   expect(wanted.behaviours[0]?.backdoor?.target?.trigger_rate?.value).toBeGreaterThan(0.8);

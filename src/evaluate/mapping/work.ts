@@ -129,7 +129,7 @@ export class MapWork implements Owned {
   /** Circumstances of a fit, with its own random stream. */
   context(fit: MapFit, label: string): FitContext {
     const { source, target } = this.pair;
-    const { seed, rng, threads, signal } = this.env;
+    const { seed, rng, threads, signal, progress } = this.env;
     return {
       fit,
       source: this.#from(fit).end,
@@ -141,6 +141,8 @@ export class MapWork implements Owned {
       rng: rng.fork(`fit ${label}.${fit}`),
       threads,
       signal,
+      // Minutes, for a map that is learnt by gradient on a large vocabulary.
+      onProgress: (event) => progress({ ...event, stage: 'maps', message: `fitting ${label}.${fit}` }),
     };
   }
 

@@ -119,7 +119,9 @@ describe('sweep', () => {
     const quiet = { cases, judging: { ...subject.judging, detector } };
     const asked = { model, subject: quiet, behaviour: 'locked', side: 'source' } as const;
     const given = { ...env, rng: new Rng(1) };
-    await expect(sweep(asked, settings, given)).rejects.toThrow('none of 8 prompts shows the behaviour');
+    await expect(sweep(asked, settings, given)).rejects.toThrow(
+      'none of 8 prompts does under the bad trigger',
+    );
     expect(await sweep(asked, { ...settings, block: 2 }, given)).toMatchObject({
       rows: [],
       chosen: 2,

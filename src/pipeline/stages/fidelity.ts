@@ -166,7 +166,7 @@ export const fidelityStage = defineStage({
                 samplesOf: { stage: 'inverse-fidelity', side: 'source' },
               },
               asking,
-              { ...env, rng: env.rng.fork('inverse fidelity') },
+              { ...env, rng: env.rng.fork('fidelity') },
             );
       if (judge !== undefined)
         env.progress({
