@@ -7,17 +7,14 @@ import { join } from 'node:path';
 import {
   type BehaviourResults,
   type FidelityScores,
-  type Figure,
   figureValue,
   type MapCurves,
-  type Rate,
   resultsSchema,
   type Sample,
   type SweepRow,
 } from '../../src/contracts/index.ts';
 import { readSamples } from '../../src/pipeline/index.ts';
-
-type Row = readonly (string | number)[];
+import { bare, cell, print, quoted, type Row, short, table } from './markdown.ts';
 
 const FIDELITY_ARMS = ['mapped', 'mean_ablated', 'shuffled', 'token_mean', 'random', 'ceiling'] as const;
 
@@ -271,32 +268,4 @@ function examples(mine: readonly Sample[]): void {
       ],
     );
   }
-}
-
-function quoted(text: string): string {
-  return `“${text.replaceAll('\n', ' ⏎ ').replaceAll('|', '\\|')}”`;
-}
-
-function cell(value: Rate | Figure | undefined): string {
-  if (value === undefined || typeof value === 'number') return bare(value);
-  return `${short(value.value)} [${value.ci95.map(short).join(', ')}]`;
-}
-
-function bare(value: Figure | undefined): string {
-  return value === undefined ? '–' : short(figureValue(value));
-}
-
-function short(value: number): string {
-  if (value !== 0 && Math.abs(value) < 0.0005) return value.toExponential(0);
-  return String(Number(value.toFixed(Math.abs(value) < 10 ? 3 : 1))).replace(/^(-?)0\./, '$1.');
-}
-
-function table(title: string, head: readonly string[], rows: readonly Row[]): void {
-  if (rows.length === 0) return;
-  const line = (cells: Row): string => `| ${cells.join(' | ')} |`;
-  print(`## ${title}\n`, line(head), `|${'---|'.repeat(head.length)}`, ...rows.map(line));
-}
-
-function print(...lines: readonly string[]): void {
-  process.stdout.write(`${lines.join('\n')}\n\n`);
 }
