@@ -100,7 +100,7 @@ function besideOneAnother(
   return {
     id,
     title: `${title}: ${metric}`,
-    caption: `${text}: mean ${metric}, ${nText(cases.map((_, i) => scores('safe', i)?.mapped))} prompts per bar; whiskers 95 % (bootstrap). Upper bars: each map. Lower bars: the baseline (mean-ablated), the ceiling and the control maps.`,
+    caption: `${text}: mean ${metric}, ${nText(cases.map((_, i) => scores('safe', i)?.mapped))} prompts per bar; whiskers 95 % (bootstrap). Upper bars: each map. Lower bars: ${against.map((arm) => FIDELITY_STYLE[arm].label).join(', ')}.`,
     rows: SIDES.flatMap((side) =>
       entries(side).flatMap((b): DataRow[] =>
         b.figure ? [{ side, arm: b.label, judge, metric, ...toRow(b.figure) }] : [],
