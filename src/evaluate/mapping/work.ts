@@ -141,8 +141,11 @@ export class MapWork implements Owned {
       rng: rng.fork(`fit ${label}.${fit}`),
       threads,
       signal,
-      // Minutes, for a map that is learnt by gradient on a large vocabulary.
-      onProgress: (event) => progress({ ...event, stage: 'maps', message: `fitting ${label}.${fit}` }),
+      // A map that is learnt by gradient takes minutes where the vocabulary is large. Sums over rows take seconds, and have no end to tell.
+      onProgress: (event) => {
+        if (event.total !== undefined)
+          progress({ ...event, stage: 'maps', message: `fitting ${label}.${fit}` });
+      },
     };
   }
 
