@@ -36,6 +36,7 @@ export { fidelityPrompts } from './fidelity/prompts.ts';
 export { type Calibration, calibrate, type Rater } from './judges/calibration.ts';
 export { apiKeyOf, type JudgeUsage, judgeCost, llmJudge, openAiJudge } from './judges/index.ts';
 export { locateOnnxJudge, openOnnxJudges } from './judges/onnx.ts';
+export { ratingRules } from './judges/rating-rules.ts';
 export { drawSheet, judgedPairs } from './judges/sheet.ts';
 
 export { fitCaptures } from './mapping/captures.ts';

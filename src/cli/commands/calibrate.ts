@@ -11,7 +11,14 @@ import {
   writeJsonAtomic,
 } from '../../base/index.ts';
 import { type SheetKey, sheetKeySchema, sheetRowSchema } from '../../contracts/index.ts';
-import { type Calibration, calibrate, drawSheet, judgedPairs, type Rater } from '../../evaluate/index.ts';
+import {
+  type Calibration,
+  calibrate,
+  drawSheet,
+  judgedPairs,
+  type Rater,
+  ratingRules,
+} from '../../evaluate/index.ts';
 import { readSamples } from '../../pipeline/index.ts';
 import { type Cli, type CommonOptions, collect, declare, printJson, wholeNumber } from '../cli.ts';
 import { defaults } from '../settings.ts';
@@ -72,7 +79,7 @@ async function sheet(run: string, folder: string, options: SheetOptions, cli: Cl
   await withAtomicFolder(folder, async (aside) => {
     await writeFile(join(aside, SHEET), jsonLines(drawn.rows));
     await writeFile(join(aside, KEY), `${JSON.stringify(key, null, 1)}\n`);
-    await writeFile(join(aside, RULES), rules(drawn.rows.length));
+    await writeFile(join(aside, RULES), ratingRules(SHEET, drawn.rows.length));
   });
   const found = { folder, pairs: drawn.rows.length, of: judged.length };
   if (options.json) printJson(cli, found);
@@ -161,27 +168,4 @@ function shown({ raters, agreement, judges, arms }: Calibration): string {
       ]),
     );
   return tables.join('\n');
-}
-
-function rules(pairs: number): string {
-  return `# How to rate
-
-\`${SHEET}\` has ${pairs} pairs of texts, one a line. Copy it to a file of your own name and put a whole number into every "rating". Which text is which you are
-not told, and the order is random. Rate alone, from the first to the last, by meaning and not by wording; do not look at another's ratings.
-
-| rating | the two texts |
-|---|---|
-| 5 | say the same; wording may differ |
-| 4 | say nearly the same; small details differ |
-| 3 | are alike in the main; something important is missing, added or different |
-| 2 | are mostly different; they share a topic or a fragment |
-| 1 | have nothing in common |
-
-- A text may end in the middle of a sentence. Rate what is there; do not guess how it would go on.
-- Two refusals, or two requests to say more, are alike in the main (3) whatever they refuse, and 4 or 5 where they refuse the same with the same reason.
-- Two answers to one question that contradict each other are 2: they share the topic.
-- Broken, repeated or empty text is rated as what it is: against an ordinary sentence it is 1, unless it holds a part of it.
-- A fixed phrase that has nothing to do with the other text is 1.
-- Leave null where you cannot tell.
-`;
 }
