@@ -20,6 +20,17 @@ export function bootstrapMean(values: ArrayLike<number>, rng: Rng, options: Boot
   return percentile(mean(data), data.length, () => resampledMean(data, rng), options);
 }
 
+/** Any figure of `units`, which are drawn anew with replacement; draws of which it is no number are left out of the interval. */
+export function bootstrapFigure<T>(
+  units: readonly T[],
+  figure: (units: readonly T[]) => number,
+  rng: Rng,
+  options: BootstrapOptions = {},
+): Estimate {
+  const redrawn = (): number => figure(units.map(() => units[rng.int(units.length)]));
+  return percentile(figure(units), units.length, redrawn, options);
+}
+
 /**
  * Mean over nested levels: the mean of the means, each unit of a level weighing the same, resampled with replacement at every
  * level (fine-tuning seed, then task family, then prompt), so the interval carries the variation between seeds, not only between
@@ -76,6 +87,6 @@ function percentile(value: number, n: number, draw: () => number, options: Boots
   if (n === 0) return { value: Number.NaN, n, ci95: [Number.NaN, Number.NaN] };
   const means = new Float64Array(resamples);
   for (let i = 0; i < resamples; i++) means[i] = draw();
-  const [low, high] = quantiles(means, [(1 - level) / 2, (1 + level) / 2]);
+  const [low, high] = quantiles(means.filter(Number.isFinite), [(1 - level) / 2, (1 + level) / 2]);
   return { value, n, ci95: [low, high] };
 }

@@ -1,7 +1,7 @@
 /** @file Leaf layer: intervals, tests, bootstrap and effect sizes on plain arrays (docs/concepts/method.md#statistics). */
 export { krippendorffAlpha } from './alpha.ts';
 export { auroc } from './auroc.ts';
-export { bootstrapMean } from './bootstrap.ts';
+export { bootstrapFigure, bootstrapMean } from './bootstrap.ts';
 
 export { spearman } from './correlation.ts';
 export { mean, quantile, quantiles, variance } from './describe.ts';

@@ -1,7 +1,15 @@
 /** @file Judges against people: how far raters agree, how far each judge agrees with them, and a judge's scores as grades from 1 to 5. */
 import { InputError, type Rng } from '../../base/index.ts';
 import type { Rate, SheetKey } from '../../contracts/index.ts';
-import { isotonic, krippendorffAlpha, mean, quantiles, rate, spearman } from '../../stats/index.ts';
+import {
+  bootstrapFigure,
+  isotonic,
+  krippendorffAlpha,
+  mean,
+  quantiles,
+  rate,
+  spearman,
+} from '../../stats/index.ts';
 import { groupOf, type JudgedPair } from './sheet.ts';
 
 /** One person's grades by the number of the pair. */
@@ -95,7 +103,7 @@ function agreement(
   if (both.length < 2) return undefined;
   const apart = both.map((grades) => Math.max(...grades) - Math.min(...grades));
   return {
-    alpha: resampled(both, (units) => krippendorffAlpha(units, 'ordinal'), settings),
+    alpha: bootstrapFigure(both, (units) => krippendorffAlpha(units, 'ordinal'), settings.rng, settings),
     equal: rate(apart.map((d) => d === 0)),
     within_one: rate(apart.map((d) => d <= 1)),
   };
@@ -110,14 +118,15 @@ function judgeFigures(points: readonly Point[], settings: Settings): Calibration
     return { score, grades, grade, mean: mean(grades) };
   });
   return {
-    alpha: resampled(graded, alphaOfJudge, settings),
-    rho: resampled(
+    alpha: bootstrapFigure(graded, alphaOfJudge, settings.rng, settings),
+    rho: bootstrapFigure(
       graded,
       (drawn) =>
         spearman(
           drawn.map((p) => p.score),
           drawn.map((p) => p.mean),
         ).value,
+      settings.rng,
       settings,
     ),
   };
@@ -176,16 +185,6 @@ function armGrades(
     });
     return { behaviour, trigger, arm, grades: Object.fromEntries(grades) };
   });
-}
-
-/** A figure of `units` with its percentile bootstrap over them; resamples that give no figure are left out. */
-function resampled<T>(
-  units: readonly T[],
-  figure: (units: readonly T[]) => number,
-  { rng, resamples }: Settings,
-): Rate {
-  const means = Array.from({ length: resamples }, () => figure(draw(units, rng))).filter(Number.isFinite);
-  return { value: figure(units), n: units.length, ci95: ends(means) };
 }
 
 function ends(values: readonly number[]): [number, number] {
