@@ -3,7 +3,7 @@ import type { PairedText } from '../../activations/index.ts';
 import type { MapBody, MapEnd } from '../../maps/index.ts';
 import type { LanguageModel } from '../../models/index.ts';
 import { capturedRows } from '../fidelity/arms.ts';
-import { addForced, ForcedSums, type ForcedText } from './forced.ts';
+import { addForced, comparedPositions, ForcedSums, type ForcedText } from './forced.ts';
 import { total } from './sums.ts';
 
 /** Options of {@link curveEvaluator}. */
@@ -37,6 +37,10 @@ export async function curveEvaluator({
       (text, index): ForcedText => ({
         index,
         ids: text.target,
+        compared: comparedPositions(text.target.length, {
+          texts: texts.length,
+          vocab: target.decoder.config.vocabSize,
+        }),
         mapped: {
           map: body.apply(rows[index], text.target.length, { tokenIds: text.target }),
         },

@@ -4,7 +4,7 @@ import { InputError, type ProgressSink, type Rng, silent, throwIfAborted } from 
 import type { MapFigures } from '../../contracts/index.ts';
 import type { ActivationMap } from '../../maps/index.ts';
 import { type Decoder, parseHookName } from '../../models/index.ts';
-import { addForced, ForcedSums, type ForcedText } from './forced.ts';
+import { addForced, comparedPositions, ForcedSums, type ForcedText } from './forced.ts';
 import { MapSums, type Ratio, ratioFigures, TargetSums } from './sums.ts';
 
 /** Options of {@link mapFigures}. */
@@ -17,7 +17,10 @@ export interface MapFiguresOptions {
   readonly maps: Readonly<Record<string, ActivationMap>>;
   /** A `token-mean` map of the fit's rows: gives E[y|token] for fvu_token and ȳ for centred cosines; without it both are left out. */
   readonly tokenMean?: ActivationMap;
-  /** Texts, from the first on, that are run teacher-forced for kl_div, top1_agreement, ce_delta. Defaults to 64; 0 leaves them out. */
+  /**
+   * Texts, from the first on, that are run teacher-forced for kl_div, top1_agreement, ce_delta. Defaults to 64; 0 leaves them out. With a large
+   * vocabulary not every position of them is compared ({@link comparedPositions}).
+   */
   readonly forced?: number;
   /** Draws the bootstrap. */
   readonly rng: Rng;
@@ -70,6 +73,7 @@ export async function mapFigures(options: MapFiguresOptions): Promise<Record<str
       signal,
     },
   );
+  const compared = { texts: Math.min(forced, texts.length), vocab: target.config.vocabSize };
   let waiting: ForcedText[] = [];
   const flush = async (): Promise<void> => {
     if (waiting.length > 0) await addForced({ decoder: target, block }, waiting, forcedSums, signal);
@@ -86,7 +90,7 @@ export async function mapFigures(options: MapFiguresOptions): Promise<Record<str
     });
     for (const name of names) mapSums[name].add(rows, predicted[name].values, mean);
     for (const text of wholeTexts(rows, texts, predicted, forced)) {
-      waiting.push(text);
+      waiting.push({ ...text, compared: comparedPositions(text.ids.length, compared) });
       if (waiting.length >= batch) await flush();
     }
     done = rows.text[rows.n - 1] + 1;
@@ -131,7 +135,7 @@ function* wholeTexts(
   texts: readonly PairedText[],
   predicted: Readonly<Record<string, Prediction>>,
   limit: number,
-): Generator<ForcedText, void, undefined> {
+): Generator<Omit<ForcedText, 'compared'>, void, undefined> {
   for (let from = 0; from < rows.n; ) {
     const index = rows.text[from];
     let to = from;

@@ -8,14 +8,14 @@ import { logitRows } from '../drafts/verify.ts';
 import { replaceRows } from '../judges/likelihood.ts';
 import { increase } from './sums.ts';
 
-/** Sums over the replaced positions of each text. */
+/** Sums over the positions of each text that are compared. */
 export class ForcedSums {
   readonly kl: Float64Array;
   readonly agreement: Float64Array;
-  /** Positions replaced. */
+  /** Positions compared. */
   readonly positions: Float64Array;
   readonly crossEntropy: Float64Array;
-  /** Positions replaced that have a next token. */
+  /** Those of them that have a next token. */
   readonly predictions: Float64Array;
 
   constructor(texts: number) {
@@ -26,7 +26,7 @@ export class ForcedSums {
     this.predictions = new Float64Array(texts);
   }
 
-  /** One replaced position of a text. */
+  /** One position of a text. */
   add(text: number, { kl, agrees, rise }: Comparison): void {
     increase(this.kl, text, kl);
     increase(this.agreement, text, agrees ? 1 : 0);
@@ -51,7 +51,25 @@ interface Comparison {
 export interface ForcedText {
   readonly index: number;
   readonly ids: readonly number[];
+  /** Where distributions are compared; all but 0 are replaced. */
+  readonly compared: readonly number[];
   readonly mapped: Readonly<Record<string, Float32Array>>;
+}
+
+/** Logits computed for each map over a group of texts, at most: 2,730 positions of a vocabulary of 49,152, 512 of one of 262,144. */
+const MOST_LOGITS = 2 ** 27;
+
+/**
+ * Positions 1…length−1 at which one of `texts` texts is compared: all of them, or where the vocabulary makes that more than {@link MOST_LOGITS},
+ * as many as fit (at least eight), evenly spread over the text.
+ */
+export function comparedPositions(
+  length: number,
+  of: { readonly texts: number; readonly vocab: number },
+): number[] {
+  const most = Math.max(8, Math.floor(MOST_LOGITS / (of.texts * of.vocab)));
+  const count = Math.min(length - 1, most);
+  return Array.from({ length: count }, (_, i) => 1 + Math.floor(((i + 0.5) * (length - 1)) / count));
 }
 
 /**
@@ -68,9 +86,7 @@ export async function addForced(
   const base = await decoder.run(decoder.embed(texts.map((t) => t.ids)), { to: block + 1, ...abort });
   const own = await decoder.run(base, { from: block + 1, ...abort });
   const columns = base.tensor.shape[1];
-  const places = texts.flatMap((text, b) =>
-    Array.from({ length: text.ids.length - 1 }, (_, i) => ({ text, at: b * columns + i + 1, t: i + 1 })),
-  );
+  const places = texts.flatMap((text, b) => text.compared.map((t) => ({ text, at: b * columns + t, t })));
   const patched: Record<string, Residual> = {};
   for (const name of Object.keys(sums))
     patched[name] = await decoder.run(

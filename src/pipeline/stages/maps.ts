@@ -57,7 +57,7 @@ export interface MapsOutput {
 
 export const mapsStage = defineStage({
   name: 'maps',
-  version: '3',
+  version: '4',
   module: import.meta.url,
   child: true,
   params: mapsParams,
