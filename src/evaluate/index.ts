@@ -96,9 +96,13 @@ export { askItems, type SteerItems } from './tasks/run.ts';
 export { type ScoredItem, taskRates } from './tasks/score.ts';
 export { taskInState } from './tasks/states.ts';
 export { locateTextModel } from './text-model/place.ts';
-export { type TransferInput, type TransferResult, transferExperiment } from './transfer/experiment.ts';
+export { type TransferResult, transferExperiment, transferResult } from './transfer/experiment.ts';
+export type { TransferInput, TransferParams } from './transfer/input.ts';
 export { type InverseSteering, steerByInverses } from './transfer/inverse.ts';
+export { type DoneJobs, doneJobs, type JobDone, joinJobs } from './transfer/jobs.ts';
+export { labelledPrompts, type PreparedTransfer, prepareMaps, runTransfer } from './transfer/maps.ts';
 export { askedFor, type RepairRow, type RepairText, repair } from './transfer/repair.ts';
+export { type SpanTensor, spansFrom, spanTensors } from './transfer/stored.ts';
 export { carriedRecord, carryVector, needsRows, vectorForMap } from './vectors/carry.ts';
 export {
   type ContrastReading,

@@ -66,6 +66,13 @@ export class Spans {
     return found;
   }
 
+  /** Those of the first n cases. */
+  first(n: number): Spans {
+    const { bad, safe, other } = this.#rows;
+    const rows = { bad: bad.slice(0, n), safe: safe.slice(0, n), other: other.slice(0, n) };
+    return new Spans(this.width, this.cases.slice(0, n), rows);
+  }
+
   /** All spans of a state, in the order of cases. */
   all(state: TaggedState): readonly Float32Array[] {
     return this.#rows[state];

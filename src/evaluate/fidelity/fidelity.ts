@@ -12,7 +12,7 @@ import type { ExperimentEnv } from '../env.ts';
 import { type Judge, lexicalJudge } from '../judges/index.ts';
 import { type LikelihoodCase, likelihoodDifferences } from '../judges/likelihood.ts';
 import { oneTargetBlock } from '../maps/figures.ts';
-import type { LabelledMap } from '../transfer/experiment.ts';
+import type { LabelledMap } from '../transfer/input.ts';
 import { capturedRows, completeReplaced, mappedReplacement, meanReplacement } from './arms.ts';
 import { completeLockstep } from './lockstep.ts';
 import type { FidelityPrompt, FidelityRow } from './row.ts';

@@ -21,7 +21,7 @@ import { captureResiduals } from '../../interventions/index.ts';
 import type { LanguageModel } from '../../models/index.ts';
 import { proportion } from '../../stats/index.ts';
 import { evaluateBackdoor } from '../arms/backdoor.ts';
-import type { RowMap } from '../arms/spans.ts';
+import { type RowMap, targetSpans } from '../arms/spans.ts';
 import { drawRate, Tally } from '../arms/tally.ts';
 import { capabilities } from '../cost/capabilities.ts';
 import { judgedCases, textDetector } from '../detect/detector.ts';
@@ -30,10 +30,11 @@ import { contrastCases, type Direction, opposite, surplusNotes } from '../subjec
 import { completionText } from '../subject/completions.ts';
 import { type Subject, testedCases } from '../subject/subject.ts';
 import { prepareTransfer, type TransferData } from '../transfer/data.ts';
+import { doneJobs, runJob } from '../transfer/jobs.ts';
 import { askedFor, type RepairText, repair } from '../transfer/repair.ts';
 import { type SharedOutcomes, type SteerSettings, steerByMap, steerShared } from '../transfer/steer.ts';
 import { placesFor } from '../transfer/untagged.ts';
-import { stripTrigger, worth } from '../transfer/worth.ts';
+import { stripTrigger, worthFigures, worthJob } from '../transfer/worth.ts';
 import { heatmap } from './heatmap.ts';
 import { chooseBlock, type SweepResult, sweep } from './sweep.ts';
 
@@ -390,8 +391,12 @@ describe('transfer', () => {
   it('the native vector of all labelled prompts is the static one of the identity map', async () => {
     const arms = ['native', 'mapped', 'static'] as const;
     const { entry } = await steer({ mapped: identity }, { modes: ['set'], arms: [...arms] });
-    const labelled = { labelled: subject.cases, ks: [1, subject.cases.length, 99] };
-    const rows = await worth({ model, block }, subject, labelled, { ...env, max_tokens: MAX });
+    const ks = [1, subject.cases.length, 99];
+    const labelled = await targetSpans({ model, block }, subject.cases);
+    const job = worthJob(labelled, ks);
+    const at = { target: { model, block }, subject };
+    const done = new Map([[job.name, await runJob(at, job, { ...env, max_tokens: MAX })]]);
+    const rows = worthFigures(labelled, { ks, cases: subject.cases }, doneJobs(done));
     expect(rows.map((row) => row.k)).toEqual([1, subject.cases.length]);
     expect(rows[1].native_restoration).toEqual(entry.arms.static!.restoration);
     expect(stripTrigger(subject)!.n).toBe(testedCases(subject, 'bad').length);

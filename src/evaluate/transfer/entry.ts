@@ -81,7 +81,7 @@ function noninferiority(
 /** Cosine and norm ratio of the mapped steering vector f(safe) − f(bad) to the native one, over the whole span, mean over T. */
 export function nativeAlignment(
   subject: Subject,
-  { native, mapped }: ArmSpans,
+  { native, mapped }: Pick<ArmSpans, 'native' | 'mapped'>,
   { bootstrap }: EntrySettings,
   rng: Rng,
 ): TransferEntry['native_alignment'] {

@@ -3,21 +3,16 @@
  * arm and control over the same prompts T. What does not depend on the map (native steering, noise) is run once per pair of blocks.
  */
 import type { Sample, TransferEntry, TransferSettings, UntaggedEntry } from '../../contracts/index.ts';
-import { type ArmOptions, type ArmPlan, type Place, runArms } from '../arms/run.ts';
+import type { ArmOptions, Place } from '../arms/run.ts';
 import { armSample, type SampleTags } from '../arms/samples.ts';
 import { Tally } from '../arms/tally.ts';
-import { draftAcceptance, noStats } from '../drafts/run.ts';
+import { draftAcceptance } from '../drafts/run.ts';
 import type { ExperimentEnv } from '../env.ts';
-import {
-  type ArmSettings,
-  type ArmSpans,
-  armSpans,
-  mappedArms,
-  sharedArms,
-  type TransferMaps,
-} from './arms.ts';
+import type { Subject } from '../subject/subject.ts';
+import { type ArmSpans, armSpans, mappedArms, sharedArms, type TransferMaps } from './arms.ts';
 import type { TransferData } from './data.ts';
 import { armOutcomes, entryFigures, nativeAlignment } from './entry.ts';
+import { type DoneJobs, doneJobs, type JobDone, runJob, type TransferJob } from './jobs.ts';
 import { untaggedEntry, untaggedRate } from './untagged.ts';
 
 /** Settings of steering by one map. */
@@ -25,6 +20,9 @@ export type SteerSettings = Pick<
   TransferSettings,
   'modes' | 'alphas' | 'arms' | 'draws' | 'noninferiority_margin'
 > & { readonly max_tokens: number; readonly bootstrap: number };
+
+/** What of it a map reads. */
+export type MapSettings = Omit<SteerSettings, 'draws'>;
 
 /** Circumstances, and what the sample rows are called. */
 export interface SteerEnv extends Pick<ExperimentEnv, 'rng' | 'progress' | 'signal'> {
@@ -44,18 +42,41 @@ export interface SharedOutcomes extends ArmOutcomes {
   readonly untagged: UntaggedEntry | undefined;
 }
 
+/** Jobs of what no map changes: native steering and noise under `set`, and the target's own states in untagged prompts. */
+export function sharedJobs(
+  data: TransferData,
+  p: Pick<SteerSettings, 'arms' | 'draws'>,
+  { rng, tags }: Pick<SteerEnv, 'rng' | 'tags'>,
+): TransferJob[] {
+  const name = `${tags.stage}.shared`;
+  return [
+    { name, kind: 'arms', armsOf: sharedArms(data, p.arms, p.draws, rng) },
+    { name: `${name}.untagged`, kind: 'untagged', spans: data.native },
+  ];
+}
+
+/** What came of them. */
+export function sharedOutcomes(
+  { subject }: Pick<TransferData, 'subject'>,
+  done: DoneJobs,
+  { bootstrap }: Pick<SteerSettings, 'bootstrap'>,
+  { rng, tags }: Pick<SteerEnv, 'rng' | 'tags'>,
+): SharedOutcomes {
+  const name = `${tags.stage}.shared`;
+  const { untagged } = done(`${name}.untagged`);
+  return {
+    ...armOutcomesOf(subject, done(name), { tags, shown: 'native' }),
+    untagged: untaggedEntry({ subject }, untagged, { rng, bootstrap }),
+  };
+}
+
 /** Native steering and noise, `set`, once for all maps of a pair of blocks. */
 export async function steerShared(
   data: TransferData,
   p: Pick<SteerSettings, 'arms' | 'draws' | 'max_tokens' | 'bootstrap'>,
   env: SteerEnv,
 ): Promise<SharedOutcomes> {
-  const armsOf = sharedArms(data, p.arms, p.draws, env.rng);
-  const options = { ...env, ...p, stage: `${env.tags.stage}.shared` };
-  return {
-    ...(await outcomes(data, armsOf, 'native', options)),
-    untagged: await untaggedEntry(data, data.native, options),
-  };
+  return sharedOutcomes(data, await runAll(data, sharedJobs(data, p, env), { ...env, ...p }), p, env);
 }
 
 /** An entry of `results.transfer`, with its sample rows. */
@@ -63,42 +84,57 @@ export interface MapSteered extends ArmOutcomes {
   readonly entry: TransferEntry;
 }
 
-/**
- * Steer the target by one map, with every arm; native and noise are taken from `shared`. The first of `p.modes` is the main one; `add`
- * after `set` is reported beside it. α of `add` is chosen on the validation prompts; without them it is 1.
- */
-export async function steerByMap(
-  {
-    data,
-    shared,
-    validation,
-  }: { data: TransferData; shared: SharedOutcomes; validation?: TransferData | undefined },
-  maps: TransferMaps,
-  p: Omit<SteerSettings, 'draws'>,
-  env: SteerEnv,
-): Promise<MapSteered> {
+/** Jobs of one map: every arm in every mode, and the mapped states in untagged prompts. */
+export function mapJobs(
+  spans: ArmSpans,
+  alpha: number,
+  p: MapSettings,
+  { rng, tags }: SteerEnv,
+): TransferJob[] {
+  const arms = modesRun(p).map((mode): TransferJob => {
+    const how = { mode, alpha: mode === 'add' ? alpha : 1, wanted: p.arms, rng };
+    return {
+      name: mapJob(tags, mode),
+      kind: 'arms',
+      armsOf: (place: Place) => mappedArms(spans, place, how),
+    };
+  });
+  return [...arms, { name: mapJob(tags, 'untagged'), kind: 'untagged', spans: spans.mapped }];
+}
+
+/** What is known of a map's runs before its figures are made. */
+export interface MapRuns {
+  readonly data: TransferData;
+  readonly shared: SharedOutcomes;
+  readonly spans: Pick<ArmSpans, 'native' | 'mapped'>;
+  readonly alpha: number;
+}
+
+/** What came of them. The first of `p.modes` is the main one; `add` after `set` is reported beside it. */
+export function mapSteered(
+  { data, shared, spans, alpha }: MapRuns,
+  done: DoneJobs,
+  p: MapSettings,
+  env: Pick<SteerEnv, 'rng' | 'tags'>,
+): MapSteered {
+  const { subject } = data;
   const [mode] = p.modes;
-  const alpha = p.modes.includes('add') ? await chooseAlpha(validation, maps, p, env) : 1;
-  const spans = await armSpans(data, maps);
-  const run = (which: 'set' | 'add'): Promise<ArmOutcomes> => {
-    const how = { mode: which, alpha: which === 'add' ? alpha : 1, wanted: p.arms, max_tokens: p.max_tokens };
-    // Rows of the mode that is reported beside the main one carry its name.
-    const tags = which === mode ? env.tags : { ...env.tags, stage: `${env.tags.stage}.${which}` };
-    return steerMode(data, spans, { ...how, tags }, env);
-  };
-  const main = await run(mode);
-  const beside = mode === 'set' && p.modes.includes('add') ? await run('add') : undefined;
+  // Rows of the mode that is reported beside the main one carry its name.
+  const tagsOf = (which: 'set' | 'add'): SampleTags =>
+    which === mode ? env.tags : { ...env.tags, stage: `${env.tags.stage}.${which}` };
+  const runs = modesRun(p).map((which) =>
+    armOutcomesOf(subject, done(mapJob(env.tags, which)), { tags: tagsOf(which), shown: 'mapped' }),
+  );
+  const [main, beside] = runs as [ArmOutcomes, ArmOutcomes?];
   const native = mode === 'set' ? shared.tally : main.tally;
-  const runs = beside === undefined ? [main] : [main, beside];
-  const carried =
-    shared.untagged && (await untaggedEntry(data, spans.mapped, { ...env, ...p, stage: env.tags.stage }));
+  const carried = untaggedEntry(data, done(mapJob(env.tags, 'untagged')).untagged, { ...env, ...p });
   return {
     tally: main.tally,
     entry: {
       mode,
       alpha: mode === 'add' ? alpha : 1,
-      ...entryFigures(data.subject, { tally: main.tally, shared: shared.tally, native }, p, env.rng),
-      native_alignment: nativeAlignment(data.subject, spans, p, env.rng),
+      ...entryFigures(subject, { tally: main.tally, shared: shared.tally, native }, p, env.rng),
+      native_alignment: nativeAlignment(subject, spans, p, env.rng),
       untagged: shared.untagged &&
         carried && { unpatched: untaggedRate(data), native: shared.untagged, mapped: carried },
       add: beside && { alpha, arms: armOutcomes(p.arms, beside.tally) },
@@ -108,44 +144,65 @@ export async function steerByMap(
   };
 }
 
-/** Every arm of a map in one mode. */
-function steerMode(
-  data: TransferData,
-  spans: ArmSpans,
-  how: Omit<ArmSettings, 'rng'> & { readonly max_tokens: number; readonly tags: SampleTags },
+/**
+ * Steer the target by one map, with every arm; native and noise are taken from `shared`. α of `add` is chosen on the validation prompts;
+ * without them it is 1.
+ */
+export async function steerByMap(
+  {
+    data,
+    shared,
+    validation,
+  }: { data: TransferData; shared: SharedOutcomes; validation?: TransferData | undefined },
+  maps: TransferMaps,
+  p: MapSettings,
   env: SteerEnv,
-): Promise<ArmOutcomes> {
-  const armsOf = (place: Place) => mappedArms(spans, place, { ...how, rng: env.rng });
-  const { max_tokens, tags } = how;
-  return outcomes(data, armsOf, 'mapped', {
-    ...env,
-    max_tokens,
-    tags,
-    stage: `${env.tags.stage}.${how.mode}`,
-  });
+): Promise<MapSteered> {
+  const alpha = p.modes.includes('add') ? await chooseAlpha(validation, maps, p, env) : 1;
+  const spans = await armSpans(data, maps);
+  const done = await runAll(data, mapJobs(spans, alpha, p, env), { ...env, ...p });
+  return mapSteered({ data, shared, spans, alpha }, done, p, env);
 }
 
-/** Run arms on the target; samples are the first draw of each, those of `shown` with their tokens. */
-async function outcomes(
-  { target, subject }: TransferData,
-  armsOf: ArmPlan['armsOf'],
-  shown: string,
-  { progress, signal, max_tokens, stage, tags }: ArmOptions & { readonly tags: SampleTags },
-): Promise<ArmOutcomes> {
-  const tally = new Tally(subject.cases);
+/** `add` is run beside `set`, nothing beside `add`. */
+function modesRun({ modes }: MapSettings): readonly ('set' | 'add')[] {
+  return modes[0] === 'set' ? modes : modes.slice(0, 1);
+}
+
+/** Name of a map's job; `label.fit` where the map has one. */
+function mapJob({ stage, map }: SampleTags, what: 'set' | 'add' | 'untagged'): string {
+  return [stage, ...(map === undefined ? [] : [map.kind, map.fit]), what].join('.');
+}
+
+/** Jobs one after the other, each over all of the subject's prompts. */
+async function runAll(
+  data: TransferData,
+  jobs: readonly TransferJob[],
+  options: Omit<ArmOptions, 'stage' | 'stats'>,
+): Promise<DoneJobs> {
+  const done = new Map<string, JobDone>();
+  for (const job of jobs) done.set(job.name, await runJob(data, job, options));
+  return doneJobs(done);
+}
+
+/** Runs as a tally; samples are the first draw of each, those of the arm `shown` with their tokens. */
+function armOutcomesOf(
+  { cases }: Subject,
+  done: JobDone,
+  { tags, shown }: { readonly tags: SampleTags; readonly shown: string },
+): ArmOutcomes {
+  const tally = new Tally(cases);
   const samples: Sample[] = [];
-  const stats = noStats();
-  const options = { progress, signal, max_tokens, stage, stats };
-  for await (const run of runArms(target.model, subject, { blocks: [target.block], armsOf }, options))
+  for (const run of done.runs)
     if (tally.add(run) === 1) samples.push(armSample(tags, run, run.arm === shown));
-  return { tally, samples, draft_acceptance: draftAcceptance(stats) };
+  return { tally, samples, draft_acceptance: draftAcceptance(done) };
 }
 
 /** α with the best restoration of the mapped vector on validation prompts; of equals the one nearest 1. */
-async function chooseAlpha(
+export async function chooseAlpha(
   validation: TransferData | undefined,
   { mapped }: TransferMaps,
-  p: Omit<SteerSettings, 'draws'>,
+  p: MapSettings,
   env: SteerEnv,
 ): Promise<number> {
   const alphas = [...p.alphas].sort((a, b) => Math.abs(a - 1) - Math.abs(b - 1) || a - b);
@@ -154,12 +211,13 @@ async function chooseAlpha(
   const spans = await armSpans({ ...validation, training: undefined }, { mapped });
   let best = { alpha: 1, score: Number.NEGATIVE_INFINITY };
   for (const alpha of alphas) {
-    const { tally } = await steerMode(
+    const how = { mode: 'add' as const, alpha, wanted: ['mapped' as const], rng: env.rng };
+    const done = await runJob(
       validation,
-      spans,
-      { mode: 'add', alpha, wanted: ['mapped'], max_tokens: p.max_tokens, tags: env.tags },
-      env,
+      { name: `${env.tags.stage}.add`, kind: 'arms', armsOf: (place) => mappedArms(spans, place, how) },
+      { ...env, ...p },
     );
+    const { tally } = armOutcomesOf(validation.subject, done, { tags: env.tags, shown: 'mapped' });
     const { restoration, elicitation } = tally.outcome('mapped');
     // Elicitation breaks ties: α that steers both ways.
     const score = (restoration?.value ?? 0) + 1e-3 * (elicitation?.value ?? 0);

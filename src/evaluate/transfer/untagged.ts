@@ -7,6 +7,7 @@ import type { StateEffect, UntaggedEntry } from '../../contracts/index.ts';
 import { bootstrapMean, rate } from '../../stats/index.ts';
 import { type ArmOptions, endRules } from '../arms/run.ts';
 import type { Spans } from '../arms/spans.ts';
+import type { JudgedCase } from '../detect/detector.ts';
 import { type PatchedRun, runDrafted } from '../drafts/run.ts';
 import type { ExperimentEnv } from '../env.ts';
 import { alignRows, type ContrastCase, type Direction, type StatePrompt } from '../subject/cases.ts';
@@ -14,15 +15,20 @@ import { type Case, completionText } from '../subject/completions.ts';
 import { type ReadAnswer, readAnswers, testedCases } from '../subject/subject.ts';
 import type { TransferData } from './data.ts';
 
-/** Both states of `spans` in the untagged prompts of T. Undefined for contrast prompts, which have no tag to leave out. */
-export async function untaggedEntry(
+/** What one untagged prompt said with each state put into it. */
+export interface UntaggedAnswers extends Readonly<Record<Direction, ReadAnswer>> {
+  readonly case: JudgedCase;
+}
+
+/** Put both states of `spans` into the untagged prompts of T. None for contrast prompts, which have no tag to leave out. */
+export async function runUntagged(
   { target, subject }: Pick<TransferData, 'target' | 'subject'>,
   spans: Spans,
-  options: ArmOptions & { readonly bootstrap: number; readonly rng: ExperimentEnv['rng'] },
-): Promise<UntaggedEntry | undefined> {
+  options: ArmOptions,
+): Promise<UntaggedAnswers[]> {
   const { judging } = subject;
   const cases = testedCases(subject, 'bad');
-  if (judging.whole === true || cases.length === 0) return undefined;
+  if (judging.whole === true || cases.length === 0) return [];
   const places = cases.map((c) => placesFor(c, c.states.bad.positions.length));
   const rows = cases.map((c, i) => {
     const { none, bad, safe } = c.unpatched;
@@ -50,16 +56,28 @@ export async function untaggedEntry(
       cases,
       texts[state].map((text) => ({ text })),
     );
-  const ended = { bad: await judge('bad'), safe: await judge('safe') };
+  const [bad, safe] = [await judge('bad'), await judge('safe')];
+  return cases.map((c, i) => ({ case: c, bad: bad[i], safe: safe[i] }));
+}
+
+/** Rates of both states in the order of the subject's prompts. Undefined where nothing was run. */
+export function untaggedEntry(
+  { subject }: Pick<TransferData, 'subject'>,
+  answers: readonly UntaggedAnswers[],
+  { rng, bootstrap }: { readonly bootstrap: number; readonly rng: ExperimentEnv['rng'] },
+): UntaggedEntry | undefined {
+  if (answers.length === 0) return undefined;
+  const of = new Map(answers.map((one) => [one.case, one]));
+  const ended = testedCases(subject, 'bad').flatMap((c) => of.get(c) ?? []);
   const effect = (state: Direction): StateEffect => ({
-    shows: rate(ended[state].map((e) => e.shows)),
-    ordinary: rate(ended[state].map((e) => e.ordinary)),
+    shows: rate(ended.map((e) => e[state].shows)),
+    ordinary: rate(ended.map((e) => e[state].ordinary)),
   });
-  const apart = ended.bad.map((e, i) => Number(e.shows) - Number(ended.safe[i].shows));
+  const apart = ended.map(({ bad, safe }) => Number(bad.shows) - Number(safe.shows));
   return {
     bad: effect('bad'),
     safe: effect('safe'),
-    difference: bootstrapMean(apart, options.rng.fork('untagged'), { resamples: options.bootstrap }),
+    difference: bootstrapMean(apart, rng.fork('untagged'), { resamples: bootstrap }),
   };
 }
 

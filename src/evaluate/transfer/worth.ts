@@ -1,48 +1,57 @@
 /** @file Is the map worth it? Restoration by the target's own vector from k labelled prompts, and by cutting the trigger out (docs/concepts/method.md#worth). */
 import type { Rate, WorthRow } from '../../contracts/index.ts';
 import { rate } from '../../stats/index.ts';
-import { type ArmOptions, runArms } from '../arms/run.ts';
-import { type BlockOf, meanSpan, targetSpans } from '../arms/spans.ts';
+import { meanSpan, type Spans } from '../arms/spans.ts';
 import { Tally } from '../arms/tally.ts';
-import type { ContrastCase } from '../subject/cases.ts';
 import { isOrdinary, type Subject, testedCases } from '../subject/subject.ts';
+import type { DoneJobs, TransferJob } from './jobs.ts';
+
+/** The job that runs it. */
+const JOB = 'worth';
 
 /**
  * For every k: one static vector per span position, the mean over the safe runs of the first k labelled (training) prompts of the
- * target, set on the bad runs of the subject.
+ * target, set on the bad runs.
  */
-export async function worth(
-  target: BlockOf,
-  subject: Subject,
-  { labelled, ks }: { readonly labelled: readonly ContrastCase[]; readonly ks: readonly number[] },
-  options: Omit<ArmOptions, 'stage' | 'stats'>,
-): Promise<Pick<WorthRow, 'k' | 'native_restoration'>[]> {
-  const possible = ks.filter((k) => k <= labelled.length);
-  const width = target.model.config.dModel;
-  const spans = await targetSpans(target, labelled.slice(0, Math.max(0, ...possible)), options.signal);
+export function worthJob(labelled: Spans, ks: readonly number[]): TransferJob {
   const means = new Map<string, Float32Array>();
   const vector = (k: number, n: number): Float32Array => {
-    const found = means.get(`${k}/${n}`) ?? meanSpan(spans.all('safe').slice(0, k), n, width);
+    const found = means.get(`${k}/${n}`) ?? meanSpan(labelled.all('safe').slice(0, k), n, labelled.width);
     means.set(`${k}/${n}`, found);
     return found;
   };
-  const tally = new Tally(subject.cases);
-  const runs = runArms(
-    target.model,
-    subject,
-    {
-      blocks: [target.block],
-      directions: ['bad'],
-      armsOf: ({ case: c }) =>
-        possible.map((k) => ({ arm: `k ${k}`, values: vector(k, c.states.bad.positions.length) })),
-    },
-    { ...options, stage: 'worth' },
-  );
-  for await (const run of runs) tally.add(run);
-  return possible.flatMap((k) => {
-    const { restoration } = tally.outcome(`k ${k}`);
+  return {
+    name: JOB,
+    kind: 'arms',
+    directions: ['bad'],
+    armsOf: ({ case: c }) =>
+      possible(labelled, ks).map((k) => ({
+        arm: armOf(k),
+        values: vector(k, c.states.bad.positions.length),
+      })),
+  };
+}
+
+/** What came of it on some of the prompts. */
+export function worthFigures(
+  labelled: Spans,
+  { ks, cases }: { readonly ks: readonly number[]; readonly cases: Subject['cases'] },
+  done: DoneJobs,
+): Pick<WorthRow, 'k' | 'native_restoration'>[] {
+  const tally = new Tally(cases);
+  for (const run of done(JOB).runs) tally.add(run);
+  return possible(labelled, ks).flatMap((k) => {
+    const { restoration } = tally.outcome(armOf(k));
     return restoration === undefined ? [] : [{ k, native_restoration: restoration }];
   });
+}
+
+function possible(labelled: Spans, ks: readonly number[]): number[] {
+  return ks.filter((k) => k <= labelled.cases.length);
+}
+
+function armOf(k: number): string {
+  return `k ${k}`;
 }
 
 /** The trivial defence, which needs the trigger known: the untagged run's completion, judged as restoration over T. */

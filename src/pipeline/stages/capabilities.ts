@@ -17,7 +17,7 @@ import { defineStage, optional, type SourceOutput, sourceFile, subjectModel } fr
 import { mapsStage } from './maps.ts';
 import { askingParams } from './runs.ts';
 import { writeSamples } from './samples.ts';
-import { mapsIn } from './transfer.ts';
+import { mapsIn } from './transfer-setup.ts';
 
 const capabilitiesParams = z.strictObject({
   ...askingParams.omit({ exact: true }).shape,

@@ -16,17 +16,17 @@ import type { PlannedBehaviour } from './behaviours.ts';
 import { blockPairsStage } from './block-pairs.ts';
 import { type CapabilitiesOutput, capabilitiesStage, type PlannedTask } from './capabilities.ts';
 import { dataStage } from './data.ts';
+import { transferNode } from './expand-transfer.ts';
 import { fidelityStage } from './fidelity.ts';
 import { finetuneStage, tunedFiles } from './finetune.ts';
 import { type MapsOutput, mapsStage } from './maps.ts';
+import { Naming } from './naming.ts';
 import { recipeNotes, trainBlocks } from './notes.ts';
 import type { PromptsOutput } from './prompts.ts';
 import { repairStage } from './repair.ts';
 import { behaviourResultsStage } from './results.ts';
 import { runsStage } from './runs.ts';
-import { SAMPLES } from './samples.ts';
 import { sweepStage } from './sweep.ts';
-import { transferStage } from './transfer.ts';
 import { USE, useStage } from './use.ts';
 
 /** Texts of no backdoor data to fit the maps `general` on, at most, and never more than tagged ones; out-of-domain figures use others. */
@@ -180,20 +180,19 @@ export function expandBehaviour(
   });
   const transfer =
     recipe.transfer &&
-    plan.add(transferStage, {
-      id: at.id('transfer'),
+    transferNode(plan, at, {
       params: { ...judged, evaluation, ...transferParams(recipe, recipe.transfer) },
+      prompts: recipe.transfer.prompts,
       inputs: {
         source: source.model,
         target: target.model,
         cleanSource: base.source.clean,
-        cleanTarget: base.target.clean,
         data,
         runs: target.runs,
         maps,
         classifier: base.classifier,
       },
-      publish: at.samples('transfer'),
+      cleanTarget: base.target.clean,
     });
   const { worth } = recipe;
   const repair =
@@ -319,28 +318,6 @@ function taskNodes(
 
 /** States whose activations come from the source. */
 const THROUGH_MAP: ReadonlySet<CostState> = new Set(['bad_mapped', 'safe_mapped', 'full_replacement']);
-
-/** Names of a behaviour's nodes and published files. */
-class Naming {
-  readonly #name: string;
-
-  constructor({ name }: BehaviourParams) {
-    this.#name = name;
-  }
-
-  id(stage: string): string {
-    return `${this.#name}.${stage}`;
-  }
-
-  /** Path of a trained model in the run folder. */
-  published(side: 'source' | 'target'): string {
-    return `models/${this.#name}.${side}`;
-  }
-
-  samples(stage: string): Record<string, string> {
-    return { [`samples/${this.#name}.${stage}.jsonl`]: SAMPLES };
-  }
-}
 
 function dataCounts({ data, capture, maps }: Recipe): Record<string, number> {
   const usesGeneral = maps.some(

@@ -26,7 +26,7 @@ import { dataStage, readHeldOut, textOf } from './data.ts';
 import { mapsStage } from './maps.ts';
 import { askingParams, detectorInput, detectorOf, runsStage, subjectOf } from './runs.ts';
 import { writeSamples } from './samples.ts';
-import { mapsIn } from './transfer.ts';
+import { mapsIn } from './transfer-setup.ts';
 
 const fidelityParams = z.strictObject({
   ...askingParams.shape,
