@@ -91,6 +91,13 @@ export {
   type SuspectSettings,
   suspect,
 } from './suspect/suspect.ts';
+export {
+  type SweepInput,
+  type SweepParams,
+  type SweptBlocks,
+  type SweptRun,
+  sweepBlocks,
+} from './sweep/blocks.ts';
 export { type BlockChoice, sweep } from './sweep/sweep.ts';
 export { askItems, type SteerItems } from './tasks/run.ts';
 export { type ScoredItem, taskRates } from './tasks/score.ts';

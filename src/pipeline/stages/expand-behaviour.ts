@@ -16,6 +16,7 @@ import type { PlannedBehaviour } from './behaviours.ts';
 import { blockPairsStage } from './block-pairs.ts';
 import { type CapabilitiesOutput, capabilitiesStage, type PlannedTask } from './capabilities.ts';
 import { dataStage } from './data.ts';
+import { sweepNode } from './expand-sweep.ts';
 import { transferNode } from './expand-transfer.ts';
 import { fidelityStage } from './fidelity.ts';
 import { finetuneStage, tunedFiles } from './finetune.ts';
@@ -26,7 +27,6 @@ import type { PromptsOutput } from './prompts.ts';
 import { repairStage } from './repair.ts';
 import { behaviourResultsStage } from './results.ts';
 import { runsStage } from './runs.ts';
-import { sweepStage } from './sweep.ts';
 import { USE, useStage } from './use.ts';
 
 /** Texts of no backdoor data to fit the maps `general` on, at most, and never more than tagged ones; out-of-domain figures use others. */
@@ -118,8 +118,9 @@ export function expandBehaviour(
       inputs: { model, data, classifier: base.classifier },
       publish: at.samples(`backdoor.${side}`),
     });
-    const sweep = plan.add(sweepStage, {
-      id: at.id(`sweep.${side}`),
+    const sweep = sweepNode(plan, at, {
+      side,
+      blocks: recipe.sweep.blocks,
       params: {
         ...judged,
         ...evaluation,
@@ -129,7 +130,6 @@ export function expandBehaviour(
         block: given(recipe.blocks[side]),
       },
       inputs: { model, data, runs, classifier: base.classifier },
-      publish: at.samples(`sweep.${side}`),
     });
     return { model, runs, sweep };
   };

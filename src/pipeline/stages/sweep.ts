@@ -1,23 +1,22 @@
-/** @file Stage `sweep`: steer one model at every block, choose its block, and see where the trigger's information sits. */
-import { z } from 'zod';
-import { evaluationSettings, type Heatmap, type SweepRow, sweepSettings } from '../../contracts/index.ts';
+/**
+ * @file Stage `sweep`: steer one model at every block, choose its block, and see where the trigger's information sits. Many blocks are steered
+ * at in parts, by stages of their own, and their figures made here; few are steered at here.
+ */
+import type { Heatmap, SweepRow } from '../../contracts/index.ts';
 import { sweep } from '../../evaluate/index.ts';
 import { promptTokens, runningBytes } from '../estimates.ts';
-import { defineStage, subjectModel } from '../stage.ts';
-import { dataStage } from './data.ts';
-import { askingParams, detectorInput, detectorOf, runsStage, subjectOf } from './runs.ts';
+import { defineStage } from '../stage.ts';
+import { detectorOf } from './runs.ts';
 import { writeSamples } from './samples.ts';
-
-const sweepParams = z.strictObject({
-  ...askingParams.shape,
-  ...evaluationSettings.omit({ batch: true }).shape,
-  ...sweepSettings.shape,
-  side: z.enum(['source', 'target']),
-  /** Prompts of the heat map; 0 leaves it out. */
-  heatmap: z.int(),
-  /** The recipe's block, where it names one. */
-  block: z.int().optional(),
-});
+import {
+  readSweepParts,
+  sweepParams,
+  sweepPartStage,
+  sweepRng,
+  sweepTokens,
+  sweptInputs,
+  sweptOf,
+} from './sweep-part.ts';
 
 /** Rows of `results.sweep`, the block chosen, and what the report must say. */
 export interface SweepOutput {
@@ -30,34 +29,31 @@ export interface SweepOutput {
 
 export const sweepStage = defineStage({
   name: 'sweep',
-  version: '7',
+  version: '8',
   module: import.meta.url,
   child: true,
   params: sweepParams,
-  inputs: { model: subjectModel, data: dataStage, runs: runsStage, ...detectorInput },
+  inputs: {
+    ...sweptInputs,
+    /** What was run in parts; none where one part is all. */
+    parts: [sweepPartStage],
+  },
   estimate: (p, info) => {
     const [model] = info.models;
     const blocks = p.blocks === 'all' ? (model?.blocks ?? 1) : p.blocks.length;
+    const here = info.params('sweep-part') === undefined ? sweepTokens(p, blocks, info) : 0;
     const noise = p.controls.filter((c) => c.startsWith('random')).length;
-    // Steered and its controls in both directions, and the noise of the chosen block; a pass begins at the patched block.
-    const passes = 2 * (blocks * (1 + p.controls.length + noise * (p.draws - 1)) + noise * p.chosen_draws);
-    const tokens = p.prompts * passes * (promptTokens(info) + p.max_tokens);
-    return { tokens: Math.round(tokens / 2), memory_bytes: runningBytes(info.models.slice(0, 1)) };
+    const more = p.prompts * noise * p.chosen_draws * (promptTokens(info) + p.max_tokens);
+    return { tokens: here + more, memory_bytes: runningBytes(info.models.slice(0, 1)) };
   },
-  async run({ params: p, inputs, folder, rng, progress, signal, threads, model }): Promise<SweepOutput> {
-    const tuned = await model('model');
-    await using detector = await detectorOf(p, { inputs, threads, signal });
-    const all = await subjectOf(tuned.tokenizer, p, { ...inputs, split: 'validation', detector });
+  async run({ params: p, inputs, folder, seed, model, ...env }): Promise<SweepOutput> {
+    await using detector = await detectorOf(p, { inputs, ...env });
+    const { all, ...swept } = await sweptOf(await model('model'), p, inputs, detector);
     const { samples, ...found } = await sweep(
-      {
-        model: tuned,
-        subject: { ...all, cases: all.cases.slice(0, p.prompts) },
-        heatmap: p.heatmap > 0 ? { subject: all, prompts: p.heatmap } : undefined,
-        behaviour: p.behaviour.name,
-        side: p.side,
-      },
+      { ...swept, heatmap: p.heatmap > 0 ? { subject: all, prompts: p.heatmap } : undefined },
       p,
-      { rng: rng.fork('sweep'), progress, signal },
+      { ...env, rng: sweepRng(seed) },
+      inputs.parts.length === 0 ? undefined : await readSweepParts(inputs.parts, swept.subject),
     );
     await writeSamples(folder, samples);
     return found;

@@ -1,11 +1,10 @@
 /** @file Stage `transfer-part`: a part of the prompts, steered with every arm of every map. What is made of the runs is the business of `transfer`. */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { writeFileAtomic } from '../../base/index.ts';
 import { type JobDone, joinJobs, runTransfer, type Subject } from '../../evaluate/index.ts';
 import { promptTokens, runningBytes } from '../estimates.ts';
 import { defineStage, type StageInput } from '../stage.ts';
+import { readCaseRows, writeCaseRows } from './case-rows.ts';
 import { detectorOf } from './runs.ts';
 import {
   steeredInputs,
@@ -28,10 +27,10 @@ export interface TransferPartOutput {
   readonly jobs: Readonly<Record<string, Pick<JobDone, 'offeredTokens' | 'acceptedTokens'>>>;
 }
 
-/** A line of the file: what a run came to, its prompt by its place among those of the transfer. */
-type Line = { readonly job: string; readonly case: number } & (
-  | { readonly run: Omit<JobDone['runs'][number], 'case'> }
-  | { readonly untagged: Omit<JobDone['untagged'][number], 'case'> }
+/** A line of the file. */
+type Row = { readonly job: string } & (
+  | ({ readonly kind: 'run' } & JobDone['runs'][number])
+  | ({ readonly kind: 'untagged' } & JobDone['untagged'][number])
 );
 
 export const transferPartStage = defineStage({
@@ -57,17 +56,15 @@ export const transferPartStage = defineStage({
       Math.floor((part.index * cases.length) / part.of),
       Math.floor(((part.index + 1) * cases.length) / part.of),
     );
-    const places = new Map<object, number>(cases.map((c, i) => [c, i]));
     const jobs: Record<string, Pick<JobDone, 'offeredTokens' | 'acceptedTokens'>> = {};
-    const lines: Line[] = [];
+    const rows: Row[] = [];
     const ran = runTransfer({ ...given, part: own }, prepared, p, { ...env, seed, rng: transferRng(seed) });
     for await (const [job, { runs, untagged, ...drafts }] of ran) {
       jobs[job] = drafts;
-      for (const { case: c, ...run } of runs) lines.push({ job, case: places.get(c) as number, run });
-      for (const { case: c, ...states } of untagged)
-        lines.push({ job, case: places.get(c) as number, untagged: states });
+      for (const run of runs) rows.push({ job, kind: 'run', ...run });
+      for (const answers of untagged) rows.push({ job, kind: 'untagged', ...answers });
     }
-    await writeFileAtomic(join(folder, RUNS), lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+    await writeCaseRows(join(folder, RUNS), rows, cases);
     return { jobs };
   },
 });
@@ -93,13 +90,10 @@ async function readPart(
       { ...drafts, runs: [] as JobDone['runs'][number][], untagged: [] as JobDone['untagged'][number][] },
     ]),
   );
-  for (const text of (await readFile(join(folder, RUNS), 'utf8')).split('\n')) {
-    if (text === '') continue;
-    const line = JSON.parse(text) as Line;
-    const at = { case: cases[line.case] as Subject['cases'][number] };
-    const job = found.get(line.job);
-    if ('run' in line) job?.runs.push({ ...line.run, ...at });
-    else job?.untagged.push({ ...line.untagged, ...at });
+  for (const row of await readCaseRows<Row>(join(folder, RUNS), cases)) {
+    const { job, kind: _kind, ...rest } = row;
+    if (row.kind === 'run') found.get(job)?.runs.push(rest as JobDone['runs'][number]);
+    else found.get(job)?.untagged.push(rest as JobDone['untagged'][number]);
   }
   return found;
 }

@@ -1,4 +1,4 @@
-/** @file A transfer in parts gives what one in one piece gives, and a part that is there is not run again. */
+/** @file A sweep and a transfer in parts give what they give in one piece, and a part that is there is not run again. */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,11 +9,13 @@ import { type FinishedNode, runPlan } from '../runner.ts';
 import { Store } from '../store.ts';
 import { expandExperiment } from './expand.ts';
 import { SAMPLES } from './samples.ts';
+import { type SweepOutput, sweepStage } from './sweep.ts';
+import { sweepPartStage, sweepParts } from './sweep-part.ts';
 import { type TransferOutput, transferStage } from './transfer.ts';
 
 let root: string;
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'transfer-parts-'));
+  root = await mkdtemp(join(tmpdir(), 'parts-'));
 });
 afterAll(() => rm(root, { recursive: true, force: true }));
 
@@ -25,7 +27,7 @@ blocks: { source: 2, target: 3 }
 data: { train: 60, validation: 6, test: 52 }
 finetune: false
 evaluation: { max_tokens: 3, bootstrap: 50 }
-sweep: { prompts: 2, blocks: [2, 3], chosen_draws: 1, draws: 1 }
+sweep: { prompts: 6, blocks: [2, 3], chosen_draws: 1, draws: 1 }
 heatmap: false
 capture: { prompts: 40, out_of_domain: 10 }
 maps: [{ kind: affine, fits: [with_tags, embedding_a] }, { kind: shuffled }]
@@ -51,16 +53,60 @@ it('few prompts are one stage, many are parts of at most fifty', async () => {
   expect(of(await planOf(51))).toEqual([`${id}.spans`, `${id}.part1`, `${id}.part2`, id]);
 });
 
-it('gives the figures and the samples of one piece, and goes on from the parts it has', async () => {
+it('blocks are cut into even parts of at most eight', () => {
+  const blocks = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
+  expect(sweepParts(blocks(8))).toEqual([blocks(8)]);
+  expect(sweepParts(blocks(30)).map((part) => part.length)).toEqual([7, 8, 7, 8]);
+  expect(sweepParts(blocks(30)).flat()).toEqual(blocks(30));
+  expect(sweepParts([])).toEqual([]);
+});
+
+/** A node's inputs as a stage of the same plan takes them. */
+function inputsOf(plan: Plan, { inputs }: StageNode): Record<string, NodeRef<never>> {
+  const single = Object.entries(inputs).filter(([, given]) => typeof given === 'string');
+  return Object.fromEntries(
+    single.map(([name, given]) => {
+      const { id, key } = plan.get(given as string);
+      return [name, { id, key }];
+    }),
+  );
+}
+
+async function samplesOf({ folder }: FinishedNode): Promise<string[]> {
+  return (await readFile(join(folder, SAMPLES), 'utf8')).split('\n').sort();
+}
+
+it('a sweep gives the figures and the samples of one piece', async () => {
+  const plan = await planOf(50);
+  const node = plan.get('custom.sweep.target') as StageNode;
+  const { params } = node;
+  const inputs = inputsOf(plan, node);
+  const parts = [[2], [3]].map((part, k) =>
+    plan.add(sweepPartStage, {
+      id: `part${k}`,
+      params: { ...(params as object), part },
+      inputs: inputs as never,
+    }),
+  );
+  const joined = plan.add(sweepStage, { id: 'joined', params, inputs: { ...inputs, parts } as never });
+  const store = new Store(join(root, 'store'));
+  const finished = async (name: string) =>
+    (await runPlan(plan, { store, only: name })).get(name) as FinishedNode;
+  const [inParts, inOne] = [await finished(joined.id), await finished(node.id)];
+  const figures = ({ draft_acceptance, ...rest }: SweepOutput) => rest;
+  expect(figures(inParts.output as SweepOutput)).toEqual(figures(inOne.output as SweepOutput));
+  const { rows } = inOne.output as SweepOutput;
+  expect(rows.map(({ block, restoration }) => [block, (restoration?.n ?? 0) > 0])).toEqual([
+    [2, true],
+    [3, true],
+  ]);
+  expect(await samplesOf(inParts)).toEqual(await samplesOf(inOne));
+}, 120_000);
+
+it('a transfer gives the figures and the samples of one piece, and goes on from the parts it has', async () => {
   const plan = await planOf(52);
   const node = plan.get(id) as StageNode;
-  const ref = (name: string): NodeRef<never> => {
-    const { id, key } = plan.get(node.inputs[name] as string);
-    return { id, key };
-  };
-  const inputs = Object.fromEntries(
-    ['source', 'target', 'data', 'runs', 'maps'].map((name) => [name, ref(name)]),
-  );
+  const { spans: _spans, ...inputs } = inputsOf(plan, node);
   const whole = plan.add(transferStage, {
     id: 'whole',
     params: node.params,
@@ -88,7 +134,5 @@ it('gives the figures and the samples of one piece, and goes on from the parts i
   expect(transfer.affine?.with_tags?.arms.mapped?.restoration?.n).toBeGreaterThan(30);
   expect(transfer.affine?.with_tags?.untagged?.mapped.bad.shows.n).toBeGreaterThan(30);
   expect(worth?.map(({ k }) => k)).toEqual([1, 12]);
-  const samples = async (folder: string): Promise<string[]> =>
-    (await readFile(join(folder, SAMPLES), 'utf8')).split('\n').sort();
-  expect(await samples(inParts.folder)).toEqual(await samples(inOne.folder));
+  expect(await samplesOf(inParts)).toEqual(await samplesOf(inOne));
 }, 120_000);
