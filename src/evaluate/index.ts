@@ -5,7 +5,7 @@
 
 export type { BackdoorFigures } from './arms/backdoor.ts';
 export { draftsOf } from './arms/run.ts';
-export { spansAfter } from './arms/spans.ts';
+export { sourceRow, spansAfter } from './arms/spans.ts';
 export {
   BAKE_ARMS,
   type BakeArm,

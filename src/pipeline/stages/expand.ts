@@ -20,6 +20,7 @@ import { expandBehaviour, type PlannedJudge, type SideModels } from './expand-be
 import { type FoundModel, findModels, modelNode, withWeights } from './models.ts';
 import { checkPrompts, type PromptsParams, promptsStage } from './prompts.ts';
 import { resultsStage } from './results.ts';
+import { checkTags } from './tags.ts';
 
 /** The stages of an experiment. */
 export const expandExperiment: Expand = async (recipe, plan, options = {}) => {
@@ -40,6 +41,7 @@ export const expandExperiment: Expand = async (recipe, plan, options = {}) => {
   if (recipe.fidelity) apiKeyOf(recipe.fidelity.llm?.api_key_env, 'recipe: fidelity.llm');
   const taught: PlannedBehaviour[] = [];
   for (const i of recipe.behaviours.keys()) taught.push(await planBehaviour(recipe, i, readers));
+  for (const [i, planned] of taught.entries()) checkTags(recipe, i, planned, readers);
   const fromRows = taught.every(({ file }) => file !== undefined);
   const drawn = fromRows ? undefined : await promptsOf(recipe, plan);
   const { out_of_domain, general: generalFile } = recipe.data;
