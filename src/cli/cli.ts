@@ -1,6 +1,7 @@
 /** @file What a command sees of the outside world, and how every command is declared. */
 import { type Command, Option } from 'commander';
 import { InputError, visible } from '../base/index.ts';
+import { PROVIDER_VARIABLE, PROVIDERS, type Provider } from '../engine/index.ts';
 import type { Expand } from '../pipeline/index.ts';
 
 /** Injected by `main.ts`, and by tests. */
@@ -40,6 +41,8 @@ export interface CommonOptions {
   readonly json?: boolean;
   readonly quiet?: boolean;
   readonly seed?: number;
+  /** Set for the whole command, and for the processes it starts, before the command begins. */
+  readonly provider?: Provider;
 }
 
 /**
@@ -58,6 +61,12 @@ export function declare(
     .option('--json', 'print JSON on standard output and nothing else')
     .option('--quiet', 'print no progress')
     .addOption(new Option('--seed <n>', 'seed of every random stream').argParser(wholeNumber('--seed', 0)))
+    .addOption(
+      new Option(
+        '--provider <name>',
+        `what models compute on (default: ${PROVIDER_VARIABLE}, else cpu)`,
+      ).choices(PROVIDERS),
+    )
     .addHelpText('after', `\nExample:\n${example.map(shellLine).join('\n')}`);
 }
 

@@ -38,6 +38,7 @@ import { addVector } from './commands/vector.ts';
 import { addView } from './commands/view.ts';
 import { addWhen } from './commands/when.ts';
 import { addWorker } from './commands/worker.ts';
+import { chooseProvider, keepingProvider } from './provider.ts';
 import { addCompletion, addHelp, complaint, refuseUnknown, unknownCommand } from './usage.ts';
 
 const COMMANDS = [
@@ -84,7 +85,7 @@ export async function runCli(argv: readonly string[], streams: Cli, version: str
   const program = createProgram(cli, version);
   try {
     refuseUnknown(program, argv);
-    await program.parseAsync([...argv], { from: 'user' });
+    await keepingProvider(() => program.parseAsync([...argv], { from: 'user' }));
     return cli.exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
@@ -106,6 +107,7 @@ export function createProgram(cli: Cli, version: string): Command {
   for (const add of COMMANDS) add(program, cli);
   addCompletion(program, cli);
   addHelp(program);
+  chooseProvider(program);
   for (const command of withSubcommands(program)) {
     command.exitOverride();
     command.configureOutput({

@@ -56,7 +56,7 @@ export { emitOnnx } from './onnx/emit.ts';
 export type { ExternalData } from './onnx/writer.ts';
 export { OnnxFile } from './onnx-file.ts';
 export { printGraph } from './print.ts';
-export { PROVIDERS, tryProvider } from './providers.ts';
+export { modelProvider, PROVIDER_VARIABLE, PROVIDERS, tryProvider } from './providers.ts';
 export {
   type CompileOptions,
   compile,

@@ -1,4 +1,5 @@
-/** @file Which providers compute on this machine, and how exactly: a small product on each, beside the float64 interpreter. */
+/** @file Which provider models run on, which ones compute on this machine, and how exactly: a small product on each, beside the float64 interpreter. */
+import { InputError } from '../base/index.ts';
 import { input, linear, silu } from './graph.ts';
 import { interpret } from './interpret.ts';
 import { compile, type Provider } from './session.ts';
@@ -6,6 +7,28 @@ import { f32 } from './tensor.ts';
 
 /** Every provider, the one that is always there first. */
 export const PROVIDERS = ['cpu', 'webgpu', 'cuda', 'coreml', 'dml'] as const satisfies readonly Provider[];
+
+/** Names the provider of every model that is opened without one; processes that are started inherit it. */
+export const PROVIDER_VARIABLE = 'CROSSPATCH_PROVIDER';
+
+/**
+ * The provider models run on where nothing else is said: that of `CROSSPATCH_PROVIDER`, else `cpu`. Fits of maps and statistics are float64 and
+ * stay on the CPU.
+ *
+ * @throws InputError for a provider nobody knows
+ */
+export function modelProvider(): Provider {
+  const name = process.env[PROVIDER_VARIABLE] || 'cpu';
+  const known = PROVIDERS.find((provider) => provider === name);
+  if (known === undefined)
+    throw new InputError(
+      `${PROVIDER_VARIABLE}: wanted one of ${PROVIDERS.join(', ')}, got ${JSON.stringify(name)}`,
+      {
+        id: 'provider-unavailable',
+      },
+    );
+  return known;
+}
 
 const [ROWS, WIDTH] = [16, 64];
 

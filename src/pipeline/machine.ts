@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Manifest } from '../contracts/index.ts';
+import { modelProvider } from '../engine/index.ts';
 
 const exec = promisify(execFile);
 
@@ -25,6 +26,7 @@ export function describeMachine(): Manifest['machine'] {
     cores: availableParallelism(),
     memory_bytes: totalmem(),
     node: process.versions.node,
+    execution_provider: modelProvider(),
   };
 }
 

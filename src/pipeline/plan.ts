@@ -6,6 +6,7 @@ import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { CrosspatchError, hashFile, hashJson, InputError, listFiles } from '../base/index.ts';
 import type { ManifestData, ManifestModel } from '../contracts/index.ts';
+import { modelProvider } from '../engine/index.ts';
 import type { AnyStage, SourceOutput, Stage } from './stage.ts';
 
 /** A node as others refer to it; `O` is what its stage returns. */
@@ -117,9 +118,7 @@ export class Plan {
   async source(id: string, path: string, about: SourceAbout = {}): Promise<NodeRef<SourceOutput>> {
     const sha256 = await hashPath(path);
     const output = { name: about.model?.name ?? about.data?.name ?? basename(path), sha256 };
-    // Other arithmetic gives other figures, within rounding.
-    const weights = about.model?.weights;
-    const key = weights === 'packed' ? hashJson({ sha256, weights }) : sha256;
+    const key = about.model ? modelKey(sha256, about.model) : sha256;
     this.#insert({ kind: 'source', id, key, path, output, about });
     return { id, key };
   }
@@ -150,6 +149,13 @@ export class Plan {
       if (wanted.has(node.id)) for (const id of needs(node)) wanted.add(id);
     return all.filter((n) => wanted.has(n.id));
   }
+}
+
+/** Other arithmetic gives other figures, within rounding: so what is computed with it has other keys. */
+function modelKey(sha256: string, { weights }: Omit<ManifestModel, 'sha256'>): string {
+  const provider = modelProvider();
+  const other = { ...(weights === 'packed' && { weights }), ...(provider !== 'cpu' && { provider }) };
+  return Object.keys(other).length === 0 ? sha256 : hashJson({ sha256, ...other });
 }
 
 /** What a stage's result hangs on; `inputs`: name → key, or keys, of what it reads. */

@@ -5,7 +5,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { CrosspatchError, disposeAll, type Owned } from '../base/index.ts';
-import type { Handle, Provider } from '../engine/index.ts';
+import { type Handle, modelProvider, type Provider } from '../engine/index.ts';
 import { EMBED, FINAL_NORM, HEAD, type ModelConfig } from '../models/index.ts';
 import type { LoraOptions } from './adapters.ts';
 import type { Batch } from './batches.ts';
@@ -24,7 +24,7 @@ export interface TrainableOptions {
   readonly trains?: (name: string) => boolean;
   /** Adapters: their factors are parameters too, under `{tensor}.lora_A|B`. */
   readonly lora?: LoraOptions;
-  /** Defaults to `cpu`. */
+  /** Defaults to that of `CROSSPATCH_PROVIDER`, else `cpu`. */
   readonly provider?: Provider;
   /** Defaults to the number of cores. */
   readonly threads?: number;
@@ -90,7 +90,7 @@ export class TrainableModel implements Owned {
     options: TrainableOptions = {},
   ): Promise<TrainableModel> {
     const compile = {
-      provider: options.provider ?? 'cpu',
+      provider: options.provider ?? modelProvider(),
       threads: options.threads ?? availableParallelism(),
     } as const;
     const workspace = new Workspace();

@@ -7,7 +7,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { CrosspatchError, disposeAll, InputError, type Owned } from '../../base/index.ts';
-import { type Provider, type Tensor, zeros } from '../../engine/index.ts';
+import { modelProvider, type Provider, type Tensor, zeros } from '../../engine/index.ts';
 import { type Checkpoint, refuseNonFiniteWeights } from '../checkpoint/index.ts';
 import type { ModelConfig } from '../config.ts';
 import { parseModelConfig } from '../families/index.ts';
@@ -20,7 +20,7 @@ import { WorkspacePool } from './workspace.ts';
 
 /** Options of {@link Decoder.open}. */
 export interface DecoderOptions {
-  /** Defaults to `cpu`. */
+  /** Defaults to that of `CROSSPATCH_PROVIDER`, else `cpu`. */
   readonly provider?: Provider;
   /** Threads inside one operator. Defaults to the number of cores. */
   readonly threads?: number;
@@ -55,7 +55,7 @@ export class Decoder implements Owned {
     await refuseNonFiniteWeights(checkpoint, allTensors(config).keys());
     const weights = new WeightFiles(checkpoint);
     const compileOptions = {
-      provider: options.provider ?? 'cpu',
+      provider: options.provider ?? modelProvider(),
       threads: options.threads ?? availableParallelism(),
     };
     const opened: Owned[] = [weights];
