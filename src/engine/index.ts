@@ -53,6 +53,7 @@ export {
 export { interpret } from './interpret.ts';
 
 export { emitOnnx } from './onnx/emit.ts';
+export { RUNTIME_LOG_VARIABLE } from './onnx/runtime.ts';
 export type { ExternalData } from './onnx/writer.ts';
 export { OnnxFile } from './onnx-file.ts';
 export { printGraph } from './print.ts';

@@ -5,7 +5,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { type Command, Option } from 'commander';
 import { CrosspatchError, errorLine } from '../../base/index.ts';
-import { PROVIDERS, type Provider, tryProvider } from '../../engine/index.ts';
+import { PROVIDERS, type Provider, RUNTIME_LOG_VARIABLE, tryProvider } from '../../engine/index.ts';
 import { cacheEntries, cacheRoot } from '../../models/index.ts';
 import { availableMemory, describeMachine, packageVersions } from '../../pipeline/index.ts';
 import { type Cli, type CommonOptions, declare, printJson } from '../cli.ts';
@@ -102,13 +102,28 @@ async function stateHere(provider: Provider): Promise<ProviderState> {
 async function stateElsewhere(provider: Provider): Promise<ProviderState> {
   const args = [...program(), 'doctor', '--only', provider, '--json'];
   try {
-    const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: DEADLINE_MS });
-    return (JSON.parse(stdout) as { providers: [ProviderState] }).providers[0];
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, args, {
+      timeout: DEADLINE_MS,
+      env: { ...process.env, [RUNTIME_LOG_VARIABLE]: 'error' },
+    });
+    const [state] = (JSON.parse(stdout) as { providers: [ProviderState] }).providers;
+    const missing = missingLibrary(stderr);
+    return state.works || missing === undefined
+      ? state
+      : { ...state, reason: `${missing} (docs/how-to/run-on-a-gpu.md)` };
   } catch (error) {
     const { signal } = error as { signal?: string };
     const reason = signal ? `the process that tried it ended with ${signal}` : errorLine(error);
     return { provider, works: false, reason };
   }
+}
+
+/** Which library the runtime did not find, from what it prints: the provider's own, or one that it needs. */
+function missingLibrary(printed: string): string | undefined {
+  const [, library] = /: (lib[^\s/:]+): cannot open shared object file/.exec(printed) ?? [];
+  const [, own] = /\/(lib[^\s/:]+): cannot open shared object file/.exec(printed) ?? [];
+  const name = library ?? own;
+  return name === undefined ? undefined : `the library ${name} is not there`;
 }
 
 /** This program's own entry, from source or built. */

@@ -32,8 +32,11 @@ interface OrtSettings {
   readonly float64: boolean;
 }
 
+/** Set to `error`, the runtime prints which library of a provider is missing, which its errors do not say. */
+export const RUNTIME_LOG_VARIABLE = 'CROSSPATCH_RUNTIME_LOG';
+
 // Whatever goes wrong is thrown; the runtime need not print it as well. Read once, when the first session is made.
-env.logLevel = 'fatal';
+env.logLevel = process.env[RUNTIME_LOG_VARIABLE] === 'error' ? 'error' : 'fatal';
 
 /** Load and optimise an encoded model, or the file of one. Throws `InputError` when the provider cannot be had here, else what the runtime says. */
 export async function createOrtSession(
