@@ -174,12 +174,14 @@ class Run {
 
   async #fromElsewhere(elsewhere: Elsewhere, node: StageNode): Promise<StoreEntry & { cached: boolean }> {
     const { store } = this.#options;
-    const before = await store.look(node);
+    // A stage that says which data it holds reads them for it.
+    const wanted = node.stage.data ? undefined : Object.values(node.publish);
+    const before = await store.look(node, { wanted, signal: this.#signal });
     if (before.state === 'whole') return { ...before.entry, cached: true };
     const onEvent = (event: Omit<RunEvent, 'stage'>) => this.#emit({ ...event, stage: node.id });
     const threads = this.#threads(node.stage);
     await elsewhere.compute({ plan: this.#plan, node, threads, signal: this.#signal, onEvent });
-    return { ...(await store.awaited(node)), cached: false };
+    return { ...(await store.awaited(node, { wanted, signal: this.#signal })), cached: false };
   }
 
   async #compute(node: StageNode, folder: string): Promise<object> {

@@ -2,7 +2,6 @@
  * @file The submitter's side of the queue: a stage whose needs are finished becomes a job; BullMQ gives it to a worker, renews its lock, and
  * gives it to another when that one is lost. The store is the truth: an event that got lost, or a Redis that forgot its jobs, only costs a look.
  */
-import { resolve } from 'node:path';
 import type { Queue, QueueEvents } from 'bullmq';
 import { AbortedError, errorLine, InputError, type Owned } from '../../base/index.ts';
 import type { AskedStage, Elsewhere } from '../elsewhere.ts';
@@ -60,7 +59,7 @@ export class Submitter implements Elsewhere, Owned {
   /** Connect to the queue of `store`. Throws {@link InputError} when Redis cannot be reached. */
   static async open(address: QueueAddress, store: Store, patienceMs = PATIENCE_MS): Promise<Submitter> {
     const { bullmq, connection } = await connectQueue(address);
-    const name = await queueName(store.root);
+    const name = await queueName(store);
     const queue = new bullmq.Queue(name, { connection });
     const events = new bullmq.QueueEvents(name, { connection });
     queue.on('error', () => {});
@@ -182,7 +181,7 @@ export class Submitter implements Elsewhere, Owned {
    * last case a worker may still be at it, until it notices that it has no lock; it is given that long.
    */
   async #again(id: string, open: Open): Promise<void> {
-    if ((await this.#parts.store.look(open.asked.node)).state === 'whole') {
+    if (await this.#parts.store.has(open.asked.node)) {
       open.settle();
       return;
     }
@@ -240,7 +239,7 @@ export class Submitter implements Elsewhere, Owned {
   #sayAlone(alone: boolean): void {
     if (alone && !this.#alone)
       this.#tell(
-        `waits for a worker; start one where this store is: crosspatch worker --queue ${this.#parts.address.shown} --store ${resolve(this.#parts.store.root)}`,
+        `waits for a worker; start one where this store is: crosspatch worker --queue ${this.#parts.address.shown} --store ${this.#parts.store.shown}`,
       );
     this.#alone = alone;
   }
