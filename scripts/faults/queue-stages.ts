@@ -47,3 +47,15 @@ export function addTicks(plan: Plan, count: number, milliseconds: number): void 
   );
   plan.add(addStage, { id: 'add', params: {}, inputs: { parts } });
 }
+
+/** Does nothing but leave a stamp. */
+export const stampStage = defineStage({
+  name: 'stamp',
+  version: '1',
+  module: import.meta.url,
+  params: z.strictObject({ n: z.int() }),
+  run: async ({ params: { n } }) => {
+    appendFileSync(process.env.STAMPS ?? '', `${n}\n`);
+    return { n };
+  },
+});

@@ -210,7 +210,6 @@ export class S3Objects {
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
       requestHandler: { connectionTimeout: CONNECT_MS, socketTimeout: SILENT_MS },
-      logger: undefined,
     });
   }
 
@@ -247,6 +246,8 @@ function isAbsent(error: unknown): boolean {
 }
 
 async function packages(shown: string): Promise<Sdk> {
+  // Which Node its next versions will want is no matter of whoever runs an experiment.
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
   try {
     const [client, { Upload }] = await Promise.all([
       import('@aws-sdk/client-s3'),

@@ -8,7 +8,7 @@ import type { AskedStage, Elsewhere } from '../elsewhere.ts';
 import { packageVersions } from '../machine.ts';
 import type { Store } from '../store.ts';
 import type { QueueAddress } from './address.ts';
-import { readConnectionName, whyNone, workerName, workersAmong } from './capacity.ts';
+import { type Capacity, readConnectionName, whyNone, workerName, workersAmong } from './capacity.ts';
 import { closeAll, connectQueue } from './connect.ts';
 import { askedBy, failureOf, jobId, jobOf, type SourcePlace, type StageJob, sourcesOf } from './job.ts';
 import { doneSchema, progressSchema } from './progress.ts';
@@ -19,6 +19,7 @@ import { queueName } from './store-id.ts';
 const KEPT = { age: 3600 };
 /** How often jobs are looked at, and how long a stage waits that no worker there can hold: one that is started again is back by then. */
 const CHECK_MS = 2000;
+const CHECKED_AT_ONCE = 100;
 const PATIENCE_MS = 20_000;
 /** How long a worker's child may take to stop. */
 const STOP_MS = 3000;
@@ -158,22 +159,28 @@ export class Submitter implements Elsewhere, Owned {
       this.#say('here');
       if (workers) this.#sayAlone(workers.length === 0);
       this.#longestLock = Math.max(this.#longestLock, ...(workers ?? []).map((one) => one.lock_seconds));
-      for (const [id, open] of [...this.#open]) {
-        const state = await this.#parts.queue.getJobState(id);
-        const waits = state !== 'active' && state !== 'completed' && state !== 'failed';
-        if (state === 'completed') open.settle();
-        else if (state === 'failed') this.#fail(id, (await this.#parts.queue.getJob(id))?.failedReason);
-        else if (state === 'unknown') await this.#again(id, open);
-        if (state !== 'unknown') open.forgottenSince = undefined;
-        const why = waits && workers && workers.length > 0 ? whyNone(workers, askedBy(open.data)) : undefined;
-        if (state !== 'active') await this.#unplaced(id, open, why);
-      }
+      const all = [...this.#open];
+      for (let from = 0; from < all.length; from += CHECKED_AT_ONCE)
+        await Promise.all(
+          all.slice(from, from + CHECKED_AT_ONCE).map(([id, open]) => this.#checkOne(id, open, workers)),
+        );
     } catch (error) {
       for (const open of this.#open.values())
         open.asked.onEvent({ state: 'running', done: 0, message: `queue: ${errorLine(error)}` });
     } finally {
       this.#checking = false;
     }
+  }
+
+  async #checkOne(id: string, open: Open, workers: readonly Capacity[] | undefined): Promise<void> {
+    const state = await this.#parts.queue.getJobState(id);
+    const waits = state !== 'active' && state !== 'completed' && state !== 'failed';
+    if (state === 'completed') open.settle();
+    else if (state === 'failed') this.#fail(id, (await this.#parts.queue.getJob(id))?.failedReason);
+    else if (state === 'unknown') await this.#again(id, open);
+    if (state !== 'unknown') open.forgottenSince = undefined;
+    const why = waits && workers && workers.length > 0 ? whyNone(workers, askedBy(open.data)) : undefined;
+    if (state !== 'active') await this.#unplaced(id, open, why);
   }
 
   /**
