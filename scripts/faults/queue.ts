@@ -35,12 +35,13 @@ const { values } = parseArgs({
   },
 });
 const WORKERS = 3;
-const TICK_MS = 800;
+const TICK_MS = '800';
 const stages = Number(values.stages);
 const root = await mkdtemp(join(tmpdir(), 'crosspatch-queue-faults-'));
 process.env.STAMPS = join(root, 'stamps-calm');
 await runPlan(ticks(), { store: new Store(join(root, 'calm')), jobs: stages });
 const calm = await contents(join(root, 'calm'));
+process.env.TICK_MS = TICK_MS;
 let wrong = 0;
 
 for (const kind of values.kinds.split(',')) {
@@ -121,7 +122,7 @@ async function runsThrough(kind: string, url: string, place: string): Promise<bo
 
 function ticks(): Plan {
   const plan = new Plan(1);
-  addTicks(plan, stages, TICK_MS);
+  addTicks(plan, stages);
   return plan;
 }
 
