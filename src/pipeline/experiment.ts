@@ -26,7 +26,7 @@ import { Submitter } from './queue/submit.ts';
 import type { RunEvent, RunSink } from './run-event.ts';
 import { type FinishedNode, runPlan } from './runner.ts';
 import { MANIFEST, RUN_LOCK, refuseForeignRun } from './runs.ts';
-import { openStore } from './store-address.ts';
+import { openStore } from './store-open.ts';
 
 const RESULTS = 'results.json';
 

@@ -65,5 +65,5 @@ export {
   type VectorFileInfo,
 } from './steer-files.ts';
 export { Store } from './store.ts';
-export { openStore } from './store-address.ts';
 export { storeEntries } from './store-entries.ts';
+export { openStore } from './store-open.ts';

@@ -10,7 +10,8 @@ import { drawStage } from '../../test/suites/toy-stages.ts';
 import { errorLine, hashBytes, hashFile, listFiles, SEAL } from '../base/index.ts';
 import { Plan, type StageNode } from './plan.ts';
 import type { Store } from './store.ts';
-import { bucketAddress, openStore } from './store-address.ts';
+import { bucketAddress } from './store-address.ts';
+import { openStore } from './store-open.ts';
 
 let root: string;
 let s3: TestS3;
