@@ -9,8 +9,8 @@ export interface Line {
   close(): void;
 }
 
-/** A line to `target` on this machine. */
-export async function openLine(target: number): Promise<Line> {
+/** A line to port `target` of this machine, from a port that `host` reaches. */
+export async function openLine(target: number, host = '127.0.0.1'): Promise<Line> {
   const open = new Set<Socket>();
   let isCut = false;
   const server = createServer((near) => {
@@ -28,7 +28,7 @@ export async function openLine(target: number): Promise<Line> {
       });
     }
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
   const dropAll = () => {
     for (const socket of open) socket.destroy();
   };

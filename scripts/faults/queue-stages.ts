@@ -10,18 +10,21 @@ import { defineStage } from '../../src/pipeline/stage.ts';
 
 const TICKS = 10;
 
-/** Ten ticks; each writes the stage's number, its process, the time and its own number to the file `STAMPS` of the environment. */
+/**
+ * Ten ticks of `TICK_MS` milliseconds; each writes the stage's number, its process, the time and its own number to the file `STAMPS`. Both are of the
+ * environment, so that they change nothing of the result.
+ */
 export const tickStage = defineStage({
   name: 'tick',
   version: '1',
   module: import.meta.url,
-  params: z.strictObject({ n: z.int(), milliseconds: z.number() }),
-  async run({ params: { n, milliseconds }, folder, rng, progress, signal }) {
+  params: z.strictObject({ n: z.int() }),
+  async run({ params: { n }, folder, rng, progress, signal }) {
     let sum = 0;
     for (let done = 1; done <= TICKS; done++) {
       throwIfAborted(signal, 'tick');
       appendFileSync(process.env.STAMPS ?? '', `${n} ${process.pid} ${Date.now()} ${done}\n`);
-      await sleep(milliseconds);
+      await sleep(Number(process.env.TICK_MS ?? 0));
       sum += rng.int(1000);
       progress({ stage: 'tick', done, total: TICKS, unit: 'ticks' });
     }
@@ -41,9 +44,21 @@ export const addStage = defineStage({
 });
 
 /** `count` stages side by side, and one that reads them all. */
-export function addTicks(plan: Plan, count: number, milliseconds: number): void {
+export function addTicks(plan: Plan, count: number): void {
   const parts = Array.from({ length: count }, (_, n) =>
-    plan.add(tickStage, { id: `tick.${n}`, params: { n, milliseconds }, seed: n }),
+    plan.add(tickStage, { id: `tick.${n}`, params: { n }, seed: n }),
   );
   plan.add(addStage, { id: 'add', params: {}, inputs: { parts } });
 }
+
+/** Does nothing but leave a stamp. */
+export const stampStage = defineStage({
+  name: 'stamp',
+  version: '1',
+  module: import.meta.url,
+  params: z.strictObject({ n: z.int() }),
+  run: async ({ params: { n } }) => {
+    appendFileSync(process.env.STAMPS ?? '', `${n}\n`);
+    return { n };
+  },
+});

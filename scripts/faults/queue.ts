@@ -1,98 +1,118 @@
 /**
- * @file `npx tsx scripts/faults/queue.ts [--faults 3] [--every 6] [--kinds none,killed,stopped,cut,keeps,forgets]`: three workers and a Redis
- * of their own, and every few seconds a worker is killed with -9, told to stop, or cut off from Redis for longer than its lock; or Redis is
- * killed and started again with its data or without. As root each worker has a host name of its own, as on machines of their own. A run that ends with an error is started again. What it ends with must be the bytes of a run
- * without a queue, and no stage may have been computed by two processes at the same time.
+ * @file `npx tsx scripts/faults/queue.ts [--faults 3] [--every 6] [--away 8] [--lock 4] [--stages 12] [--store folder|s3] [--kinds …]`: three
+ * workers and a Redis of their own, and every few seconds a worker is killed with -9, told to stop, cut off from Redis for `--away` seconds, or loses
+ * its network for as long (a namespace whose cable is pulled; as root); or Redis is killed and started again with its data or without. As root each
+ * worker has a host name of its own, as on machines of their own. With `--store s3` machines share a bucket instead of a folder, and the network is
+ * that to both. A run that ends with an error is started again. What it ends with must be the bytes of a run without a queue, and no stage may have
+ * been computed by two processes at the same time.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { errorLine } from '../../src/base/index.ts';
-import { parseQueueAddress, Store } from '../../src/pipeline/index.ts';
-import { Plan } from '../../src/pipeline/plan.ts';
+import { openStore, parseQueueAddress, Store } from '../../src/pipeline/index.ts';
+import { Plan, type StageNode } from '../../src/pipeline/plan.ts';
 import { Submitter } from '../../src/pipeline/queue/submit.ts';
 import { runPlan } from '../../src/pipeline/runner.ts';
 import { startRedis } from '../../test/suites/redis.ts';
+import { BUCKET, startS3 } from '../../test/suites/s3.ts';
 import { contents } from './contents.ts';
-import { type Line, openLine } from './line.ts';
+import { openMachine, type QueueMachine } from './queue-machine.ts';
 import { addTicks } from './queue-stages.ts';
+import { PASSWORD } from './queue-worker.ts';
 
 const { values } = parseArgs({
   options: {
     faults: { type: 'string', default: '3' },
     every: { type: 'string', default: '6' },
-    kinds: { type: 'string', default: 'none,killed,stopped,cut,keeps,forgets' },
+    away: { type: 'string', default: '8' },
+    lock: { type: 'string', default: '4' },
+    stages: { type: 'string', default: '12' },
+    store: { type: 'string', default: 'folder' },
+    kinds: { type: 'string', default: 'none,killed,stopped,cut,network,keeps,forgets' },
   },
 });
 const WORKERS = 3;
-const STAGES = 12;
-const TICK_MS = 800;
-const LOCK_SECONDS = 4;
-const PASSWORD = 'secret';
-const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+const TICK_MS = '800';
+const stages = Number(values.stages);
 const root = await mkdtemp(join(tmpdir(), 'crosspatch-queue-faults-'));
 process.env.STAMPS = join(root, 'stamps-calm');
-await runPlan(ticks(), { store: new Store(join(root, 'calm')), jobs: STAGES });
+await runPlan(ticks(), { store: new Store(join(root, 'calm')), jobs: stages });
 const calm = await contents(join(root, 'calm'));
+process.env.TICK_MS = TICK_MS;
 let wrong = 0;
 
 for (const kind of values.kinds.split(',')) {
-  const folder = join(root, kind);
   const stamps = join(root, `stamps-${kind}`);
   process.env.STAMPS = stamps;
+  process.env.CROSSPATCH_CACHE = join(root, `mine-${kind}`);
   await writeFile(stamps, '');
   await using redis = await startRedis(await mkdtemp(join(root, 'redis-')), PASSWORD);
+  await using s3 = values.store === 's3' ? await startS3(join(root, `objects-${kind}`)) : undefined;
+  Object.assign(process.env, s3?.env);
+  const place = s3 ? `s3://${BUCKET}/${kind}` : join(root, kind);
+  await openStore(place);
   const url = redis.url.replace('//', `//:${PASSWORD}@`);
-  const workers: Worker[] = [];
-  const launch = async () => workers.push(await startWorker(redis.port, folder));
+  const machines: QueueMachine[] = [];
+  const launch = async () => {
+    const cache = join(root, `cache-${kind}-${machines.length}-${Date.now()}`);
+    const ports = { redis: redis.port, s3: s3?.port };
+    machines.push(
+      await openMachine({
+        ports,
+        store: place,
+        cache,
+        lockSeconds: Number(values.lock),
+        isApart: kind === 'network',
+      }),
+    );
+  };
   for (let i = 0; i < WORKERS; i++) await launch();
   let isDone = false;
+  let count = 0;
   const faults = (async () => {
     while ((await readFile(stamps, 'utf8')) === '') await sleep(100);
-    for (let n = 0; kind !== 'none' && n < Number(values.faults) && !isDone; n++) {
+    for (; kind !== 'none' && count < Number(values.faults) && !isDone; count++) {
       await sleep(1000 * Number(values.every));
+      if (isDone) return;
       if (kind === 'keeps' || kind === 'forgets') await redis.restart(kind);
-      else if (kind === 'cut') {
-        const { line } = workers[n % WORKERS] as Worker;
-        line.cut();
-        await sleep(2000 * LOCK_SECONDS);
-        line.mend();
+      else if (kind === 'cut' || kind === 'network') {
+        const machine = machines[count % WORKERS] as QueueMachine;
+        machine.cut();
+        await sleep(1000 * Number(values.away));
+        machine.mend();
       } else {
-        const worker = workers.shift() as Worker;
-        worker.process.kill(kind === 'killed' ? 'SIGKILL' : 'SIGTERM');
+        const machine = machines.shift() as QueueMachine;
+        machine.process.kill(kind === 'killed' ? 'SIGKILL' : 'SIGTERM');
         await launch();
       }
     }
   })();
   const started = performance.now();
   let runs = 0;
-  for (let isWhole = false; !isWhole; runs++) isWhole = await runsThrough(kind, url, folder);
+  for (let isWhole = false; !isWhole; runs++) isWhole = await runsThrough(kind, url, place);
   const seconds = (performance.now() - started) / 1000;
   isDone = true;
   await faults;
-  for (const worker of workers) {
-    worker.process.kill('SIGKILL');
-    worker.line.close();
-  }
-  const differ = await differing(folder);
+  for (const machine of machines) machine.close();
+  const differ = await differing(place);
   const { begun, overlaps } = await read(stamps);
   wrong += differ.length + overlaps;
   console.log(
-    `${kind}: ${seconds.toFixed(0)} s, ${runs} runs, ${begun} beginnings of ${STAGES} stages, ${overlaps} at the same time, ${calm.size} files compared, ${differ.length} differ ${differ.join(' ')}`,
+    `${kind}, ${values.store}: ${seconds.toFixed(0)} s, ${count} faults, ${runs} runs, ${begun} beginnings of ${stages} stages, ${overlaps} at the same time, ${calm.size} files compared, ${differ.length} differ ${differ.join(' ')}`,
   );
 }
 await rm(root, { recursive: true, force: true });
 process.exit(wrong === 0 ? 0 : 1);
 
 /** One run; false when it ended with an error, which is printed. */
-async function runsThrough(kind: string, url: string, folder: string): Promise<boolean> {
+async function runsThrough(kind: string, url: string, place: string): Promise<boolean> {
   try {
-    await using elsewhere = await Submitter.open(parseQueueAddress(url), new Store(folder));
-    await runPlan(ticks(), { store: new Store(folder), elsewhere });
+    const store = await openStore(place);
+    await using elsewhere = await Submitter.open(parseQueueAddress(url), store);
+    await runPlan(ticks(), { store, elsewhere });
     return true;
   } catch (error) {
     console.log(`  ${kind}: ${errorLine(error)}`);
@@ -102,36 +122,16 @@ async function runsThrough(kind: string, url: string, folder: string): Promise<b
 
 function ticks(): Plan {
   const plan = new Plan(1);
-  addTicks(plan, STAGES, TICK_MS);
+  addTicks(plan, stages);
   return plan;
 }
 
-interface Worker {
-  readonly process: ChildProcess;
-  readonly line: Line;
-}
-
-async function startWorker(port: number, store: string): Promise<Worker> {
-  const line = await openLine(port);
-  const url = `redis://:${PASSWORD}@127.0.0.1:${line.port}`;
-  const node = [
-    process.execPath,
-    '--import',
-    import.meta.resolve('tsx'),
-    main,
-    'worker',
-    '--quiet',
-    '--queue',
-    url,
-  ];
-  const work = [...node, '--store', store, '--lock', `${LOCK_SECONDS}`, '--drain', '0', '--memory', '1'];
-  const ownName = ['-u', 'sh', '-c', 'hostname "$0"; exec "$@"', `worker-${line.port}`, ...work];
-  const [command = '', ...args] = process.getuid?.() === 0 ? ['unshare', ...ownName] : work;
-  return { process: spawn(command, args, { stdio: 'ignore' }), line };
-}
-
-async function differing(folder: string): Promise<string[]> {
-  const found = await contents(folder);
+/** Files of the store that are not those of the run without a queue; of a bucket, as a machine finds it that has nothing of it yet. */
+async function differing(place: string): Promise<string[]> {
+  process.env.CROSSPATCH_CACHE = join(root, `reader-${Date.now()}`);
+  const store = await openStore(place);
+  if (store.remote) for (const node of ticks().nodes) await store.awaited(node as StageNode, { seconds: 0 });
+  const found = await contents(store.root);
   found.delete('.store-id');
   const names = new Set([...calm.keys(), ...found.keys()]);
   return [...names].filter((name) => calm.get(name) !== found.get(name));

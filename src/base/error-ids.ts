@@ -71,7 +71,23 @@ export const ERRORS = {
   },
   'queue-mismatch': {
     meaning: 'Machines of a queue do not fit together: they run other code, or do not share the store.',
-    next: 'Install the same crosspatch on all of them, and give all of them the same folder.',
+    next: 'Install the same crosspatch on all of them, and give all of them the same --store.',
+  },
+  'store-unreachable': {
+    meaning: 'The server of an `s3://` store cannot be reached, or answers with an error of its own.',
+    next: 'Check network and AWS_ENDPOINT_URL, then run again; what was sent whole stays.',
+  },
+  'store-refused': {
+    meaning: 'The server of an `s3://` store wants other credentials, or denies access.',
+    next: 'Set the AWS_ variables, or allow what the message names.',
+  },
+  'store-not-found': {
+    meaning: 'The bucket of an `s3://` store does not exist, or is in another region.',
+    next: 'Check --store, AWS_REGION and AWS_ENDPOINT_URL.',
+  },
+  'store-damaged': {
+    meaning: 'A part of a store has other bytes than were written.',
+    next: 'Run again; a damaged result is computed again.',
   },
   'no-worker': {
     meaning: 'No worker of the queue can hold a stage: too small, or another version of crosspatch.',

@@ -14,7 +14,7 @@ export { patternRisk } from './pattern-risk.ts';
 export { type ProgressEvent, type ProgressSink, silent } from './progress.ts';
 export { readTextLimited } from './read-limited.ts';
 export { Rng } from './rng.ts';
-export { brokenSeal, listFiles, readSeal, SEAL } from './seal.ts';
+export { brokenSeal, listFiles, parseSeal, readSeal, SEAL, type Seal } from './seal.ts';
 export { shellWord, showText, showValue, visible } from './show.ts';
 export { steadyProgress } from './steady-progress.ts';
 export { decodeText, readTextFile, textLines } from './text.ts';

@@ -41,8 +41,14 @@ export interface Seal {
 
 /** The seal of a folder; undefined where there is none or it was changed. */
 export async function readSeal(folder: string): Promise<Seal | undefined> {
+  const text = await readFile(join(folder, SEAL), 'utf8').catch(() => undefined);
+  return text === undefined ? undefined : parseSeal(text);
+}
+
+/** A seal from its text; undefined where that was changed. */
+export function parseSeal(text: string): Seal | undefined {
   try {
-    const { sha256, ...content } = sealSchema.parse(JSON.parse(await readFile(join(folder, SEAL), 'utf8')));
+    const { sha256, ...content } = sealSchema.parse(JSON.parse(text));
     return hashJson(content) === sha256 ? content : undefined;
   } catch {
     return undefined;

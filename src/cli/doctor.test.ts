@@ -8,7 +8,12 @@ it('names the machine and what computes on it, or why not', async () => {
   expect(machine.cores).toBe(availableParallelism());
   expect(machine.available_memory_bytes).toBeLessThanOrEqual(machine.memory_bytes);
   expect(cache.bytes).toBeGreaterThanOrEqual(0);
-  expect(packages.map(({ name }: { name: string }) => name)).toEqual(['bullmq', 'ioredis']);
+  expect(packages.map(({ name }: { name: string }) => name)).toEqual([
+    'bullmq',
+    'ioredis',
+    '@aws-sdk/client-s3',
+    '@aws-sdk/lib-storage',
+  ]);
   const found = new Map(providers.map((state: { provider: string }) => [state.provider, state]));
   expect([...found.keys()]).toEqual(['cpu', 'webgpu', 'cuda', 'coreml', 'dml']);
   expect(found.get('cpu')).toMatchObject({ works: true, error: expect.closeTo(0, 5) });

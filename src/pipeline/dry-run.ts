@@ -26,7 +26,7 @@ export async function dryRun(plan: Plan, store: Store, only?: string): Promise<P
   for (const node of plan.select(only)) {
     if (node.kind === 'source') continue;
     const { id, key, stage } = node;
-    const cached = (await store.look(node)).state === 'whole';
+    const cached = await store.has(node);
     const { estimate, work } = estimateOf(plan, node);
     const seconds = expectedSeconds(history.get(stage.name) ?? [], work);
     out.push({ id, stage: stage.name, key, cached, ...(cached ? {} : { seconds, ...estimate }) });

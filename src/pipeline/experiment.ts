@@ -26,7 +26,7 @@ import { Submitter } from './queue/submit.ts';
 import type { RunEvent, RunSink } from './run-event.ts';
 import { type FinishedNode, runPlan } from './runner.ts';
 import { MANIFEST, RUN_LOCK, refuseForeignRun } from './runs.ts';
-import { Store } from './store.ts';
+import { openStore } from './store-open.ts';
 
 const RESULTS = 'results.json';
 
@@ -51,7 +51,7 @@ export interface ExperimentOptions {
   readonly expand: Expand;
   /** The run folder. */
   readonly out: string;
-  /** Shared by all runs. Defaults to `store` beside the run folder. */
+  /** Shared by all runs: a folder, or `s3://bucket/prefix`. Defaults to `store` beside the run folder. */
   readonly store?: string;
   readonly jobs?: number;
   /** Threads of a stage. Defaults to its share of the cores. */
@@ -127,7 +127,6 @@ async function inFolder(
     manifest.note(event);
     options.onEvent?.(event);
   };
-  const store = new Store(options.store ?? defaultStore(out));
   let memory = 0;
   const soFar = new Map<string, FinishedNode>();
   const preview = async (done: FinishedNode): Promise<void> => {
@@ -141,6 +140,7 @@ async function inFolder(
       });
   };
   try {
+    const store = await openStore(options.store ?? defaultStore(out));
     await using elsewhere = options.queue && (await Submitter.open(options.queue, store));
     const finished = await runPlan(plan, {
       ...options,

@@ -66,3 +66,4 @@ export {
 } from './steer-files.ts';
 export { Store } from './store.ts';
 export { storeEntries } from './store-entries.ts';
+export { openStore } from './store-open.ts';

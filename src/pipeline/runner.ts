@@ -72,9 +72,11 @@ class Run {
   readonly #options: RunOptions;
   readonly #jobs: number;
   readonly #pool: ProcessPool;
-  readonly #nodes: readonly PlanNode[];
+  /** Those that were not begun, in the order they are to be. */
+  readonly #waiting: Set<PlanNode>;
   readonly #finished = new Map<string, FinishedNode>();
-  readonly #running = new Map<string, Promise<void>>();
+  #running = 0;
+  #onEnd = (): void => {};
   readonly #stop = new AbortController();
   readonly #signal: AbortSignal;
   #inProcess = 0;
@@ -85,7 +87,7 @@ class Run {
     this.#options = options;
     this.#jobs = jobs;
     this.#pool = pool;
-    this.#nodes = longestFirst(plan.select(options.only));
+    this.#waiting = new Set(longestFirst(plan.select(options.only)));
     this.#signal = options.signal ? AbortSignal.any([options.signal, this.#stop.signal]) : this.#stop.signal;
     // Every stage under way listens, however many these are.
     setMaxListeners(0, this.#signal);
@@ -94,8 +96,11 @@ class Run {
   async all(): Promise<Map<string, FinishedNode>> {
     for (;;) {
       if (!this.#signal.aborted) for (const node of this.#ready()) this.#launch(node);
-      if (this.#running.size === 0) break;
-      await Promise.race(this.#running.values());
+      if (this.#running === 0) break;
+      // Not a race of all that run: of thousands, each would remember every race.
+      await new Promise<void>((resolve) => {
+        this.#onEnd = resolve;
+      });
     }
     if (this.#failure) throw this.#failure.error;
     throwIfAborted(this.#options.signal, 'run');
@@ -104,10 +109,10 @@ class Run {
 
   /** Nodes that can start now. A stage of this process blocks its event loop, so there is never more than one of those. */
   #ready(): PlanNode[] {
-    let free = this.#jobs - this.#running.size;
+    let free = this.#jobs - this.#running;
     let ownFree = this.#inProcess === 0;
-    return this.#nodes.filter((node) => {
-      if (free === 0 || this.#finished.has(node.id) || this.#running.has(node.id)) return false;
+    return [...this.#waiting].filter((node) => {
+      if (free === 0) return false;
       if (!needs(node).every((id) => this.#finished.has(id))) return false;
       const own = this.#isOwn(node);
       if (own && !ownFree) return false;
@@ -124,7 +129,9 @@ class Run {
   #launch(node: PlanNode): void {
     const own = this.#isOwn(node);
     if (own) this.#inProcess++;
-    const work = this.#obtain(node)
+    this.#running++;
+    this.#waiting.delete(node);
+    void this.#obtain(node)
       .then(async (finished) => {
         await this.#options.onFinish?.(node, finished);
         this.#finished.set(node.id, finished);
@@ -139,9 +146,9 @@ class Run {
       })
       .finally(() => {
         if (own) this.#inProcess--;
-        this.#running.delete(node.id);
+        this.#running--;
+        this.#onEnd();
       });
-    this.#running.set(node.id, work);
   }
 
   async #obtain(node: PlanNode): Promise<FinishedNode> {
@@ -174,12 +181,14 @@ class Run {
 
   async #fromElsewhere(elsewhere: Elsewhere, node: StageNode): Promise<StoreEntry & { cached: boolean }> {
     const { store } = this.#options;
-    const before = await store.look(node);
+    // A stage that says which data it holds reads them for it.
+    const wanted = node.stage.data ? undefined : Object.values(node.publish);
+    const before = await store.look(node, { wanted, signal: this.#signal });
     if (before.state === 'whole') return { ...before.entry, cached: true };
     const onEvent = (event: Omit<RunEvent, 'stage'>) => this.#emit({ ...event, stage: node.id });
     const threads = this.#threads(node.stage);
     await elsewhere.compute({ plan: this.#plan, node, threads, signal: this.#signal, onEvent });
-    return { ...(await store.awaited(node)), cached: false };
+    return { ...(await store.awaited(node, { wanted, signal: this.#signal })), cached: false };
   }
 
   async #compute(node: StageNode, folder: string): Promise<object> {

@@ -24,7 +24,12 @@ interface ProviderState {
 }
 
 /** Packages that some options want, with the option. */
-const OPTIONAL = { bullmq: '--queue', ioredis: '--queue' } as const;
+const OPTIONAL = {
+  bullmq: '--queue',
+  ioredis: '--queue',
+  '@aws-sdk/client-s3': '--store s3://',
+  '@aws-sdk/lib-storage': '--store s3://',
+} as const;
 
 /** Providers that load a driver of the system. */
 const DRIVERS: readonly Provider[] = ['webgpu', 'cuda'];

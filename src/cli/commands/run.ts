@@ -7,10 +7,10 @@ import {
   dryRun,
   gigabytes,
   loadRecipe,
+  openStore,
   type PlannedStage,
   planExperiment,
   runExperiment,
-  Store,
 } from '../../pipeline/index.ts';
 import { verdictText } from '../../report/index.ts';
 import {
@@ -55,7 +55,10 @@ export function addRun(program: Command, cli: RunCli): void {
 export function addRunOptions(command: Command): Command {
   return addRequire(command)
     .option('--out <dir>', 'run folder (default: runs/NAME)')
-    .option('--store <dir>', 'where finished stages are kept (default: "store" beside the run folder)')
+    .option(
+      '--store <place>',
+      'where finished stages are kept: a folder, or s3://bucket/prefix (default: "store" beside the run folder)',
+    )
     .option('--only <stage>', 'run only this stage and what it needs')
     .option('--set <key=value>', 'replace a value of the file; may be repeated', collect)
     .addOption(
@@ -81,7 +84,7 @@ export async function runFile(file: string, options: RunOptions, cli: RunCli): P
   const out = options.out ?? join('runs', parsed.recipe.name);
   if (options.dryRun) {
     const { plan } = await planExperiment(parsed.recipe, cli.expand, { weights: false, signal: cli.signal });
-    const stages = await dryRun(plan, new Store(options.store ?? defaultStore(out)), options.only);
+    const stages = await dryRun(plan, await openStore(options.store ?? defaultStore(out)), options.only);
     printPlan(cli, options, { stages, pull_bytes: bytesToFetch(plan, options.only) });
     return;
   }

@@ -1,8 +1,7 @@
 /** @file `worker --queue URL --store DIR`: computes stages that `run --queue` submits on other machines, until Ctrl-C. */
 import { availableParallelism, hostname } from 'node:os';
-import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
-import { availableMemory, gigabytes, runWorker, Store } from '../../pipeline/index.ts';
+import { availableMemory, gigabytes, openStore, runWorker } from '../../pipeline/index.ts';
 import { type Cli, type CommonOptions, decimal, declare, printJson, wholeNumber } from '../cli.ts';
 import { progressRenderer } from '../progress.ts';
 import { type QueueOptions, queueOf, queueOption, queuePasswordOption } from '../queue.ts';
@@ -25,7 +24,10 @@ export function addWorker(program: Command, cli: Cli): void {
   )
     .addOption(queueOption().makeOptionMandatory())
     .addOption(queuePasswordOption())
-    .requiredOption('--store <dir>', 'the folder that the submitter has as its --store')
+    .requiredOption(
+      '--store <place>',
+      'what the submitter has as its --store: a folder, or s3://bucket/prefix',
+    )
     .addOption(
       new Option(
         '--memory <gb>',
@@ -55,7 +57,7 @@ async function work(options: WorkerCommand, cli: Cli): Promise<void> {
   const memory_bytes = options.memory === undefined ? availableMemory() : options.memory * 1e9;
   const cores = availableParallelism();
   const progress = progressRenderer(cli, options.quiet === true);
-  const store = new Store(resolve(options.store));
+  const store = await openStore(options.store);
   await runWorker({
     address,
     store,
@@ -67,10 +69,10 @@ async function work(options: WorkerCommand, cli: Cli): Promise<void> {
     onMessage: (line) => cli.err(`${line}\n`),
     onReady: (worker) => {
       if (options.json)
-        printJson(cli, { worker, memory_bytes, cores, jobs: options.jobs, store: store.root });
+        printJson(cli, { worker, memory_bytes, cores, jobs: options.jobs, store: store.shown });
       else if (!options.quiet)
         cli.err(
-          `${worker}: ${gigabytes(memory_bytes)}, ${cores} cores, ${options.jobs} at a time; takes stages from ${address.shown} for ${store.root}. Ctrl-C stops.\n`,
+          `${worker}: ${gigabytes(memory_bytes)}, ${cores} cores, ${options.jobs} at a time; takes stages from ${address.shown} for ${store.shown}. Ctrl-C stops.\n`,
         );
     },
   }).finally(() => progress.close());

@@ -192,12 +192,12 @@ describe('a source on another machine', () => {
 
 describe('a store', () => {
   it('names its queue once, whoever asks', async () => {
-    const names = await Promise.all(Array.from({ length: 8 }, () => queueName(root)));
+    const names = await Promise.all(Array.from({ length: 8 }, () => queueName(new Store(root))));
     expect(new Set(names).size).toBe(1);
     expect(names[0]).toMatch(/^crosspatch-[0-9a-f]{16}$/);
     expect(await readdir(root)).toEqual(['.store-id']);
     await mkdir(join(root, 'other'));
-    expect(await queueName(join(root, 'other'))).not.toBe(names[0]);
+    expect(await queueName(new Store(join(root, 'other')))).not.toBe(names[0]);
   });
 
   it('leaves alone what another machine writes, and takes over its lock when the queue says so', async () => {
@@ -231,7 +231,7 @@ describe('a store', () => {
   it('says so when a result of another machine does not come', async () => {
     const plan = new Plan(1);
     const node = plan.get(plan.add(drawStage, { id: 'draw', params: {} }).id) as StageNode;
-    await expect(new Store(root).awaited(node, 0)).rejects.toMatchObject({
+    await expect(new Store(root).awaited(node, { seconds: 0 })).rejects.toMatchObject({
       id: 'queue-mismatch',
       exitCode: 2,
     });

@@ -20,13 +20,15 @@ export async function shareSource(store: Store, { path, output }: SourceNode): P
   const within = relative(packageRoot(), resolve(path));
   const bundled = !within.startsWith('..') && !isAbsolute(within);
   if (bundled) return { path: within.replaceAll('\\', '/'), bundled };
-  const copy = copyOf(store, output.sha256, path);
-  if ((await bytesOf(path)) <= COPIED_BYTES && (await hashOf(copy)) !== output.sha256)
+  if ((await bytesOf(path)) > COPIED_BYTES) return { path: resolve(path), bundled };
+  const name = nameOf(output.sha256);
+  if ((await hashOf(join(store.root, name, basename(path)))) !== output.sha256)
     await withAtomicFolder(
-      folderOf(store, output.sha256),
+      join(store.root, name),
       (folder) => cp(path, join(folder, basename(path)), { recursive: true, dereference: true }),
       { cache: true },
     );
+  await store.share(name);
   return { path: resolve(path), bundled };
 }
 
@@ -59,19 +61,18 @@ export class SourceFinder {
       yield join(packageRoot(), path);
       return;
     }
-    yield copyOf(this.#store, sha256, path);
+    const copy = join(this.#store.root, nameOf(sha256), basename(path));
+    yield copy;
     yield path;
     const own = model === undefined ? undefined : await resolveModel(model).catch(() => undefined);
     if (own !== undefined) yield own.path;
+    if ((await this.#store.bring(nameOf(sha256))).state === 'whole') yield copy;
   }
 }
 
-function folderOf(store: Store, sha256: string): string {
-  return join(store.root, `source-${sha256.slice(0, 20)}`);
-}
-
-function copyOf(store: Store, sha256: string, path: string): string {
-  return join(folderOf(store, sha256), basename(path));
+/** The folder of a copy within the store. */
+function nameOf(sha256: string): string {
+  return `source-${sha256.slice(0, 20)}`;
 }
 
 async function hashOf(path: string): Promise<string | undefined> {

@@ -3,12 +3,13 @@ import { randomBytes } from 'node:crypto';
 import { link, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeFolder } from '../../base/index.ts';
+import type { Store } from '../store.ts';
 
 const FILE = '.store-id';
 
-/** The queue of the store in folder `root`; the store is given a name when it has none. */
-export async function queueName(root: string): Promise<string> {
-  return `crosspatch-${await storeId(root)}`;
+/** The queue of a store, which is given a name when it has none. */
+export async function queueName({ root, remote }: Store): Promise<string> {
+  return `crosspatch-${remote?.id ?? (await storeId(root))}`;
 }
 
 async function storeId(root: string): Promise<string> {

@@ -2,14 +2,13 @@
  * @file The submitter's side of the queue: a stage whose needs are finished becomes a job; BullMQ gives it to a worker, renews its lock, and
  * gives it to another when that one is lost. The store is the truth: an event that got lost, or a Redis that forgot its jobs, only costs a look.
  */
-import { resolve } from 'node:path';
 import type { Queue, QueueEvents } from 'bullmq';
 import { AbortedError, errorLine, InputError, type Owned } from '../../base/index.ts';
 import type { AskedStage, Elsewhere } from '../elsewhere.ts';
 import { packageVersions } from '../machine.ts';
 import type { Store } from '../store.ts';
 import type { QueueAddress } from './address.ts';
-import { readConnectionName, whyNone, workerName, workersAmong } from './capacity.ts';
+import { type Capacity, readConnectionName, whyNone, workerName, workersAmong } from './capacity.ts';
 import { closeAll, connectQueue } from './connect.ts';
 import { askedBy, failureOf, jobId, jobOf, type SourcePlace, type StageJob, sourcesOf } from './job.ts';
 import { doneSchema, progressSchema } from './progress.ts';
@@ -20,6 +19,7 @@ import { queueName } from './store-id.ts';
 const KEPT = { age: 3600 };
 /** How often jobs are looked at, and how long a stage waits that no worker there can hold: one that is started again is back by then. */
 const CHECK_MS = 2000;
+const CHECKED_AT_ONCE = 100;
 const PATIENCE_MS = 20_000;
 /** How long a worker's child may take to stop. */
 const STOP_MS = 3000;
@@ -60,7 +60,7 @@ export class Submitter implements Elsewhere, Owned {
   /** Connect to the queue of `store`. Throws {@link InputError} when Redis cannot be reached. */
   static async open(address: QueueAddress, store: Store, patienceMs = PATIENCE_MS): Promise<Submitter> {
     const { bullmq, connection } = await connectQueue(address);
-    const name = await queueName(store.root);
+    const name = await queueName(store);
     const queue = new bullmq.Queue(name, { connection });
     const events = new bullmq.QueueEvents(name, { connection });
     queue.on('error', () => {});
@@ -159,16 +159,11 @@ export class Submitter implements Elsewhere, Owned {
       this.#say('here');
       if (workers) this.#sayAlone(workers.length === 0);
       this.#longestLock = Math.max(this.#longestLock, ...(workers ?? []).map((one) => one.lock_seconds));
-      for (const [id, open] of [...this.#open]) {
-        const state = await this.#parts.queue.getJobState(id);
-        const waits = state !== 'active' && state !== 'completed' && state !== 'failed';
-        if (state === 'completed') open.settle();
-        else if (state === 'failed') this.#fail(id, (await this.#parts.queue.getJob(id))?.failedReason);
-        else if (state === 'unknown') await this.#again(id, open);
-        if (state !== 'unknown') open.forgottenSince = undefined;
-        const why = waits && workers && workers.length > 0 ? whyNone(workers, askedBy(open.data)) : undefined;
-        if (state !== 'active') await this.#unplaced(id, open, why);
-      }
+      const all = [...this.#open];
+      for (let from = 0; from < all.length; from += CHECKED_AT_ONCE)
+        await Promise.all(
+          all.slice(from, from + CHECKED_AT_ONCE).map(([id, open]) => this.#checkOne(id, open, workers)),
+        );
     } catch (error) {
       for (const open of this.#open.values())
         open.asked.onEvent({ state: 'running', done: 0, message: `queue: ${errorLine(error)}` });
@@ -177,12 +172,23 @@ export class Submitter implements Elsewhere, Owned {
     }
   }
 
+  async #checkOne(id: string, open: Open, workers: readonly Capacity[] | undefined): Promise<void> {
+    const state = await this.#parts.queue.getJobState(id);
+    const waits = state !== 'active' && state !== 'completed' && state !== 'failed';
+    if (state === 'completed') open.settle();
+    else if (state === 'failed') this.#fail(id, (await this.#parts.queue.getJob(id))?.failedReason);
+    else if (state === 'unknown') await this.#again(id, open);
+    if (state !== 'unknown') open.forgottenSince = undefined;
+    const why = waits && workers && workers.length > 0 ? whyNone(workers, askedBy(open.data)) : undefined;
+    if (state !== 'active') await this.#unplaced(id, open, why);
+  }
+
   /**
    * Redis does not know the job: it ended long ago, was taken back by another submitter, or Redis was started again without its data. In the
    * last case a worker may still be at it, until it notices that it has no lock; it is given that long.
    */
   async #again(id: string, open: Open): Promise<void> {
-    if ((await this.#parts.store.look(open.asked.node)).state === 'whole') {
+    if (await this.#parts.store.has(open.asked.node)) {
       open.settle();
       return;
     }
@@ -240,7 +246,7 @@ export class Submitter implements Elsewhere, Owned {
   #sayAlone(alone: boolean): void {
     if (alone && !this.#alone)
       this.#tell(
-        `waits for a worker; start one where this store is: crosspatch worker --queue ${this.#parts.address.shown} --store ${resolve(this.#parts.store.root)}`,
+        `waits for a worker; start one where this store is: crosspatch worker --queue ${this.#parts.address.shown} --store ${this.#parts.store.shown}`,
       );
     this.#alone = alone;
   }

@@ -50,7 +50,7 @@ export async function runWorker(settings: WorkerSettings): Promise<void> {
   await store.sweep();
   await using stages = new StageWorker(settings, capacity, bullmq);
   const worker: Worker = new bullmq.Worker(
-    await queueName(store.root),
+    await queueName(store),
     (job, token) => stages.take(job, token ?? ''),
     {
       connection,
@@ -198,7 +198,7 @@ class StageWorker implements Owned {
   async #obtain(job: Job, data: StageJob, node: StageNode, signal: AbortSignal): Promise<void> {
     const { store, onEvent } = this.#settings;
     const { id, params, seed } = node;
-    const inputs = await this.#inputs.of(data);
+    const inputs = await this.#inputs.of(data, { signal, dispatcher: DISPATCHER });
     const report = reporter(job);
     const fill = (folder: string) => {
       onEvent({ state: 'started', stage: id, done: 0 });
