@@ -33,6 +33,14 @@ export interface FinishedNode extends StageInput<object> {
   readonly seconds: number;
 }
 
+/** What becomes of a plan in which one failure does not end the others. */
+export interface FailureRules {
+  /** A node failed, and what needs it will not run. */
+  readonly failed: (node: PlanNode, error: unknown) => void;
+  /** Asked before a node starts: one that nobody wants any more is left out. */
+  readonly wanted: (node: PlanNode) => boolean;
+}
+
 export interface RunOptions {
   readonly store: Store;
   /** Stages side by side. Defaults to 1. */
@@ -45,13 +53,15 @@ export interface RunOptions {
   readonly onEvent?: RunSink;
   /** Called when a node is finished, before anything that reads it starts. */
   readonly onFinish?: (node: PlanNode, finished: FinishedNode) => Promise<void>;
-  /** Memory is the sum over this process and its children of the most each held. */
+  /** Memory is the sum over this process and its children of the most each held; told after each node, and at the end. */
   readonly onMemory?: (bytes: number) => void;
+  /** Goes on when a node fails, with what does not need it. Without it the first failure stops the rest and is thrown. */
+  readonly failures?: FailureRules;
   /** Computes what the store does not hold, in place of this process and its children; `jobs` is its business then. */
   readonly elsewhere?: Elsewhere | undefined;
 }
 
-/** Run what `only` selects; the first failure stops the rest and is thrown. Returns every node of the selection by id. */
+/** Run what `only` selects; the first failure stops the rest and is thrown, unless `failures` says otherwise. Returns every finished node by id. */
 export async function runPlan(plan: Plan, options: RunOptions): Promise<Map<string, FinishedNode>> {
   const jobs = options.jobs ?? 1;
   if (!Number.isInteger(jobs) || jobs < 1)
@@ -62,8 +72,7 @@ export async function runPlan(plan: Plan, options: RunOptions): Promise<Map<stri
   try {
     return await run.all();
   } finally {
-    const others = options.elsewhere?.peakMemoryBytes ?? pool.peakMemoryBytes;
-    options.onMemory?.(process.resourceUsage().maxRSS * 1024 + others);
+    run.tellMemory();
   }
 }
 
@@ -75,6 +84,7 @@ class Run {
   readonly #nodes: readonly PlanNode[];
   readonly #finished = new Map<string, FinishedNode>();
   readonly #running = new Map<string, Promise<void>>();
+  readonly #failed = new Set<string>();
   readonly #stop = new AbortController();
   readonly #signal: AbortSignal;
   #inProcess = 0;
@@ -108,7 +118,8 @@ class Run {
     let ownFree = this.#inProcess === 0;
     return this.#nodes.filter((node) => {
       if (free === 0 || this.#finished.has(node.id) || this.#running.has(node.id)) return false;
-      if (!needs(node).every((id) => this.#finished.has(id))) return false;
+      if (!needs(node).every((id) => this.#finished.has(id)) || this.#failed.has(node.id)) return false;
+      if (this.#options.failures?.wanted(node) === false) return false;
       const own = this.#isOwn(node);
       if (own && !ownFree) return false;
       if (own) ownFree = false;
@@ -126,6 +137,7 @@ class Run {
     if (own) this.#inProcess++;
     const work = this.#obtain(node)
       .then(async (finished) => {
+        this.tellMemory();
         await this.#options.onFinish?.(node, finished);
         this.#finished.set(node.id, finished);
         const { cached, seconds } = finished;
@@ -134,14 +146,30 @@ class Run {
       })
       .catch((error: unknown) => {
         this.#emit({ state: 'failed', stage: node.id, done: 0, message: errorLine(error) });
-        this.#failure ??= { error: this.#named(node, error) };
-        this.#stop.abort();
+        this.#fail(node, error);
       })
       .finally(() => {
         if (own) this.#inProcess--;
         this.#running.delete(node.id);
       });
     this.#running.set(node.id, work);
+  }
+
+  #fail(node: PlanNode, error: unknown): void {
+    const { failures } = this.#options;
+    const named = this.#named(node, error);
+    if (failures && !(error instanceof AbortedError)) {
+      this.#failed.add(node.id);
+      failures.failed(node, named);
+      return;
+    }
+    this.#failure ??= { error: named };
+    this.#stop.abort();
+  }
+
+  tellMemory(): void {
+    const others = this.#options.elsewhere?.peakMemoryBytes ?? this.#pool.peakMemoryBytes;
+    this.#options.onMemory?.(process.resourceUsage().maxRSS * 1024 + others);
   }
 
   async #obtain(node: PlanNode): Promise<FinishedNode> {
