@@ -49,6 +49,15 @@ export const ERRORS = {
     meaning: '`--only` names a stage that the recipe does not have.',
     next: 'Take one of those in the message.',
   },
+  'target-unknown': {
+    meaning: '`crosspatch fleet --only` names a target that the fleet does not have.',
+    next: 'Take one of those in the message.',
+  },
+  'target-failed': {
+    meaning:
+      'A target of a fleet failed, or there is nothing in it to fix. The others went on; the message and fleet.json say which and why.',
+    next: 'Mend what the message says of it and run the fleet again: what is finished is kept.',
+  },
   'figure-unknown': {
     meaning: '`--require` names a figure that results.json does not have.',
     next: 'See `crosspatch show DIR --all`.',
