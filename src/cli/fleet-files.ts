@@ -38,3 +38,13 @@ export function fleetText(folder: string, fleet: Fleet): string {
   const said = fleetSentences(fleet).map((sentence) => `  - ${sentence}\n`);
   return `${matrices.join('')}${said.join('')}${served.length > 0 ? `\nServed with the fix on, each in its folder:\n${served.join('')}` : ''}`;
 }
+
+/** Figures by `TARGET.BEHAVIOUR.margin`, for thresholds. */
+export function fleetByName({ targets }: Fleet): object {
+  return Object.fromEntries(
+    targets.map(({ name, behaviours }) => [
+      name,
+      Object.fromEntries(behaviours.map((one) => [one.behaviour, one])),
+    ]),
+  );
+}

@@ -2,7 +2,6 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { CrosspatchError } from '../../base/index.ts';
-import type { Fleet } from '../../contracts/index.ts';
 import {
   bytesToFetch,
   defaultStore,
@@ -17,7 +16,7 @@ import {
 import { fleetFailures } from '../../report/index.ts';
 import { type CommonOptions, collect, declare, printJson, type RunCli } from '../cli.ts';
 import { addRequire, checkRequired, type RequireOption, sayRequired } from '../figures.ts';
-import { describeTarget, fleetText, writeFleetReport } from '../fleet-files.ts';
+import { describeTarget, fleetByName, fleetText, writeFleetReport } from '../fleet-files.ts';
 import { printPlan } from '../planned.ts';
 import { duration, progressRenderer } from '../progress.ts';
 import { type QueueOptions, queueOf } from '../queue.ts';
@@ -80,7 +79,7 @@ async function fleetFile(file: string, options: FleetOptions, cli: RunCli): Prom
   }).finally(() => progress.close());
   const report = await writeFleetReport(out, found);
   const seconds = (performance.now() - started) / 1000;
-  const requirements = checkRequired(cli, options, byName(found));
+  const requirements = checkRequired(cli, options, fleetByName(found));
   if (options.json) printJson(cli, { out, seconds, report, requirements, fleet: found });
   else {
     cli.out(`\n${fleetText(out, found)}\nreport: ${report} (${duration(seconds)})\n`);
@@ -88,16 +87,6 @@ async function fleetFile(file: string, options: FleetOptions, cli: RunCli): Prom
   }
   const asked = found.targets.filter(({ name }) => only === undefined || only.includes(name));
   refuseFailures(fleetFailures({ targets: asked }), asked.length);
-}
-
-/** Figures by `TARGET.BEHAVIOUR.margin`, for thresholds. */
-function byName({ targets }: Fleet): object {
-  return Object.fromEntries(
-    targets.map(({ name, behaviours }) => [
-      name,
-      Object.fromEntries(behaviours.map((one) => [one.behaviour, one])),
-    ]),
-  );
 }
 
 /** Exit code 1, with every target that has no fix. */

@@ -19,8 +19,8 @@ export interface FleetRow {
   /** The verdict's word; of a target without figures undefined. */
   readonly word: string | undefined;
   readonly error?: string | undefined;
-  /** In the order of the columns; undefined where the run did not measure it. */
-  readonly cells: readonly (FleetCell | undefined)[];
+  /** In the order of the columns; null where the run did not measure it. */
+  readonly cells: readonly (FleetCell | null)[];
 }
 
 export interface FleetMatrix {
@@ -114,7 +114,7 @@ export function fleetMatrices({ targets }: Pick<Fleet, 'targets'>): FleetMatrix[
         target: name,
         ...{ model, status, error },
         word: found?.word,
-        cells: columns.map(({ cell }) => found && cell(found)),
+        cells: columns.map(({ cell }) => (found && cell(found)) ?? null),
       })),
     };
   });

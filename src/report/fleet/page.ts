@@ -44,8 +44,8 @@ function named({ target, model, status }: FleetRow): Html {
   return html`${name} <small>${model}</small>`;
 }
 
-function cellHtml(cell: FleetCell | undefined): HtmlValue {
-  if (cell === undefined) return '–';
+function cellHtml(cell: FleetCell | null): HtmlValue {
+  if (cell === null) return '–';
   const { value, interval, n, beside } = cell;
   return html`${value} <small>${interval}</small><small>n = ${n}</small>${beside ? html`<small>${beside}</small>` : null}`;
 }
