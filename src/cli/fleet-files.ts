@@ -24,13 +24,16 @@ export async function writeFleetReport(folder: string, fleet: Fleet): Promise<st
 /** The matrix of every behaviour, what it says in words, and how each target is served. */
 export function fleetText(folder: string, fleet: Fleet): string {
   const matrices = fleetMatrices(fleet).map(({ behaviour, columns, rows }) => {
+    const ns = new Set(rows.flatMap(({ cells }) => cells.flatMap((cell) => cell?.n ?? [])));
     const head = ['target', 'verdict', ...columns.map(({ title }) => title)];
     const body = rows.map(({ target, word, status, cells }) => [
       target,
       word ?? status,
-      ...cells.map((cell) => (cell ? `${cell.value} ${cell.interval} ${cell.n}` : '–')),
+      ...cells.map((cell) =>
+        cell ? `${cell.value} ${cell.interval}${ns.size > 1 ? ` n ${cell.n}` : ''}` : '–',
+      ),
     ]);
-    return `${behaviour} (value, 95 % interval, n)\n\n${textTable([head, ...body])}\n`;
+    return `${behaviour}${ns.size === 1 ? `, n = ${[...ns]}` : ''} (95 % intervals; margin and differences in points)\n\n${textTable([head, ...body])}\n`;
   });
   const served = fleet.targets.flatMap(({ name, behaviours }) =>
     behaviours.flatMap(({ use }) => (use ? [`  ${join(folder, name)}: ${use.serve}\n`] : [])),

@@ -65,8 +65,14 @@ export async function bundledRecipe(name: string): Promise<string> {
   return readTextFile(await locate(basename(name, '.yaml')));
 }
 
-/** Names of the bundled recipes. */
+/** Names of the bundled recipes of one pair; fleets are left out. */
 export async function bundledRecipes(): Promise<string[]> {
+  const names = await bundledFiles();
+  const fleets = await Promise.all(names.map(isFleetFile));
+  return names.filter((_, i) => !fleets[i]);
+}
+
+async function bundledFiles(): Promise<string[]> {
   const files = await readdir(join(packageRoot(), 'recipes'));
   return files.filter((f) => f.endsWith('.yaml')).map((f) => basename(f, '.yaml'));
 }
@@ -109,7 +115,7 @@ async function readChain(file: string, given?: string): Promise<RecipeSource[]> 
 async function locate(name: string, from?: string): Promise<string> {
   const isPath = /[/\\]/.test(name) || /\.ya?ml$/.test(name);
   if (isPath) return from === undefined ? name : resolve(dirname(from), name);
-  const names = await bundledRecipes();
+  const names = await bundledFiles();
   if (names.includes(name)) return join(packageRoot(), 'recipes', `${name}.yaml`);
   const near = nearest(name, names);
   const hint = near ? `did you mean "${near}"?` : `bundled recipes: ${names.join(', ')}`;

@@ -33,25 +33,25 @@ export function fleetBehaviours(
 function figuresOf(behaviour: BehaviourResults): Omit<FleetBehaviour, 'use'> {
   const { pair, backdoor } = behaviour;
   const chosen = headline(behaviour);
-  const { word, reason } = judge(behaviour, chosen);
+  const { word } = judge(behaviour, chosen);
+  const trigger_rate = chosen?.entry.trigger_rate ?? backdoor?.target?.trigger_rate;
   const head = {
     behaviour: pair.behaviour,
     placement: pair.placement,
     word,
     sentence: verdictOf(behaviour).sentence,
-    has_behaviour: reason !== 'weak trigger' && reason !== 'weak native',
+    has_behaviour: (trigger_rate?.value ?? 1) >= RULE.trigger && ownRestores(chosen),
+    trigger_rate,
     blocks: { source: pair.source_block, target: pair.target_block },
     cost: costOf(behaviour),
   };
-  const unsteered = backdoor?.target?.trigger_rate;
-  if (chosen === null) return { ...head, trigger_rate: unsteered, controls: [] };
+  if (chosen === null) return { ...head, controls: [] };
   const { entry, kind, fit } = chosen;
   const { mapped, native } = entry.arms;
   const noise = strongestNoise(chosen);
   return {
     ...head,
     map: `${kind}.${fit}`,
-    trigger_rate: entry.trigger_rate ?? unsteered,
     restoration: mapped?.restoration,
     elicitation: mapped?.elicitation,
     native: native?.restoration,
@@ -66,6 +66,11 @@ function figuresOf(behaviour: BehaviourResults): Omit<FleetBehaviour, 'use'> {
         : [];
     }),
   };
+}
+
+/** Whether the target's own vector restores enough for anything to be carried, as far as is known. */
+function ownRestores(chosen: TransferCase | null): boolean {
+  return (chosen?.entry.arms.native?.restoration?.ci95[1] ?? 1) >= RULE.native;
 }
 
 function strongestElicitation({ entry }: TransferCase): FleetBehaviour['noise_elicitation'] {
