@@ -1,6 +1,6 @@
 /** @file Writes the report of a fleet, and says what a fleet says of a target whose run is complete. */
 import { join } from 'node:path';
-import { refuseForeignFile, writeFileAtomic } from '../base/index.ts';
+import { refuseForeignFile, shellWord, writeFileAtomic } from '../base/index.ts';
 import type { Fleet, FleetBehaviour } from '../contracts/index.ts';
 import { readResults, readUseGuides } from '../pipeline/index.ts';
 import { fleetBehaviours, fleetMatrices, fleetSentences, renderFleet } from '../report/index.ts';
@@ -36,10 +36,10 @@ export function fleetText(folder: string, fleet: Fleet): string {
     return `${behaviour}${ns.size === 1 ? `, n = ${[...ns]}` : ''} (95 % intervals; margin and differences in points)\n\n${textTable([head, ...body])}\n`;
   });
   const served = fleet.targets.flatMap(({ name, behaviours }) =>
-    behaviours.flatMap(({ use }) => (use ? [`  ${join(folder, name)}: ${use.serve}\n`] : [])),
+    behaviours.flatMap(({ use }) => (use ? [`  cd ${shellWord(join(folder, name))} && ${use.serve}\n`] : [])),
   );
   const said = fleetSentences(fleet).map((sentence) => `  - ${sentence}\n`);
-  return `${matrices.join('')}${said.join('')}${served.length > 0 ? `\nServed with the fix on, each in its folder:\n${served.join('')}` : ''}`;
+  return `${matrices.join('')}${said.join('')}${served.length > 0 ? `\nServe a target with the fix on:\n${served.join('')}` : ''}`;
 }
 
 /** Figures by `TARGET.BEHAVIOUR.margin`, for thresholds. */

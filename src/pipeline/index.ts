@@ -6,7 +6,7 @@ export { deleteRun } from './delete-run.ts';
 export { documentResolvers } from './document-resolvers.ts';
 export { bytesToFetch, dryRun, type PlannedStage } from './dry-run.ts';
 export { defaultStore, type Expand, planExperiment, runExperiment } from './experiment.ts';
-export { FLEET, isFleetFolder, readFleet } from './fleet/files.ts';
+export { FLEET, isFleetFolder, listRunsAndTargets, readFleet } from './fleet/files.ts';
 export { planFleet, runFleet, selectTargets } from './fleet/fleet.ts';
 export { mergePlans } from './fleet/merge.ts';
 export { checkPublished } from './ledger.ts';

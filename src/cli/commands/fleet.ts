@@ -97,9 +97,12 @@ function refuseFailures(
   if (failures.length === 0) return;
   const targets = new Set(failures.map(({ target }) => target)).size;
   const said = failures.map(({ target, why }) => `${target}: ${why}`).join('; ');
-  throw new CrosspatchError(`fleet: ${targets} of ${all} targets without a fix: ${said}`, {
-    id: 'target-failed',
-  });
+  throw new CrosspatchError(
+    `fleet: ${targets} of ${all} target${all === 1 ? '' : 's'} without a fix: ${said}`,
+    {
+      id: 'target-failed',
+    },
+  );
 }
 
 /** What is typed to get the same fleet again, `--only` aside. */

@@ -3,7 +3,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hashJson, InputError, isLocked, parseJson, readTextLimited } from '../../base/index.ts';
 import { dotted, type Fleet, fleetSchema } from '../../contracts/index.ts';
-import { MANIFEST, RUN_LOCK } from '../runs.ts';
+import { listRuns, MANIFEST, RUN_LOCK, type RunListing } from '../runs.ts';
 
 export const FLEET = 'fleet.json';
 /** A fleet of a hundred targets with two behaviours each has 1 MB. */
@@ -48,6 +48,15 @@ export async function readFleet(folder: string): Promise<Fleet> {
     target.status === 'running' ? { ...target, status: 'cancelled' as const } : target,
   );
   return { ...fleet, status: 'interrupted', targets };
+}
+
+/** The run folders inside `root` and inside the fleets there, newest first, broken ones last. */
+export async function listRunsAndTargets(root: string): Promise<RunListing[]> {
+  const names = await readdir(root).catch(() => [] as string[]);
+  const found = [await listRuns(root)];
+  for (const name of names)
+    if (await isFleetFolder(join(root, name))) found.push(await listRuns(join(root, name)));
+  return found.flat().sort((a, b) => (a.started_at < b.started_at ? 1 : -1));
 }
 
 /** Throw an {@link InputError} unless a fleet may write into `folder`: it is absent, empty, or a fleet's. */

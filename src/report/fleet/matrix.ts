@@ -74,13 +74,21 @@ const COLUMNS: readonly Column[] = [
   },
 ];
 
+/** Under a difference: whose restoration it is taken from. */
+const CONTROL = {
+  token_mean: 'lookup',
+  bag_of_tokens: 'lookup',
+  clean_a: 'clean',
+  embedding_a: 'embeddings',
+} as const satisfies Record<FleetControl, string>;
+
 function control(name: FleetControl, title: string, meaning: string): Column {
   return {
     title,
     meaning: `Restoration with the fix minus ${meaning}, in points`,
     cell: ({ controls }) => {
       const found = controls.find((one) => one.control === name);
-      return found && points(found.difference, `it ${percent(found.restoration.value)}`);
+      return found && points(found.difference, `${CONTROL[name]} ${percent(found.restoration.value)}`);
     },
   };
 }

@@ -6,6 +6,10 @@ import { table, wordList } from '../tables.ts';
 import { type FleetCell, type FleetMatrix, type FleetRow, fleetMatrices } from './matrix.ts';
 import { fleetSentences } from './words.ts';
 
+/** The matrix has more columns than a run's tables: names and words go over two lines. */
+const CSS = `main{max-width:1240px}.fleet th small{display:block}.fleet thead th:nth-child(2){text-align:left}
+.fleet td:nth-child(2){white-space:normal;text-align:left;min-width:8em}`;
+
 /** The page as one HTML document. Same input, same bytes. */
 export function renderFleet(fleet: Fleet): string {
   const { name, description, source, status, targets } = fleet;
@@ -13,7 +17,7 @@ export function renderFleet(fleet: Fleet): string {
   const page = html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<title>${name} – crosspatch fleet</title><style>${trusted(css())}</style></head>
+<title>${name} – crosspatch fleet</title><style>${trusted(css() + CSS)}</style></head>
 <body><main>
 <header><p class="soft">crosspatch fleet · ${fleet.started_at.slice(0, 10)} · from ${source} to ${targets.length} target${targets.length === 1 ? '' : 's'}</p><h1>${name}</h1>${description ? html`<p class="soft">${description}</p>` : null}</header>
 ${status === 'done' || status === 'failed' ? null : html`<p class="verdict"><b>This fleet is ${status}.</b> What follows is what it reached.</p>`}
@@ -31,7 +35,7 @@ ${fleet.stages ? html`<p>${fleet.stages.all} different stages, ${fleet.stages.sh
 }
 
 function matrixSection({ behaviour, columns, rows }: FleetMatrix): Html {
-  return html`<section><h2>${behaviour}</h2>${table(
+  return html`<section class="fleet"><h2>${behaviour}</h2>${table(
     `${behaviour}: the fix in every target (95 % intervals)`,
     ['target', 'verdict', ...columns.map(({ title }) => title)],
     rows.map((row) => [named(row), row.word ?? row.status, ...row.cells.map(cellHtml)]),

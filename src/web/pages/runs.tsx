@@ -21,6 +21,7 @@ export function RunsPage(): ReactNode {
   const isTable = get('view') === 'table';
   const over = namesIn(get('in'));
   const shown = (runs ?? []).filter((run) => fits(run, q, status));
+  const shownFleets = (fleets ?? []).filter((fleet) => fleetFits(fleet, q, status));
   // Runs of a fleet are reached by its page; the table, and whoever looks for one by name, has them too.
   const cards = shown.filter(
     (run) => q !== '' || session?.only !== undefined || fleetOf(run.id) === undefined,
@@ -68,9 +69,9 @@ export function RunsPage(): ReactNode {
           ))}
         </fieldset>
       </form>
-      {isTable || fleets === undefined || fleets.length === 0 ? null : (
+      {isTable || shownFleets.length === 0 ? null : (
         <ul className="cards" aria-label="Fleets">
-          {fleets.map((fleet) => (
+          {shownFleets.map((fleet) => (
             <li key={fleet.id} className="card">
               <FleetCard fleet={fleet} />
             </li>
@@ -88,7 +89,7 @@ export function RunsPage(): ReactNode {
           </p>
         </div>
       ) : null}
-      {runs && runs.length > 0 && shown.length === 0 ? (
+      {runs && runs.length > 0 && shown.length + shownFleets.length === 0 ? (
         <p className="empty">No run fits the filter.</p>
       ) : null}
       {isTable && shown.length > 0 ? (
@@ -134,6 +135,14 @@ function namesIn(text: string | undefined): string[] {
   } catch {
     return [];
   }
+}
+
+function fleetFits(fleet: FleetSummary, q: string, status: string): boolean {
+  const names =
+    'problem' in fleet ? [] : [fleet.name, fleet.source, ...fleet.targets.map(({ name }) => name)];
+  const text = [fleet.id, ...names].join(' ').toLowerCase();
+  const isStatus = status === '' || (!('problem' in fleet) && fleet.status === status);
+  return isStatus && text.includes(q.toLowerCase());
 }
 
 function fits(run: RunSummary, q: string, status: string): boolean {
