@@ -39,6 +39,8 @@ export function recipeExtends(source: RecipeSource): string | undefined {
 /** What says something of one file alone, and the targets of a fleet. */
 const NOT_INHERITED = ['extends', 'name', 'description', 'targets'];
 
+const A_FLEET = 'this is a fleet, one source and many targets: run it with `crosspatch fleet`';
+
 /** What a file, or a part of one, says of an experiment. */
 export interface RecipeLayer {
   readonly source: RecipeSource;
@@ -74,13 +76,7 @@ export function parseRecipe(
   const layers = sources.map(layerOf);
   const [first] = layers;
   if (first && Object.hasOwn(first.value, 'targets'))
-    throw new RecipeError([
-      locate(
-        first,
-        ['targets'],
-        'this is a fleet, one source and many targets: run it with `crosspatch fleet`',
-      ),
-    ]);
+    throw new RecipeError([locate(first, ['targets'], A_FLEET)]);
   return parseLayers(layers, overrides);
 }
 

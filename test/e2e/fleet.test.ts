@@ -67,13 +67,14 @@ describe('a fleet of real models', () => {
         stage,
       ).toEqual([`locked.${stage}`]);
     const { status, targets } = await fleetOf('fixes');
-    expect(status).toBe('done');
+    expect(status).toBe('failed');
     expect(
       targets.map((target) => [target.name, target.status, target.behaviours[0]?.has_behaviour]),
     ).toEqual([
       ['same', 'done', true],
-      ['untaught', 'done', false],
+      ['untaught', 'failed', undefined],
     ]);
+    expect(targets[1]?.error).toMatch(/does not show the behaviour: none of 8 prompts does/);
     const [same] = targets[0]?.behaviours ?? [];
     expect(same?.restoration?.n).toBe(12);
     expect(same?.margin).toMatchObject({ n: 12, ci95: [expect.any(Number), expect.any(Number)] });
@@ -103,7 +104,7 @@ describe('a fleet of real models', () => {
     expect(shown.out).toContain('untaught: locked.sweep.target: ');
     const listed = await crosspatch('list', 'runs');
     expect(listed.out).toMatch(/^runs\/fixes\/same +fixes-same +done /m);
-  }, 120_000);
+  }, 600_000);
 
   it('computes only what is new when targets are added', async () => {
     const more = `  again: { models: { target: tiny-llama-s }, finetune: { target: { steps: 2 } } }

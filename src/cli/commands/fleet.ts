@@ -14,23 +14,18 @@ import {
   selectTargets,
 } from '../../pipeline/index.ts';
 import { fleetFailures } from '../../report/index.ts';
-import { type CommonOptions, collect, declare, printJson, type RunCli } from '../cli.ts';
-import { addRequire, checkRequired, type RequireOption, sayRequired } from '../figures.ts';
+import { collect, declare, printJson, type RunCli } from '../cli.ts';
+import { addRequire, checkRequired, sayRequired } from '../figures.ts';
 import { describeTarget, fleetByName, fleetText, writeFleetReport } from '../fleet-files.ts';
 import { printPlan } from '../planned.ts';
 import { duration, progressRenderer } from '../progress.ts';
-import { type QueueOptions, queueOf } from '../queue.ts';
+import { queueOf } from '../queue.ts';
 import { addComputeOptions } from '../run-options.ts';
+import type { RunOptions } from './run.ts';
 
-export interface FleetOptions extends CommonOptions, RequireOption, QueueOptions {
-  readonly out?: string;
-  readonly store?: string;
+interface FleetOptions extends Omit<RunOptions, 'only'> {
+  /** Names of targets. */
   readonly only?: readonly string[];
-  readonly set?: readonly string[];
-  readonly limit?: number;
-  readonly jobs?: number;
-  readonly threads?: number;
-  readonly dryRun?: boolean;
 }
 
 export function addFleet(program: Command, cli: RunCli): void {

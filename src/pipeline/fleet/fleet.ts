@@ -69,7 +69,7 @@ export function selectTargets({ targets }: LoadedFleet, only?: readonly string[]
   for (const name of only ?? [])
     if (!names.includes(name))
       throw new InputError(`--only ${showText(name)}: no such target; there are ${names.join(', ')}`, {
-        id: 'target-unknown',
+        id: 'option-invalid',
       });
   return targets.filter(({ name }) => !only || only.includes(name));
 }

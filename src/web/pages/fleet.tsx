@@ -87,7 +87,7 @@ function Matrix({
 }): ReactNode {
   const { behaviour, columns, rows } = matrix;
   return (
-    <>
+    <div>
       <h2>
         <Name>{behaviour}</Name>
       </h2>
@@ -114,7 +114,7 @@ function Matrix({
           </tbody>
         </table>
       </section>
-    </>
+    </div>
   );
 }
 
