@@ -4,7 +4,13 @@ import { join } from 'node:path';
 import type { Command, Option } from 'commander';
 import { ERRORS } from '../../src/base/index.ts';
 import { createProgram } from '../../src/cli/index.ts';
-import { recipeSchema, resultsSchema, sampleSchema, vectorRecordSchema } from '../../src/contracts/index.ts';
+import {
+  fleetSchema,
+  recipeSchema,
+  resultsSchema,
+  sampleSchema,
+  vectorRecordSchema,
+} from '../../src/contracts/index.ts';
 import { cell, commentsOf, keyRows, keyTable } from './keys.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -125,6 +131,7 @@ async function filesPage(): Promise<string> {
   const comments = async (file: string) =>
     commentsOf(await readFile(join(root, 'src/contracts', file), 'utf8'));
   const tables = {
+    fleet: keyTable(keyRows(fleetSchema, 'output', await comments('fleet.ts')), undefined),
     samples: keyTable(keyRows(sampleSchema, 'output', await comments('samples.ts')), undefined),
     results: keyTable(keyRows(resultsSchema, 'output', await comments('results.ts')), undefined),
     vector: keyTable(keyRows(vectorRecordSchema, 'output', await comments('vector.ts')), undefined),

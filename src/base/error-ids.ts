@@ -12,8 +12,7 @@ interface ErrorKind {
 export const ERRORS = {
   // What was asked for
   usage: {
-    meaning:
-      'The command line cannot be read: an unknown option, a missing argument, a value of no known kind.',
+    meaning: 'The command line cannot be read: unknown option, missing argument, value of no known kind.',
     next: 'See `crosspatch COMMAND --help`.',
   },
   'command-unknown': { meaning: 'There is no command of this name.', next: 'See `crosspatch --help`.' },
@@ -48,6 +47,10 @@ export const ERRORS = {
   'stage-unknown': {
     meaning: '`--only` names a stage that the recipe does not have.',
     next: 'Take one of those in the message.',
+  },
+  'target-failed': {
+    meaning: 'A target of a fleet failed, or shows nothing to fix. The others went on.',
+    next: 'Mend what the message says of it, and run the fleet again: what is finished is kept.',
   },
   'figure-unknown': {
     meaning: '`--require` names a figure that results.json does not have.',
@@ -222,8 +225,7 @@ export const ERRORS = {
     next: 'Check the file and the model.',
   },
   'no-effect': {
-    meaning:
-      'An intervention never fired or changed nothing. That is an error, because it is usually a mistake.',
+    meaning: 'An intervention never fired or changed nothing: an error, because it is usually a mistake.',
     next: 'Check hook, selection and vector.',
   },
   'dose-too-large': {

@@ -16,6 +16,7 @@ import { addEvaluate } from './commands/evaluate.ts';
 import { addExport } from './commands/export.ts';
 import { addFidelity } from './commands/fidelity.ts';
 import { addFinetune } from './commands/finetune.ts';
+import { addFleet } from './commands/fleet.ts';
 import { addGenerate } from './commands/generate.ts';
 import { addImport } from './commands/import.ts';
 import { addInit } from './commands/init.ts';
@@ -77,7 +78,7 @@ const COMMANDS = [
   addBench,
   addDoctor,
 ] satisfies ((program: Command, cli: Cli) => void)[];
-const RUN_COMMANDS = [addDemo, addRun] satisfies ((program: Command, cli: RunCli) => void)[];
+const RUN_COMMANDS = [addDemo, addRun, addFleet] satisfies ((program: Command, cli: RunCli) => void)[];
 
 /** Run `argv` (without node and script). Errors become one line on standard error; nothing is thrown. */
 export async function runCli(argv: readonly string[], streams: Cli, version: string): Promise<number> {

@@ -19,6 +19,15 @@ export type {
 export { type LlmJudgeSettings, llmJudgeSettings } from './endpoint-settings.ts';
 export { dotted, nearest } from './explain.ts';
 export {
+  FLEET_CONTROLS,
+  type Fleet,
+  type FleetBehaviour,
+  type FleetControl,
+  type FleetTarget,
+  fleetSchema,
+} from './fleet.ts';
+export { isFleet, type ParsedFleet, type ParsedTarget, parseFleet } from './fleet-document.ts';
+export {
   type Intervention,
   type InterventionDocument,
   type InterventionDocumentInput,

@@ -31,11 +31,39 @@ export function recipeExtends(source: RecipeSource): string | undefined {
   const { doc, value } = readYaml(source);
   const parent = value.extends;
   if (parent === undefined || (typeof parent === 'string' && parent !== '')) return parent;
-  throw new RecipeError([locate(doc, source, ['extends'], 'extends: wanted the name or path of a recipe')]);
+  throw new RecipeError([
+    locate({ doc, source, at: [] }, ['extends'], 'extends: wanted the name or path of a recipe'),
+  ]);
 }
 
-/** What says something of one file alone. */
-const NOT_INHERITED = ['extends', 'name', 'description'];
+/** What says something of one file alone, and the targets of a fleet. */
+const NOT_INHERITED = ['extends', 'name', 'description', 'targets'];
+
+const A_FLEET = 'this is a fleet, one source and many targets: run it with `crosspatch fleet`';
+
+/** What a file, or a part of one, says of an experiment. */
+export interface RecipeLayer {
+  readonly source: RecipeSource;
+  readonly doc: Yaml;
+  /** Where in the file it stands; empty for the whole of it. */
+  readonly at: readonly string[];
+  readonly value: Readonly<Record<string, unknown>>;
+}
+
+/** The whole of a file. Throws {@link RecipeError} when it is no YAML mapping. */
+export function layerOf(source: RecipeSource): RecipeLayer {
+  const { doc, value } = readYaml(source);
+  return partOf({ source, doc }, [], value);
+}
+
+/** What stands at `at` of a file. */
+export function partOf(
+  { source, doc }: Pick<RecipeLayer, 'source' | 'doc'>,
+  at: readonly string[],
+  value: Record<string, unknown>,
+): RecipeLayer {
+  return { source, doc, at, value: besideFile(value, dirname(source.file)) };
+}
 
 /**
  * Check an experiment. `sources`: the file, then what it extends, nearest first. Objects merge key by key, lists and scalars
@@ -45,12 +73,17 @@ export function parseRecipe(
   sources: readonly RecipeSource[],
   overrides: readonly string[] = [],
 ): ParsedRecipe {
-  const documents = sources.map((source) => {
-    const { doc, value } = readYaml(source);
-    return { source, doc, value: besideFile(value, dirname(source.file)) };
-  });
+  const layers = sources.map(layerOf);
+  const [first] = layers;
+  if (first && Object.hasOwn(first.value, 'targets'))
+    throw new RecipeError([locate(first, ['targets'], A_FLEET)]);
+  return parseLayers(layers, overrides);
+}
+
+/** {@link parseRecipe} of what was read, nearest first. */
+export function parseLayers(layers: readonly RecipeLayer[], overrides: readonly string[] = []): ParsedRecipe {
   let given: Record<string, unknown> = {};
-  for (const [i, { value }] of [...documents.entries()].toReversed()) {
+  for (const [i, { value }] of [...layers.entries()].toReversed()) {
     given = merge(given, i === 0 ? without(value, ['extends']) : without(value, NOT_INHERITED)) as Record<
       string,
       unknown
@@ -63,11 +96,12 @@ export function parseRecipe(
     return override;
   });
   const parsed = recipeSchema.safeParse(given);
+  const says = (path: Complaint['path']) => (layer: RecipeLayer) => layer.doc.hasIn([...layer.at, ...path]);
   const fitted = parsed.success
     ? fitToPools(parsed.data, (path) => {
         if (!hasIn(given, path)) return Number.POSITIVE_INFINITY;
         if (set.some((o) => covers(o.path, path))) return -1;
-        return documents.findIndex(({ doc }) => doc.hasIn(path));
+        return layers.findIndex(says(path));
       })
     : undefined;
   if (fitted?.wrong.length === 0) return { given, recipe: fitted.recipe };
@@ -79,19 +113,24 @@ export function parseRecipe(
     shown.map((complaint) => {
       const override = set.find((o) => covers(o.path, complaint.path));
       if (override) return { file: `--set ${showText(override.text)}`, ...plain(complaint) };
-      const owner = documents.find(({ doc }) => doc.hasIn(complaint.path)) ?? documents[0];
+      const owner = layers.find(says(complaint.path)) ?? layers[0];
       if (!owner) return { file: 'recipe', ...plain(complaint) };
-      return locate(owner.doc, owner.source, complaint.path, complaint.message);
+      return locate(owner, complaint.path, complaint.message);
     }),
     total,
   );
 }
 
-/** Position of the key at `path`, or of the nearest thing above it that is written. */
-function locate(doc: Yaml, source: RecipeSource, path: Complaint['path'], message: string): RecipeIssue {
+/** Position of the key at `path` of a layer, or of the nearest thing above it that is written. */
+export function locate(
+  { doc, source, at }: Pick<RecipeLayer, 'doc' | 'source' | 'at'>,
+  path: Complaint['path'],
+  message: string,
+): RecipeIssue {
   const issue = { file: source.file, path: dotted(path), message };
-  for (let length = path.length; length > 0; length--) {
-    const offset = offsetOf(doc, path.slice(0, length));
+  const whole = [...at, ...path];
+  for (let length = whole.length; length > 0; length--) {
+    const offset = offsetOf(doc, whole.slice(0, length));
     if (offset === undefined) continue;
     const { line, col } = doc.lines.linePos(offset);
     return { ...issue, line, column: col };

@@ -414,6 +414,12 @@ export function recipeJsonSchema(): Record<string, unknown> {
     ...shape,
     extends: z.string().min(1).optional().describe('Bundled recipe or file this one builds on'),
     models: shape.models.partial().optional(),
+    targets: z
+      .record(z.string(), z.union([z.string().min(1), z.looseObject({})]))
+      .optional()
+      .describe(
+        'Makes the file a fleet: in place of `models.target`, the models that need the fix, by name; each a model, or the keys of an experiment that differ for it',
+      ),
   });
   return { ...z.toJSONSchema(file, { io: 'input' }), title: 'crosspatch experiment' };
 }

@@ -6,8 +6,11 @@ export { deleteRun } from './delete-run.ts';
 export { documentResolvers } from './document-resolvers.ts';
 export { bytesToFetch, dryRun, type PlannedStage } from './dry-run.ts';
 export { defaultStore, type Expand, planExperiment, runExperiment } from './experiment.ts';
+export { FLEET, isFleetFolder, listRunsAndTargets, readFleet } from './fleet/files.ts';
+export { planFleet, runFleet, selectTargets } from './fleet/fleet.ts';
+export { mergePlans } from './fleet/merge.ts';
 export { checkPublished } from './ledger.ts';
-export { bundledRecipe, bundledRecipes, loadRecipe, loadRecipeText } from './load.ts';
+export { bundledRecipe, bundledRecipes, isFleetFile, loadFleet, loadRecipe, loadRecipeText } from './load.ts';
 export { type LogLine, readLogLine } from './log.ts';
 export { availableMemory, describeMachine, packageRoot, packageVersions } from './machine.ts';
 export { openProbe } from './open-probe.ts';
@@ -67,3 +70,4 @@ export {
 export { Store } from './store.ts';
 export { storeEntries } from './store-entries.ts';
 export { openStore } from './store-open.ts';
+export { LARGEST_GUIDE, parseUseGuide, readUseGuides } from './use-guides.ts';

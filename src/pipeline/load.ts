@@ -3,10 +3,14 @@ import { readdir } from 'node:fs/promises';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { InputError, readTextFile } from '../base/index.ts';
 import {
+  isFleet,
   limitRecipe,
   nearest,
+  type ParsedFleet,
   type ParsedRecipe,
+  parseFleet,
   parseRecipe,
+  type Recipe,
   type RecipeSource,
   recipeExtends,
 } from '../contracts/index.ts';
@@ -34,25 +38,60 @@ export async function loadRecipeText(source: RecipeSource, options: LoadOptions 
   return parsedFrom(await readChain(source.file, source.text), source.file, options);
 }
 
+/** A fleet with its name. */
+export type LoadedFleet = ParsedFleet & { readonly name: string };
+
+/**
+ * Read and check a fleet: {@link loadRecipe} for one source and many targets. A file without `name` is named after itself.
+ */
+export async function loadFleet(file: string, options: LoadOptions = {}): Promise<LoadedFleet> {
+  const fleet = parseFleet(await readChain(await locate(file)), setOf(options));
+  const name = fleet.name ?? nameFrom(file);
+  const targets = fleet.targets.map((target) => ({
+    ...target,
+    recipe: { ...limited(target.recipe, options.limit), name: `${name}-${target.name}` },
+  }));
+  return { ...fleet, name, targets };
+}
+
+/** Whether an experiment file, by path or bundled name, is a fleet. */
+export async function isFleetFile(name: string): Promise<boolean> {
+  const file = await locate(name);
+  return isFleet({ file, text: await readTextFile(file) });
+}
+
 /** The text of a bundled recipe. */
 export async function bundledRecipe(name: string): Promise<string> {
   return readTextFile(await locate(basename(name, '.yaml')));
 }
 
-/** Names of the bundled recipes. */
+/** Names of the bundled recipes of one pair; fleets are left out. */
 export async function bundledRecipes(): Promise<string[]> {
+  const names = await bundledFiles();
+  const fleets = await Promise.all(names.map(isFleetFile));
+  return names.filter((_, i) => !fleets[i]);
+}
+
+async function bundledFiles(): Promise<string[]> {
   const files = await readdir(join(packageRoot(), 'recipes'));
   return files.filter((f) => f.endsWith('.yaml')).map((f) => basename(f, '.yaml'));
 }
 
 function parsedFrom(sources: readonly RecipeSource[], file: string, options: LoadOptions): ParsedRecipe {
-  const set = [...(options.set ?? []), ...(options.seed === undefined ? [] : [`seed=${options.seed}`])];
-  const { given, recipe } = parseRecipe(sources, set);
+  const { given, recipe } = parseRecipe(sources, setOf(options));
   const named = 'name' in given ? recipe : { ...recipe, name: nameFrom(file) };
-  if (options.limit === undefined) return { given, recipe: named };
-  if (!Number.isInteger(options.limit) || options.limit < 1)
-    throw new InputError(`--limit ${options.limit}: wanted a whole number from 1`, { id: 'option-invalid' });
-  return { given, recipe: limitRecipe(named, options.limit) };
+  return { given, recipe: limited(named, options.limit) };
+}
+
+function setOf({ set = [], seed }: LoadOptions): string[] {
+  return [...set, ...(seed === undefined ? [] : [`seed=${seed}`])];
+}
+
+function limited(recipe: Recipe, limit: number | undefined): Recipe {
+  if (limit === undefined) return recipe;
+  if (!Number.isInteger(limit) || limit < 1)
+    throw new InputError(`--limit ${limit}: wanted a whole number from 1`, { id: 'option-invalid' });
+  return limitRecipe(recipe, limit);
 }
 
 /** `file` and what it extends; with `given` as the text of the first. */
@@ -76,7 +115,7 @@ async function readChain(file: string, given?: string): Promise<RecipeSource[]> 
 async function locate(name: string, from?: string): Promise<string> {
   const isPath = /[/\\]/.test(name) || /\.ya?ml$/.test(name);
   if (isPath) return from === undefined ? name : resolve(dirname(from), name);
-  const names = await bundledRecipes();
+  const names = await bundledFiles();
   if (names.includes(name)) return join(packageRoot(), 'recipes', `${name}.yaml`);
   const near = nearest(name, names);
   const hint = near ? `did you mean "${near}"?` : `bundled recipes: ${names.join(', ')}`;

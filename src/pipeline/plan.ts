@@ -123,6 +123,18 @@ export class Plan {
     return { id, key };
   }
 
+  /** Add a node of another plan under ids of this one; its key, and so its result, stays what it was. */
+  include(node: PlanNode, id: string, idOf: (needed: string) => string): void {
+    if (node.kind === 'source') this.#insert({ ...node, id });
+    else {
+      const renamed = Object.entries(node.inputs).map(([name, ids]) => [
+        name,
+        typeof ids === 'string' ? idOf(ids) : ids.map(idOf),
+      ]);
+      this.#insert({ ...node, id, inputs: Object.fromEntries(renamed) });
+    }
+  }
+
   #insert(node: PlanNode): void {
     if (this.#nodes.has(node.id))
       throw new CrosspatchError(`plan: two nodes are called ${node.id}`, { id: 'internal' });

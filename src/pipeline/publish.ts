@@ -1,5 +1,5 @@
 /** @file Copies of what stages made, in the run folder, under the names of docs/reference/files.md#run-folder. The store's own files stay untouched. */
-import { cp, mkdir, rename, rm, stat } from 'node:fs/promises';
+import { constants, cp, mkdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { CrosspatchError, hashFile, InputError, listFiles, unwritable } from '../base/index.ts';
 import type { Ledger } from './ledger.ts';
@@ -60,7 +60,8 @@ async function copy(from: string, to: string, id: string): Promise<void> {
   try {
     await mkdir(dirname(to), { recursive: true });
     await rm(aside, { recursive: true, force: true });
-    await cp(from, aside, { recursive: true, filter });
+    // Where the file system can, the copy shares its blocks with the store: a fleet publishes its source's model once per target.
+    await cp(from, aside, { recursive: true, filter, mode: constants.COPYFILE_FICLONE });
     await rm(to, { recursive: true, force: true });
     await rename(aside, to);
   } catch (cause) {

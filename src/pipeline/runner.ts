@@ -33,6 +33,14 @@ export interface FinishedNode extends StageInput<object> {
   readonly seconds: number;
 }
 
+/** What becomes of a plan in which one failure does not end the others. */
+export interface FailureRules {
+  /** A node failed, and what needs it will not run. */
+  readonly failed: (node: PlanNode, error: unknown) => void;
+  /** Asked before a node starts: one that nobody wants any more is left out. */
+  readonly wanted: (node: PlanNode) => boolean;
+}
+
 export interface RunOptions {
   readonly store: Store;
   /** Stages side by side. Defaults to 1. */
@@ -45,13 +53,15 @@ export interface RunOptions {
   readonly onEvent?: RunSink;
   /** Called when a node is finished, before anything that reads it starts. */
   readonly onFinish?: (node: PlanNode, finished: FinishedNode) => Promise<void>;
-  /** Memory is the sum over this process and its children of the most each held. */
+  /** Memory is the sum over this process and its children of the most each held; told after each node, and at the end. */
   readonly onMemory?: (bytes: number) => void;
+  /** Goes on when a node fails, with what does not need it. Without it the first failure stops the rest and is thrown. */
+  readonly failures?: FailureRules;
   /** Computes what the store does not hold, in place of this process and its children; `jobs` is its business then. */
   readonly elsewhere?: Elsewhere | undefined;
 }
 
-/** Run what `only` selects; the first failure stops the rest and is thrown. Returns every node of the selection by id. */
+/** Run what `only` selects; the first failure stops the rest and is thrown, unless `failures` says otherwise. Returns every finished node by id. */
 export async function runPlan(plan: Plan, options: RunOptions): Promise<Map<string, FinishedNode>> {
   const jobs = options.jobs ?? 1;
   if (!Number.isInteger(jobs) || jobs < 1)
@@ -62,8 +72,7 @@ export async function runPlan(plan: Plan, options: RunOptions): Promise<Map<stri
   try {
     return await run.all();
   } finally {
-    const others = options.elsewhere?.peakMemoryBytes ?? pool.peakMemoryBytes;
-    options.onMemory?.(process.resourceUsage().maxRSS * 1024 + others);
+    run.tellMemory();
   }
 }
 
@@ -114,6 +123,7 @@ class Run {
     return [...this.#waiting].filter((node) => {
       if (free === 0) return false;
       if (!needs(node).every((id) => this.#finished.has(id))) return false;
+      if (this.#options.failures?.wanted(node) === false) return false;
       const own = this.#isOwn(node);
       if (own && !ownFree) return false;
       if (own) ownFree = false;
@@ -133,6 +143,7 @@ class Run {
     this.#waiting.delete(node);
     void this.#obtain(node)
       .then(async (finished) => {
+        this.tellMemory();
         await this.#options.onFinish?.(node, finished);
         this.#finished.set(node.id, finished);
         const { cached, seconds } = finished;
@@ -141,14 +152,29 @@ class Run {
       })
       .catch((error: unknown) => {
         this.#emit({ state: 'failed', stage: node.id, done: 0, message: errorLine(error) });
-        this.#failure ??= { error: this.#named(node, error) };
-        this.#stop.abort();
+        this.#fail(node, error);
       })
       .finally(() => {
         if (own) this.#inProcess--;
         this.#running--;
         this.#onEnd();
       });
+  }
+
+  #fail(node: PlanNode, error: unknown): void {
+    const { failures } = this.#options;
+    const named = this.#named(node, error);
+    if (failures && !(error instanceof AbortedError)) {
+      failures.failed(node, named);
+      return;
+    }
+    this.#failure ??= { error: named };
+    this.#stop.abort();
+  }
+
+  tellMemory(): void {
+    const others = this.#options.elsewhere?.peakMemoryBytes ?? this.#pool.peakMemoryBytes;
+    this.#options.onMemory?.(process.resourceUsage().maxRSS * 1024 + others);
   }
 
   async #obtain(node: PlanNode): Promise<FinishedNode> {

@@ -9,11 +9,12 @@ export type {
   SteerProof,
 } from '../evaluate/index.ts';
 export type { MadeVectors, SteerFileInfo } from '../pipeline/index.ts';
-export type { Verdict } from '../report/index.ts';
+export type { FleetCell, FleetMatrix, FleetRow, Verdict } from '../report/index.ts';
 export { type ServeLimits, startModelServer } from './serve/start.ts';
 export type { NamedSteering } from './serve/steering-table.ts';
 export type { ViewApi } from './view/app.ts';
 export type { ModelChoice, SteerFileChoice } from './view/finds.ts';
+export type { FleetDetail, FleetSummary } from './view/fleets.ts';
 export type { ModelDescription } from './view/model-process.ts';
 export type { PlaygroundChoices, PlaygroundMap } from './view/playground.ts';
 export type { PlaygroundEvent, PlaygroundRequest } from './view/playground-request.ts';

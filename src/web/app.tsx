@@ -2,7 +2,7 @@
 import { type FormEvent, lazy, type MouseEvent, type ReactNode, Suspense, useEffect, useState } from 'react';
 import { useLink } from './client.ts';
 import { RunsPage } from './pages/runs.tsx';
-import { navigate, pathTo, type Route, useRoute } from './router.ts';
+import { fleetOf, navigate, pathTo, type Route, useRoute } from './router.ts';
 
 const RunPage = lazy(() => import('./pages/run.tsx'));
 const SamplesPage = lazy(() => import('./pages/samples.tsx'));
@@ -10,11 +10,13 @@ const PlaygroundPage = lazy(() => import('./pages/playground.tsx'));
 const SteerPage = lazy(() => import('./pages/steer.tsx'));
 const NewRunPage = lazy(() => import('./pages/new-run.tsx'));
 const MapPage = lazy(() => import('./pages/map.tsx'));
+const FleetPage = lazy(() => import('./pages/fleet.tsx'));
 const UsePage = lazy(() => import('./pages/use.tsx'));
 
 export function App(): ReactNode {
   const route = useRoute();
   const key = 'run' in route ? `${route.page} ${route.run}` : route.page;
+  const fleet = 'fleet' in route ? route.fleet : 'run' in route ? fleetOf(route.run) : undefined;
   useEffect(() => {
     document.title = `${title(route)} · crosspatch`;
   }, [route]);
@@ -32,6 +34,11 @@ export function App(): ReactNode {
           <Tab to="/" current={route.page === 'runs' || route.page === 'new'}>
             Runs
           </Tab>
+          {fleet === undefined ? null : (
+            <Tab to={pathTo({ page: 'fleet', fleet })} current={route.page === 'fleet'}>
+              Fleet
+            </Tab>
+          )}
           {'run' in route ? (
             <>
               <Tab to={pathTo({ page: 'run', run: route.run })} current={route.page === 'run'}>
@@ -79,6 +86,8 @@ function Page({ route }: { readonly route: Route }): ReactNode {
       return <MapPage run={route.run} />;
     case 'use':
       return <UsePage run={route.run} />;
+    case 'fleet':
+      return <FleetPage fleet={route.fleet} />;
     case 'playground':
       return <PlaygroundPage />;
     case 'steer':
@@ -105,6 +114,7 @@ function title(route: Route): string {
       map: `Map of ${route.run}`,
       use: `Use ${route.run}`,
     }[route.page];
+  if ('fleet' in route) return `Fleet ${route.fleet}`;
   return { runs: 'Runs', playground: 'Playground', steer: 'Steer', new: 'New run', unknown: 'No such page' }[
     route.page
   ];

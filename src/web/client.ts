@@ -74,6 +74,11 @@ export function ofRun(run: string): { readonly param: { run: string } } {
   return { param: { run: encodeURIComponent(run) } };
 }
 
+/** Arguments of an address of one fleet. */
+export function ofFleet(fleet: string): { readonly param: { fleet: string } } {
+  return { param: { fleet: encodeURIComponent(fleet) } };
+}
+
 /** An address that answers JSON, of any arguments: the caller's are checked against the endpoint's own. */
 interface Endpoint {
   $get: (args: never, options?: { init?: RequestInit }) => Promise<ClientResponse<unknown>>;

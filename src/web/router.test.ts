@@ -12,6 +12,7 @@ describe('addresses', () => {
         { page: 'samples', run },
         { page: 'map', run },
         { page: 'use', run },
+        { page: 'fleet', fleet: run },
       ]),
     ];
     for (const route of routes) expect(parseRoute(pathTo(route))).toEqual(route);

@@ -6,17 +6,19 @@ export type Route =
   | { readonly page: 'runs' }
   | { readonly page: 'playground' | 'steer' | 'new' }
   | { readonly page: 'run' | 'samples' | 'map' | 'use'; readonly run: string }
+  | { readonly page: 'fleet'; readonly fleet: string }
   | { readonly page: 'unknown' };
 
-/** The route of a path; a run's name is one encoded segment. */
+/** The route of a path; the name of a run or a fleet is one encoded segment. */
 export function parseRoute(pathname: string): Route {
   const parts = pathname.split('/').filter((part) => part !== '');
   if (parts.length === 0) return { page: 'runs' };
   const [page, run] = parts;
   if ((page === 'playground' || page === 'steer' || page === 'new') && parts.length === 1) return { page };
-  if (isOfRun(page) && run !== undefined && parts.length === 2) {
+  if ((isOfRun(page) || page === 'fleet') && run !== undefined && parts.length === 2) {
     try {
-      return { page, run: decodeURIComponent(run) };
+      const name = decodeURIComponent(run);
+      return page === 'fleet' ? { page, fleet: name } : { page, run: name };
     } catch {
       return { page: 'unknown' };
     }
@@ -30,14 +32,21 @@ function isOfRun(page: string | undefined): page is 'run' | 'samples' | 'map' | 
 
 /** The path of a route, with an optional query. */
 export function pathTo(route: Route, query: Readonly<Record<string, string>> = {}): string {
+  const name = 'run' in route ? route.run : 'fleet' in route ? route.fleet : undefined;
   const path =
-    'run' in route
-      ? `/${route.page}/${encodeURIComponent(route.run)}`
+    name !== undefined
+      ? `/${route.page}/${encodeURIComponent(name)}`
       : route.page === 'runs' || route.page === 'unknown'
         ? '/'
         : `/${route.page}`;
   const search = new URLSearchParams(query).toString();
   return search ? `${path}?${search}` : path;
+}
+
+/** The fleet that a run is of, by its id `FLEET~TARGET`. */
+export function fleetOf(run: string): string | undefined {
+  const [fleet, target] = run.split('~');
+  return target === undefined ? undefined : fleet;
 }
 
 /** Go somewhere; `replace` leaves no entry to go back to (for text being typed, sliders being dragged). */

@@ -1,7 +1,7 @@
-/** @file `list [ROOT]`: the runs in a folder, each with its verdict and headline figure, or why it failed. */
+/** @file `list [ROOT]`: the runs in a folder, those of fleets among them, each with its verdict and headline figure, or why it failed. */
 import type { Command } from 'commander';
 import { errorLine } from '../../base/index.ts';
-import { listRuns, type RunListing, readResults } from '../../pipeline/index.ts';
+import { listRunsAndTargets, type RunListing, readResults } from '../../pipeline/index.ts';
 import { pointsWithInterval, type Verdict, verdicts } from '../../report/index.ts';
 import { type Cli, type CommonOptions, declare, printJson } from '../cli.ts';
 import { textTable } from '../table.ts';
@@ -10,11 +10,11 @@ export function addList(program: Command, cli: Cli): void {
   declare(
     program,
     'list [root]',
-    'List the runs in a folder (default: runs), newest first, with their verdicts.',
+    'List the runs in a folder (default: runs) and in the fleets there, newest first, with their verdicts.',
     'list runs',
   ).action(async (root = 'runs', options: CommonOptions) => {
     const runs: Listed[] = [];
-    for (const run of await listRuns(root)) runs.push(await withVerdict(run));
+    for (const run of await listRunsAndTargets(root)) runs.push(await withVerdict(run));
     if (options.json) printJson(cli, runs);
     else if (runs.length === 0) cli.out(`${root}: no runs; try crosspatch demo\n`);
     else cli.out(textTable([HEAD, ...runs.flatMap(rows)]));

@@ -3,10 +3,17 @@ import type { Command } from 'commander';
 import { InputError } from '../../base/index.ts';
 import { type BehaviourResults, nearest, type Results } from '../../contracts/index.ts';
 import { percent } from '../../figures/index.ts';
-import { type FlatFigure, flattenResults, readResults } from '../../pipeline/index.ts';
+import {
+  type FlatFigure,
+  flattenResults,
+  isFleetFolder,
+  readFleet,
+  readResults,
+} from '../../pipeline/index.ts';
 import { type ArmRow, armRows, claim, interval, pointsWithInterval, verdictOf } from '../../report/index.ts';
 import { type Cli, type CommonOptions, declare, printJson } from '../cli.ts';
 import { addRequire, checkRequired, type RequireOption, sayRequired } from '../figures.ts';
+import { fleetByName, fleetText } from '../fleet-files.ts';
 import { figure, textTable } from '../table.ts';
 
 type ShowOptions = CommonOptions & RequireOption & { readonly all?: boolean };
@@ -19,6 +26,7 @@ export function addShow(program: Command, cli: Cli): void {
     "show runs/demo transfer.affine --require 'locked.transfer.affine.with_tags.margin>=0.5'",
   ).option('--all', 'every figure by its path, instead of the verdict');
   addRequire(command).action(async (folder: string, filter: string | undefined, options: ShowOptions) => {
+    if (await isFleetFolder(folder)) return showFleet(folder, filter, options, cli);
     const results = await readResults(folder);
     const figures = figuresOf(folder, results, filter);
     const requirements = checkRequired(cli, options, results);
@@ -27,6 +35,28 @@ export function addShow(program: Command, cli: Cli): void {
     else cli.out(textTable([['figure', 'value', 'n', '95 % interval'], ...figures.map(row)]));
     sayRequired(cli, requirements);
   });
+}
+
+/** The matrix of a fleet; its figures are those of its targets' runs. */
+async function showFleet(
+  folder: string,
+  filter: string | undefined,
+  options: ShowOptions,
+  cli: Cli,
+): Promise<void> {
+  const fleet = await readFleet(folder);
+  const target = fleet.targets[0]?.name ?? 'TARGET';
+  if (filter !== undefined || options.all)
+    throw new InputError(
+      `${folder}: is a fleet; figures by path are in its runs: show ${folder}/${target} --all`,
+      {
+        id: 'option-conflict',
+      },
+    );
+  const requirements = checkRequired(cli, options, fleetByName(fleet));
+  if (options.json) printJson(cli, { fleet, requirements });
+  else cli.out(fleetText(folder, fleet));
+  sayRequired(cli, requirements);
 }
 
 /** Figures whose path contains the filter. A filter that matches nothing is an {@link InputError}. */

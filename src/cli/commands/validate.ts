@@ -6,11 +6,12 @@ import {
   interventionJsonSchema,
   issueLine,
   parseIntervention,
+  type Recipe,
   RecipeError,
   recipeJsonSchema,
 } from '../../contracts/index.ts';
 import { resolveModel } from '../../models/index.ts';
-import { loadRecipe, planExperiment } from '../../pipeline/index.ts';
+import { isFleetFile, loadFleet, loadRecipe, planExperiment } from '../../pipeline/index.ts';
 import { type Cli, type CommonOptions, collect, declare, printJson } from '../cli.ts';
 
 interface ValidateOptions extends CommonOptions {
@@ -24,7 +25,7 @@ export function addValidate(program: Command, cli: Cli): void {
   declare(
     program,
     'validate [file]',
-    'Check an experiment file (.yaml) or an intervention (.json); every mistake with line and column.',
+    'Check an experiment or fleet file (.yaml) or an intervention (.json); every mistake with line and column.',
     'init my.yaml',
     'validate my.yaml',
   )
@@ -49,20 +50,11 @@ async function validate(file: string | undefined, options: ValidateOptions, cli:
     return;
   }
   try {
-    const { recipe } = await loadRecipe(file, options);
-    const { source, target } = recipe.models;
-    const behaviours = recipe.behaviours.map((b) => b.name).join(', ');
-    const clean = [cleanOf(recipe, 'source'), cleanOf(recipe, 'target')];
-    const absent = await notPulled([source, target, ...clean.filter((name) => name !== undefined)]);
-    // Planning opens what the stages will read: models, prompts, texts. It computes nothing.
-    if (absent.length === 0 && cli.expand !== undefined)
-      await planExperiment(recipe, cli.expand, { weights: false, signal: cli.signal });
-    const summary = `${source} to ${target}, ${behaviours}, ${recipe.maps.length} map(s)`;
-    const note =
-      absent.length > 0
-        ? `; not checked: ${absent.join(', ')} (run will pull ${absent.length > 1 ? 'them' : 'it'})`
-        : '';
-    report(cli, options, { file, summary: summary + note, resolved: recipe });
+    report(
+      cli,
+      options,
+      (await isFleetFile(file)) ? await fleet(file, options, cli) : await recipe(file, options, cli),
+    );
   } catch (error) {
     if (!(error instanceof RecipeError)) throw error;
     for (const issue of error.issues.slice(1)) cli.err(`error: ${issueLine(issue)}\n`);
@@ -71,6 +63,42 @@ async function validate(file: string | undefined, options: ValidateOptions, cli:
     if (options.json) printJson(cli, { file, valid: false, issues: error.issues });
     throw new InputError(issueLine(error.issues[0]!), { id: 'recipe-invalid' });
   }
+}
+
+async function recipe(file: string, options: ValidateOptions, cli: Cli): Promise<ValidFile> {
+  const { recipe: resolved } = await loadRecipe(file, options);
+  const { source, target } = resolved.models;
+  const behaviours = resolved.behaviours.map((b) => b.name).join(', ');
+  const note = await openFiles(resolved, cli);
+  return {
+    file,
+    summary: `${source} to ${target}, ${behaviours}, ${resolved.maps.length} map(s)${note}`,
+    resolved,
+  };
+}
+
+async function fleet(file: string, options: ValidateOptions, cli: Cli): Promise<ValidFile> {
+  const { source, targets } = await loadFleet(file, options);
+  const notes: string[] = [];
+  for (const target of targets) notes.push(`${target.name}${await openFiles(target.recipe, cli)}`);
+  const resolved = Object.fromEntries(targets.map((target) => [target.name, target.recipe]));
+  return {
+    file,
+    summary: `fleet of ${source} to ${targets.length} target(s): ${notes.join(', ')}`,
+    resolved,
+  };
+}
+
+/** Planning opens what the stages will read: models, prompts, texts. It computes nothing. Returns what could not be opened. */
+async function openFiles(resolved: Recipe, cli: Cli): Promise<string> {
+  const { source, target } = resolved.models;
+  const clean = [cleanOf(resolved, 'source'), cleanOf(resolved, 'target')];
+  const absent = await notPulled([source, target, ...clean.filter((name) => name !== undefined)]);
+  if (absent.length === 0 && cli.expand !== undefined)
+    await planExperiment(resolved, cli.expand, { weights: false, signal: cli.signal });
+  return absent.length > 0
+    ? `; not checked: ${absent.join(', ')} (run will pull ${absent.length > 1 ? 'them' : 'it'})`
+    : '';
 }
 
 /** Models of the hub that are not in the cache. */

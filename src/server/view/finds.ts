@@ -7,7 +7,7 @@ import { basename } from 'node:path';
 import { bundledModels } from '../../models/index.ts';
 import { describeSteerFile, type SteerFileInfo } from '../../pipeline/index.ts';
 import { Refused } from './refused.ts';
-import type { RunsFolder } from './runs-folder.ts';
+import { fleetRunId, type RunsFolder } from './runs-folder.ts';
 
 /** A model that may be opened. */
 export interface ModelChoice {
@@ -74,8 +74,10 @@ export class Finds {
     const runs = new Set(listed.flatMap((run) => ('problem' in run ? [] : [run.id])));
     const below: Found<ModelChoice>[] = [];
     for (const { parts, path } of await this.#places()) {
-      const [run = '', kind, ...rest] = parts;
       const file = parts.at(-1) ?? '';
+      const inFleet = fleetRunId(parts[0] ?? '', parts[1] ?? '');
+      const isFleets = runs.has(inFleet) || broken.has(inFleet);
+      const [run = '', kind, ...rest] = isFleets ? [inFleet, ...parts.slice(2)] : parts;
       if (broken.has(run)) continue;
       if (runs.has(run) && kind === 'models' && rest.length > 0)
         below.push({ id: `run/${run}/${rest.join('/')}`, label: `${rest.join('/')} (${run})`, path });

@@ -11,6 +11,7 @@ import {
   readResultsSoFar,
 } from '../../pipeline/index.ts';
 import { verdicts } from '../../report/index.ts';
+import { fleetDetail, listFleets } from './fleets.ts';
 import { Refused } from './refused.ts';
 import type { RunsFolder } from './runs-folder.ts';
 import { followRun } from './tail.ts';
@@ -31,6 +32,10 @@ export function runRoutes(
     .get('/session', (context) =>
       // Name of the runs folder, without the path to it; `only`: the one run this server was opened on; `changeKey`: see the guard.
       context.json({ version, folder: runs.name, only: runs.only, changeKey }),
+    )
+    .get('/fleets', async (context) => context.json(await listFleets(runs)))
+    .get('/fleets/:fleet', async (context) =>
+      context.json(await fleetDetail(runs, context.req.param('fleet'))),
     )
     .get('/runs', async (context) => context.json(await runs.list()))
     .get('/runs/:run', async (context) => context.json(await runs.detail(context.req.param('run'))))

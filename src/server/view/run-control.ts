@@ -20,7 +20,7 @@ import {
 } from '../../contracts/index.ts';
 import { bundledRecipe, deleteRun, loadRecipeText, readManifest } from '../../pipeline/index.ts';
 import { Refused } from './refused.ts';
-import type { RunsFolder } from './runs-folder.ts';
+import { isOfFleet, type RunsFolder } from './runs-folder.ts';
 
 /** What is wrong with a recipe, or what it comes to. */
 export interface RecipeCheck {
@@ -191,6 +191,11 @@ export class RunControl implements Owned {
     this.#refuseOnly('delete a run');
     const folder = await this.#runs.run(run);
     if (confirm !== run) throw new Refused(400, `confirm: wanted the name ${run}`);
+    if (folder !== join(this.#runs.root, run) && isOfFleet(run))
+      throw new Refused(
+        409,
+        `run ${run}: is one of a fleet; take it out of the fleet's file, and delete its folder`,
+      );
     if (folder !== join(this.#runs.root, run))
       throw new Refused(403, `run ${run}: is a link; delete what it leads to instead`);
     if (this.#children.has(run)) throw new Refused(409, `run ${run}: goes on; stop it first`);
@@ -255,7 +260,10 @@ export class RunControl implements Owned {
 
   #refuseOnly(what: string): void {
     if (this.#runs.only !== undefined)
-      throw new Refused(409, `this app was opened on one run; to ${what}, open it on the folder of runs`);
+      throw new Refused(
+        409,
+        `this app was opened on one run or fleet; to ${what}, open it on the folder of runs`,
+      );
   }
 
   #refuseMany(): void {

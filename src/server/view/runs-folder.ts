@@ -4,7 +4,7 @@ import { basename, dirname, join, relative, sep } from 'node:path';
 import { errorLine, InputError } from '../../base/index.ts';
 import type { Figure, Manifest, Results } from '../../contracts/index.ts';
 import { headline } from '../../figures/index.ts';
-import { failureOf, PREVIEW, readManifest, readResults } from '../../pipeline/index.ts';
+import { FLEET, failureOf, isFleetFolder, PREVIEW, readManifest, readResults } from '../../pipeline/index.ts';
 import { verdictOf } from '../../report/index.ts';
 import { Refused } from './refused.ts';
 
@@ -28,7 +28,20 @@ export interface Headline {
   readonly fvu?: number | undefined;
 }
 
-/** One entry of the list. `id` is the folder's name. */
+/** Between the name of a fleet's folder and that of one of its runs: `fleet~medium`. No target's name holds it. */
+const WITHIN = '~';
+
+/** The id of a run of a fleet. */
+export function fleetRunId(fleet: string, target: string): string {
+  return `${fleet}${WITHIN}${target}`;
+}
+
+/** Whether an id is that of a run of a fleet. */
+export function isOfFleet(id: string): boolean {
+  return id.includes(WITHIN);
+}
+
+/** One entry of the list. `id` is the folder's name, of a fleet's run `FLEET~TARGET`. */
 export type RunSummary =
   | {
       readonly id: string;
@@ -60,7 +73,7 @@ export interface RunDetail {
 /** Summaries are made of this many runs at a time: each may hold results of some megabytes. */
 const AT_ONCE = 4;
 
-/** A folder of run folders, or a single run folder (then only that run is seen). */
+/** A folder of run folders and fleets, or a single one of these (then only that is seen). */
 export class RunsFolder {
   /** Real path; nothing outside it is ever read. */
   readonly root: string;
@@ -83,7 +96,7 @@ export class RunsFolder {
     });
     if (!(await stat(root)).isDirectory())
       throw new InputError(`${folder}: wanted a folder, got a file`, { id: 'run-not-found' });
-    return (await exists(join(root, 'manifest.json')))
+    return (await exists(join(root, 'manifest.json'))) || (await isFleetFolder(root))
       ? new RunsFolder(dirname(root), basename(root))
       : new RunsFolder(root, undefined);
   }
@@ -98,17 +111,25 @@ export class RunsFolder {
    * what leads (by a link, say) outside, 404 for what is not there.
    */
   async path(run: string, ...rest: readonly string[]): Promise<string> {
-    for (const part of [run, ...rest])
+    const parts = [...(await this.#partsOf(run)), ...rest];
+    for (const part of parts)
       if (part === '' || part.startsWith('.') || /[/\\\0]/.test(part) || part.length > 255)
         throw new Refused(400, `run ${JSON.stringify(part.slice(0, 60))}: wanted the name of a run folder`);
-    if (this.only !== undefined && run !== this.only) throw new Refused(404, `run ${run}: not found`);
-    const real = await realpath(join(this.root, run, ...rest)).catch(() => {
+    if (this.only !== undefined && parts[0] !== this.only) throw new Refused(404, `run ${run}: not found`);
+    const real = await realpath(join(this.root, ...parts)).catch(() => {
       throw new Refused(404, `${[run, ...rest].join('/')}: not found`);
     });
     const inside = relative(this.only === undefined ? this.root : join(this.root, this.only), real);
     if (inside === '..' || inside.startsWith(`..${sep}`) || inside.startsWith(sep))
       throw new Refused(403, `${[run, ...rest].join('/')}: leads outside the runs folder`);
     return real;
+  }
+
+  /** Folders that lead to a run: its own, or that of its fleet and its own. */
+  async #partsOf(run: string): Promise<string[]> {
+    const [fleet = '', target, ...more] = run.split(WITHIN);
+    if (target === undefined || more.length > 0 || !/^[^./\\\0][^/\\\0]*$/.test(fleet)) return [run];
+    return (await isFleetFolder(join(this.root, fleet))) ? [fleet, target] : [run];
   }
 
   /** {@link path}, or undefined where there is nothing. */
@@ -127,9 +148,12 @@ export class RunsFolder {
     return folder;
   }
 
-  /** Every run, newest first; a broken one is an entry that says so. */
+  /** Every run, newest first, those of fleets among them; a broken one is an entry that says so. */
   async list(): Promise<RunSummary[]> {
-    const names = this.only === undefined ? await readdir(this.root) : [this.only];
+    const within = (await this.fleetNames()).map(async (fleet) =>
+      (await readdir(join(this.root, fleet))).map((target) => fleetRunId(fleet, target)),
+    );
+    const names = [...(await this.#names()), ...(await Promise.all(within)).flat()];
     const found: (RunSummary | undefined)[] = [];
     for (let from = 0; from < names.length; from += AT_ONCE)
       found.push(
@@ -137,6 +161,22 @@ export class RunsFolder {
       );
     const started = (run: RunSummary) => ('problem' in run ? '' : run.started_at);
     return found.filter((run) => run !== undefined).sort((a, b) => (started(a) < started(b) ? 1 : -1));
+  }
+
+  /** Names of the folders that are a fleet's. */
+  async fleetNames(): Promise<string[]> {
+    const names = await this.#names();
+    const isOne = await Promise.all(
+      names.map(async (name) => {
+        const path = await this.find(name, FLEET).catch(() => undefined);
+        return path !== undefined;
+      }),
+    );
+    return names.filter((_, i) => isOne[i]);
+  }
+
+  async #names(): Promise<string[]> {
+    return this.only === undefined ? readdir(this.root) : [this.only];
   }
 
   async detail(run: string): Promise<RunDetail> {

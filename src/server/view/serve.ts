@@ -67,7 +67,9 @@ export async function startViewServer(options: ViewOptions): Promise<ViewServer>
   });
   const server = await listen(app.fetch, options.port);
   port = (server.address() as AddressInfo).port;
-  const path = runs.only === undefined ? '/' : `/run/${encodeURIComponent(runs.only)}`;
+  const isFleet = (await runs.fleetNames()).includes(runs.only ?? '');
+  const path =
+    runs.only === undefined ? '/' : `/${isFleet ? 'fleet' : 'run'}/${encodeURIComponent(runs.only)}`;
   return {
     port,
     token,

@@ -1,11 +1,11 @@
 /** @file Runs: all of them, filtered, as cards or a table; two beside each other, several over one another. */
 import { lazy, type ReactNode, Suspense } from 'react';
-import type { RunSummary } from '../../server/index.ts';
+import type { FleetSummary, RunSummary } from '../../server/index.ts';
 import { api, useAsk } from '../client.ts';
 import { Compare } from '../compare.tsx';
 import { Choice, distinct, moment, Problem, Status } from '../parts.tsx';
 import { duration } from '../progress.ts';
-import { pathTo, useQuery } from '../router.ts';
+import { fleetOf, pathTo, useQuery } from '../router.ts';
 import { RunsTable } from '../runs-table.tsx';
 import { Name } from '../text.tsx';
 
@@ -14,12 +14,18 @@ const Overlay = lazy(() => import('../overlay.tsx'));
 export function RunsPage(): ReactNode {
   const [get, set] = useQuery();
   const { data: runs, error } = useAsk(api.runs, {});
+  const { data: fleets } = useAsk(api.fleets, {});
   const { data: session } = useAsk(api.session, {});
   const [q, status] = [get('q') ?? '', get('status') ?? ''];
   const picked = [get('a'), get('b')].filter((id) => id !== undefined);
   const isTable = get('view') === 'table';
   const over = namesIn(get('in'));
   const shown = (runs ?? []).filter((run) => fits(run, q, status));
+  const shownFleets = (fleets ?? []).filter((fleet) => fleetFits(fleet, q, status));
+  // Runs of a fleet are reached by its page; the table, and whoever looks for one by name, has them too.
+  const cards = shown.filter(
+    (run) => q !== '' || session?.only !== undefined || fleetOf(run.id) === undefined,
+  );
   const pick = (id: string, on: boolean) => {
     const next = on ? [...picked, id].slice(-2) : picked.filter((other) => other !== id);
     set({ a: next[0], b: next[1] });
@@ -63,7 +69,16 @@ export function RunsPage(): ReactNode {
           ))}
         </fieldset>
       </form>
-      {runs && runs.length === 0 ? (
+      {isTable || shownFleets.length === 0 ? null : (
+        <ul className="cards" aria-label="Fleets">
+          {shownFleets.map((fleet) => (
+            <li key={fleet.id} className="card">
+              <FleetCard fleet={fleet} />
+            </li>
+          ))}
+        </ul>
+      )}
+      {runs && runs.length === 0 && fleets?.length === 0 ? (
         <div className="empty">
           <p>
             There is no run in <code>{session?.folder ?? 'this folder'}</code> yet.
@@ -74,7 +89,7 @@ export function RunsPage(): ReactNode {
           </p>
         </div>
       ) : null}
-      {runs && runs.length > 0 && shown.length === 0 ? (
+      {runs && runs.length > 0 && shown.length + shownFleets.length === 0 ? (
         <p className="empty">No run fits the filter.</p>
       ) : null}
       {isTable && shown.length > 0 ? (
@@ -96,7 +111,7 @@ export function RunsPage(): ReactNode {
       {isTable ? null : (
         <>
           <ul className="cards">
-            {shown.map((run) => (
+            {cards.map((run) => (
               <li key={run.id} className="card">
                 <RunCard run={run} picked={picked.includes(run.id)} onPick={(on) => pick(run.id, on)} />
               </li>
@@ -122,12 +137,54 @@ function namesIn(text: string | undefined): string[] {
   }
 }
 
+function fleetFits(fleet: FleetSummary, q: string, status: string): boolean {
+  const names =
+    'problem' in fleet ? [] : [fleet.name, fleet.source, ...fleet.targets.map(({ name }) => name)];
+  const text = [fleet.id, ...names].join(' ').toLowerCase();
+  const isStatus = status === '' || (!('problem' in fleet) && fleet.status === status);
+  return isStatus && text.includes(q.toLowerCase());
+}
+
 function fits(run: RunSummary, q: string, status: string): boolean {
   if ('problem' in run) return status === '' && run.id.toLowerCase().includes(q.toLowerCase());
   const text = [run.id, run.name, ...run.models, ...run.headlines.map((h) => h.behaviour)]
     .join(' ')
     .toLowerCase();
   return (status === '' || run.status === status) && text.includes(q.toLowerCase());
+}
+
+/** A fleet among the runs: its targets, each with the words of its verdicts. */
+function FleetCard({ fleet }: { readonly fleet: FleetSummary }): ReactNode {
+  if ('problem' in fleet)
+    return (
+      <>
+        <h2>
+          <Name>{fleet.id}</Name>
+        </h2>
+        <Problem>{fleet.problem}</Problem>
+      </>
+    );
+  return (
+    <>
+      <div className="row">
+        <h2>
+          <a href={pathTo({ page: 'fleet', fleet: fleet.id })}>
+            <Name>{fleet.id}</Name>
+          </a>
+        </h2>
+        <Status>{fleet.status}</Status>
+      </div>
+      <p className="soft">
+        fleet · {moment(fleet.started_at)} · from <Name>{fleet.source}</Name>
+      </p>
+      {fleet.targets.map(({ name, status, words }) => (
+        <p key={name} className="headline">
+          <Name>{name}</Name>:{' '}
+          {words.length === 0 ? <Status>{status}</Status> : <strong>{words.join('; ')}</strong>}
+        </p>
+      ))}
+    </>
+  );
 }
 
 function RunCard(props: {
