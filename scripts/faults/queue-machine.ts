@@ -36,7 +36,9 @@ export async function openMachine(settings: MachineSettings): Promise<QueueMachi
     url: `redis://:${PASSWORD}@${here}:${redis.port}`,
     store,
     lockSeconds,
-    env: { CROSSPATCH_CACHE: cache, ...(s3 && { AWS_ENDPOINT_URL: `http://${here}:${s3.port}` }) },
+    env: s3
+      ? { CROSSPATCH_CACHE: cache, AWS_ENDPOINT_URL: `http://${here}:${s3.port}` }
+      : { CROSSPATCH_CACHE: cache },
     through: [...(network?.through ?? []), ...(process.getuid?.() === 0 ? ownName : [])],
   });
   worker.stderr?.resume();

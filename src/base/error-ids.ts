@@ -2,12 +2,7 @@
  * @file Every error has an id: stable, printed by the command line after the message, and listed in docs/reference/errors.md (made from
  * this table). An id says what is wrong, the message says where. To add one, add a row and run `npm run docs:pages`.
  */
-
-/** What an id means, and what to do about it. */
-interface ErrorKind {
-  readonly meaning: string;
-  readonly next: string;
-}
+import { type ErrorKind, RUN_ERRORS } from './error-ids-runs.ts';
 
 export const ERRORS = {
   // What was asked for
@@ -35,69 +30,7 @@ export const ERRORS = {
     next: 'Read the message.',
   },
 
-  // Recipes and runs
-  'recipe-invalid': {
-    meaning: 'An experiment file is wrong. The message gives file, line and column.',
-    next: 'Mend the line; `crosspatch validate FILE` lists every issue.',
-  },
-  'recipe-not-found': {
-    meaning: 'There is no bundled recipe of this name and no such file.',
-    next: 'Give a path that ends in .yaml, or one of the names in the message.',
-  },
-  'stage-unknown': {
-    meaning: '`--only` names a stage that the recipe does not have.',
-    next: 'Take one of those in the message.',
-  },
-  'target-failed': {
-    meaning: 'A target of a fleet failed, or shows nothing to fix. The others went on.',
-    next: 'Mend what the message says of it, and run the fleet again: what is finished is kept.',
-  },
-  'figure-unknown': {
-    meaning: '`--require` names a figure that results.json does not have.',
-    next: 'See `crosspatch show DIR --all`.',
-  },
-  'run-not-found': {
-    meaning: 'The folder holds no run, or no runs.',
-    next: 'Check the path, or run an experiment first.',
-  },
-  'run-damaged': {
-    meaning: 'A file of a run folder does not have the form that crosspatch writes.',
-    next: 'Run the experiment again into the same folder; finished stages are kept.',
-  },
-  'worker-died': {
-    meaning: 'A child process or worker thread ended in the middle of its work, perhaps out of memory.',
-    next: 'Run again to continue; give more memory or a smaller batch if it happens again.',
-  },
-  'queue-unreachable': {
-    meaning: 'The Redis server of `--queue` cannot be reached, or refuses the password.',
-    next: 'Start it, or check address and password.',
-  },
-  'queue-mismatch': {
-    meaning: 'Machines of a queue do not fit together: they run other code, or do not share the store.',
-    next: 'Install the same crosspatch on all of them, and give all of them the same --store.',
-  },
-  'store-unreachable': {
-    meaning: 'The server of an `s3://` store cannot be reached, or answers with an error of its own.',
-    next: 'Check network and AWS_ENDPOINT_URL, then run again; what was sent whole stays.',
-  },
-  'store-refused': {
-    meaning: 'The server of an `s3://` store wants other credentials, or denies access.',
-    next: 'Set the AWS_ variables, or allow what the message names.',
-  },
-  'store-not-found': {
-    meaning: 'The bucket of an `s3://` store does not exist, or is in another region.',
-    next: 'Check --store, AWS_REGION and AWS_ENDPOINT_URL.',
-  },
-  'store-damaged': {
-    meaning: 'A part of a store has other bytes than were written.',
-    next: 'Run again; a damaged result is computed again.',
-  },
-  'no-worker': {
-    meaning: 'No worker of the queue can hold a stage: too small, or another version of crosspatch.',
-    next: 'The message says what is wanted; start such a worker, then run again.',
-  },
-  'package-missing': { meaning: 'An optional package is not installed.', next: 'The message says how.' },
-  aborted: { meaning: 'Stopped on request (Ctrl-C). What was finished is kept.', next: 'Run it again.' },
+  ...RUN_ERRORS,
 
   // Files
   'file-unreadable': {

@@ -93,7 +93,6 @@ export {
 } from './suspect/suspect.ts';
 export {
   type SweepInput,
-  type SweepParams,
   type SweptBlocks,
   type SweptRun,
   sweepBlocks,
@@ -104,12 +103,12 @@ export { type ScoredItem, taskRates } from './tasks/score.ts';
 export { taskInState } from './tasks/states.ts';
 export { locateTextModel } from './text-model/place.ts';
 export { type TransferResult, transferExperiment, transferResult } from './transfer/experiment.ts';
-export type { TransferInput, TransferParams } from './transfer/input.ts';
+export type { TransferInput } from './transfer/input.ts';
 export { type InverseSteering, steerByInverses } from './transfer/inverse.ts';
-export { type DoneJobs, doneJobs, type JobDone, joinJobs } from './transfer/jobs.ts';
+export { doneJobs, type JobDone, joinJobs } from './transfer/jobs.ts';
 export { labelledPrompts, type PreparedTransfer, prepareMaps, runTransfer } from './transfer/maps.ts';
 export { askedFor, type RepairRow, type RepairText, repair } from './transfer/repair.ts';
-export { type SpanTensor, spansFrom, spanTensors } from './transfer/stored.ts';
+export { spansFrom, spanTensors } from './transfer/stored.ts';
 export { carriedRecord, carryVector, needsRows, vectorForMap } from './vectors/carry.ts';
 export {
   type ContrastReading,

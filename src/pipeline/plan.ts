@@ -166,8 +166,8 @@ export class Plan {
 /** Other arithmetic gives other figures, within rounding: so what is computed with it has other keys. */
 function modelKey(sha256: string, { weights }: Omit<ManifestModel, 'sha256'>): string {
   const provider = modelProvider();
-  const other = { ...(weights === 'packed' && { weights }), ...(provider !== 'cpu' && { provider }) };
-  return Object.keys(other).length === 0 ? sha256 : hashJson({ sha256, ...other });
+  if (provider !== 'cpu') return hashJson({ sha256, weights, provider });
+  return weights === 'packed' ? hashJson({ sha256, weights }) : sha256;
 }
 
 /** What a stage's result hangs on; `inputs`: name → key, or keys, of what it reads. */

@@ -1,6 +1,6 @@
 /**
  * @file What a transfer runs, apart from what is made of it: patched runs under names. A part of the prompts can be run in one place and
- * the rest in another; figures are made of all of them (docs/decisions/0015-transfer-in-parts.md).
+ * the rest in another; figures are made of all of them (docs/decisions/0016-sweeps-and-transfers-in-parts.md).
  */
 import { CrosspatchError } from '../../base/index.ts';
 import { type ArmOptions, type ArmPlan, type ArmRun, runArms } from '../arms/run.ts';
