@@ -1,6 +1,7 @@
 /** @file `worker --queue URL --store DIR`: computes stages that `run --queue` submits on other machines, until Ctrl-C. */
 import { availableParallelism, hostname } from 'node:os';
 import { type Command, Option } from 'commander';
+import { modelProvider } from '../../engine/index.ts';
 import { availableMemory, gigabytes, openStore, runWorker } from '../../pipeline/index.ts';
 import { type Cli, type CommonOptions, decimal, declare, printJson, wholeNumber } from '../cli.ts';
 import { progressRenderer } from '../progress.ts';
@@ -61,7 +62,14 @@ async function work(options: WorkerCommand, cli: Cli): Promise<void> {
   await runWorker({
     address,
     store,
-    capacity: { host: hostname(), pid: process.pid, memory_bytes, cores, jobs: options.jobs },
+    capacity: {
+      host: hostname(),
+      pid: process.pid,
+      provider: modelProvider(),
+      memory_bytes,
+      cores,
+      jobs: options.jobs,
+    },
     lockSeconds: options.lock,
     drainSeconds: options.drain,
     signal: cli.signal,

@@ -9,6 +9,8 @@ const capacitySchema = z.object({
   pid: z.int(),
   /** Of crosspatch: stages of another version may give other bytes. */
   version: z.string(),
+  /** What models compute on there: figures of another differ within rounding. */
+  provider: z.string().default('cpu'),
   memory_bytes: z.number(),
   cores: z.int(),
   /** Stages side by side. */
@@ -22,6 +24,8 @@ export type Capacity = z.infer<typeof capacitySchema>;
 /** What a stage asks for. */
 export interface Asked {
   readonly version: string;
+  /** What models are to compute on. */
+  readonly provider: string;
   /** Threads that it computes with. */
   readonly cores: number;
   /** 0 where it is not known. */
@@ -62,6 +66,7 @@ export function workerName({ host, pid }: Pick<Capacity, 'host' | 'pid'>): strin
 export function canHold(worker: Asked, asked: Asked): boolean {
   return (
     worker.version === asked.version &&
+    worker.provider === asked.provider &&
     asked.memory_bytes <= worker.memory_bytes &&
     asked.cores <= worker.cores
   );
@@ -75,9 +80,14 @@ export function whyNone(workers: readonly Capacity[], asked: Asked): string | un
     const others = [...new Set(workers.map(({ version }) => version))].sort().join(' and ');
     return `it comes from crosspatch ${asked.version}, and the workers are crosspatch ${others}; install the same version on all`;
   }
+  const able = same.filter(({ provider }) => provider === asked.provider);
+  if (able.length === 0) {
+    const others = [...new Set(same.map(({ provider }) => provider))].sort().join(' and ');
+    return `it is to compute on ${asked.provider}, and the workers do on ${others}; start one with --provider ${asked.provider}`;
+  }
   const wanted = `it asks for ${room(asked)}`;
-  const largest = same.reduce((a, b) => (b.memory_bytes > a.memory_bytes ? b : a));
-  const there = `of ${same.length === 1 ? 'one worker' : `${same.length} workers`} the one with most memory, ${workerName(largest)}, has ${room(largest)}`;
+  const largest = able.reduce((a, b) => (b.memory_bytes > a.memory_bytes ? b : a));
+  const there = `of ${able.length === 1 ? 'one worker' : `${able.length} workers`} the one with most memory, ${workerName(largest)}, has ${room(largest)}`;
   return `${wanted}, and ${there}; start a larger worker, give one a larger --memory, or run with fewer --threads`;
 }
 

@@ -6,6 +6,7 @@ import { relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { z } from 'zod';
 import { CrosspatchError, InputError } from '../../base/index.ts';
+import { modelProvider } from '../../engine/index.ts';
 import { findStage } from '../find-stage.ts';
 import { packageRoot } from '../machine.ts';
 import { needs, type Plan, type SourceNode, type StageNode, stageKey } from '../plan.ts';
@@ -54,6 +55,7 @@ const jobSchema = z.strictObject({
   params: z.unknown(),
   seed: z.number(),
   threads: z.int().min(1),
+  provider: z.string(),
   inputs: z.record(z.string(), z.union([inputSchema, z.array(inputSchema)])),
   memory_bytes: z.number().optional(),
   work: z.strictObject({ tokens: z.number(), parameters: z.number() }).optional(),
@@ -62,6 +64,7 @@ export type StageJob = z.infer<typeof jobSchema>;
 const askingSchema = z.object({
   crosspatch: z.string(),
   threads: z.number(),
+  provider: z.string().optional(),
   memory_bytes: z.number().optional(),
 });
 
@@ -107,6 +110,7 @@ export function jobOf(plan: Plan, node: StageNode, { version, threads, place }: 
     params: node.params,
     seed: node.seed,
     threads,
+    provider: modelProvider(),
     inputs: Object.fromEntries(
       Object.entries(node.inputs).map(([name, ids]) => [
         name,
@@ -131,6 +135,7 @@ export function askedBy(data: unknown): Asked {
   const asking = askingSchema.safeParse(data).data;
   return {
     version: asking?.crosspatch ?? 'of another kind',
+    provider: asking?.provider ?? 'cpu',
     cores: asking?.threads ?? 1,
     memory_bytes: asking?.memory_bytes ?? 0,
   };

@@ -59,6 +59,7 @@ describe('who can hold a stage', () => {
     host,
     pid: 7,
     version,
+    provider: 'cpu',
     memory_bytes: giga * 1e9,
     cores: 2,
     jobs: 1,
@@ -67,6 +68,7 @@ describe('who can hold a stage', () => {
   const workers = [worker('small', 4), worker('large', 16), worker('new', 64, '2.0.0')];
   const asked = (giga: number, cores = 1, version = '1.0.0') => ({
     version,
+    provider: 'cpu',
     cores,
     memory_bytes: giga * 1e9,
   });
@@ -85,6 +87,9 @@ describe('who can hold a stage', () => {
   it('is said in one line when nobody can', () => {
     expect(whyNone(workers, asked(20))).toBe(
       'it asks for 20.0 GB and 1 core, and of 2 workers the one with most memory, large.7, has 16.0 GB and 2 cores; start a larger worker, give one a larger --memory, or run with fewer --threads',
+    );
+    expect(whyNone(workers, { ...asked(1), provider: 'cuda' })).toBe(
+      'it is to compute on cuda, and the workers do on cpu; start one with --provider cuda',
     );
     expect(whyNone(workers, asked(1, 1, '3.0.0'))).toBe(
       'it comes from crosspatch 3.0.0, and the workers are crosspatch 1.0.0 and 2.0.0; install the same version on all',
