@@ -84,7 +84,9 @@ describe('a fleet of real models', () => {
 
   it('leaves an ordinary run folder per target, with the document that fixes it, and a report of all', async () => {
     const { targets } = await fleetOf('fixes');
-    const { name = '', behaviours = [] } = targets[0] ?? {};
+    const [first] = targets;
+    const name = first?.name ?? '';
+    const behaviours = first?.behaviours ?? [];
     const { use } = behaviours[0] ?? {};
     expect(use?.serve).toMatch(/^crosspatch serve --model models\/locked\.target .*--default mapped/);
     for (const file of [

@@ -93,7 +93,7 @@ it('a sweep gives the figures and the samples of one piece', async () => {
   const finished = async (name: string) =>
     (await runPlan(plan, { store, only: name })).get(name) as FinishedNode;
   const [inParts, inOne] = [await finished(joined.id), await finished(node.id)];
-  const figures = ({ draft_acceptance, ...rest }: SweepOutput) => rest;
+  const figures = ({ draft_acceptance: _drafts, ...rest }: SweepOutput) => rest;
   expect(figures(inParts.output as SweepOutput)).toEqual(figures(inOne.output as SweepOutput));
   const { rows } = inOne.output as SweepOutput;
   expect(rows.map(({ block, restoration }) => [block, (restoration?.n ?? 0) > 0])).toEqual([
@@ -128,7 +128,7 @@ it('a transfer gives the figures and the samples of one piece, and goes on from 
   const [inParts, inOne] = [await finished(id), await finished(whole.id)];
   expect(computed).toEqual([`${id}.part2`, id, whole.id]);
   // How far drafts were guessed right hangs on what was run beside them.
-  const figures = ({ draft_acceptance, ...rest }: TransferOutput) => rest;
+  const figures = ({ draft_acceptance: _drafts, ...rest }: TransferOutput) => rest;
   expect(figures(inParts.output as TransferOutput)).toEqual(figures(inOne.output as TransferOutput));
   const { transfer, worth } = inOne.output as TransferOutput;
   expect(transfer.affine?.with_tags?.arms.mapped?.restoration?.n).toBeGreaterThan(30);
