@@ -19,10 +19,10 @@ export const dataSchema = z.strictObject({
     ),
   max_prompt_chars: count.optional().describe('Longer prompts of files are left out. Defaults to none'),
   answers: z
-    .enum(['given', 'self'])
+    .enum(['given', 'self', 'source'])
     .default('given')
     .describe(
-      'Of files: `given` = their own; `self` = the target model, before its fine-tune, writes them greedily',
+      'Of files: `given` = their own; `self` = the target model, before its fine-tune, writes them greedily; `source` = the source model does, so that all targets of a fleet share one source',
     ),
   answer_tokens: count
     .default(32)

@@ -210,6 +210,7 @@ describe('training', () => {
     expect(issuesOf(`${MODELS}data: { answers: self }\n`)[0]).toContain(
       'x.yaml:2:9: data.answers: the bundled tasks have answers; `self` needs files under `data.prompts`',
     );
+    expect(issuesOf(`${MODELS}data: { answers: source }\n`)[0]).toContain('`source` needs files under');
     expect(issuesOf(`${MODELS}data: { prompts: [{ file: a, shares: 2 }] }\n`)[0]).toContain('"share"');
     expect(issuesOf(`${MODELS}data: { prompts: [] }\n`)[0]).toMatch(/^x\.yaml:2:9: data\.prompts/);
     expect(issuesOf(`${MODELS}finetune: { source: { lora: { rnak: 2 } } }\n`)).toEqual([

@@ -364,8 +364,11 @@ export const recipeSchema = z.strictObject(shape).superRefine((recipe, ctx) => {
     complain(['data', 'mix'], 'rows of a file stand in their own proportions; leave it out');
   if (recipe.inverse && !recipe.maps.some((m) => m.kind === 'affine' || m.kind === 'affine-sgd'))
     complain(['inverse'], 'needs an affine map under `maps`; or write `inverse: false`');
-  if (recipe.data.prompts === 'bundled' && recipe.data.answers === 'self')
-    complain(['data', 'answers'], 'the bundled tasks have answers; `self` needs files under `data.prompts`');
+  if (recipe.data.prompts === 'bundled' && recipe.data.answers !== 'given')
+    complain(
+      ['data', 'answers'],
+      `the bundled tasks have answers; \`${recipe.data.answers}\` needs files under \`data.prompts\``,
+    );
 });
 
 /** Tasks without rows, and rows of tasks that are not asked. */

@@ -10,10 +10,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Fleet, fleetSchema } from '../../src/contracts/index.ts';
 import { PROGRAM } from './program.helper.ts';
 
-const mini = (await readFile(new URL('../../scripts/faults/mini.yaml', import.meta.url), 'utf8')).replace(
-  /^models: .*$/m,
-  'models: { source: tiny-llama-s }',
-);
+// A seed of its own for the source: its fine-tune would be that of the target `same`, and be computed under either name.
+const mini = (await readFile(new URL('../../scripts/faults/mini.yaml', import.meta.url), 'utf8'))
+  .replace(/^models: .*$/m, 'models: { source: tiny-llama-s }')
+  .replace(/^finetune:$/m, 'finetune:\n  source: { seed: 6 }');
 const TARGETS = `
 targets:
   same: tiny-llama-s

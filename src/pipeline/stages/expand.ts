@@ -68,13 +68,14 @@ export const expandExperiment: Expand = async (recipe, plan, options = {}) => {
   const source = await side(plan, 'source', recipe, { models: whole, adapter: adapters.source });
   const target = await side(plan, 'target', recipe, { models: whole, adapter: adapters.target });
   // Answers of its own are the clean target's: every headline is a figure of the target, whose ordinary answers fine-tuning should
-  // leave as they were; the source only lends activations.
+  // leave as they were; the source only lends activations. A fleet may want the source's, which all its targets share.
+  const answering = { given: undefined, self: target.base, source: source.base }[recipe.data.answers];
   const prompts =
     drawn &&
     plan.add(promptsStage, {
       id: 'prompts',
       params: drawn.params,
-      inputs: { files: drawn.files, model: drawn.params.self && target.base },
+      inputs: { files: drawn.files, model: answering },
     });
   const base = { source, target, prompts, outOfDomain, general, tasks, onnxJudges };
   const behaviours: NodeRef<BehaviourResults>[] = [];
@@ -163,21 +164,21 @@ async function promptsOf(
   for (const [i, { file }] of given.entries())
     files.push(await plan.source(`data.prompts.${i}`, file, { data: { name: file } }));
   const { train, validation, test, max_prompt_chars, answers, answer_tokens } = recipe.data;
-  const self = answers === 'self';
   const params = {
     shares: given.map((f) => f.share),
     train,
     validation,
     test,
     max_prompt_chars,
-    self: self
-      ? {
-          template: recipe.template,
-          chat: chatSettings(recipe),
-          max_tokens: answer_tokens,
-          batch: recipe.evaluation.batch,
-        }
-      : undefined,
+    self:
+      answers === 'given'
+        ? undefined
+        : {
+            template: recipe.template,
+            chat: chatSettings(recipe),
+            max_tokens: answer_tokens,
+            batch: recipe.evaluation.batch,
+          },
   };
   await checkPrompts(
     params,

@@ -135,7 +135,7 @@ async function readFiles(
     const usable = given.filter((i) => p.self !== undefined || i.answer !== undefined);
     if (usable.length === 0)
       throw new InputError(
-        `data: none of the ${given.length} rows of ${output.name} has an answer; set data.answers to self, or give answers`,
+        `data: none of the ${given.length} rows of ${output.name} has an answer; set data.answers to self or source, or give answers`,
         { id: 'data-missing' },
       );
     const fresh = usable.filter(({ prompt }) => {

