@@ -6,7 +6,7 @@
  */
 import { fallbackToken } from './bytes.ts';
 import type { TokenizerFiles } from './files.ts';
-import { spmMerges } from './gguf-spm.ts';
+import { CutMerges } from './gguf-spm.ts';
 import {
   badKey,
   flagAt,
@@ -20,8 +20,9 @@ import {
 } from './gguf-vocabulary.ts';
 import { addedToken, bpeModel } from './json-parts.ts';
 import type { JsonObject } from './parse.ts';
+import { Vocab } from './token-model.ts';
 
-/** An equivalent tokenizer.json. */
+/** An equivalent tokenizer.json; `JSON.stringify` writes out what is held in shorter forms. */
 export function tokenizerJsonFromGguf(metadata: GgufMetadata): JsonObject {
   return buildTokenizerJson(readVocabulary(metadata));
 }
@@ -86,11 +87,11 @@ function buildTokenizerJson(v: Vocabulary): JsonObject {
         content !== '' && (type === TYPE.control || type === TYPE.userDefined || type === TYPE.unknown),
     )
     .map(({ id, content, type }) => addedToken({ id, content, special: type !== TYPE.userDefined }));
-  const vocab: Record<string, number> = Object.create(null) as Record<string, number>;
+  const vocab = new Vocab();
   for (const [id, token] of v.tokens.entries()) {
-    if (vocab[token] !== undefined)
+    vocab.set(token, id);
+    if (vocab.size === id)
       throw badKey(`tokenizer.ggml.tokens[${id}]`, 'each token once', JSON.stringify(token));
-    vocab[token] = id;
   }
   return {
     version: '1.0',
@@ -163,7 +164,7 @@ function cutOf(recipe: ByteLevelRecipe): ByteLevelCut {
   };
 }
 
-function byteLevelParts(v: Vocabulary, vocab: Record<string, number>): JsonObject {
+function byteLevelParts(v: Vocabulary, vocab: Vocab): JsonObject {
   const recipe = Object.hasOwn(PRE, v.pre) ? PRE[v.pre] : undefined;
   if (!recipe)
     throw badKey('tokenizer.ggml.pre', `one of ${Object.keys(PRE).join(', ')}`, JSON.stringify(v.pre));
@@ -177,12 +178,12 @@ function byteLevelParts(v: Vocabulary, vocab: Record<string, number>): JsonObjec
   };
 }
 
-function sentencePieceParts(v: Vocabulary, vocab: Record<string, number>): JsonObject {
+function sentencePieceParts(v: Vocabulary, vocab: Vocab): JsonObject {
   const scores = listOf(v.get('tokenizer.ggml.scores'), 'number', 'tokenizer.ggml.scores');
   if (scores.length !== v.tokens.length)
     throw badKey('tokenizer.ggml.scores', `${v.tokens.length} scores`, `${scores.length}`);
   for (let b = 0; b < 256; b++)
-    if (vocab[fallbackToken(b)] === undefined)
+    if (!vocab.has(fallbackToken(b)))
       throw badKey('tokenizer.ggml.tokens', `the byte token ${fallbackToken(b)}`, 'none');
   // User-defined tokens have score 0 in a SentencePiece model; the converter replaces it by −1000.
   const scoreOf = (id: number): number | undefined =>
@@ -204,7 +205,7 @@ function sentencePieceParts(v: Vocabulary, vocab: Record<string, number>): JsonO
         ...(spacePrefix ? [{ type: 'Strip', content: ' ', start: 1, stop: 0 }] : []),
       ],
     },
-    model: bpeModel(vocab, spmMerges(v.tokens, scoreOf), {
+    model: bpeModel(vocab, new CutMerges(v.tokens, vocab, scoreOf), {
       unk_token: v.unk === undefined ? null : v.tokens[v.unk],
       fuse_unk: true,
       byte_fallback: true,

@@ -1,5 +1,7 @@
 /** @file Parts of a tokenizer.json that several makers of one write. */
+import type { CutMerges } from './gguf-spm.ts';
 import type { JsonObject } from './parse.ts';
+import type { Vocab } from './token-model.ts';
 
 /** An entry of `added_tokens`. */
 export function addedToken(token: {
@@ -13,8 +15,8 @@ export function addedToken(token: {
 
 /** A `model` of type BPE; `options` stand in place of the defaults. */
 export function bpeModel(
-  vocab: Readonly<Record<string, number>>,
-  merges: readonly unknown[],
+  vocab: Readonly<Record<string, number>> | Vocab,
+  merges: readonly unknown[] | CutMerges,
   options: JsonObject = {},
 ): JsonObject {
   return {

@@ -1,5 +1,5 @@
 /** @file Byte-pair merging of one word: again and again the pair of lowest rank, leftmost first (Sennrich et al. 2016). */
-import type { PairTable } from './pair-table.ts';
+import type { MergeRules } from './pair-table.ts';
 
 /** Up to this many symbols a scan for the best pair beats a heap. */
 const SCAN_LIMIT = 48;
@@ -15,13 +15,13 @@ export interface Symbols {
  * Merge the first `count` symbols in place and return how many are left. `ids` and `ends` are compacted; the start of a symbol is not
  * touched by what is merged into it, so `starts` is compacted as well.
  */
-export function mergeSymbols(symbols: Symbols, count: number, pairs: PairTable): number {
+export function mergeSymbols(symbols: Symbols, count: number, pairs: MergeRules): number {
   return count <= SCAN_LIMIT ? mergeByScan(symbols, count, pairs) : mergeByHeap(symbols, count, pairs);
 }
 
 const scanRanks = new Float64Array(SCAN_LIMIT);
 
-function mergeByScan({ ids, starts, ends }: Symbols, count: number, pairs: PairTable): number {
+function mergeByScan({ ids, starts, ends }: Symbols, count: number, pairs: MergeRules): number {
   const rankAt = (i: number): number => {
     const slot = pairs.find(ids[i] as number, ids[i + 1] as number);
     return slot < 0 ? Number.POSITIVE_INFINITY : pairs.rank(slot);
@@ -51,7 +51,7 @@ function mergeByScan({ ids, starts, ends }: Symbols, count: number, pairs: PairT
 }
 
 /** Keys are rank · count + position, so one number orders by rank, then from the left. Exact below 2⁵³. */
-function mergeByHeap({ ids, starts, ends }: Symbols, count: number, pairs: PairTable): number {
+function mergeByHeap({ ids, starts, ends }: Symbols, count: number, pairs: MergeRules): number {
   const next = new Int32Array(count);
   const previous = new Int32Array(count);
   for (let i = 0; i < count; i++) {

@@ -1,7 +1,8 @@
 /** @file The model inside a tokenizer: one word of text → token ids. BPE (byte-level or with byte fallback) is here. */
 import { fallbackToken, utf8 } from './bytes.ts';
+import { CutMerges } from './gguf-spm.ts';
 import { mergeSymbols } from './merge.ts';
-import { PairTable } from './pair-table.ts';
+import { type MergeRules, PairTable } from './pair-table.ts';
 import {
   asArray,
   asBoolean,
@@ -49,7 +50,12 @@ function parseBpe(obj: Record<string, unknown>, where: string): TokenModel {
   for (const affix of ['continuing_subword_prefix', 'end_of_word_suffix'])
     if (obj[affix]) throw unsupported(`${where}.${affix}`, obj[affix], ['null']);
   const vocab = parseVocab(obj.vocab, `${where}.vocab`);
-  return new Bpe(vocab, asArray(obj.merges, `${where}.merges`), `${where}.merges`, {
+  const { merges } = obj;
+  const rules =
+    merges instanceof CutMerges
+      ? merges.rules()
+      : listedRules(asArray(merges, `${where}.merges`), vocab, `${where}.merges`);
+  return new Bpe(vocab, rules, {
     unk: obj.unk_token === undefined || obj.unk_token === null ? undefined : unknownId(obj, vocab, where),
     fuseUnk: asBoolean(obj.fuse_unk, `${where}.fuse_unk`, false),
     byteFallback: asBoolean(obj.byte_fallback, `${where}.byte_fallback`, false),
@@ -72,7 +78,7 @@ const MARK = '\u2581';
 
 class Bpe implements TokenModel {
   readonly vocab: ReadonlyMap<string, number>;
-  readonly #pairs: PairTable;
+  readonly #rules: MergeRules;
   readonly #options: BpeOptions;
   /** Ids of the 256 byte-fallback tokens, or undefined unless all that a character needs exist. */
   readonly #byteIds: (number | undefined)[];
@@ -81,28 +87,10 @@ class Bpe implements TokenModel {
   readonly #joinsMark: ReadonlySet<string> | undefined;
   #buffer = { ids: new Int32Array(256), starts: new Int32Array(256), ends: new Int32Array(256) };
 
-  constructor(
-    vocab: ReadonlyMap<string, number>,
-    merges: readonly unknown[],
-    where: string,
-    options: BpeOptions,
-  ) {
+  constructor(vocab: ReadonlyMap<string, number>, rules: MergeRules, options: BpeOptions) {
     this.vocab = vocab;
     this.#options = options;
-    this.#pairs = new PairTable(merges.length);
-    for (let rank = 0; rank < merges.length; rank++) {
-      const [left, right] = splitMerge(merges[rank]) ?? badMerge(merges[rank], `${where}[${rank}]`);
-      const l = vocab.get(left);
-      const r = vocab.get(right);
-      const merged = vocab.get(left + right);
-      if (l === undefined || r === undefined || merged === undefined)
-        throw badTokenizer(
-          `${where}[${rank}]`,
-          'tokens of the vocabulary that join to a token of it',
-          `${left} ${right}`,
-        );
-      this.#pairs.set(l, r, rank, merged);
-    }
+    this.#rules = rules;
     this.#byteIds = Array.from({ length: 256 }, (_, b) =>
       options.byteFallback ? vocab.get(fallbackToken(b)) : undefined,
     );
@@ -142,7 +130,7 @@ class Bpe implements TokenModel {
       if (whole !== undefined) return { ids: [whole], starts: [0], ends: [text.length] };
     }
     const symbols = this.#symbols(text);
-    const n = mergeSymbols(this.#buffer, symbols, this.#pairs);
+    const n = mergeSymbols(this.#buffer, symbols, this.#rules);
     return {
       ids: Array.from(this.#buffer.ids.subarray(0, n)),
       starts: Array.from(this.#buffer.starts.subarray(0, n)),
@@ -207,6 +195,29 @@ class Bpe implements TokenModel {
     this.#buffer.starts = longer(this.#buffer.starts);
     this.#buffer.ends = longer(this.#buffer.ends);
   }
+}
+
+/** The rules of a list, ranked by their places in it. */
+function listedRules(
+  merges: readonly unknown[],
+  vocab: ReadonlyMap<string, number>,
+  where: string,
+): MergeRules {
+  const rules = new PairTable(merges.length);
+  for (let rank = 0; rank < merges.length; rank++) {
+    const [left, right] = splitMerge(merges[rank]) ?? badMerge(merges[rank], `${where}[${rank}]`);
+    const l = vocab.get(left);
+    const r = vocab.get(right);
+    const merged = vocab.get(left + right);
+    if (l === undefined || r === undefined || merged === undefined)
+      throw badTokenizer(
+        `${where}[${rank}]`,
+        'tokens of the vocabulary that join to a token of it',
+        `${left} ${right}`,
+      );
+    rules.set(l, r, rank, merged);
+  }
+  return rules;
 }
 
 /** A merge is `"left right"` or `["left", "right"]` (the only form that allows spaces inside); undefined for anything else. */

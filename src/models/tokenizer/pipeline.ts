@@ -121,10 +121,12 @@ function tokenTables(
   model: TokenModel,
   added: readonly AddedToken[],
   where: string,
-): { idOf: Map<string, number>; tokenOf: Map<number, string> } {
-  const idOf = new Map(model.vocab);
+): { idOf: ReadonlyMap<string, number>; tokenOf: Map<number, string> } {
+  // Most vocabularies hold their added tokens: hundreds of thousands of entries are then not copied.
+  const longer = added.every(({ content }) => model.vocab.has(content)) ? undefined : new Map(model.vocab);
+  const idOf = longer ?? model.vocab;
   const tokenOf = new Map<number, string>();
-  for (const [token, id] of idOf) {
+  for (const [token, id] of model.vocab) {
     if (tokenOf.has(id))
       throw badTokenizer(`${where}: model.vocab`, 'a different id for every token', `${id} twice`);
     tokenOf.set(id, token);
@@ -135,7 +137,7 @@ function tokenTables(
       throw badTokenizer(at, `its id in the vocabulary, ${idOf.get(content)}`, id);
     if (tokenOf.has(id) && tokenOf.get(id) !== content)
       throw badTokenizer(at, 'an id of its own', `${id} of ${tokenOf.get(id)}`);
-    idOf.set(content, id);
+    longer?.set(content, id);
     tokenOf.set(id, content);
   }
   return { idOf, tokenOf };

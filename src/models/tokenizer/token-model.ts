@@ -14,7 +14,17 @@ export interface TokenModel {
   tokenize(text: string, emit: (word: Word, at: number) => void): void;
 }
 
-export function parseVocab(value: unknown, where: string): Map<string, number> {
+/** A vocabulary that needs no reading: ids by token, as a tokenizer.json built in memory holds them. */
+export class Vocab extends Map<string, number> {
+  toJSON(): Record<string, number> {
+    const out = Object.create(null) as Record<string, number>;
+    for (const [token, id] of this) out[token] = id;
+    return out;
+  }
+}
+
+export function parseVocab(value: unknown, where: string): ReadonlyMap<string, number> {
+  if (value instanceof Vocab) return value;
   const vocab = new Map<string, number>();
   // Names of places are made only where one is needed: there are hundreds of thousands of tokens.
   for (const [token, id] of Object.entries(asObject(value, where)))
