@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { isOp, leavesOf } from '../engine/graph.ts';
+import { lower } from '../engine/onnx/lower.ts';
 import { type Graph, gradGraph, input, topological } from '../engine/index.ts';
 import { blockGraph } from './block-graph.ts';
 import { keepProducts } from './keep.ts';
@@ -22,6 +23,20 @@ describe('kept products', () => {
     expect(products(back) - products(cut.backward)).toBe(6);
     expect(topological(cut.backward).some((n) => isOp(n, 'attention'))).toBe(false);
     expect(Object.keys(cut.forward.outputs)).toHaveLength(1 + 7);
+  });
+
+  it('are computed once in the forward pass, as the runtime gets it', () => {
+    const lora = { rank: 2, alpha: 4 };
+    const adapted = blockGraph(config, lora);
+    const factors = Object.keys(Object.fromEntries(leavesOf(adapted, 'input'))).filter((name) =>
+      name.includes('lora'),
+    );
+    const adaptedBack = gradGraph({ name: 'back', forward: adapted, seeds, wrt: ['x', ...factors] });
+    const { forward: keeping } = keepProducts(adapted, adaptedBack);
+    expect(products(lower(cut.forward, 'cpu'))).toBe(products(forward));
+    expect(products(lower(keeping, 'cpu'))).toBe(products(adapted));
+    // A product and its adapter are one tensor: q, k, v, o, gate and up whole, seven narrow ones, and the attention.
+    expect(Object.keys(keeping.outputs)).toHaveLength(1 + 6 + 7 + 1);
   });
 
   it('are the only inputs the cut adds', () => {

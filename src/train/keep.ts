@@ -2,9 +2,20 @@
  * @file What a backward pass need not compute again: the matrix products and attention outputs of the forward pass become
  * outputs of the forward graph and inputs of the backward one. A quarter of the arithmetic, for memory.
  */
-import { type Graph, input, type Node, type Op, topological } from '../engine/index.ts';
+import { type Graph, input, type Node, topological } from '../engine/index.ts';
 
-const expensive: ReadonlySet<Op> = new Set(['matmul', 'attention']);
+/**
+ * A matrix product, folded, scaled by a number, or added to another: the sum of a product and its adapter is kept as one tensor. A product
+ * that is kept flat while the forward pass reads it folded would be computed twice, since the engine folds it away (`lower`).
+ */
+function isProduct(n: Node): boolean {
+  const [first, second] = n.inputs as [Node, Node];
+  if (n.op === 'matmul') return true;
+  if (n.op === 'reshape') return isProduct(first);
+  if (n.op === 'mul')
+    return second.op === 'constant' && second.shape.every((d) => d === 1) && isProduct(first);
+  return n.op === 'add' && isProduct(first) && isProduct(second);
+}
 
 /** The pair of graphs cut at the kept tensors. */
 interface Kept {
@@ -47,7 +58,7 @@ function usedFirst(backward: Graph, ours: ReadonlySet<Node>): Node[] {
   const visit = (n: Node): void => {
     if (seen.has(n)) return;
     seen.add(n);
-    if (ours.has(n) && expensive.has(n.op)) found.add(n);
+    if (ours.has(n) && (n.op === 'attention' || isProduct(n))) found.add(n);
     else n.inputs.forEach(visit);
   };
   Object.values(backward.outputs).forEach(visit);
