@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { isOp, leavesOf } from '../engine/graph.ts';
-import { lower } from '../engine/onnx/lower.ts';
 import { type Graph, gradGraph, input, topological } from '../engine/index.ts';
+import { lower } from '../engine/onnx/lower.ts';
 import { blockGraph } from './block-graph.ts';
 import { keepProducts } from './keep.ts';
 import { tinyModel } from './tiny-model.helper.ts';
