@@ -9,6 +9,8 @@ export function canonicalJson(value: unknown): string {
     if (!Number.isFinite(value)) throw new TypeError(`canonicalJson: ${value} has no JSON form`);
     return JSON.stringify(value);
   }
+  // Vocabularies and token ids: hundreds of thousands of texts or numbers, which the engine writes at once.
+  if (Array.isArray(value) && value.every(isPlain)) return JSON.stringify(value);
   if (Array.isArray(value))
     return `[${value.map((v) => canonicalJson(v === undefined ? null : v)).join(',')}]`;
   if (
@@ -21,6 +23,9 @@ export function canonicalJson(value: unknown): string {
   }
   throw new TypeError(`canonicalJson: cannot hash a ${typeof value}`);
 }
+
+const isPlain = (value: unknown): boolean =>
+  value === null || typeof value === 'string' || (typeof value === 'number' && Number.isFinite(value));
 
 /** SHA-256 in hex of a JSON-like value. */
 export function hashJson(value: unknown): string {

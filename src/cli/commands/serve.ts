@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { type Command, Option } from 'commander';
 import { InputError } from '../../base/index.ts';
 import { templateNames } from '../../behaviours/index.ts';
-import { type NamedSteering, type ServeLimits, startModelServer } from '../../server/index.ts';
+import type { NamedSteering, ServeLimits } from '../../server/index.ts';
 import { type Cli, type CommonOptions, collect, decimal, declare, printJson, wholeNumber } from '../cli.ts';
 import { adaptedFolder, weightsOption } from '../model.ts';
 import { readSteering } from '../steer.ts';
@@ -94,6 +94,8 @@ async function serve(options: ServeCommand, cli: Cli): Promise<void> {
   const { steering, defaultSteering } = await steeringOf(options);
   const apiKey = options.apiKeyEnv === undefined ? undefined : keyFrom(options.apiKeyEnv);
   await using place = await adaptedFolder(options.model, options.adapter, cli, options);
+  // Loaded here: two hundred files that no other command needs.
+  const { startModelServer } = await import('../../server/index.ts');
   await using server = await startModelServer({
     ...options,
     model: place.path,

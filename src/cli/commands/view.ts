@@ -1,7 +1,6 @@
 /** @file `view [DIR]`: the local web app over a folder of runs, until Ctrl-C. */
 import type { Command } from 'commander';
 import { packageVersions } from '../../pipeline/index.ts';
-import { startViewServer } from '../../server/index.ts';
 import { type Cli, type CommonOptions, collect, declare, printJson, wholeNumber } from '../cli.ts';
 import { openInBrowser } from '../open.ts';
 
@@ -30,6 +29,8 @@ export function addView(program: Command, cli: Cli): void {
     .option('--read-only', 'look at runs only: none can be started, stopped or deleted from the browser')
     .option('--no-open', 'only print the address')
     .action(async (folder: string | undefined, options: ViewOptions) => {
+      // Loaded here: two hundred files that no other command needs.
+      const { startViewServer } = await import('../../server/index.ts');
       await using server = await startViewServer({
         folder: folder ?? 'runs',
         version: (await packageVersions()).crosspatch ?? '',

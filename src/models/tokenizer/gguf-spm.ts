@@ -40,11 +40,14 @@ export class CutMerges {
 
   /** All rules, the lowest rank first. */
   toJSON(): [left: string, right: string][] {
-    return this.#groups().flatMap((ids) => {
-      const rules = ids.flatMap((id) => this.#cuts(this.#tokens[id] as string));
-      if (ids.length > 1) rules.sort((a, b) => b.leftLength - a.leftLength || b.rightLength - a.rightLength);
-      return rules.map(({ left, right }): [string, string] => [left, right]);
+    const all: [string, string][] = [];
+    this.#eachGroup((ids) => {
+      const rules = [...ids].flatMap((id) => this.#cuts(this.#tokens[id] as string));
+      if (ids.length > 1)
+        rules.sort((a, b) => b.leftLength - a.leftLength || b.rightLength - a.rightLength);
+      for (const { left, right } of rules) all.push([left, right]);
     });
+    return all;
   }
 
   /** The same rules, each found when it is first asked for. Ranks have gaps. */
@@ -55,16 +58,18 @@ export class CutMerges {
     const ties = new Int32Array(tokens.length); // ids of its group
     const longest = new Int32Array(tokens.length); // code units of the longest token of its group
     let rank = 0;
-    for (const ids of this.#groups()) {
-      const units = ids.reduce((most, id) => Math.max(most, (tokens[id] as string).length), 0);
-      for (const [i, id] of ids.entries()) {
+    this.#eachGroup((ids) => {
+      let units = 0;
+      for (const id of ids) units = Math.max(units, (tokens[id] as string).length);
+      for (let i = 0; i < ids.length; i++) {
+        const id = ids[i] as number;
         first[id] = rank;
         place[id] = i;
         ties[id] = ids.length;
         longest[id] = units;
       }
       rank += units * units * ids.length;
-    }
+    });
     const rankOf = (merged: number, left: string, right: string): number => {
       const most = longest[merged] as number;
       const cut = (most - codePoints(left)) * most + most - codePoints(right);
@@ -81,19 +86,17 @@ export class CutMerges {
     });
   }
 
-  /** Ids of equal score, the best score first. */
-  #groups(): number[][] {
+  /** Ids of equal score, in their order, the best score first. */
+  #eachGroup(visit: (ids: Int32Array) => void): void {
     const scores = this.#scores;
-    const ids = [...scores.keys()].filter((id) => scores[id] !== undefined);
+    const ids = Int32Array.from([...scores.keys()].filter((id) => scores[id] !== undefined));
     // Vocabularies are nearly in this order already, which the sort exploits.
     ids.sort((a, b) => (scores[b] as number) - (scores[a] as number));
-    const groups: number[][] = [];
-    for (const id of ids) {
-      const last = groups.at(-1);
-      if (last !== undefined && scores[last[0] as number] === scores[id]) last.push(id);
-      else groups.push([id]);
+    for (let i = 0, end = 0; i < ids.length; i = end) {
+      end = i + 1;
+      while (end < ids.length && scores[ids[end] as number] === scores[ids[i] as number]) end++;
+      visit(ids.subarray(i, end));
     }
-    return groups;
   }
 
   /** Every cut of the token into two tokens that take part, the longest left part first. */

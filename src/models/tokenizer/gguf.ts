@@ -81,14 +81,12 @@ function endIds(v: Vocabulary, chatTemplate: string): number[] {
 }
 
 function buildTokenizerJson(v: Vocabulary): JsonObject {
-  const added = Array.from(v.tokens, (content, id) => ({ id, content, type: v.types[id] }))
-    .filter(
-      ({ type, content }) =>
-        content !== '' && (type === TYPE.control || type === TYPE.userDefined || type === TYPE.unknown),
-    )
-    .map(({ id, content, type }) => addedToken({ id, content, special: type !== TYPE.userDefined }));
+  const added: JsonObject[] = [];
   const vocab = new Vocab();
   for (const [id, token] of v.tokens.entries()) {
+    const type = v.types[id];
+    if (token !== '' && (type === TYPE.control || type === TYPE.userDefined || type === TYPE.unknown))
+      added.push(addedToken({ id, content: token, special: type !== TYPE.userDefined }));
     vocab.set(token, id);
     if (vocab.size === id)
       throw badKey(`tokenizer.ggml.tokens[${id}]`, 'each token once', JSON.stringify(token));
