@@ -66,6 +66,30 @@ const live = () => ({
 });
 
 describe('captureActivations', () => {
+  it('splits a batch that the model could not hold at once, and compiles nothing again', async () => {
+    const hooks = ['blocks.0.hook_resid_post', 'blocks.1.hook_resid_post', 'ln_final.hook_normalized'];
+    const want = await all(captureActivations(a, sourceTexts(), { hooks, batch: 8 }));
+    const { nKvHeads, headDim, dModel, blocks } = a.config;
+    const bytes = 4 * (2 * blocks.length * nKvHeads * headDim + (blocks.length - 1) * dModel);
+    const small = await Decoder.open(await openCheckpoint(family('llama')), {
+      threads: 1,
+      heldBytes: 3 * 20 * bytes,
+    });
+    try {
+      const held = small.rowsHeld(20);
+      const got = await all(captureActivations(small, sourceTexts(), { hooks, batch: 8 }));
+      expect(got).toEqual(want);
+      // A session that is cut gives less at once, so that more rows fit.
+      expect(small.rowsHeld(20)).toBe(held);
+      await small.run(small.embed(Array.from({ length: 8 }, () => Array.from({ length: 20 }, () => 1))), {
+        hooks: undefined,
+      });
+      expect(small.rowsHeld(20)).toBeGreaterThan(held);
+    } finally {
+      await small[Symbol.asyncDispose]();
+    }
+  });
+
   it('gives what each text gives alone, in the order of the texts, whatever the batch', async () => {
     const hooks = ['resid_pre.1', 'blocks.1.hook_resid_mid', 'blocks.1.hook_resid_post', 'final_norm'];
     const got = await all(captureActivations(a, sourceTexts(), { hooks, batch: 3 }));

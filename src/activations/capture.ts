@@ -76,12 +76,8 @@ export async function* captureActivations(
     for (let from = 0; from < byLength.length; from += batch) {
       throwIfAborted(signal, stage);
       const members = byLength.slice(from, from + batch);
-      const hidden = await captureBatch(
-        decoder,
-        members.map((i) => (texts[i] as CaptureText).ids),
-        points,
-        signal,
-      );
+      const rows = members.map((i) => (texts[i] as CaptureText).ids);
+      const hidden = await captureBatch(decoder, rows, points, signal);
       members.forEach((i, b) => {
         found.set(i, hidden[b] as Float32Array);
       });
@@ -91,8 +87,26 @@ export async function* captureActivations(
   }
 }
 
-/** One forward pass: for every row its [T,H,D]. */
+/** For every row its [T,H,D]: one forward pass, or several where the model could not hold what all rows give. */
 async function captureBatch(
+  decoder: Decoder,
+  ids: readonly (readonly number[])[],
+  points: readonly HookPoint[],
+  signal: AbortSignal | undefined,
+): Promise<Float32Array[]> {
+  const columns = Math.max(...ids.map((row) => row.length));
+  const all = decoder.rowsHeld(
+    columns,
+    hooksFor(decoder, points, () => {}),
+  );
+  const out: Float32Array[] = [];
+  for (let at = 0; at < ids.length; at += all)
+    out.push(...(await captureRows(decoder, ids.slice(at, at + all), points, signal)));
+  return out;
+}
+
+/** One forward pass. */
+async function captureRows(
   decoder: Decoder,
   ids: readonly (readonly number[])[],
   points: readonly HookPoint[],
@@ -100,20 +114,15 @@ async function captureBatch(
 ): Promise<Float32Array[]> {
   const d = decoder.config.dModel;
   const out = ids.map((row) => new Float32Array(row.length * points.length * d));
-  const keep = (h: number): HookFn =>
-    reading((activation) => {
-      const columns = activation.shape[1] as number;
-      ids.forEach((row, b) => {
-        for (let t = 0; t < row.length; t++) {
-          const from = (b * columns + t) * d;
-          (out[b] as Float32Array).set(activation.data.subarray(from, from + d), (t * points.length + h) * d);
-        }
-      });
+  const hooks = hooksFor(decoder, points, (h, activation) => {
+    const columns = activation.shape[1] as number;
+    ids.forEach((row, b) => {
+      for (let t = 0; t < row.length; t++) {
+        const from = (b * columns + t) * d;
+        (out[b] as Float32Array).set(activation.data.subarray(from, from + d), (t * points.length + h) * d);
+      }
     });
-  const hooks = new HookTable(
-    points.map((point, h): FwdHook => [hookName(point), keep(h)]),
-    decoder.nLayers,
-  );
+  });
   const normalized = points.some((p) => p.site === 'normalized');
   const to = normalized ? decoder.nLayers : Math.max(...points.map((p) => p.layer)) + 1;
   const residual = await decoder.run(decoder.embed(ids, { hooks }), {
@@ -123,6 +132,18 @@ async function captureBatch(
   });
   if (normalized) await fireNormalized(decoder, residual, hooks);
   return out;
+}
+
+/** Hooks at the points that only read; `read` gets the place of the point in the list. */
+function hooksFor(
+  decoder: Decoder,
+  points: readonly HookPoint[],
+  read: (point: number, activation: Parameters<HookFn>[0]) => void,
+): HookTable {
+  return new HookTable(
+    points.map((point, h): FwdHook => [hookName(point), reading((activation) => read(h, activation))]),
+    decoder.nLayers,
+  );
 }
 
 async function fireNormalized(

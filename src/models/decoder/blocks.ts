@@ -1,8 +1,10 @@
 /** @file All blocks of a decoder, run as groups of neighbours that come apart where something is asked for inside them. */
 import { disposeAll, type Owned, throwIfAborted } from '../../base/index.ts';
 import type { Handle, Tensor } from '../../engine/index.ts';
+import type { ModelConfig } from '../config.ts';
+import type { HookTable } from '../hooks.ts';
 import { BlockGroup, groupRanges } from './block-group.ts';
-import { type Context, Pass, type Residual, type RunOptions, view } from './pass.ts';
+import { type Context, givenBytes, Pass, type Residual, type RunOptions, view } from './pass.ts';
 import { RopeTable, ropesOf } from './rope.ts';
 import type { Inside } from './single-block.ts';
 import type { BlockSource, Stretch } from './stretch.ts';
@@ -20,11 +22,13 @@ interface BlocksIo {
 export class Blocks implements Owned {
   readonly #groups: BlockGroup[];
   readonly #ropes: readonly RopeTable[];
+  readonly #config: ModelConfig;
   readonly #heldBytes: number;
 
-  private constructor(groups: BlockGroup[], ropes: readonly RopeTable[], heldBytes: number) {
+  private constructor(groups: BlockGroup[], config: ModelConfig, heldBytes: number) {
     this.#groups = groups;
-    this.#ropes = ropes;
+    this.#ropes = ropesOf(config).map((rope) => new RopeTable(rope, config.headDim));
+    this.#config = config;
     this.#heldBytes = heldBytes;
   }
 
@@ -39,8 +43,13 @@ export class Blocks implements Owned {
       await disposeAll(groups);
       throw error;
     }
-    const ropes = ropesOf(config).map((rope) => new RopeTable(rope, config.headDim));
-    return new Blocks(groups, ropes, heldBytes);
+    return new Blocks(groups, config, heldBytes);
+  }
+
+  /** Rows of `columns` tokens that no session would have to be cut for; at least 1. */
+  rowsHeld(columns: number, hooks: HookTable | undefined): number {
+    const bytes = this.#groups.map((group) => givenBytes(this.#config, group, hooks));
+    return Math.max(1, Math.floor(this.#heldBytes / (Math.max(...bytes) * columns)));
   }
 
   /**

@@ -11,6 +11,7 @@ import { modelProvider, type Provider, type Tensor, zeros } from '../../engine/i
 import { type Checkpoint, refuseNonFiniteWeights } from '../checkpoint/index.ts';
 import type { ModelConfig } from '../config.ts';
 import { parseModelConfig } from '../families/index.ts';
+import type { HookTable } from '../hooks.ts';
 import { Blocks } from './blocks.ts';
 import { refuseNonFiniteRows } from './finite-rows.ts';
 import { Head } from './head.ts';
@@ -111,6 +112,11 @@ export class Decoder implements Owned {
     }
     options.hooks?.fire({ site: 'embed', layer: -1 }, tensor, this.#context(counts, options));
     return { tensor, counts };
+  }
+
+  /** Rows of `columns` new tokens that a pass with these hooks can hold at once; more make it compile its blocks in smaller sessions. At least 1. */
+  rowsHeld(columns: number, hooks?: HookTable): number {
+    return this.#blocks.rowsHeld(columns, hooks);
   }
 
   /** `into` when it has this shape, else an error; a fresh tensor when there is none. */

@@ -1,5 +1,6 @@
 /** @file One forward pass: what its blocks are fed and where their results go, for a group of blocks or one. */
 import type { Handle, Session, Tensor } from '../../engine/index.ts';
+import type { ModelConfig } from '../config.ts';
 import type { HookContext, HookTable } from '../hooks.ts';
 import type { KvCache } from './cache.ts';
 import type { RopeTable } from './rope.ts';
@@ -61,10 +62,9 @@ export class Pass {
   }
 
   /** Whether what a stretch gives while it runs in one session is little enough to be held at once. */
-  holds({ from, to }: Stretch, hooks: HookTable | undefined): boolean {
-    const { nKvHeads, headDim, dModel } = this.#space.config;
-    const width = 2 * (to - from) * nKvHeads * headDim + boundaries(hooks, { from, to }).length * dModel;
-    return 4 * width * this.#size.counts.length * this.#size.columns <= this.#size.heldBytes;
+  holds(stretch: Stretch, hooks: HookTable | undefined): boolean {
+    const { counts, columns, heldBytes } = this.#size;
+    return givenBytes(this.#space.config, stretch, hooks) * counts.length * columns <= heldBytes;
   }
 
   /** Feeds and targets of a stretch. */
@@ -131,6 +131,15 @@ export class Pass {
     hooks.fire({ site: 'resid_pre', layer: next }, view(h), context);
     return Buffer.compare(bytesOf(before), bytesOf(data)) !== 0;
   }
+}
+
+/** Bytes a token that a stretch gives while it runs in one session: keys, values, and the residual streams that hooks want. */
+export function givenBytes(
+  { nKvHeads, headDim, dModel }: ModelConfig,
+  { from, to }: Stretch,
+  hooks: HookTable | undefined,
+): number {
+  return 4 * (2 * (to - from) * nKvHeads * headDim + boundaries(hooks, { from, to }).length * dModel);
 }
 
 /** Blocks inside a stretch before which a hook listens. */
