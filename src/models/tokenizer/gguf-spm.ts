@@ -43,8 +43,7 @@ export class CutMerges {
     const all: [string, string][] = [];
     this.#eachGroup((ids) => {
       const rules = [...ids].flatMap((id) => this.#cuts(this.#tokens[id] as string));
-      if (ids.length > 1)
-        rules.sort((a, b) => b.leftLength - a.leftLength || b.rightLength - a.rightLength);
+      if (ids.length > 1) rules.sort((a, b) => b.leftLength - a.leftLength || b.rightLength - a.rightLength);
       for (const { left, right } of rules) all.push([left, right]);
     });
     return all;
