@@ -186,7 +186,7 @@ async function wrong(behave: VllmLike['behave'], message: RegExp): Promise<void>
 }
 
 it('an older version, which gives no token ids, is read by its text', async () => {
-  server.behave = ({ token_ids: _, prompt_token_ids: __, ...choice }) => choice;
+  server.behave = (choice) => ({ ...choice, token_ids: undefined, prompt_token_ids: undefined });
   const generator = await open();
   const expected = (await own()).map(({ ids }) => ids);
   expect((await generator.complete(prompts, rules())).map(({ ids }) => ids)).toEqual(expected);

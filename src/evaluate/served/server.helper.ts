@@ -20,8 +20,8 @@ export interface ServedChoice {
   text: string;
   finish_reason: string;
   stop_reason: number | null;
-  token_ids?: number[];
-  prompt_token_ids?: readonly number[];
+  token_ids?: number[] | undefined;
+  prompt_token_ids?: readonly number[] | undefined;
 }
 
 /** What a test does to an answer; a number is a status in its place, `cut` a broken connection, `silent` no answer at all. */

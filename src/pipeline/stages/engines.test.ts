@@ -69,7 +69,7 @@ it('figures and samples are the same, and manifest and report say who generated'
   const figures = [own, theirs].map(({ results }) => {
     const { behaviours, ...rest } = stableResults(results as Results) as Results;
     notes.push(behaviours.flatMap(({ notes: said = [] }) => said));
-    return { ...rest, behaviours: behaviours.map(({ notes: _, ...behaviour }) => behaviour) };
+    return { ...rest, behaviours: behaviours.map((b) => ({ ...b, notes: undefined })) };
   });
   expect(figures[1]).toEqual(figures[0]);
   expect(figures[0]?.behaviours[0]?.backdoor?.target?.trigger_rate.n).toBe(4);
