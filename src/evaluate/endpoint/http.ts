@@ -59,16 +59,16 @@ async function attemptOnce(
   { path, body, where, id, wanted }: EndpointRequest,
 ): Promise<Outcome> {
   const deadline = AbortSignal.timeout(timeoutMs);
+  const headers = new Headers();
+  if (body !== undefined) headers.set('content-type', 'application/json');
+  if (apiKey !== undefined) headers.set('authorization', `Bearer ${apiKey}`);
   let status: number;
   let text: string;
   let retryAfter: string | null;
   try {
     const response = await fetch(addressOf(baseUrl, path), {
       method: body === undefined ? 'GET' : 'POST',
-      headers: {
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
-      },
+      headers,
       body: body === undefined ? undefined : JSON.stringify(body),
       signal: signal ? AbortSignal.any([deadline, signal]) : deadline,
     });
