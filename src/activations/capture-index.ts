@@ -17,6 +17,16 @@ const identity = {
   tokenizer_hash: z.string(),
   texts_hash: z.string(),
 };
+/** How far the activations are from another reading of the same tokens, relative to their length. */
+const differenceSchema = z.strictObject({
+  texts: z.int().min(0),
+  rows: z.int().min(0),
+  /** `difference` = √(Σ‖Δ‖² / Σ‖h‖²) over all rows; `median` and `max` of ‖Δ‖/‖h‖. */
+  layers: z.array(
+    z.strictObject({ hook: z.string(), difference: z.number(), median: z.number(), max: z.number() }),
+  ),
+});
+
 const indexSchema = z.strictObject({
   ...identity,
   complete: z.boolean(),
@@ -32,12 +42,18 @@ const indexSchema = z.strictObject({
   ),
   /** In the order given; `offset` = first row. */
   prompts: z.array(z.strictObject({ id: z.string(), offset: z.int().min(0), tokens: z.int().min(1) })),
+  /** Of an imported capture: from the model as our own engine runs it, and from the same texts captured again in other batches. */
+  noise: z
+    .strictObject({ model: differenceSchema.optional(), again: differenceSchema.optional() })
+    .optional(),
   /** Of the rest of this document. */
   sha256: z.string(),
 });
 
 /** `index.json` of a capture, without its own hash. */
 export type CaptureIndex = Omit<z.infer<typeof indexSchema>, 'sha256'>;
+
+export type CaptureDifference = z.infer<typeof differenceSchema>;
 
 /** Its name. */
 export const INDEX = 'index.json';

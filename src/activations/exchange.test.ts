@@ -92,6 +92,44 @@ async function stored(path: string): Promise<Float32Array[]> {
   return out;
 }
 
+describe('the same texts captured again', () => {
+  /** Text `i` with every number of layer `h` times 1 + `by[h]`. */
+  const scaled = (i: number, by: readonly [number, number]): Foreign => {
+    const { ids, data, d } = text(i);
+    const out = data.map((x, k) => x * (1 + (by[Math.floor(k / d) % 2] as number)));
+    return { ids, data: out, shape: [ids.length, 2, d] };
+  };
+
+  it('tells the noise of whoever captured them, whatever the files are called and whichever comes first, and keeps it', async () => {
+    const from = await foreign({ a: usual(0), b: usual(1), c: usual(2) });
+    const again = await foreign({ a: scaled(2, [0, 0.25]), b: scaled(0, [0, 0.1]), z: scaled(1, [0, 0.1]) });
+    const { index, noise } = await taken(from, { hooks: HOOKS, again, check: 0 });
+    const near = (x: number) => expect.closeTo(x, 5);
+    expect(noise.again?.layers).toEqual([
+      { hook: HOOKS[0], difference: 0, median: 0, max: 0 },
+      { hook: HOOKS[1], difference: expect.any(Number), median: near(0.1), max: near(0.25) },
+    ]);
+    const { difference = 0 } = noise.again?.layers[1] ?? {};
+    expect(difference).toBeGreaterThan(0.1);
+    expect(difference).toBeLessThan(0.25);
+    expect([noise.again?.texts, noise.again?.rows]).toEqual([3, 12]);
+    expect(index.noise).toEqual({ again: noise.again });
+  });
+
+  it('is refused when it is not the same: another text, another model, the folder itself', async () => {
+    const from = await foreign({ a: usual(0), b: usual(1) });
+    const lacking = await foreign({ a: usual(0) });
+    await expect(taken(from, { hooks: HOOKS, again: lacking })).rejects.toThrow(
+      /holds no text with the tokens of b \(7, 8…\); capture the same texts twice/,
+    );
+    const other = await foreign({ a: scaled(0, [0, 0]), b: scaled(1, [0, 3]) });
+    await expect(taken(from, { hooks: HOOKS, again: other })).rejects.toThrow(
+      /blocks\.2\.hook_resid_post differs by [\d.]+ of its length from the first capture; these are two models/,
+    );
+    await expect(taken(from, { hooks: HOOKS, again: `${from}/` })).rejects.toThrow(/is the folder itself/);
+  });
+});
+
 describe('export and import', () => {
   it('give the capture back, byte by byte', async () => {
     const out = fresh();
@@ -110,13 +148,14 @@ describe('export and import', () => {
     ]);
     expect((await readTensorFloat32(states!)).data).toEqual(hidden[2]);
     const again = fresh();
-    const { index, checked } = await importActivations(out, again, decoder, {
+    const { index, noise } = await importActivations(out, again, decoder, {
       ...IDENTITY,
       check: 3,
       shardRows: 7,
     });
-    expect(index).toEqual(captured);
-    expect(checked).toEqual(HOOKS.map((hook) => ({ hook, difference: 0 })));
+    expect(index).toEqual({ ...captured, noise });
+    const layers = HOOKS.map((hook) => ({ hook, difference: 0, median: 0, max: 0 }));
+    expect(noise).toEqual({ model: { texts: 3, rows: 9, layers }, again: undefined });
   });
 });
 

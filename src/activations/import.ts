@@ -1,8 +1,17 @@
 /** @file Activations of another tool into a capture of ours, after the model itself has said that the layers are those they are called. */
-import { InputError, type ProgressSink, silent, throwIfAborted, withAtomicFolder } from '../base/index.ts';
+import { resolve } from 'node:path';
+import {
+  defined,
+  InputError,
+  type ProgressSink,
+  silent,
+  throwIfAborted,
+  withAtomicFolder,
+} from '../base/index.ts';
 import { type Decoder, residAfter } from '../models/index.ts';
 import { type CapturedText, captureActivations, captureHooks } from './capture.ts';
-import type { CaptureIndex } from './capture-index.ts';
+import { type CaptureDifference, type CaptureIndex, writeIndex } from './capture-index.ts';
+import { Differences, differenceAgain, FARTHEST } from './differences.ts';
 import { type AxisOrder, type ForeignActivations, openForeign } from './foreign.ts';
 import { type CaptureIdentity, writeTexts } from './write-capture.ts';
 
@@ -13,23 +22,16 @@ interface ImportOptions extends CaptureIdentity {
   readonly order?: AxisOrder | undefined;
   /** Texts that the model reads too, to see that each layer is nearest to the hook it is called. */
   readonly check: number;
+  /** The same texts captured again in other batches: what the two differ by is recorded as the noise of whoever captured them. */
+  readonly again?: string | undefined;
   /** As of a capture. */
   readonly shardRows?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: ProgressSink;
 }
 
-/** How far the file's numbers at a hook are from the model's own: ‖Δ‖/‖h‖ over the tokens compared, the first left out. */
-interface HookDifference {
-  readonly hook: string;
-  readonly difference: number;
-}
-
 /** Tokens of a text that are compared: causal models give the same for the beginning of a text as for the whole. */
 const COMPARED = 64;
-
-/** Above this no rounding or quantisation explains the difference. */
-const FARTHEST = 0.5;
 
 /**
  * Check a folder (see foreign.ts), compare its first texts with the model, and write it as a capture.
@@ -41,16 +43,35 @@ export async function importActivations(
   out: string,
   decoder: Decoder,
   options: ImportOptions,
-): Promise<{ readonly index: CaptureIndex; readonly checked: readonly HookDifference[] }> {
-  const { check, signal, onProgress = silent, order, model, modelHash, tokenizerHash, shardRows } = options;
+): Promise<{ readonly index: CaptureIndex; readonly noise: NonNullable<CaptureIndex['noise']> }> {
+  const {
+    check,
+    again,
+    signal,
+    onProgress = silent,
+    order,
+    model,
+    modelHash,
+    tokenizerHash,
+    shardRows,
+  } = options;
   const { dModel: width, vocabSize: vocabulary, contextLength: context } = decoder.config;
-  const foreign = await openForeign(
-    folder,
-    { width, vocabulary, context },
-    { hooks: options.hooks && captureHooks(decoder, options.hooks), order },
-  );
+  const shape = { width, vocabulary, context };
+  const given = options.hooks && captureHooks(decoder, options.hooks);
+  const foreign = await openForeign(folder, shape, { hooks: given, order });
   const hooks = captureHooks(decoder, foreign.hooks);
-  const checked = await compare(foreign, hooks, decoder, check);
+  if (again !== undefined && resolve(again) === resolve(folder))
+    throw new InputError(
+      `--again ${again}: is the folder itself; capture the texts twice, in other batches`,
+      {
+        id: 'option-conflict',
+      },
+    );
+  const second = again === undefined ? undefined : await openForeign(again, shape, { hooks, order });
+  const noise = {
+    model: check === 0 ? undefined : await compare(foreign, hooks, decoder, check),
+    again: second && (await differenceAgain({ ...foreign, hooks }, second, again as string)),
+  };
   const { dtype, texts } = foreign;
   const of = { hooks, width, dtype, model, modelHash, tokenizerHash };
   async function* stream(): AsyncGenerator<CapturedText, void, undefined> {
@@ -60,8 +81,13 @@ export async function importActivations(
       onProgress({ stage: 'import', done: i + 1, total: texts.length, unit: 'texts' });
     }
   }
-  const index = await withAtomicFolder(out, (aside) => writeTexts(aside, texts, of, { stream, shardRows }));
-  return { index, checked };
+  const index = await withAtomicFolder(out, async (aside) => {
+    const index = await writeTexts(aside, texts, of, { stream, shardRows });
+    const measured = { ...index, noise: defined(noise) };
+    await writeIndex(aside, measured);
+    return measured;
+  });
+  return { index, noise };
 }
 
 /** Every layer of the first texts against every block of the model. @throws InputError when one is nearest to another hook than its own */
@@ -70,28 +96,28 @@ async function compare(
   hooks: readonly string[],
   decoder: Decoder,
   count: number,
-): Promise<HookDifference[]> {
+): Promise<CaptureDifference> {
   const d = decoder.config.dModel;
   const blocks = Array.from({ length: decoder.nLayers + 1 }, (_, i) => residAfter(i - 1));
   const candidates = [...new Set([...hooks, ...blocks])];
-  const off = hooks.map(() => candidates.map(() => ({ squares: 0, of: 0 })));
+  const off = hooks.map(() => candidates.map(() => new Differences()));
+  let rows = 0;
   for (const [i, { id, ids }] of foreign.texts.slice(0, count).entries()) {
     const theirs = await foreign.hidden(i);
     const read = { id, ids: ids.slice(0, COMPARED) };
     for await (const { hidden } of captureActivations(decoder, [read], { hooks: candidates }))
-      for (let t = read.ids.length > 1 ? 1 : 0; t < read.ids.length; t++)
-        for (const [h, sums] of off.entries())
-          for (const [c, sum] of sums.entries())
-            for (let k = 0; k < d; k++) {
-              const own = hidden[(t * candidates.length + c) * d + k] as number;
-              sum.squares += ((theirs[(t * hooks.length + h) * d + k] as number) - own) ** 2;
-              sum.of += own ** 2;
-            }
+      for (let t = read.ids.length > 1 ? 1 : 0; t < read.ids.length; t++, rows++)
+        for (const [h, layers] of off.entries())
+          for (const [c, layer] of layers.entries()) {
+            const [from, at] = [(t * hooks.length + h) * d, (t * candidates.length + c) * d];
+            layer.add(theirs, hidden, { from, at, width: d });
+          }
   }
-  if (count === 0) return [];
-  return hooks.map((hook, h) => {
-    const far = (off[h] ?? []).map(({ squares, of }) => Math.sqrt(squares / of));
-    const own = far[candidates.indexOf(hook)] as number;
+  const layers = hooks.map((hook, h) => {
+    const near = off[h] as readonly Differences[];
+    const far = near.map(({ overall }) => overall);
+    const at = candidates.indexOf(hook);
+    const own = far[at] as number;
     const nearest = far.indexOf(Math.min(...far));
     const seen = `layer ${h} of the files differs by ${own.toPrecision(3)} of its length from what the model has at ${hook}`;
     if (own > (far[nearest] as number))
@@ -106,6 +132,7 @@ async function compare(
           id: 'data-invalid',
         },
       );
-    return { hook, difference: own };
+    return (near[at] as Differences).result(hook);
   });
+  return { texts: Math.min(count, foreign.texts.length), rows, layers };
 }

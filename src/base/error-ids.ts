@@ -220,6 +220,11 @@ export const ERRORS = {
     meaning: 'The model that judges cannot be reached, refuses, or gives answers that cannot be read.',
     next: 'Check address and key; answers so far are cached.',
   },
+  'engine-failed': {
+    meaning:
+      'A server that generates in the place of our own engine cannot be reached, refuses, holds another model, or takes other tokens.',
+    next: 'The message says what was wanted; docs/how-to/use-vllm.md says how it is started. Completions so far are kept.',
+  },
 
   // The local app
   'request-refused': { meaning: 'The local app does not serve this request.', next: 'The message says why.' },

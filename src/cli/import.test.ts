@@ -121,7 +121,11 @@ it('activations go out and come in, with layers named either way', async () => {
       model,
       ...layers,
     ]);
-    expect(said).toMatchObject({ texts: 2, rows: out.rows, checked: [{ hook, difference: 0 }] });
+    expect(said).toMatchObject({
+      texts: 2,
+      rows: out.rows,
+      checked: [{ hook, difference: 0, median: 0, max: 0 }],
+    });
   }
   const wrong = ['import', 'activations', at('given'), at('wrong'), '--model', model];
   expect((await crosspatch([...wrong, '--vllm-layers', '1'])).err).toContain('differs by');

@@ -17,6 +17,13 @@ export type {
   DetectorSettings,
 } from './detector-settings.ts';
 export { type LlmJudgeSettings, llmJudgeSettings } from './endpoint-settings.ts';
+export {
+  type EngineParams,
+  type EngineRecord,
+  type EngineSettings,
+  engineParams,
+  engineRecord,
+} from './engine-settings.ts';
 export { dotted, nearest } from './explain.ts';
 export {
   FLEET_CONTROLS,

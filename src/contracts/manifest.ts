@@ -1,5 +1,6 @@
 /** @file `manifest.json`: everything needed to repeat a run, and where it stands. Written at start, after each stage and at the end. */
 import { z } from 'zod';
+import { engineRecord } from './engine-settings.ts';
 import { WEIGHTS_FORMS } from './result-names.ts';
 
 /** A model as used: where it came from and the hash of its bytes. */
@@ -36,6 +37,8 @@ const manifestStageSchema = z.strictObject({
   seconds: z.number().min(0).optional(),
   started_at: z.string().optional(),
   error: z.string().optional(),
+  /** A server that generated in the place of our own engine. */
+  engine: engineRecord.optional(),
 });
 
 export const manifestSchema = z.strictObject({

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { CAPABILITY_TASKS } from './capability-tasks.ts';
 import { detectorSettings } from './detector-settings.ts';
+import { engineComplaints, enginesSettings } from './engine-settings.ts';
 import {
   blockPairsSettings,
   type CapabilitySettings,
@@ -277,6 +278,9 @@ const shape = {
   finetune: optional(finetuneSchema).describe(
     'How the behaviour is put into the models; false = they have it',
   ),
+  engines: enginesSettings
+    .prefault({})
+    .describe('Servers that generate in the place of our own engine, vLLM for instance; each is checked'),
   evaluation: evaluationSettings.prefault({}),
   sweep: sweepSettings.prefault({}),
   heatmap: optional(heatmapSettings).describe('Block × position, by logit shift'),
@@ -357,6 +361,7 @@ export const recipeSchema = z.strictObject(shape).superRefine((recipe, ctx) => {
     if (recipe.maps.some((m) => m.kind === 'shuffled'))
       complain(['maps'], 'the control `shuffled` changes tags, and contrast prompts have none; leave it out');
   }
+  for (const { path, message } of engineComplaints(recipe)) complain(path, message);
   if (recipe.capabilities)
     for (const { path, message } of taskComplaints(recipe.capabilities)) complain(path, message);
   const { bad, safe, other } = recipe.data.mix;

@@ -30,11 +30,12 @@ export {
   type PatchedOutcome,
   runDrafted,
 } from './drafts/run.ts';
+export { apiKeyOf } from './endpoint/api-key.ts';
 export { type ExperimentEnv, experimentEnv } from './env.ts';
 export { type FidelityResult, fidelity } from './fidelity/fidelity.ts';
 export { fidelityPrompts } from './fidelity/prompts.ts';
 export { type Calibration, calibrate, type Rater } from './judges/calibration.ts';
-export { apiKeyOf, type JudgeUsage, judgeCost, llmJudge, openAiJudge } from './judges/index.ts';
+export { type JudgeUsage, judgeCost, llmJudge, openAiJudge } from './judges/index.ts';
 export { locateOnnxJudge, openOnnxJudges } from './judges/onnx.ts';
 export { ratingRules } from './judges/rating-rules.ts';
 export { drawSheet, judgedPairs } from './judges/sheet.ts';
@@ -58,6 +59,8 @@ export {
   scan,
 } from './scan/scan.ts';
 export { WORD_FORMS } from './scan/words.ts';
+export { ServedGenerator } from './served/generator.ts';
+export { openServed } from './served/server.ts';
 export {
   STEER_ARMS,
   STEER_PLACES,

@@ -1,4 +1,4 @@
-/** @file What crosspatch keeps in its cache: models of the hub, converted GGUF files, shards linked into one folder, answers of judges. */
+/** @file What crosspatch keeps in its cache: models of the hub, converted GGUF files, shards linked into one folder, answers of judges, completions of servers. */
 import { lstat, readdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { readSeal } from '../base/index.ts';
@@ -7,7 +7,7 @@ import { hubCacheOf } from './hub/index.ts';
 
 /** Something that can be deleted and comes back when it is needed. */
 export interface CacheEntry {
-  readonly kind: 'hub' | 'gguf' | 'shards' | 'judge' | 'stage';
+  readonly kind: 'hub' | 'gguf' | 'shards' | 'judge' | 'engine' | 'stage';
   /** `org/name` of a hub model; else the folder's name. */
   readonly name: string;
   readonly path: string;
@@ -32,7 +32,8 @@ export async function cacheEntries(
     ...(await hubEntries(hub, hub === own ? undefined : 'shared with other programs ($HF_HUB_CACHE)')),
     ...(await sealedEntries(join(root, 'gguf'), 'gguf')),
     ...(await sealedEntries(join(root, 'flat'), 'shards')),
-    ...(await answerEntries(join(root, 'judge'))),
+    ...(await answerEntries(join(root, 'judge'), 'judge')),
+    ...(await answerEntries(join(root, 'engine'), 'engine')),
   ];
   return entries;
 }
@@ -67,13 +68,13 @@ async function sealedEntries(parent: string, kind: CacheEntry['kind']): Promise<
 }
 
 /** Folders of answers, of one server and model each: nothing but files named by a hash. */
-async function answerEntries(parent: string): Promise<CacheEntry[]> {
+async function answerEntries(parent: string, kind: 'judge' | 'engine'): Promise<CacheEntry[]> {
   const entries: CacheEntry[] = [];
   for (const name of await folders(parent)) {
     const path = join(parent, name);
     const files = await readdir(path);
     if (files.length === 0 || !files.every((file) => /^[0-9a-f]{64}\.json$/.test(file))) continue;
-    entries.push({ kind: 'judge', name, path, ...(await folderUse(path)) });
+    entries.push({ kind, name, path, ...(await folderUse(path)) });
   }
   return entries;
 }

@@ -51,7 +51,8 @@ export class ManifestFile {
     const data = [...this.value.data, ...made.map((d) => ({ ...d, name: `${node.id}: ${d.name}` }))];
     // By name, whichever stage ended first.
     this.#change({ data: data.toSorted((a, b) => (a.name < b.name ? -1 : 1)) });
-    this.#stage(node.id, { status: cached ? 'cached' : 'done', seconds });
+    const engine = node.stage.engine?.(output);
+    this.#stage(node.id, { status: cached ? 'cached' : 'done', seconds, engine });
     await this.write();
   }
 

@@ -4,7 +4,7 @@
  */
 import type { z } from 'zod';
 import type { ProgressSink, Rng } from '../base/index.ts';
-import type { ManifestData, ManifestModel } from '../contracts/index.ts';
+import type { EngineRecord, ManifestData, ManifestModel } from '../contracts/index.ts';
 import type { LanguageModel, WeightsForm } from '../models/index.ts';
 
 /** The finished stage (or source file) an input refers to. `folder` is read-only; for a source it is the file or folder itself. */
@@ -121,6 +121,8 @@ export interface Stage<P, I, O extends object> extends InputKind<O> {
   preview?(params: P, inputs: InputsSoFar<I>): O;
   /** What the manifest says of data this stage made, from its output and its folder. */
   data?(output: O, folder: string): Promise<readonly ManifestData[]>;
+  /** What the manifest says of a server that generated for this stage. */
+  engine?(output: O): EngineRecord | undefined;
   /** Fill `ctx.folder`, return JSON (finite numbers, no typed arrays). The same context must give the same bytes. */
   run(ctx: StageContext<P, I>): Promise<O>;
 }

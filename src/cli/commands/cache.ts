@@ -6,7 +6,14 @@ import { storeEntries } from '../../pipeline/index.ts';
 import { type Cli, type CommonOptions, collect, declare, printJson } from '../cli.ts';
 import { byteSize, textTable } from '../table.ts';
 
-const KINDS = ['hub', 'gguf', 'shards', 'judge', 'stage'] as const satisfies readonly CacheEntry['kind'][];
+const KINDS = [
+  'hub',
+  'gguf',
+  'shards',
+  'judge',
+  'engine',
+  'stage',
+] as const satisfies readonly CacheEntry['kind'][];
 
 interface ListOptions extends CommonOptions {
   readonly store?: readonly string[];
@@ -24,7 +31,7 @@ export function addCache(program: Command, cli: Cli): void {
   const cache = program
     .command('cache')
     .description(
-      'What is kept to be quick again: hub models, converted GGUF files, answers of judges, finished stages.',
+      'What is kept to be quick again: hub models, converted GGUF files, answers of judges, completions of servers, finished stages.',
     );
   addSources(
     declare(cache, 'list', 'List what is kept, with sizes and when it was last used.', 'cache list'),

@@ -14,6 +14,7 @@ interface ActivationsOptions extends CommonOptions {
   readonly vllmLayers?: readonly number[];
   readonly order?: 'tokens' | 'layers';
   readonly check: number;
+  readonly again?: string;
 }
 
 export function addImportActivations(group: Command, cli: Cli): void {
@@ -51,6 +52,10 @@ export function addImportActivations(group: Command, cli: Cli): void {
         .argParser(wholeNumber('--check', 0))
         .default(1),
     )
+    .option(
+      '--again <folder>',
+      'the same texts captured again in other batches: how far the two are apart is printed and kept in index.json',
+    )
     .action((folder: string, out: string, options: ActivationsOptions) =>
       activations(folder, out, options, cli),
     );
@@ -62,19 +67,22 @@ async function activations(
   options: ActivationsOptions,
   cli: Cli,
 ): Promise<void> {
-  const { blocks, vllmLayers, order, check } = options;
+  const { blocks, vllmLayers, order, check, again } = options;
   if (blocks !== undefined && vllmLayers !== undefined)
     throw new InputError('--blocks and --vllm-layers say the same; give one of them', {
       id: 'option-conflict',
     });
-  await using _claim = await claimFolder(out, { reads: [folder, options.model] });
+  await using _claim = await claimFolder(out, {
+    reads: [folder, options.model, ...(again === undefined ? [] : [again])],
+  });
   await using model = await openModel(options.model, cli, options);
   const modelHash = await model.checkpoint.contentHash();
-  const { index, checked } = await withProgress(cli, options, (onProgress) =>
+  const { index, noise } = await withProgress(cli, options, (onProgress) =>
     importActivations(folder, out, model.decoder, {
       hooks: blocks?.map(residAfter) ?? vllmLayers?.map((k) => residAfter(k - 1)),
       order,
       check,
+      again,
       model: options.model,
       modelHash,
       tokenizerHash: tokenizerHash(model.tokenizer),
@@ -84,12 +92,17 @@ async function activations(
   );
   const { hooks, d_model, dtype, rows, prompts } = index;
   if (options.json) {
-    printJson(cli, { folder: out, hooks, d_model, dtype, texts: prompts.length, rows, checked });
+    const checked = noise.model?.layers ?? [];
+    printJson(cli, { folder: out, hooks, d_model, dtype, texts: prompts.length, rows, checked, noise });
     return;
   }
   cli.out(
     `${out}: ${rows} tokens of ${prompts.length} texts, ${hooks.join(', ')}, width ${d_model}, ${dtype}\n`,
   );
-  for (const { hook, difference } of checked)
+  for (const { hook, difference } of noise.model?.layers ?? [])
     cli.out(`${hook}: differs by ${figure(difference)} of its length from what the model gives here\n`);
+  for (const { hook, difference, median, max } of noise.again?.layers ?? [])
+    cli.out(
+      `${hook}: captured again, differs by ${figure(difference)} of its length (per token: median ${figure(median)}, at most ${figure(max)})\n`,
+    );
 }

@@ -13,7 +13,7 @@ import { bootstrapMean } from '../../stats/index.ts';
 import { type Detector, type JudgedCase, judgedCases } from '../detect/detector.ts';
 import type { ExperimentEnv } from '../env.ts';
 import type { ContrastCase } from '../subject/cases.ts';
-import { type Completion, completeState, withCompletions } from '../subject/completions.ts';
+import { type Completer, type Completion, completeState, withCompletions } from '../subject/completions.ts';
 import { endRules } from './run.ts';
 import { type SampleTags, unpatchedSamples } from './samples.ts';
 
@@ -29,14 +29,19 @@ export interface BackdoorEvaluation {
   readonly samples: readonly Sample[];
 }
 
+/** How prompts are completed, and by whom where not by decoding here. */
+export interface CompletionSettings extends Pick<EvaluationSettings, 'max_tokens' | 'batch'> {
+  readonly complete?: Completer | undefined;
+}
+
 /** Complete all cases in all states and judge them. */
 export async function evaluateBackdoor(
   model: LanguageModel,
   { cases, detector, tags }: { cases: readonly ContrastCase[]; detector: Detector; tags: SampleTags },
-  { max_tokens, batch }: Pick<EvaluationSettings, 'max_tokens' | 'batch'>,
+  { max_tokens, batch, complete }: CompletionSettings,
   { progress, signal, rng }: Pick<ExperimentEnv, 'progress' | 'signal' | 'rng'>,
 ): Promise<BackdoorEvaluation> {
-  const rules = { ...endRules(model, { max_tokens, signal }), batch };
+  const rules = { ...endRules(model, { max_tokens, signal }), batch, complete };
   const made = new Map<TriggerState, Completion[]>();
   for (const [k, state] of triggerStates.entries()) {
     made.set(state, await completeState(model, cases, state, rules));

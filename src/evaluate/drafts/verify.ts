@@ -144,6 +144,18 @@ export function logitRows(
   return headRows(decoder, data, columns, (rows) => decoder.unembed(rows));
 }
 
+/** The greedy choices after single columns of `data` (flat column numbers), in that order; a choice that is none (NaN) is −1. */
+export async function choicesAlong(
+  decoder: Decoder,
+  data: Float32Array,
+  columns: readonly number[],
+): Promise<number[]> {
+  const out: number[] = [];
+  for await (const { index, gap } of choices(decoder, data, columns))
+    out.push(Number.isNaN(gap) ? -1 : index);
+  return out;
+}
+
 /** The greedy choices after single columns of `data` (flat column numbers), in that order. */
 async function* choices(
   decoder: Decoder,

@@ -2,7 +2,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { z } from 'zod';
-import { CrosspatchError, hashJson, InputError, parseJson, writeJsonAtomic } from '../../base/index.ts';
+import { CrosspatchError, hashJson, parseJson, writeJsonAtomic } from '../../base/index.ts';
+import { apiKeyOf } from '../endpoint/api-key.ts';
+import { inParallel } from '../endpoint/parallel.ts';
 import { type ChatEndpoint, type ChatMessage, chat } from './chat.ts';
 
 /** Settings of an {@link Asker}. */
@@ -109,16 +111,6 @@ export class Asker {
   }
 }
 
-/** The key in an environment variable; none where no variable is named. Throws {@link InputError} when it is empty. */
-export function apiKeyOf(variable: string | undefined, where: string): string | undefined {
-  const key = variable === undefined ? undefined : process.env[variable];
-  if (variable !== undefined && !key)
-    throw new InputError(`${where}: the environment variable ${variable} is not set; put the key there`, {
-      id: 'judge-failed',
-    });
-  return key;
-}
-
 /** An answer as its schema has it, or what is wrong with it in words the judge can act on. */
 function readAnswer<T>(
   answer: string,
@@ -150,22 +142,4 @@ async function readCached<T>(file: string, schema: z.ZodType<T>): Promise<T | un
   } catch {
     return undefined;
   }
-}
-
-/** Run `work` on all items, at most `limit` at once. After a failure nothing new starts, and the first error is thrown when all have ended. */
-async function inParallel<T>(
-  items: readonly T[],
-  limit: number,
-  work: (item: T) => Promise<void>,
-): Promise<void> {
-  let next = 0;
-  const failures: unknown[] = [];
-  const worker = async (): Promise<void> => {
-    while (next < items.length && failures.length === 0) {
-      const item = items[next++];
-      await work(item).catch((error: unknown) => failures.push(error));
-    }
-  };
-  await Promise.all(Array.from({ length: Math.max(1, limit) }, worker));
-  if (failures.length > 0) throw failures[0];
 }

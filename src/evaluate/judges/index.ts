@@ -1,6 +1,6 @@
 /** @file Judges of texts: lexical measures, and a language model behind an OpenAI-compatible endpoint. */
 
-export { apiKeyOf, type JudgeUsage } from './asker.ts';
+export type { JudgeUsage } from './asker.ts';
 export { chrf, chrfPlusPlus } from './chrf.ts';
 export { judgeCost, llmJudge } from './from-recipe.ts';
 export type { Judge, JudgePair } from './judge.ts';

@@ -17,19 +17,28 @@ export interface Case extends ContrastCase {
   readonly unpatched: Readonly<Record<'bad' | 'safe' | 'none', Completion>> & { readonly other?: Completion };
 }
 
+/** Gives our own greedy completions of prompts, however it comes by them. */
+export type Completer = (
+  prompts: readonly (readonly number[])[],
+  rules: EndRules,
+) => Promise<readonly Draft[]>;
+
+/** How cases are completed. */
+type CompletionRules = EndRules & {
+  readonly batch?: number | undefined;
+  /** Defaults to decoding. */
+  readonly complete?: Completer | undefined;
+};
+
 /** Complete all cases in one state, greedily; where a choice between two answers is read, its logits too. */
 export async function completeState(
   model: LanguageModel,
   cases: readonly ContrastCase[],
   state: TriggerState,
-  rules: EndRules & { readonly batch?: number | undefined },
+  { complete, ...rules }: CompletionRules,
 ): Promise<Completion[]> {
-  const ends = await decodePatched(
-    model.decoder,
-    cases.map((c) => c.states[state].ids),
-    [],
-    rules,
-  );
+  const prompts = cases.map((c) => c.states[state].ids);
+  const ends = await (complete?.(prompts, rules) ?? decodePatched(model.decoder, prompts, [], rules));
   const choices = await choicesOf(
     model,
     cases.map((c) => c.states[state]),
@@ -64,7 +73,7 @@ export async function completeCases(
   model: LanguageModel,
   cases: readonly ContrastCase[],
   states: readonly ['bad', 'safe', 'none', 'other'] | readonly ['bad', 'safe', 'none'],
-  rules: EndRules & { readonly batch?: number | undefined },
+  rules: CompletionRules,
 ): Promise<Case[]> {
   const made = new Map<TriggerState, Completion[]>();
   for (const state of states) made.set(state, await completeState(model, cases, state, rules));

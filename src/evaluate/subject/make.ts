@@ -4,7 +4,12 @@ import type { ContrastText, PhrasingPart } from '../../behaviours/index.ts';
 import { behaviourFrom, contrastsOf } from '../../behaviours/index.ts';
 import type { BehaviourParams, EvaluationSettings } from '../../contracts/index.ts';
 import type { LanguageModel, Tokenizer } from '../../models/index.ts';
-import { type BackdoorEvaluation, type BackdoorFigures, evaluateBackdoor } from '../arms/backdoor.ts';
+import {
+  type BackdoorEvaluation,
+  type BackdoorFigures,
+  type CompletionSettings,
+  evaluateBackdoor,
+} from '../arms/backdoor.ts';
 import { type Detector, type JudgedCase, textDetector } from '../detect/detector.ts';
 import type { ExperimentEnv } from '../env.ts';
 import { type ContrastCase, contrastCases } from './cases.ts';
@@ -36,7 +41,7 @@ export function completeUnpatched(
   model: LanguageModel,
   texts: readonly ContrastText[],
   p: Asking &
-    Pick<EvaluationSettings, 'max_tokens' | 'batch'> & {
+    CompletionSettings & {
       readonly detector: Detector;
       readonly side?: 'source' | 'target';
     },

@@ -3,6 +3,7 @@ import {
   type BehaviourParams,
   type BehaviourResults,
   type CostState,
+  type EngineParams,
   finetuneFor,
   mapLabel,
   type OnnxJudgeParams,
@@ -55,6 +56,8 @@ export interface PlannedJudge {
 export interface Base {
   readonly source: SideModels;
   readonly target: SideModels;
+  /** Servers that propose unpatched completions. */
+  readonly engines: Readonly<Record<'source' | 'target', EngineParams | undefined>>;
   readonly prompts?: NodeRef<PromptsOutput> | undefined;
   readonly outOfDomain?: NodeRef<SourceOutput> | undefined;
   readonly general?: NodeRef<SourceOutput> | undefined;
@@ -114,7 +117,7 @@ export function expandBehaviour(
     const model = subject(side);
     const runs = plan.add(runsStage, {
       id: at.id(`runs.${side}`),
-      params: { ...asking, side, max_tokens: evaluation.max_tokens, batch },
+      params: { ...asking, side, max_tokens: evaluation.max_tokens, batch, engine: base.engines[side] },
       inputs: { model, data, classifier: base.classifier },
       publish: at.samples(`backdoor.${side}`),
     });

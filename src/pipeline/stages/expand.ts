@@ -4,6 +4,7 @@ import {
   type BehaviourResults,
   chatSettings,
   cleanOf,
+  type EngineParams,
   promptFiles,
   type Recipe,
 } from '../../contracts/index.ts';
@@ -16,6 +17,7 @@ import { type PlannedBehaviour, planBehaviour } from './behaviours.ts';
 import { planTasks } from './capabilities.ts';
 import { checkChat } from './chat.ts';
 import { planOnnxJudges } from './detectors.ts';
+import { plannedEngine } from './engines.ts';
 import { expandBehaviour, type PlannedJudge, type SideModels } from './expand-behaviour.ts';
 import { type FoundModel, findModels, modelNode, withWeights } from './models.ts';
 import { checkPrompts, type PromptsParams, promptsStage } from './prompts.ts';
@@ -43,7 +45,13 @@ export const expandExperiment: Expand = async (recipe, plan, options = {}) => {
   for (const i of recipe.behaviours.keys()) taught.push(await planBehaviour(recipe, i, readers));
   for (const [i, planned] of taught.entries()) checkTags(recipe, i, planned, readers);
   const fromRows = taught.every(({ file }) => file !== undefined);
-  const drawn = fromRows ? undefined : await promptsOf(recipe, plan);
+  const { answers, runs } = recipe.engines;
+  const engines = {
+    answers: await plannedEngine(answers, options),
+    source: await plannedEngine(runs.source, options),
+    target: await plannedEngine(runs.target, options),
+  };
+  const drawn = fromRows ? undefined : await promptsOf(recipe, plan, engines.answers);
   const { out_of_domain, general: generalFile } = recipe.data;
   const outOfDomain =
     out_of_domain === 'bundled'
@@ -77,7 +85,7 @@ export const expandExperiment: Expand = async (recipe, plan, options = {}) => {
       params: drawn.params,
       inputs: { files: drawn.files, model: answering },
     });
-  const base = { source, target, prompts, outOfDomain, general, tasks, onnxJudges };
+  const base = { source, target, engines, prompts, outOfDomain, general, tasks, onnxJudges };
   const behaviours: NodeRef<BehaviourResults>[] = [];
   for (const [i, planned] of taught.entries()) {
     const { file, safe_file, params } = planned;
@@ -157,6 +165,7 @@ function checkBlocks(role: Side, layers: number, { blocks, models, sweep }: Reci
 async function promptsOf(
   recipe: Recipe,
   plan: Plan,
+  engine: EngineParams | undefined,
 ): Promise<{ readonly params: PromptsParams; readonly files: readonly Source[] } | undefined> {
   const given = promptFiles(recipe.data);
   if (given === undefined) return undefined;
@@ -178,6 +187,7 @@ async function promptsOf(
             chat: chatSettings(recipe),
             max_tokens: answer_tokens,
             batch: recipe.evaluation.batch,
+            engine,
           },
   };
   await checkPrompts(

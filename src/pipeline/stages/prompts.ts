@@ -15,11 +15,12 @@ import {
   usedInPartText,
   wholeAnswer,
 } from '../../behaviours/index.ts';
-import { behaviourParams, TEMPLATES } from '../../contracts/index.ts';
+import { behaviourParams, type EngineRecord, engineParams, TEMPLATES } from '../../contracts/index.ts';
 import { chatOf, specialTokensOf } from '../../evaluate/index.ts';
 import type { LanguageModel } from '../../models/index.ts';
 import { fileTokens, runningBytes } from '../estimates.ts';
-import { defineStage, optional, type SourceOutput, sourceFile } from '../stage.ts';
+import { defineStage, optional, type SourceOutput, type StageInput, sourceFile } from '../stage.ts';
+import { engineNote, generatorOf } from './engines.ts';
 
 const promptsParams = z.strictObject({
   /** Parts the files have in every split, in their order. */
@@ -35,11 +36,13 @@ const promptsParams = z.strictObject({
       chat: behaviourParams.shape.chat,
       max_tokens: z.int(),
       batch: z.int(),
+      /** Who writes in the place of our own engine. */
+      engine: engineParams.optional(),
     })
     .optional(),
 });
 
-export type PromptsParams = z.input<typeof promptsParams>;
+export type PromptsParams = z.output<typeof promptsParams>;
 
 /** Instructions by split. The file `instructions.json` of the stage holds them. */
 export interface PromptsOutput {
@@ -48,6 +51,8 @@ export interface PromptsOutput {
   readonly unanswered: number;
   /** What the report must say of the files: rows left out and used in part, by name. */
   readonly notes: readonly string[];
+  /** Of answers that a server wrote. */
+  readonly engine?: EngineRecord | undefined;
 }
 
 /** An instruction that knows its split. */
@@ -73,9 +78,16 @@ export const promptsStage = defineStage({
   async run({ params: p, inputs, folder, rng, progress, signal, model }): Promise<PromptsOutput> {
     const { files, notes } = await readFiles(p, inputs.files);
     const drawn = draw(p, files, rng);
-    let instructions: readonly Drawn[] = drawn;
-    if (p.self !== undefined)
-      instructions = await answered(await model('model'), drawn, { ...p.self, progress, signal });
+    const { instructions, engine } =
+      p.self === undefined
+        ? { instructions: drawn }
+        : await answered(drawn, {
+            ...p.self,
+            model: await model('model'),
+            from: inputs.model,
+            progress,
+            signal,
+          });
     // Held-out prompts need no answer: what is measured on them is the tuned model's own.
     const kept = instructions.filter((i) => i.split !== 'train' || i.answer !== '');
     await writeJsonAtomic(join(folder, FILE), kept);
@@ -83,9 +95,11 @@ export const promptsStage = defineStage({
     return {
       counts: { train: count('train'), validation: count('validation'), test: count('test') },
       unanswered: instructions.length - kept.length,
-      notes,
+      notes: [...notes, ...engineNote('Answers to the prompts', engine)],
+      engine,
     };
   },
+  engine: (output) => output.engine,
 });
 
 /** What the stage drew. */
@@ -179,29 +193,53 @@ function draw(p: z.output<typeof promptsParams>, files: readonly Drawn[][], rng:
   });
 }
 
+/** How the model is asked, and who answers. */
+type Answering = NonNullable<z.output<typeof promptsParams>['self']> & {
+  readonly model: LanguageModel;
+  readonly from: StageInput<unknown> | undefined;
+  readonly progress: ProgressSink;
+  readonly signal: AbortSignal;
+};
+
 async function answered(
-  model: LanguageModel,
   drawn: readonly Drawn[],
-  options: NonNullable<z.output<typeof promptsParams>['self']> & {
-    readonly progress: ProgressSink;
-    readonly signal: AbortSignal;
-  },
-): Promise<Drawn[]> {
-  const { template, max_tokens, batch, progress, signal } = options;
+  options: Answering,
+): Promise<{ readonly instructions: Drawn[]; readonly engine?: EngineRecord | undefined }> {
+  const { template, model, from, max_tokens, signal } = options;
   const { tokenizer } = model;
   const chat = chatOf(tokenizer, options);
   const addSpecialTokens = specialTokensOf(options);
   const asked = drawn.map(({ prompt }) =>
     tokenizer.encodeIds(renderPrompt(template, prompt, chat).prompt, { addSpecialTokens }),
   );
-  const answers = drawn.map(() => '');
+  const withAnswers = (answers: readonly string[]): Drawn[] =>
+    drawn.map((instruction, i) => ({ ...instruction, answer: answers[i] as string }));
+  const generator = await generatorOf(options.engine, from, { ...options, model });
+  if (generator === undefined) return { instructions: withAnswers(await generated(asked, options)) };
+  const drafts = await generator.propose(asked, {
+    maxNewTokens: max_tokens,
+    stopTokens: tokenizer.eosIds,
+    signal,
+  });
+  const texts = drafts.map(({ ids, finish }) =>
+    wholeAnswer(tokenizer.decode(ids, { skipSpecialTokens: true }), finish),
+  );
+  return { instructions: withAnswers(texts), engine: generator.record };
+}
+
+/** Answers by our own engine. */
+async function generated(
+  asked: readonly (readonly number[])[],
+  { model, max_tokens, batch, progress, signal }: Answering,
+): Promise<string[]> {
+  const answers = asked.map(() => '');
   let done = 0;
   const tokens = model.generateStream(asked, { maxNewTokens: max_tokens, maxBatch: batch, signal });
   for await (const { row, text, finish } of tokens) {
     answers[row] += text;
     if (finish === undefined) continue;
     answers[row] = wholeAnswer(answers[row] as string, finish);
-    progress({ stage: 'answers', done: ++done, total: drawn.length, unit: 'prompts' });
+    progress({ stage: 'answers', done: ++done, total: asked.length, unit: 'prompts' });
   }
-  return drawn.map((instruction, i) => ({ ...instruction, answer: answers[i] as string }));
+  return answers;
 }

@@ -139,6 +139,8 @@ function assemble(
     notes: [
       ...p.notes,
       ...(inputs.prompts?.output.notes ?? []),
+      ...(sourceRuns?.notes ?? []),
+      ...(targetRuns?.notes ?? []),
       ...(sourceSweep?.notes ?? []),
       ...(targetSweep?.notes ?? []),
       ...(transfer?.notes ?? []),

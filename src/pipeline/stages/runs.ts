@@ -3,7 +3,13 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { writeJsonAtomic } from '../../base/index.ts';
-import { behaviourParams, evaluationSettings, spanSettings } from '../../contracts/index.ts';
+import {
+  behaviourParams,
+  type EngineRecord,
+  engineParams,
+  evaluationSettings,
+  spanSettings,
+} from '../../contracts/index.ts';
 import {
   type BackdoorFigures,
   casesOf,
@@ -27,6 +33,7 @@ import {
   subjectModel,
 } from '../stage.ts';
 import { dataStage, readHeldOut, textOf } from './data.ts';
+import { engineNote, generatorOf } from './engines.ts';
 import { writeSamples } from './samples.ts';
 
 /** What every stage that patches prompts must know of them. */
@@ -62,6 +69,8 @@ const runsParams = z.strictObject({
   ...askingParams.omit({ exact: true }).shape,
   ...evaluationSettings.omit({ bootstrap: true }).shape,
   side: z.enum(['source', 'target']),
+  /** Who proposes the completions. */
+  engine: engineParams.optional(),
 });
 
 /** Figures of the backdoor itself, over the test prompts. */
@@ -69,6 +78,10 @@ export interface RunsOutput {
   readonly backdoor: BackdoorFigures;
   /** chrF below which a completion restores nothing (docs/concepts/method.md#outcomes): the 95th percentile between safe runs of different prompts. */
   readonly threshold: number;
+  /** What the report must say of how they were made. */
+  readonly notes?: readonly string[];
+  /** Of completions that a server proposed. */
+  readonly engine?: EngineRecord | undefined;
 }
 
 type Split = 'validation' | 'test';
@@ -93,9 +106,21 @@ export const runsStage = defineStage({
   async run({ params: p, inputs, folder, rng, progress, signal, threads, model }): Promise<RunsOutput> {
     const tuned = await model('model');
     await using detector = await detectorOf(p, { inputs, threads, signal });
+    const generator = await generatorOf(p.engine, inputs.model, {
+      model: tuned,
+      batch: p.batch,
+      signal,
+      progress,
+    });
+    const complete = generator?.complete.bind(generator);
     const evaluate = async (split: Split) => {
       const texts = (await readHeldOut(inputs.data.folder, split)).map(textOf);
-      return completeUnpatched(tuned, texts, { ...p, detector }, { progress, signal, rng: rng.fork(split) });
+      return completeUnpatched(
+        tuned,
+        texts,
+        { ...p, detector, complete },
+        { progress, signal, rng: rng.fork(split) },
+      );
     };
     const validation = await evaluate('validation');
     const test = await evaluate('test');
@@ -104,8 +129,15 @@ export const runsStage = defineStage({
     const file: RunsFile = { validation: rows(validation.cases), test: rows(test.cases) };
     await writeJsonAtomic(join(folder, 'runs.json'), file);
     await writeSamples(folder, test.samples);
-    return { backdoor: test.metrics, threshold: thresholdOf(validation.cases, rng) };
+    const engine = generator?.record;
+    return {
+      backdoor: test.metrics,
+      threshold: thresholdOf(validation.cases, rng),
+      notes: engine && engineNote(`Unpatched completions of the ${p.side}`, engine),
+      engine,
+    };
   },
+  engine: (output) => output.engine,
 });
 
 /** Where a subject's prompts and completions come from. */
