@@ -8,7 +8,7 @@ import { Plan, type SourceNode, type StageNode } from '../plan.ts';
 import { defineStage, sourceFile } from '../stage.ts';
 import { Store } from '../store.ts';
 import { parseQueueAddress } from './address.ts';
-import { type Capacity, canHold, connectionName, whyNone, workersAmong } from './capacity.ts';
+import { type Capacity, canHold, whyNone } from './capacity.ts';
 import { failureOf, jobId, jobOf, openJob, type StageJob } from './job.ts';
 import { SourceFinder, shareSource } from './sources.ts';
 import { queueName } from './store-id.ts';
@@ -94,13 +94,6 @@ describe('who can hold a stage', () => {
     expect(whyNone(workers, asked(1, 1, '3.0.0'))).toBe(
       'it comes from crosspatch 3.0.0, and the workers are crosspatch 1.0.0 and 2.0.0; install the same version on all',
     );
-  });
-
-  it('is read from the names of connections, each worker once', () => {
-    const names = workers.flatMap((one) => [connectionName(one), connectionName(one)]);
-    expect(names.join()).not.toMatch(/[\s:]/);
-    expect(workersAmong(names.map((name) => `bull:Y3Jvc3M=:w:${name}`))).toEqual(workers);
-    expect(workersAmong(['GCP does not support client list'])).toBeUndefined();
   });
 });
 

@@ -3,7 +3,7 @@
  * process only talks to Redis, so a job's lock is renewed while ONNX Runtime computes. A job whose lock could not be renewed in time is let go
  * of: another worker may have it by then.
  */
-import type { DelayedError, Job, WaitingError, Worker } from 'bullmq';
+import type { DelayedError, Job, WaitingError } from 'bullmq';
 import { AbortedError, errorLine, type Owned, steadyProgress } from '../../base/index.ts';
 import { packageVersions } from '../machine.ts';
 import type { StageNode } from '../plan.ts';
@@ -13,12 +13,14 @@ import type { RunSink } from '../run-event.ts';
 import { runStageInChild } from '../runner.ts';
 import type { Store } from '../store.ts';
 import type { QueueAddress } from './address.ts';
-import { type Asked, type Capacity, canHold, connectionName, whyNone, workerName } from './capacity.ts';
+import { type Asked, type Capacity, canHold, whyNone, workerName } from './capacity.ts';
 import { closeAll, connectQueue } from './connect.ts';
 import { JobInputs } from './inputs.ts';
 import { askedBy, openJob, type StageJob } from './job.ts';
 import { PROGRESS_MS, type WorkerProgress } from './progress.ts';
+import { NO_CONNECTION } from './server.ts';
 import { queueName } from './store-id.ts';
+import { announce } from './workers.ts';
 
 export interface WorkerSettings {
   readonly address: QueueAddress;
@@ -44,22 +46,25 @@ const DISPATCHER = 'queue';
 /** Work until `signal` fires. Throws {@link InputError} when Redis cannot be reached at the start. */
 export async function runWorker(settings: WorkerSettings): Promise<void> {
   const { address, store, lockSeconds, drainSeconds, signal, onMessage } = settings;
-  const { bullmq, connection } = await connectQueue(address);
+  await using server = await connectQueue(address);
+  const { bullmq, backend } = server;
   const { crosspatch: version = '' } = await packageVersions();
   const capacity = { ...settings.capacity, version, lock_seconds: lockSeconds };
   await store.sweep();
   await using stages = new StageWorker(settings, capacity, bullmq);
-  const worker: Worker = new bullmq.Worker(
-    await queueName(store),
-    (job, token) => stages.take(job, token ?? ''),
+  const queue = await queueName(store);
+  const worker = new bullmq.Worker(
+    queue,
+    (job: Job, token) => stages.take(job, token ?? ''),
     {
-      connection,
-      name: connectionName(capacity),
+      ...NO_CONNECTION,
+      name: workerName(capacity),
       concurrency: capacity.jobs,
       lockDuration: 1000 * lockSeconds,
       stalledInterval: 500 * lockSeconds,
       maxStalledCount: 1,
     },
+    backend,
   );
   let said = '';
   worker.on('error', (error) => {
@@ -77,14 +82,17 @@ export async function runWorker(settings: WorkerSettings): Promise<void> {
     for (const id of ids) stages.lost(id);
   });
   await worker.waitUntilReady();
+  const announcement = await announce(server.register(queue), capacity);
   settings.onReady(workerName(capacity));
   await new Promise<void>((resolve) => {
     if (signal.aborted) resolve();
     else signal.addEventListener('abort', () => resolve(), { once: true });
   });
+  const withdrawn = closeAll([announcement]);
   const patience = setTimeout(() => stages.handBack(), 1000 * drainSeconds);
   await closeAll([worker], 1000 * drainSeconds + CLOSE_MS);
   clearTimeout(patience);
+  await withdrawn;
 }
 
 /** Children have 3 s to stop before they are killed; then their jobs are handed back. */
