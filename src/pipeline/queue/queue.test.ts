@@ -9,9 +9,12 @@ import { defineStage, sourceFile } from '../stage.ts';
 import { Store } from '../store.ts';
 import { parseQueueAddress } from './address.ts';
 import { type Capacity, canHold, whyNone } from './capacity.ts';
-import { failureOf, jobId, jobOf, openJob, type StageJob } from './job.ts';
+import { refuseOld } from './connect-postgres.ts';
+import { refuseOldRedis } from './connect-redis.ts';
+import { failureOf, jobId, jobOf, openJob, packJob, type StageJob } from './job.ts';
 import { SourceFinder, shareSource } from './sources.ts';
 import { queueName } from './store-id.ts';
+import { refuseClock } from './worker.ts';
 
 let root: string;
 beforeEach(async () => {
@@ -37,21 +40,71 @@ describe('the address of a queue', () => {
     expect(parseQueueAddress('redis://[::1]:1').options.host).toBe('::1');
   });
 
-  it.each(['http://:secret@host', 'redis://:secret@host/x', 'secret', 'redis://:secret@ho st'])(
-    'refuses %s and does not repeat it',
-    (text) => {
-      const refused = (() => {
-        try {
-          return parseQueueAddress(text);
-        } catch (error) {
-          return error;
-        }
-      })();
-      expect(refused).toBeInstanceOf(InputError);
-      expect((refused as Error).message).toMatch(/^--queue: wanted redis:/);
-      expect((refused as Error).message).not.toContain('secret');
-    },
-  );
+  it('may be that of a PostgreSQL, with TLS by the words of its own programs', () => {
+    const given = parseQueueAddress('postgresql://me:s%40cret@db.example/my%20queue?sslmode=verify-full');
+    expect(given).toEqual({
+      server: 'PostgreSQL',
+      shown: 'postgres://db.example:5432/my queue',
+      options: {
+        ...{ host: 'db.example', port: 5432, user: 'me', password: 's@cret', database: 'my queue' },
+        ssl: { rejectUnauthorized: true },
+      },
+    });
+    const local = parseQueueAddress('postgres://me@[::1]:1/q', 'from the environment');
+    expect(local.options).toMatchObject({ host: '::1', port: 1, password: 'from the environment' });
+    expect(local.options).not.toMatchObject({ ssl: expect.anything() });
+  });
+
+  it.each([
+    ...[
+      'http://:secret@host',
+      'redis://:secret@host/x',
+      'secret',
+      'redis://:secret@ho st',
+      'redis://:secret%@h',
+    ],
+    ...['postgres://host/secret', 'postgres://me:secret@host', 'postgres://me:secret@host/a/b'],
+    ...['postgres://me:secret@host/q?sslmode=perhaps', 'postgres://me@host/q?password=secret'],
+  ])('refuses %s and does not repeat it', (text) => {
+    const refused = (() => {
+      try {
+        return parseQueueAddress(text);
+      } catch (error) {
+        return error;
+      }
+    })();
+    expect(refused).toBeInstanceOf(InputError);
+    expect((refused as Error).message).toMatch(/^--queue: wanted redis:/);
+    expect((refused as Error).message).not.toContain('secret');
+  });
+});
+
+describe('a server', () => {
+  it('of PostgreSQL that is too old is refused', () => {
+    expect(() => refuseOld({ number: '120022', version: '12.22' })).toThrow(
+      'PostgreSQL 12.22 is too old; wanted 13 or newer',
+    );
+    expect(refuseOld({ number: '130000', version: '13.0' })).toBeUndefined();
+  });
+
+  it('of Redis that is too old is refused', () => {
+    const info = (version: string) => `# Server\r\nredis_version:${version}\r\nredis_mode:standalone\r\n`;
+    expect(() => refuseOldRedis(info('6.0.16'), 'redis://x')).toThrow(
+      'redis://x: Redis 6.0.16 is too old; wanted 6.2 or newer',
+    );
+    expect(() => refuseOldRedis(info('5.0.3'), 'redis://x')).toThrow('too old');
+    for (const text of [info('6.2.0'), info('7.0.15'), info('10.0.0'), 'nothing'])
+      expect(refuseOldRedis(text, 'redis://x')).toBeUndefined();
+  });
+
+  it('whose clock is another by more than an eighth of a lock is refused, whichever is ahead', () => {
+    expect(refuseClock(3.75, 30, 'here')).toBeUndefined();
+    expect(refuseClock(-3.75, 30, 'here')).toBeUndefined();
+    expect(() => refuseClock(4, 30, 'here')).toThrow(
+      "here: this machine's clock is 4.0 s ahead of the server's",
+    );
+    expect(() => refuseClock(-0.5, 2, 'here')).toThrow('0.5 s behind');
+  });
 });
 
 describe('who can hold a stage', () => {
@@ -114,12 +167,11 @@ describe('a job', () => {
   const noSource = () => {
     throw new Error('there is no source');
   };
-  // What Redis makes of it.
   const sent = (): StageJob =>
     JSON.parse(JSON.stringify(jobOf(plan, node, { version: '1.0.0', threads: 2, place: noSource })));
 
   it('is the same stage on the other side, under the address of its result', async () => {
-    const there = await openJob(sent());
+    const there = await openJob(packJob(sent()));
     const { stage, key, params, seed } = there.node;
     expect({ stage, key, params, seed }).toEqual({
       stage: scaleStage,
@@ -140,14 +192,14 @@ describe('a job', () => {
     ['key', { key: 'a'.repeat(64) }],
     ['inputs', { inputs: {} }],
   ])('whose %s were changed is refused', async (_, change) => {
-    await expect(openJob({ ...sent(), ...change })).rejects.toMatchObject({
+    await expect(openJob(packJob({ ...sent(), ...change }))).rejects.toMatchObject({
       id: 'queue-mismatch',
       exitCode: 2,
     });
   });
 
   it('names no module from outside crosspatch', async () => {
-    await expect(openJob({ ...sent(), module: '../../../../etc/x' })).rejects.toThrow(
+    await expect(openJob(packJob({ ...sent(), module: '../../../../etc/x' }))).rejects.toThrow(
       'no module of crosspatch',
     );
   });
@@ -159,6 +211,10 @@ describe('a job', () => {
     const lost = failureOf('job stalled more than allowable limit', 'scale');
     expect(lost).toBeInstanceOf(CrosspatchError);
     expect(lost).toMatchObject({ id: 'worker-died', exitCode: 1 });
+    expect(lost.message).toContain('two workers in a row');
+    expect(failureOf('Missing lock for job 3', 'scale').message).toMatch(
+      /^scale: the queue lost it; run again/,
+    );
   });
 });
 

@@ -7,6 +7,8 @@ export interface QueueServer extends Owned {
   readonly bullmq: typeof Bullmq;
   /** What BullMQ's classes are opened with, beside {@link NO_CONNECTION}: connections that come back by themselves. */
   readonly backend: Bullmq.BackendFactory<Bullmq.IQueueBackend, object>;
+  /** Seconds that this machine's clock is ahead of the one that locks hang on; 0 where they hang on the server's own. */
+  readonly clockAhead: number;
   /** The register of nodes of one queue. */
   register(queue: string): Bullmq.IRelayBackend;
 }

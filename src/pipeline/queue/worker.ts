@@ -1,10 +1,10 @@
 /**
  * @file A worker: takes stages of the queue that it can hold and computes them into the shared store. All of them run in child processes: this
- * process only talks to Redis, so a job's lock is renewed while ONNX Runtime computes. A job whose lock could not be renewed in time is let go
+ * process only talks to the queue's server, so a job's lock is renewed while ONNX Runtime computes. A job whose lock could not be renewed in time is let go
  * of: another worker may have it by then.
  */
 import type { DelayedError, Job, WaitingError } from 'bullmq';
-import { AbortedError, errorLine, type Owned, steadyProgress } from '../../base/index.ts';
+import { AbortedError, errorLine, InputError, type Owned, steadyProgress } from '../../base/index.ts';
 import { packageVersions } from '../machine.ts';
 import type { StageNode } from '../plan.ts';
 import { ProcessPool } from '../process-pool.ts';
@@ -43,11 +43,12 @@ const LEFT_MS = 1000;
 /** The {@link Store}'s locks of all workers: the queue gives a stage to one of them at a time. */
 const DISPATCHER = 'queue';
 
-/** Work until `signal` fires. Throws {@link InputError} when Redis cannot be reached at the start. */
+/** Work until `signal` fires. Throws {@link InputError} when the queue's server cannot be reached at the start. */
 export async function runWorker(settings: WorkerSettings): Promise<void> {
   const { address, store, lockSeconds, drainSeconds, signal, onMessage } = settings;
   await using server = await connectQueue(address);
   const { bullmq, backend } = server;
+  refuseClock(server.clockAhead, lockSeconds, address.shown);
   const { crosspatch: version = '' } = await packageVersions();
   const capacity = { ...settings.capacity, version, lock_seconds: lockSeconds };
   await store.sweep();
@@ -93,6 +94,18 @@ export async function runWorker(settings: WorkerSettings): Promise<void> {
   await closeAll([worker], 1000 * drainSeconds + CLOSE_MS);
   clearTimeout(patience);
   await withdrawn;
+}
+
+/**
+ * PostgreSQL's locks end by the clocks of those who take and look at them. Throws {@link InputError} when this one is off by more than an eighth of a
+ * lock: of two workers one may be early and one late, and locks are renewed when half of them is left.
+ */
+export function refuseClock(ahead: number, lockSeconds: number, shown: string): void {
+  if (Math.abs(ahead) <= lockSeconds / 8) return;
+  throw new InputError(
+    `${shown}: this machine's clock is ${Math.abs(ahead).toFixed(1)} s ${ahead > 0 ? 'ahead of' : 'behind'} the server's, and a lock of ${lockSeconds} s allows ${lockSeconds / 8} s; set the clock (NTP), or give --lock more`,
+    { id: 'queue-mismatch' },
+  );
 }
 
 /** Children have 3 s to stop before they are killed; then their jobs are handed back. */
@@ -240,7 +253,7 @@ class StageWorker implements Owned {
   }
 }
 
-/** Sends a job's progress, not too often; what Redis does not take is not sent again. */
+/** Sends a job's progress, not too often; what the server does not take is not sent again. */
 function reporter(job: Job): (event: WorkerProgress) => void {
   let last = Number.NEGATIVE_INFINITY;
   return (event) => {
