@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { crosspatch } from '../../src/cli/crosspatch.helper.ts';
+import { parseQueueAddress } from '../../src/pipeline/index.ts';
+import { connectQueue } from '../../src/pipeline/queue/connect.ts';
 import { isMissing, startPostgres, type TestPostgres } from '../suites/postgres.ts';
 import { PASSWORD, queueSuite } from '../suites/queue-suite.ts';
 import { FROM_SOURCE } from './program.helper.ts';
@@ -69,5 +71,27 @@ describe.skipIf(isMissing)('a PostgreSQL that cannot be used (needs initdb and p
     expect(said).toMatch(
       /this machine's clock is \d+\.\d s behind the server's, and a lock of 30 s allows 3\.75 s; set the clock .*\[queue-mismatch\]$/m,
     );
+  });
+});
+
+describe.skipIf(isMissing)('a PostgreSQL that is away for a while (needs initdb and postgres)', () => {
+  it('is waited for by every command, until the connection is closed', async () => {
+    await using server = await startPostgres(PASSWORD);
+    const connected = await connectQueue(parseQueueAddress(server.urlWithPassword));
+    const register = connected.register('queue');
+    await register.registerNode('one', 60_000, { name: 'kept' });
+    const names = async () => (await register.getNodes(0, -1)).map(({ info }) => info.name);
+
+    const restarted = server.restart('keeps');
+    await expect(server.sql('SELECT 1')).rejects.toThrow();
+    expect(await names()).toEqual(['kept']);
+    await restarted;
+
+    const again = server.restart('keeps');
+    await expect(server.sql('SELECT 1')).rejects.toThrow();
+    const lost = expect(names()).rejects.toThrow();
+    await connected[Symbol.asyncDispose]();
+    await lost;
+    await again;
   });
 });
