@@ -57,7 +57,7 @@ const counts = { kills: 0, restarts: 0, runs: 0 };
 let isDone = false;
 const faults = [
   every(Number(values['kill-every']), async () => {
-    machines.shift()?.process.kill('SIGKILL');
+    machines.shift()?.close();
     counts.kills++;
     await launch();
   }),

@@ -140,12 +140,14 @@ async function differing(place: string): Promise<string[]> {
 /** How often a stage was begun, and how many pairs of processes were at one at the same time. */
 async function read(stamps: string): Promise<{ begun: number; overlaps: number }> {
   const spans = new Map<string, { stage: string; from: number; to: number }>();
+  const latest = new Map<string, string>();
   let begun = 0;
   for (const line of (await readFile(stamps, 'utf8')).trim().split('\n')) {
     const [stage = '', pid, time, tick] = line.split(' ');
-    if (tick === '1') begun++;
-    const before = spans.get(`${stage} ${pid}`);
-    spans.set(`${stage} ${pid}`, { stage, from: before?.from ?? Number(time), to: Number(time) });
+    // A process may begin a stage that it let go of once more.
+    if (tick === '1') latest.set(`${stage} ${pid}`, `${stage} ${pid} ${++begun}`);
+    const span = latest.get(`${stage} ${pid}`) ?? '';
+    spans.set(span, { stage, from: spans.get(span)?.from ?? Number(time), to: Number(time) });
   }
   const all = [...spans.values()];
   const pairs = all.flatMap((a, i) =>

@@ -19,7 +19,7 @@ export async function connectRedis(address: RedisAddress): Promise<QueueServer> 
   );
   await reach(Redis, address);
   const connection = { ...address.options, maxRetriesPerRequest: null, retryStrategy: () => RETRY_MS };
-  const own = new Redis({ ...connection, lazyConnect: true });
+  const own = new Redis(connection);
   own.on('error', () => {});
   return {
     bullmq,

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { drawStage, scaleStage } from '../../../test/suites/toy-stages.ts';
 import { CrosspatchError, hashBytes, InputError } from '../../base/index.ts';
@@ -14,7 +15,7 @@ import { refuseOldRedis } from './connect-redis.ts';
 import { failureOf, jobId, jobOf, openJob, packJob, type StageJob } from './job.ts';
 import { SourceFinder, shareSource } from './sources.ts';
 import { queueName } from './store-id.ts';
-import { refuseClock } from './worker.ts';
+import { noteRenewals, refuseClock } from './worker.ts';
 
 let root: string;
 beforeEach(async () => {
@@ -104,6 +105,18 @@ describe('a server', () => {
       "here: this machine's clock is 4.0 s ahead of the server's",
     );
     expect(() => refuseClock(-0.5, 2, 'here')).toThrow('0.5 s behind');
+  });
+});
+
+describe('a lock', () => {
+  it('counts from when its renewal was asked for, however late the answer comes; one that is lost does not count', async () => {
+    const worker = { extendJobLocks: (_: string[]) => sleep(300, ['lost']) };
+    const told: [string, number][] = [];
+    noteRenewals(worker, (id, asked) => told.push([id, asked]));
+    const before = performance.now();
+    expect(await worker.extendJobLocks(['kept', 'lost'])).toEqual(['lost']);
+    expect(told.map(([id]) => id)).toEqual(['kept']);
+    expect((told[0]?.[1] ?? Number.NaN) - before).toBeLessThan(100);
   });
 });
 

@@ -76,12 +76,12 @@ export async function runWorker(settings: WorkerSettings): Promise<void> {
   worker.on('active', () => {
     said = '';
   });
-  worker.on('locksRenewed', ({ jobIds }) => {
-    for (const id of jobIds) stages.renewed(id);
-  });
+  noteRenewals(worker, (id, asked) => stages.renewed(id, asked));
   worker.on('lockRenewalFailed', (ids) => {
     for (const id of ids) stages.lost(id);
   });
+  // Whatever ends this function, no job is taken after it.
+  await using _closed: Owned = { [Symbol.asyncDispose]: () => closeAll([worker]) };
   await worker.waitUntilReady();
   const announcement = await announce(server.register(queue), capacity);
   settings.onReady(workerName(capacity));
@@ -106,6 +106,25 @@ export function refuseClock(ahead: number, lockSeconds: number, shown: string): 
     `${shown}: this machine's clock is ${Math.abs(ahead).toFixed(1)} s ${ahead > 0 ? 'ahead of' : 'behind'} the server's, and a lock of ${lockSeconds} s allows ${lockSeconds / 8} s; set the clock (NTP), or give --lock more`,
     { id: 'queue-mismatch' },
   );
+}
+
+/** What a worker of BullMQ renews locks by: it gives back those that it could not renew. */
+interface Renewing {
+  extendJobLocks(ids: string[], tokens: string[], duration: number): Promise<string[]>;
+}
+
+/**
+ * Tell of every lock that was renewed when that was asked for, and not when the answer came: an answer may come late, and a lock counts from the question (in
+ * PostgreSQL, by the time that is in it).
+ */
+export function noteRenewals(worker: Renewing, renewed: (id: string, asked: number) => void): void {
+  const extend = worker.extendJobLocks.bind(worker);
+  worker.extendJobLocks = async (ids, tokens, duration) => {
+    const asked = performance.now();
+    const failed = await extend(ids, tokens, duration);
+    for (const id of ids) if (!failed.includes(id)) renewed(id, asked);
+    return failed;
+  };
 }
 
 /** Children have 3 s to stop before they are killed; then their jobs are handed back. */
@@ -155,7 +174,8 @@ class StageWorker implements Owned {
     if (!this.#hasRoom(asked)) await this.#leave(job, token, asked);
     const held: Held = {
       memory: asked.memory_bytes,
-      renewedAt: performance.now(),
+      // The lock is as old as the question for a job, which may have waited for the server.
+      renewedAt: performance.now() - (job.processedOn === undefined ? 0 : Date.now() - job.processedOn),
       lost: new AbortController(),
     };
     this.#held.set(id, held);
@@ -181,9 +201,9 @@ class StageWorker implements Owned {
     }
   }
 
-  renewed(id: string): void {
+  renewed(id: string, asked: number): void {
     const held = this.#held.get(id);
-    if (held) held.renewedAt = performance.now();
+    if (held) held.renewedAt = asked;
   }
 
   lost(id: string): void {

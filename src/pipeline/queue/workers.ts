@@ -14,7 +14,7 @@ const BEAT_MS = 4000;
 /** Most workers that are gone for longer, of any queue, which a new one removes. */
 const SWEPT = 100;
 
-/** Say that `capacity` is there, now and until it is closed, which takes it back. While the server is away nothing is said. */
+/** Say that `capacity` is there, now and until it is closed, which takes it back. What a server that is away does not hear is said again later. */
 export async function announce(register: IRelayBackend, capacity: Capacity): Promise<Connected> {
   const id = nodeId(capacity);
   let saying: Promise<void> | undefined;
@@ -24,8 +24,8 @@ export async function announce(register: IRelayBackend, capacity: Capacity): Pro
     });
     return saying;
   };
-  await register.sweep(SWEPT);
-  await say();
+  await register.sweep(SWEPT).catch(() => {});
+  await say().catch(() => {});
   const timer = setInterval(() => void say().catch(() => {}), BEAT_MS);
   return {
     close: async () => {
