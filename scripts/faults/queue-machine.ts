@@ -2,7 +2,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { openLine } from './line.ts';
 import { makeNamespace } from './network.ts';
-import { PASSWORD, startWorker } from './queue-worker.ts';
+import { startWorker } from './queue-worker.ts';
 
 export interface QueueMachine {
   readonly process: ChildProcess;
@@ -12,12 +12,18 @@ export interface QueueMachine {
 }
 
 interface MachineSettings {
-  /** Of the servers on this machine. */
-  readonly ports: { readonly redis: number; readonly s3: number | undefined };
+  /** The queue's server on this machine, with its password. */
+  readonly url: string;
+  /** Port of the bucket's server on this machine, where there is one. */
+  readonly s3: number | undefined;
   readonly store: string;
   /** Its folder for all that it keeps. */
   readonly cache: string;
   readonly lockSeconds: number;
+  /** What its stages may hold, in GB. */
+  readonly memory?: number;
+  /** The program that it runs; from source where nothing is said. */
+  readonly program?: readonly string[];
   /** Whether it has a network of its own. */
   readonly isApart: boolean;
 }
@@ -26,23 +32,22 @@ let count = 0;
 
 /** Start one. */
 export async function openMachine(settings: MachineSettings): Promise<QueueMachine> {
-  const { ports, store, cache, lockSeconds, isApart } = settings;
+  const { url, store, cache, lockSeconds, memory, program, isApart } = settings;
   const network = isApart ? makeNamespace(++count) : undefined;
   const here = network?.here ?? '127.0.0.1';
-  const redis = await openLine(ports.redis, here);
-  const s3 = ports.s3 === undefined ? undefined : await openLine(ports.s3, here);
-  const ownName = ['unshare', '-u', 'sh', '-c', 'hostname "$0"; exec "$@"', `worker-${redis.port}`];
+  const queue = await openLine(Number(new URL(url).port), here);
+  const s3 = settings.s3 === undefined ? undefined : await openLine(settings.s3, here);
+  const ownName = ['unshare', '-u', 'sh', '-c', 'hostname "$0"; exec "$@"', `worker-${queue.port}`];
   const worker = startWorker({
-    url: `redis://:${PASSWORD}@${here}:${redis.port}`,
-    store,
-    lockSeconds,
+    ...{ store, lockSeconds, memory, program },
+    url: url.replace(/@[^/]*/, `@${here}:${queue.port}`),
     env: s3
       ? { CROSSPATCH_CACHE: cache, AWS_ENDPOINT_URL: `http://${here}:${s3.port}` }
       : { CROSSPATCH_CACHE: cache },
     through: [...(network?.through ?? []), ...(process.getuid?.() === 0 ? ownName : [])],
   });
   worker.stderr?.resume();
-  const lines = [redis, ...(s3 ? [s3] : [])];
+  const lines = [queue, ...(s3 ? [s3] : [])];
   return {
     process: worker,
     cut: () => {

@@ -1,5 +1,5 @@
 /**
- * @file `npx tsx scripts/faults/queue-many.ts [--jobs 10000] [--workers 2] [--store folder|s3]`: many stages that do nothing, through a Redis and
+ * @file `npx tsx scripts/faults/queue-many.ts [--jobs 10000] [--workers 2] [--store folder|s3] [--queue redis|postgres]`: many stages that do nothing, through a server and
  * workers of its own. Prints what a stage costs beside its own work, and whether any was lost or computed twice: each leaves a stamp when it is computed.
  */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -10,16 +10,17 @@ import { openStore, parseQueueAddress } from '../../src/pipeline/index.ts';
 import { Plan } from '../../src/pipeline/plan.ts';
 import { Submitter } from '../../src/pipeline/queue/submit.ts';
 import { runPlan } from '../../src/pipeline/runner.ts';
-import { startRedis } from '../../test/suites/redis.ts';
 import { BUCKET, startS3 } from '../../test/suites/s3.ts';
+import { startQueueServer } from './queue-server.ts';
 import { stampStage } from './queue-stages.ts';
-import { PASSWORD, startWorker, workerReady } from './queue-worker.ts';
+import { startWorker, workerReady } from './queue-worker.ts';
 
 const { values } = parseArgs({
   options: {
     jobs: { type: 'string', default: '10000' },
     workers: { type: 'string', default: '2' },
     store: { type: 'string', default: 'folder' },
+    queue: { type: 'string', default: 'redis' },
   },
 });
 const jobs = Number(values.jobs);
@@ -28,12 +29,12 @@ const stamps = join(root, 'stamps');
 await writeFile(stamps, '');
 process.env.STAMPS = stamps;
 process.env.CROSSPATCH_CACHE = join(root, 'mine');
-await using redis = await startRedis(root, PASSWORD);
+await using server = await startQueueServer(values.queue, root);
 await using s3 = values.store === 's3' ? await startS3(join(root, 'objects')) : undefined;
 Object.assign(process.env, s3?.env);
 const place = s3 ? `s3://${BUCKET}/many` : join(root, 'store');
 await openStore(place);
-const url = `redis://:${PASSWORD}@127.0.0.1:${redis.port}`;
+const url = server.urlWithPassword;
 const workers = Array.from({ length: Number(values.workers) }, (_, n) =>
   startWorker({ url, store: place, lockSeconds: 30, env: { CROSSPATCH_CACHE: join(root, `cache-${n}`) } }),
 );
@@ -62,7 +63,7 @@ const twice = [...counts.values()].filter((n) => n > 1).length;
 const lost = jobs - counts.size;
 const inside = [...finished.values()].reduce((sum, { seconds: s }) => sum + s, 0);
 console.log(
-  `${jobs} stages, ${workers.length} workers, ${values.store}: ${took} s, ${((1000 * took) / jobs).toFixed(2)} ms per stage (one worker: ${((1000 * took * workers.length) / jobs).toFixed(1)} ms, of which ${((1000 * inside) / jobs).toFixed(1)} ms within its child); submitter ${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MB, ${(process.cpuUsage().user / 1e6).toFixed(0)} s of processor; ${lost} lost, ${twice} computed twice`,
+  `${jobs} stages, ${workers.length} workers, ${values.queue}, ${values.store}: ${took} s, ${((1000 * took) / jobs).toFixed(2)} ms per stage (one worker: ${((1000 * took * workers.length) / jobs).toFixed(1)} ms, of which ${((1000 * inside) / jobs).toFixed(1)} ms within its child); submitter ${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MB, ${(process.cpuUsage().user / 1e6).toFixed(0)} s of processor; ${lost} lost, ${twice} computed twice`,
 );
 await rm(root, { recursive: true, force: true });
 process.exitCode = lost + twice === 0 ? 0 : 1;

@@ -5,22 +5,28 @@ import { fileURLToPath } from 'node:url';
 
 export const PASSWORD = 'secret';
 const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+const FROM_SOURCE = ['--import', import.meta.resolve('tsx'), main];
 
 interface WorkerSettings {
   readonly url: string;
   readonly store: string;
   readonly lockSeconds: number;
+  /** What its stages may hold, in GB. */
+  readonly memory?: number | undefined;
+  /** Arguments of `node` before the command's own. */
+  readonly program?: readonly string[] | undefined;
   readonly env?: Readonly<Record<string, string>>;
   /** A program and arguments that start it: `ip netns exec NAME`. */
   readonly through?: readonly string[];
 }
 
 /** Start one. It says on stderr when it takes jobs. */
-export function startWorker({ url, store, lockSeconds, env, through = [] }: WorkerSettings): ChildProcess {
+export function startWorker(settings: WorkerSettings): ChildProcess {
+  const { url, store, lockSeconds, memory = 1, program = FROM_SOURCE, env, through = [] } = settings;
   const [command = '', ...args] = [
     ...through,
-    ...[process.execPath, '--import', import.meta.resolve('tsx'), main, 'worker', '--queue', url],
-    ...['--store', store, '--lock', `${lockSeconds}`, '--drain', '0', '--memory', '1'],
+    ...[process.execPath, ...program, 'worker', '--queue', url],
+    ...['--store', store, '--lock', `${lockSeconds}`, '--drain', '0', '--memory', `${memory}`],
   ];
   return spawn(command, args, {
     stdio: ['ignore', 'ignore', 'pipe'],

@@ -1,7 +1,7 @@
 /**
- * @file `npx tsx scripts/faults/queue.ts [--faults 3] [--every 6] [--away 8] [--lock 4] [--stages 12] [--store folder|s3] [--kinds …]`: three
- * workers and a Redis of their own, and every few seconds a worker is killed with -9, told to stop, cut off from Redis for `--away` seconds, or loses
- * its network for as long (a namespace whose cable is pulled; as root); or Redis is killed and started again with its data or without. As root each
+ * @file `npx tsx scripts/faults/queue.ts [--faults 3] [--every 6] [--away 8] [--lock 4] [--stages 12] [--store folder|s3] [--queue redis|postgres] [--kinds …]`:
+ * three workers and a server of their own, and every few seconds a worker is killed with -9, told to stop, cut off from the server for `--away` seconds,
+ * or loses its network for as long (a namespace whose cable is pulled; as root); or the server is ended at once and started again with its data or without. As root each
  * worker has a host name of its own, as on machines of their own. With `--store s3` machines share a bucket instead of a folder, and the network is
  * that to both. A run that ends with an error is started again. What it ends with must be the bytes of a run without a queue, and no stage may have
  * been computed by two processes at the same time.
@@ -16,12 +16,11 @@ import { openStore, parseQueueAddress, Store } from '../../src/pipeline/index.ts
 import { Plan, type StageNode } from '../../src/pipeline/plan.ts';
 import { Submitter } from '../../src/pipeline/queue/submit.ts';
 import { runPlan } from '../../src/pipeline/runner.ts';
-import { startRedis } from '../../test/suites/redis.ts';
 import { BUCKET, startS3 } from '../../test/suites/s3.ts';
 import { contents } from './contents.ts';
 import { openMachine, type QueueMachine } from './queue-machine.ts';
+import { startQueueServer } from './queue-server.ts';
 import { addTicks } from './queue-stages.ts';
-import { PASSWORD } from './queue-worker.ts';
 
 const { values } = parseArgs({
   options: {
@@ -31,6 +30,7 @@ const { values } = parseArgs({
     lock: { type: 'string', default: '4' },
     stages: { type: 'string', default: '12' },
     store: { type: 'string', default: 'folder' },
+    queue: { type: 'string', default: 'redis' },
     kinds: { type: 'string', default: 'none,killed,stopped,cut,network,keeps,forgets' },
   },
 });
@@ -49,19 +49,19 @@ for (const kind of values.kinds.split(',')) {
   process.env.STAMPS = stamps;
   process.env.CROSSPATCH_CACHE = join(root, `mine-${kind}`);
   await writeFile(stamps, '');
-  await using redis = await startRedis(await mkdtemp(join(root, 'redis-')), PASSWORD);
+  await using server = await startQueueServer(values.queue, root);
   await using s3 = values.store === 's3' ? await startS3(join(root, `objects-${kind}`)) : undefined;
   Object.assign(process.env, s3?.env);
   const place = s3 ? `s3://${BUCKET}/${kind}` : join(root, kind);
   await openStore(place);
-  const url = redis.url.replace('//', `//:${PASSWORD}@`);
+  const url = server.urlWithPassword;
   const machines: QueueMachine[] = [];
   const launch = async () => {
     const cache = join(root, `cache-${kind}-${machines.length}-${Date.now()}`);
-    const ports = { redis: redis.port, s3: s3?.port };
     machines.push(
       await openMachine({
-        ports,
+        url,
+        s3: s3?.port,
         store: place,
         cache,
         lockSeconds: Number(values.lock),
@@ -77,7 +77,7 @@ for (const kind of values.kinds.split(',')) {
     for (; kind !== 'none' && count < Number(values.faults) && !isDone; count++) {
       await sleep(1000 * Number(values.every));
       if (isDone) return;
-      if (kind === 'keeps' || kind === 'forgets') await redis.restart(kind);
+      if (kind === 'keeps' || kind === 'forgets') await server.restart(kind);
       else if (kind === 'cut' || kind === 'network') {
         const machine = machines[count % WORKERS] as QueueMachine;
         machine.cut();
@@ -101,7 +101,7 @@ for (const kind of values.kinds.split(',')) {
   const { begun, overlaps } = await read(stamps);
   wrong += differ.length + overlaps;
   console.log(
-    `${kind}, ${values.store}: ${seconds.toFixed(0)} s, ${count} faults, ${runs} runs, ${begun} beginnings of ${stages} stages, ${overlaps} at the same time, ${calm.size} files compared, ${differ.length} differ ${differ.join(' ')}`,
+    `${kind}, ${values.queue}, ${values.store}: ${seconds.toFixed(0)} s, ${count} faults, ${runs} runs, ${begun} beginnings of ${stages} stages, ${overlaps} at the same time, ${calm.size} files compared, ${differ.length} differ ${differ.join(' ')}`,
   );
 }
 await rm(root, { recursive: true, force: true });
@@ -140,12 +140,14 @@ async function differing(place: string): Promise<string[]> {
 /** How often a stage was begun, and how many pairs of processes were at one at the same time. */
 async function read(stamps: string): Promise<{ begun: number; overlaps: number }> {
   const spans = new Map<string, { stage: string; from: number; to: number }>();
+  const latest = new Map<string, string>();
   let begun = 0;
   for (const line of (await readFile(stamps, 'utf8')).trim().split('\n')) {
     const [stage = '', pid, time, tick] = line.split(' ');
-    if (tick === '1') begun++;
-    const before = spans.get(`${stage} ${pid}`);
-    spans.set(`${stage} ${pid}`, { stage, from: before?.from ?? Number(time), to: Number(time) });
+    // A process may begin a stage that it let go of once more.
+    if (tick === '1') latest.set(`${stage} ${pid}`, `${stage} ${pid} ${++begun}`);
+    const span = latest.get(`${stage} ${pid}`) ?? '';
+    spans.set(span, { stage, from: spans.get(span)?.from ?? Number(time), to: Number(time) });
   }
   const all = [...spans.values()];
   const pairs = all.flatMap((a, i) =>

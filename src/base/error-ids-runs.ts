@@ -40,12 +40,14 @@ export const RUN_ERRORS = {
     next: 'Run again to continue; give more memory or a smaller batch if it happens again.',
   },
   'queue-unreachable': {
-    meaning: 'The Redis server of `--queue` cannot be reached, or refuses the password.',
-    next: 'Start it, or check address and password.',
+    meaning:
+      'The server of `--queue` cannot be reached, refuses the password, lacks the database, or is too old.',
+    next: 'Start it, or check address and password; the message says which.',
   },
   'queue-mismatch': {
-    meaning: 'Machines of a queue do not fit together: they run other code, or do not share the store.',
-    next: 'Install the same crosspatch on all of them, and give all of them the same --store.',
+    meaning:
+      'Machines of a queue do not fit together: they run other code, do not share the store, or their clocks differ.',
+    next: 'Install the same crosspatch on all of them, give all of them the same --store, and set their clocks.',
   },
   'store-unreachable': {
     meaning: 'The server of an `s3://` store cannot be reached, or answers with an error of its own.',

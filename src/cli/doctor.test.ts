@@ -11,6 +11,7 @@ it('names the machine and what computes on it, or why not', async () => {
   expect(packages.map(({ name }: { name: string }) => name)).toEqual([
     'bullmq',
     'ioredis',
+    'pg',
     '@aws-sdk/client-s3',
     '@aws-sdk/lib-storage',
   ]);

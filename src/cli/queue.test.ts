@@ -17,7 +17,7 @@ afterAll(() => rm(root, { recursive: true, force: true }));
 it('code of a queue is loaded when one is asked for, and not before', async () => {
   const loaded = () =>
     Object.keys(createRequire(import.meta.url).cache).filter((path) =>
-      /[\\/](bullmq|ioredis)[\\/]/.test(path),
+      /[\\/](bullmq|ioredis|pg)[\\/]/.test(path),
     );
   const parsed = parseRecipe([{ file: 'toy.yaml', text: 'name: toy\nmodels: { source: a, target: b }\n' }]);
   await runExperiment({ parsed, expand: expandToy, out: join(root, 'run'), jobs: 1 });
@@ -37,6 +37,7 @@ it.each([
   [['run', 'quick', '--queue-password-env', 'X'], 'option-missing'],
   [['run', 'quick', '--queue', 'redis://x', '--queue-password-env', 'NO_SUCH_VARIABLE'], 'option-invalid'],
   [['run', 'quick', '--queue', 'postgres://x'], 'option-invalid'],
+  [['run', 'quick', '--queue', 'amqp://x'], 'option-invalid'],
   [['worker', '--queue', 'redis://x', '--store', 'y', '--memory', 'lots'], 'option-invalid'],
   [['worker', '--store', 'y'], 'usage'],
 ])('%j: %s', async (argv, id) => {

@@ -11,12 +11,12 @@ export interface QueueOptions {
 export function queueOption(): Option {
   return new Option(
     '--queue <url>',
-    'give the stages to `crosspatch worker`s through this Redis: redis://host:port, rediss:// for TLS',
+    'give the stages to `crosspatch worker`s through this server: redis://host:port, rediss:// for TLS, or postgres://user@host:port/database',
   );
 }
 
 export function queuePasswordOption(): Option {
-  return new Option('--queue-password-env <name>', 'environment variable with the password of that Redis');
+  return new Option('--queue-password-env <name>', 'environment variable with the password of that server');
 }
 
 /** The address that was given, if one was. */

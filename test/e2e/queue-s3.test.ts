@@ -8,7 +8,8 @@ import { listFiles } from '../../src/base/index.ts';
 import { crosspatch } from '../../src/cli/crosspatch.helper.ts';
 import { stableResults } from '../../src/contracts/index.ts';
 import { readResults } from '../../src/pipeline/index.ts';
-import { startRedis, type TestRedis } from '../suites/redis.ts';
+import type { QueueTestServer } from '../suites/queue-server.ts';
+import { startRedis } from '../suites/redis.ts';
 import { BUCKET, SECRET, startS3, type TestS3 } from '../suites/s3.ts';
 import { FROM_SOURCE } from './program.helper.ts';
 
@@ -18,7 +19,7 @@ const RECIPE = ['scripts/faults/mini.yaml', '--set', 'finetune.steps=40'];
 const before = { ...process.env };
 
 let root: string;
-let redis: TestRedis;
+let redis: QueueTestServer;
 let s3: TestS3;
 const workers: ChildProcess[] = [];
 let said = '';

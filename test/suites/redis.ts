@@ -1,26 +1,20 @@
 /** @file A real Redis for tests: a `redis-server` of its own on a free port. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-
-export interface TestRedis {
-  readonly url: string;
-  readonly port: number;
-  /** Kill it and start it again on the same port, with what it held or without. */
-  restart(how: 'keeps' | 'forgets'): Promise<void>;
-  [Symbol.asyncDispose](): Promise<void>;
-}
+import { freePort } from './ports.ts';
+import type { QueueTestServer } from './queue-server.ts';
 
 /** Start one that asks for `password` and keeps its data in `folder`. */
-export async function startRedis(folder: string, password: string): Promise<TestRedis> {
+export async function startRedis(folder: string, password: string): Promise<QueueTestServer> {
   const port = await freePort();
   const args = ['--port', `${port}`, '--bind', '127.0.0.1', '--save', '', '--requirepass', password];
   args.push('--dir', folder, '--appendonly', 'yes', '--appendfsync', 'always');
   let server = await launch(args);
   return {
     url: `redis://127.0.0.1:${port}`,
+    urlWithPassword: `redis://:${password}@127.0.0.1:${port}`,
     port,
     restart: async (how) => {
       await end(server);
@@ -47,12 +41,4 @@ async function end(server: ChildProcess): Promise<void> {
   const ended = new Promise((resolve) => server.once('exit', resolve));
   server.kill('SIGKILL');
   await ended;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

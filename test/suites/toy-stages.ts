@@ -89,6 +89,15 @@ export const failStage = defineStage({
 /** The same in a child process, where `kill` ends only that. */
 export const failChildStage: typeof failStage = { ...failStage, name: 'fail-child', child: true };
 
+/** Gives back the order and the text of what it was given. */
+export const echoStage = defineStage({
+  name: 'echo',
+  version: '1',
+  module: import.meta.url,
+  params: z.strictObject({ words: z.record(z.string(), z.string()) }),
+  run: async ({ params: { words } }) => ({ keys: Object.keys(words), text: Object.values(words).join() }),
+});
+
 /** Asks for 3 GB. */
 export const largeStage = defineStage({
   name: 'large',

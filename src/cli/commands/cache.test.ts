@@ -94,3 +94,15 @@ it('keeps what is shared, being fetched or being written', async () => {
   const { deleted, chosen } = await crosspatchJson(prune);
   expect([deleted, names(chosen)]).toEqual([[], ['org/model', STAGE]]);
 });
+
+it('refuses a bucket, and says where this machine keeps its copy', async () => {
+  for (const command of ['list', 'prune']) {
+    const args = ['cache', command, '--store', 's3://bucket/team', ...(command === 'prune' ? ['--all'] : [])];
+    const { code, err } = await crosspatch(args);
+    expect(code).toBe(2);
+    expect(err).toMatch(
+      /^error: --store s3:\/\/bucket\/team: wanted a folder, got a bucket; .*\[option-invalid\]\n$/,
+    );
+    expect(err).toContain(join(root, 'cache/stores'));
+  }
+});

@@ -104,9 +104,18 @@ function confirmed(cli: Cli, question: string): Promise<boolean> {
 }
 
 async function entriesOf({ store = ['runs/store'], kind }: ListOptions): Promise<CacheEntry[]> {
+  for (const place of store) if (place.startsWith('s3://')) refuseBucket(place);
   const stores = await Promise.all(store.map(storeEntries));
   const entries = [...(await cacheEntries()), ...stores.flat()];
   return kind === undefined ? entries : entries.filter((entry) => entry.kind === kind);
+}
+
+/** A bucket is not this machine's to tidy up; this machine's copy of it is a folder. */
+function refuseBucket(place: string): never {
+  throw new InputError(
+    `--store ${place.includes('@') ? 's3://…' : place}: wanted a folder, got a bucket; this machine's copies of buckets are the folders in ${cacheRoot()}/stores, and a lifecycle rule of the bucket removes what is old there`,
+    { id: 'option-invalid' },
+  );
 }
 
 function table(entries: readonly CacheEntry[]): string {

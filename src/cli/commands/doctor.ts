@@ -26,7 +26,8 @@ interface ProviderState {
 /** Packages that some options want, with the option. */
 const OPTIONAL = {
   bullmq: '--queue',
-  ioredis: '--queue',
+  ioredis: '--queue redis://',
+  pg: '--queue postgres://',
   '@aws-sdk/client-s3': '--store s3://',
   '@aws-sdk/lib-storage': '--store s3://',
 } as const;

@@ -1,10 +1,8 @@
-/**
- * @file What a worker can hold and what a stage asks for. A worker's connection to Redis is named by what it can hold, so the list of
- * connections is the list of workers that are there: one that was killed is gone from it with its connection.
- */
+/** @file What a worker can hold and what a stage asks for. */
 import { z } from 'zod';
 
-const capacitySchema = z.object({
+/** Reads what a worker says of itself; what later versions say more is passed over. */
+export const capacitySchema = z.object({
   host: z.string(),
   pid: z.int(),
   /** Of crosspatch: stages of another version may give other bytes. */
@@ -30,31 +28,6 @@ export interface Asked {
   readonly cores: number;
   /** 0 where it is not known. */
   readonly memory_bytes: number;
-}
-
-/** The name of a worker's connection. Redis allows no spaces in it. */
-export function connectionName(capacity: Capacity): string {
-  return Buffer.from(JSON.stringify(capacity)).toString('base64url');
-}
-
-/** What {@link connectionName} was given; undefined for a name that is not ours. */
-export function readConnectionName(name: string): Capacity | undefined {
-  try {
-    return capacitySchema.safeParse(JSON.parse(Buffer.from(name, 'base64url').toString())).data;
-  } catch {
-    return undefined;
-  }
-}
-
-/** The workers among the connections of a queue (`bull:…:w:NAME`), each once; undefined where the server tells no names. */
-export function workersAmong(names: readonly string[]): Capacity[] | undefined {
-  const found = new Map<string, Capacity>();
-  for (const name of names) {
-    const capacity = readConnectionName(name.slice(name.lastIndexOf(':') + 1));
-    if (capacity === undefined) return undefined;
-    found.set(workerName(capacity), capacity);
-  }
-  return [...found.values()];
 }
 
 /** How people read a worker's name. */

@@ -1,6 +1,6 @@
 /**
  * @file A stage as a job of the queue: what another machine needs to compute it from the shared store. Inputs go by their keys, code by
- * its place within crosspatch; what a stage wrote never passes through Redis.
+ * its place within crosspatch; what a stage wrote never passes through the queue.
  */
 import { relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -61,12 +61,21 @@ const jobSchema = z.strictObject({
   work: z.strictObject({ tokens: z.number(), parameters: z.number() }).optional(),
 });
 export type StageJob = z.infer<typeof jobSchema>;
+
 const askingSchema = z.object({
   crosspatch: z.string(),
   threads: z.number(),
   provider: z.string().optional(),
   memory_bytes: z.number().optional(),
 });
+const packedSchema = askingSchema.extend({ job: z.string() });
+/** A job as the queue holds it: what it asks for, and all of it as text, since PostgreSQL sorts the keys of objects and takes no NUL in strings. */
+export type PackedJob = z.infer<typeof packedSchema>;
+
+export function packJob(job: StageJob): PackedJob {
+  const { crosspatch, threads, provider, memory_bytes } = job;
+  return { crosspatch, threads, provider, memory_bytes, job: JSON.stringify(job) };
+}
 
 /** The queue's own name of a job: that of the folder in the store, so that one result is never asked for twice at the same time. */
 export function jobId({
@@ -146,7 +155,7 @@ export function askedBy(data: unknown): Asked {
  * comes from other code, is refused.
  */
 export async function openJob(data: unknown): Promise<{ readonly job: StageJob; readonly node: StageNode }> {
-  const job = jobSchema.parse(data);
+  const job = jobSchema.parse(JSON.parse(packedSchema.parse(data).job));
   const stage: AnyStage = await findStage({ module: moduleAt(job.module), name: job.stage });
   const keys = Object.entries(job.inputs).map(([name, read]) => [
     name,
@@ -168,14 +177,22 @@ export async function openJob(data: unknown): Promise<{ readonly job: StageJob; 
   return { job, node: { kind: 'stage', id, key: job.key, stage, params, seed, inputs: {}, publish: {} } };
 }
 
-/** A failed job's reason: an error that was sent, or the queue's own word for a worker that was lost twice. */
+/** A failed job's reason: an error that was sent, or the queue's own word for a worker that was lost twice or could not say that it was done. */
 export function failureOf(reason: string, id: string): Error {
   const sent = readSent(reason);
   if (sent) return revive(sent);
-  return new CrosspatchError(
-    `${id}: two workers in a row were lost with it (out of memory, killed, or cut off); run again to go on from here`,
-    { id: 'worker-died', cause: reason },
-  );
+  const what = reason.includes('stalled')
+    ? 'two workers in a row were lost with it (out of memory, killed, or cut off)'
+    : 'the queue lost it';
+  return new CrosspatchError(`${id}: ${what}; run again to go on from here`, {
+    id: 'worker-died',
+    cause: reason,
+  });
+}
+
+/** Whether a job's reason of failure is the error of its stage, and not the queue's own. */
+export function isOfStage(reason: string): boolean {
+  return readSent(reason) !== undefined;
 }
 
 function readSent(reason: string): RemoteError | undefined {

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { drawStage, scaleStage } from '../../../test/suites/toy-stages.ts';
 import { CrosspatchError, hashBytes, InputError } from '../../base/index.ts';
@@ -8,10 +9,13 @@ import { Plan, type SourceNode, type StageNode } from '../plan.ts';
 import { defineStage, sourceFile } from '../stage.ts';
 import { Store } from '../store.ts';
 import { parseQueueAddress } from './address.ts';
-import { type Capacity, canHold, connectionName, whyNone, workersAmong } from './capacity.ts';
-import { failureOf, jobId, jobOf, openJob, type StageJob } from './job.ts';
+import { type Capacity, canHold, whyNone } from './capacity.ts';
+import { refuseOld } from './connect-postgres.ts';
+import { refuseOldRedis } from './connect-redis.ts';
+import { failureOf, jobId, jobOf, openJob, packJob, type StageJob } from './job.ts';
 import { SourceFinder, shareSource } from './sources.ts';
 import { queueName } from './store-id.ts';
+import { noteRenewals, refuseClock } from './worker.ts';
 
 let root: string;
 beforeEach(async () => {
@@ -37,21 +41,83 @@ describe('the address of a queue', () => {
     expect(parseQueueAddress('redis://[::1]:1').options.host).toBe('::1');
   });
 
-  it.each(['http://:secret@host', 'redis://:secret@host/x', 'secret', 'redis://:secret@ho st'])(
-    'refuses %s and does not repeat it',
-    (text) => {
-      const refused = (() => {
-        try {
-          return parseQueueAddress(text);
-        } catch (error) {
-          return error;
-        }
-      })();
-      expect(refused).toBeInstanceOf(InputError);
-      expect((refused as Error).message).toMatch(/^--queue: wanted redis:/);
-      expect((refused as Error).message).not.toContain('secret');
-    },
-  );
+  it('may be that of a PostgreSQL, with TLS by the words of its own programs', () => {
+    const given = parseQueueAddress('postgresql://me:s%40cret@db.example/my%20queue?sslmode=verify-full');
+    expect(given).toEqual({
+      server: 'PostgreSQL',
+      shown: 'postgres://db.example:5432/my queue',
+      options: {
+        ...{ host: 'db.example', port: 5432, user: 'me', password: 's@cret', database: 'my queue' },
+        ssl: { rejectUnauthorized: true },
+      },
+    });
+    const local = parseQueueAddress('postgres://me@[::1]:1/q', 'from the environment');
+    expect(local.options).toMatchObject({ host: '::1', port: 1, password: 'from the environment' });
+    expect(local.options).not.toMatchObject({ ssl: expect.anything() });
+  });
+
+  it.each([
+    ...[
+      'http://:secret@host',
+      'redis://:secret@host/x',
+      'secret',
+      'redis://:secret@ho st',
+      'redis://:secret%@h',
+    ],
+    ...['postgres://host/secret', 'postgres://me:secret@host', 'postgres://me:secret@host/a/b'],
+    ...['postgres://me:secret@host/q?sslmode=perhaps', 'postgres://me@host/q?password=secret'],
+  ])('refuses %s and does not repeat it', (text) => {
+    const refused = (() => {
+      try {
+        return parseQueueAddress(text);
+      } catch (error) {
+        return error;
+      }
+    })();
+    expect(refused).toBeInstanceOf(InputError);
+    expect((refused as Error).message).toMatch(/^--queue: wanted redis:/);
+    expect((refused as Error).message).not.toContain('secret');
+  });
+});
+
+describe('a server', () => {
+  it('of PostgreSQL that is too old is refused', () => {
+    expect(() => refuseOld({ number: '120022', version: '12.22' })).toThrow(
+      'PostgreSQL 12.22 is too old; wanted 13 or newer',
+    );
+    expect(refuseOld({ number: '130000', version: '13.0' })).toBeUndefined();
+  });
+
+  it('of Redis that is too old is refused', () => {
+    const info = (version: string) => `# Server\r\nredis_version:${version}\r\nredis_mode:standalone\r\n`;
+    expect(() => refuseOldRedis(info('6.0.16'), 'redis://x')).toThrow(
+      'redis://x: Redis 6.0.16 is too old; wanted 6.2 or newer',
+    );
+    expect(() => refuseOldRedis(info('5.0.3'), 'redis://x')).toThrow('too old');
+    for (const text of [info('6.2.0'), info('7.0.15'), info('10.0.0'), 'nothing'])
+      expect(refuseOldRedis(text, 'redis://x')).toBeUndefined();
+  });
+
+  it('whose clock is another by more than an eighth of a lock is refused, whichever is ahead', () => {
+    expect(refuseClock(3.75, 30, 'here')).toBeUndefined();
+    expect(refuseClock(-3.75, 30, 'here')).toBeUndefined();
+    expect(() => refuseClock(4, 30, 'here')).toThrow(
+      "here: this machine's clock is 4.0 s ahead of the server's",
+    );
+    expect(() => refuseClock(-0.5, 2, 'here')).toThrow('0.5 s behind');
+  });
+});
+
+describe('a lock', () => {
+  it('counts from when its renewal was asked for, however late the answer comes; one that is lost does not count', async () => {
+    const worker = { extendJobLocks: (_: string[]) => sleep(300, ['lost']) };
+    const told: [string, number][] = [];
+    noteRenewals(worker, (id, asked) => told.push([id, asked]));
+    const before = performance.now();
+    expect(await worker.extendJobLocks(['kept', 'lost'])).toEqual(['lost']);
+    expect(told.map(([id]) => id)).toEqual(['kept']);
+    expect((told[0]?.[1] ?? Number.NaN) - before).toBeLessThan(100);
+  });
 });
 
 describe('who can hold a stage', () => {
@@ -95,13 +161,6 @@ describe('who can hold a stage', () => {
       'it comes from crosspatch 3.0.0, and the workers are crosspatch 1.0.0 and 2.0.0; install the same version on all',
     );
   });
-
-  it('is read from the names of connections, each worker once', () => {
-    const names = workers.flatMap((one) => [connectionName(one), connectionName(one)]);
-    expect(names.join()).not.toMatch(/[\s:]/);
-    expect(workersAmong(names.map((name) => `bull:Y3Jvc3M=:w:${name}`))).toEqual(workers);
-    expect(workersAmong(['GCP does not support client list'])).toBeUndefined();
-  });
 });
 
 const countStage = defineStage({
@@ -121,12 +180,11 @@ describe('a job', () => {
   const noSource = () => {
     throw new Error('there is no source');
   };
-  // What Redis makes of it.
   const sent = (): StageJob =>
     JSON.parse(JSON.stringify(jobOf(plan, node, { version: '1.0.0', threads: 2, place: noSource })));
 
   it('is the same stage on the other side, under the address of its result', async () => {
-    const there = await openJob(sent());
+    const there = await openJob(packJob(sent()));
     const { stage, key, params, seed } = there.node;
     expect({ stage, key, params, seed }).toEqual({
       stage: scaleStage,
@@ -147,14 +205,14 @@ describe('a job', () => {
     ['key', { key: 'a'.repeat(64) }],
     ['inputs', { inputs: {} }],
   ])('whose %s were changed is refused', async (_, change) => {
-    await expect(openJob({ ...sent(), ...change })).rejects.toMatchObject({
+    await expect(openJob(packJob({ ...sent(), ...change }))).rejects.toMatchObject({
       id: 'queue-mismatch',
       exitCode: 2,
     });
   });
 
   it('names no module from outside crosspatch', async () => {
-    await expect(openJob({ ...sent(), module: '../../../../etc/x' })).rejects.toThrow(
+    await expect(openJob(packJob({ ...sent(), module: '../../../../etc/x' }))).rejects.toThrow(
       'no module of crosspatch',
     );
   });
@@ -166,6 +224,10 @@ describe('a job', () => {
     const lost = failureOf('job stalled more than allowable limit', 'scale');
     expect(lost).toBeInstanceOf(CrosspatchError);
     expect(lost).toMatchObject({ id: 'worker-died', exitCode: 1 });
+    expect(lost.message).toContain('two workers in a row');
+    expect(failureOf('Missing lock for job 3', 'scale').message).toMatch(
+      /^scale: the queue lost it; run again/,
+    );
   });
 });
 

@@ -1,19 +1,31 @@
 /**
  * @file The submitter's side of the queue: a stage whose needs are finished becomes a job; BullMQ gives it to a worker, renews its lock, and
- * gives it to another when that one is lost. The store is the truth: an event that got lost, or a Redis that forgot its jobs, only costs a look.
+ * gives it to another when that one is lost. The store is the truth: an event that got lost, or a server that forgot its jobs, only costs a look.
  */
-import type { Queue, QueueEvents } from 'bullmq';
+import type { IRelayBackend } from 'bullmq';
 import { AbortedError, errorLine, InputError, type Owned } from '../../base/index.ts';
 import type { AskedStage, Elsewhere } from '../elsewhere.ts';
 import { packageVersions } from '../machine.ts';
 import type { Store } from '../store.ts';
 import type { QueueAddress } from './address.ts';
-import { type Capacity, readConnectionName, whyNone, workerName, workersAmong } from './capacity.ts';
+import { type Capacity, whyNone } from './capacity.ts';
 import { closeAll, connectQueue } from './connect.ts';
-import { askedBy, failureOf, jobId, jobOf, type SourcePlace, type StageJob, sourcesOf } from './job.ts';
+import {
+  askedBy,
+  failureOf,
+  isOfStage,
+  jobId,
+  jobOf,
+  packJob,
+  type SourcePlace,
+  type StageJob,
+  sourcesOf,
+} from './job.ts';
 import { doneSchema, progressSchema } from './progress.ts';
+import { type JobEvents, type JobQueue, NO_CONNECTION, type QueueServer } from './server.ts';
 import { shareSource } from './sources.ts';
 import { queueName } from './store-id.ts';
+import { LEASE_MS, workersThere } from './workers.ts';
 
 /** How long a finished job is kept for those who missed its event. */
 const KEPT = { age: 3600 };
@@ -32,14 +44,16 @@ interface Open {
   readonly settle: (error?: Error) => void;
   /** Since when no worker there could hold it. */
   unplacedSince?: number | undefined;
-  /** Since when Redis does not know it. */
+  /** Since when the server does not know it. */
   forgottenSince?: number | undefined;
 }
 
 /** What a submitter works with. */
 interface Parts {
-  readonly queue: Queue;
-  readonly events: QueueEvents;
+  readonly server: QueueServer;
+  readonly queue: JobQueue;
+  readonly events: JobEvents;
+  readonly register: IRelayBackend;
   readonly address: QueueAddress;
   readonly store: Store;
   readonly version: string;
@@ -54,20 +68,27 @@ export class Submitter implements Elsewhere, Owned {
   #checking = false;
   #away = false;
   #alone = false;
+  /** When a worker was last seen. */
+  #lastThere = Number.NEGATIVE_INFINITY;
   /** Of the workers that were seen, in seconds. */
   #longestLock = 0;
 
-  /** Connect to the queue of `store`. Throws {@link InputError} when Redis cannot be reached. */
+  /** Connect to the queue of `store`. Throws {@link InputError} when its server cannot be reached. */
   static async open(address: QueueAddress, store: Store, patienceMs = PATIENCE_MS): Promise<Submitter> {
-    const { bullmq, connection } = await connectQueue(address);
+    const server = await connectQueue(address);
+    const { bullmq, backend } = server;
     const name = await queueName(store);
-    const queue = new bullmq.Queue(name, { connection });
-    const events = new bullmq.QueueEvents(name, { connection });
+    const queue: JobQueue = new bullmq.Queue(name, NO_CONNECTION, backend);
+    const events: JobEvents = new bullmq.QueueEvents(name, NO_CONNECTION, backend);
+    const register = server.register(name);
     queue.on('error', () => {});
     events.on('error', () => {});
     await Promise.all([queue.waitUntilReady(), events.waitUntilReady()]);
     const { crosspatch = '' } = await packageVersions();
-    return new Submitter({ queue, events, address, store, version: crosspatch, patienceMs });
+    return new Submitter({
+      ...{ server, queue, events, register, address, store },
+      ...{ version: crosspatch, patienceMs },
+    });
   }
 
   private constructor(parts: Parts) {
@@ -104,7 +125,9 @@ export class Submitter implements Elsewhere, Owned {
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer);
-    await closeAll([this.#parts.events, this.#parts.queue]);
+    const { events, queue, server } = this.#parts;
+    await closeAll([events, queue]);
+    await server[Symbol.asyncDispose]();
   }
 
   async #describe({ plan, node, threads }: AskedStage): Promise<StageJob> {
@@ -119,7 +142,11 @@ export class Submitter implements Elsewhere, Owned {
     const former = await this.#parts.queue.getJob(id);
     if (former && ['completed', 'failed'].includes(await former.getState()))
       await former.remove().catch(() => {});
-    await this.#parts.queue.add(data.id, data, { jobId: id, removeOnComplete: KEPT, removeOnFail: KEPT });
+    await this.#parts.queue.add(data.id, packJob(data), {
+      jobId: id,
+      removeOnComplete: KEPT,
+      removeOnFail: KEPT,
+    });
   }
 
   #listen(): void {
@@ -141,24 +168,26 @@ export class Submitter implements Elsewhere, Owned {
         this.#peaks.set(worker, Math.max(this.#peaks.get(worker) ?? 0, peak_memory_bytes ?? 0));
       this.#open.get(jobId)?.settle();
     });
-    this.#parts.events.on('failed', ({ jobId, failedReason }) => this.#fail(jobId, failedReason));
+    this.#parts.events.on('failed', ({ jobId, failedReason }) => void this.#fail(jobId, failedReason));
   }
 
-  #fail(id: string, reason: string | undefined): void {
+  /** The queue may count a stage as failed whose worker could not say that it was done: the store is the truth. */
+  async #fail(id: string, reason = ''): Promise<void> {
     const open = this.#open.get(id);
-    open?.settle(failureOf(reason ?? '', open.data.id));
+    if (open === undefined) return;
+    const isStored = !isOfStage(reason) && (await this.#parts.store.has(open.asked.node).catch(() => false));
+    open.settle(isStored ? undefined : failureOf(reason, open.data.id));
   }
 
-  /** Look at every open job: what no event told, what Redis forgot, what nobody can take. */
+  /** Look at every open job: what no event told, what the server forgot, what nobody can take. */
   async #check(): Promise<void> {
     if (this.#checking || this.#open.size === 0) return;
     this.#checking = true;
     try {
-      const clients = await this.#parts.queue.getWorkers().catch(() => undefined);
-      const workers = clients && workersAmong(clients.map(({ rawname, name }) => rawname ?? name ?? ''));
+      const workers = await workersThere(this.#parts.register);
       this.#say('here');
-      if (workers) this.#sayAlone(workers.length === 0);
-      this.#longestLock = Math.max(this.#longestLock, ...(workers ?? []).map((one) => one.lock_seconds));
+      this.#sayAlone(workers.length === 0);
+      this.#longestLock = Math.max(this.#longestLock, ...workers.map((one) => one.lock_seconds));
       const all = [...this.#open];
       for (let from = 0; from < all.length; from += CHECKED_AT_ONCE)
         await Promise.all(
@@ -172,20 +201,20 @@ export class Submitter implements Elsewhere, Owned {
     }
   }
 
-  async #checkOne(id: string, open: Open, workers: readonly Capacity[] | undefined): Promise<void> {
+  async #checkOne(id: string, open: Open, workers: readonly Capacity[]): Promise<void> {
     const state = await this.#parts.queue.getJobState(id);
     const waits = state !== 'active' && state !== 'completed' && state !== 'failed';
     if (state === 'completed') open.settle();
-    else if (state === 'failed') this.#fail(id, (await this.#parts.queue.getJob(id))?.failedReason);
+    else if (state === 'failed') await this.#fail(id, (await this.#parts.queue.getJob(id))?.failedReason);
     else if (state === 'unknown') await this.#again(id, open);
     if (state !== 'unknown') open.forgottenSince = undefined;
-    const why = waits && workers && workers.length > 0 ? whyNone(workers, askedBy(open.data)) : undefined;
+    const why = waits && workers.length > 0 ? whyNone(workers, askedBy(open.data)) : undefined;
     if (state !== 'active') await this.#unplaced(id, open, why);
   }
 
   /**
-   * Redis does not know the job: it ended long ago, was taken back by another submitter, or Redis was started again without its data. In the
-   * last case a worker may still be at it, until it notices that it has no lock; it is given that long.
+   * The server does not know the job: it ended long ago, was taken back by another submitter, or the server lost its data. In the last case a
+   * worker may still be at it, until it notices that it has no lock; it is given that long.
    */
   async #again(id: string, open: Open): Promise<void> {
     if (await this.#parts.store.has(open.asked.node)) {
@@ -213,8 +242,7 @@ export class Submitter implements Elsewhere, Owned {
       () => false,
     );
     if (job === undefined || isRemoved) return undefined;
-    const worker = readConnectionName((await this.#parts.queue.getJob(id))?.processedBy ?? '');
-    return worker ? workerName(worker) : 'a worker';
+    return (await this.#parts.queue.getJob(id))?.processedBy ?? 'a worker';
   }
 
   /** Take a job back. What a worker has begun goes on: its result is of use to the next run. */
@@ -236,17 +264,18 @@ export class Submitter implements Elsewhere, Owned {
     const away = now === 'away';
     if (away === this.#away) return;
     this.#away = away;
-    this.#tell(
-      away
-        ? `Redis at ${this.#parts.address.shown} is away; waiting for it`
-        : `Redis at ${this.#parts.address.shown} is back`,
-    );
+    const { server, shown } = this.#parts.address;
+    this.#tell(`${server} at ${shown} is ${away ? 'away; waiting for it' : 'back'}`);
   }
 
-  #sayAlone(alone: boolean): void {
+  /** Workers that were there may have been forgotten with the rest; they say again that they are there before their lease is over. */
+  #sayAlone(none: boolean): void {
+    if (!none) this.#lastThere = performance.now();
+    const { shown } = this.#parts.address;
+    const alone = none && performance.now() - this.#lastThere >= LEASE_MS;
     if (alone && !this.#alone)
       this.#tell(
-        `waits for a worker; start one where this store is: crosspatch worker --queue ${this.#parts.address.shown} --store ${this.#parts.store.shown}`,
+        `waits for a worker; start one where this store is: crosspatch worker --queue ${shown.replace(/^postgres:\/\//, '$&USER@')} --store ${this.#parts.store.shown}`,
       );
     this.#alone = alone;
   }

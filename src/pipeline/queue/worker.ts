@@ -1,10 +1,10 @@
 /**
  * @file A worker: takes stages of the queue that it can hold and computes them into the shared store. All of them run in child processes: this
- * process only talks to Redis, so a job's lock is renewed while ONNX Runtime computes. A job whose lock could not be renewed in time is let go
+ * process only talks to the queue's server, so a job's lock is renewed while ONNX Runtime computes. A job whose lock could not be renewed in time is let go
  * of: another worker may have it by then.
  */
-import type { DelayedError, Job, WaitingError, Worker } from 'bullmq';
-import { AbortedError, errorLine, type Owned, steadyProgress } from '../../base/index.ts';
+import type { DelayedError, Job, WaitingError } from 'bullmq';
+import { AbortedError, errorLine, InputError, type Owned, steadyProgress } from '../../base/index.ts';
 import { packageVersions } from '../machine.ts';
 import type { StageNode } from '../plan.ts';
 import { ProcessPool } from '../process-pool.ts';
@@ -13,12 +13,14 @@ import type { RunSink } from '../run-event.ts';
 import { runStageInChild } from '../runner.ts';
 import type { Store } from '../store.ts';
 import type { QueueAddress } from './address.ts';
-import { type Asked, type Capacity, canHold, connectionName, whyNone, workerName } from './capacity.ts';
+import { type Asked, type Capacity, canHold, whyNone, workerName } from './capacity.ts';
 import { closeAll, connectQueue } from './connect.ts';
 import { JobInputs } from './inputs.ts';
 import { askedBy, openJob, type StageJob } from './job.ts';
 import { PROGRESS_MS, type WorkerProgress } from './progress.ts';
+import { NO_CONNECTION } from './server.ts';
 import { queueName } from './store-id.ts';
+import { announce } from './workers.ts';
 
 export interface WorkerSettings {
   readonly address: QueueAddress;
@@ -41,25 +43,29 @@ const LEFT_MS = 1000;
 /** The {@link Store}'s locks of all workers: the queue gives a stage to one of them at a time. */
 const DISPATCHER = 'queue';
 
-/** Work until `signal` fires. Throws {@link InputError} when Redis cannot be reached at the start. */
+/** Work until `signal` fires. Throws {@link InputError} when the queue's server cannot be reached at the start. */
 export async function runWorker(settings: WorkerSettings): Promise<void> {
   const { address, store, lockSeconds, drainSeconds, signal, onMessage } = settings;
-  const { bullmq, connection } = await connectQueue(address);
+  await using server = await connectQueue(address);
+  const { bullmq, backend } = server;
+  refuseClock(server.clockAhead, lockSeconds, address.shown);
   const { crosspatch: version = '' } = await packageVersions();
   const capacity = { ...settings.capacity, version, lock_seconds: lockSeconds };
   await store.sweep();
   await using stages = new StageWorker(settings, capacity, bullmq);
-  const worker: Worker = new bullmq.Worker(
-    await queueName(store),
-    (job, token) => stages.take(job, token ?? ''),
+  const queue = await queueName(store);
+  const worker = new bullmq.Worker(
+    queue,
+    (job: Job, token) => stages.take(job, token ?? ''),
     {
-      connection,
-      name: connectionName(capacity),
+      ...NO_CONNECTION,
+      name: workerName(capacity),
       concurrency: capacity.jobs,
       lockDuration: 1000 * lockSeconds,
       stalledInterval: 500 * lockSeconds,
       maxStalledCount: 1,
     },
+    backend,
   );
   let said = '';
   worker.on('error', (error) => {
@@ -70,21 +76,55 @@ export async function runWorker(settings: WorkerSettings): Promise<void> {
   worker.on('active', () => {
     said = '';
   });
-  worker.on('locksRenewed', ({ jobIds }) => {
-    for (const id of jobIds) stages.renewed(id);
-  });
+  noteRenewals(worker, (id, asked) => stages.renewed(id, asked));
   worker.on('lockRenewalFailed', (ids) => {
     for (const id of ids) stages.lost(id);
   });
+  // Whatever ends this function, no job is taken after it.
+  await using _closed: Owned = { [Symbol.asyncDispose]: () => closeAll([worker]) };
   await worker.waitUntilReady();
+  const announcement = await announce(server.register(queue), capacity);
   settings.onReady(workerName(capacity));
   await new Promise<void>((resolve) => {
     if (signal.aborted) resolve();
     else signal.addEventListener('abort', () => resolve(), { once: true });
   });
+  const withdrawn = closeAll([announcement]);
   const patience = setTimeout(() => stages.handBack(), 1000 * drainSeconds);
   await closeAll([worker], 1000 * drainSeconds + CLOSE_MS);
   clearTimeout(patience);
+  await withdrawn;
+}
+
+/**
+ * PostgreSQL's locks end by the clocks of those who take and look at them. Throws {@link InputError} when this one is off by more than an eighth of a
+ * lock: of two workers one may be early and one late, and locks are renewed when half of them is left.
+ */
+export function refuseClock(ahead: number, lockSeconds: number, shown: string): void {
+  if (Math.abs(ahead) <= lockSeconds / 8) return;
+  throw new InputError(
+    `${shown}: this machine's clock is ${Math.abs(ahead).toFixed(1)} s ${ahead > 0 ? 'ahead of' : 'behind'} the server's, and a lock of ${lockSeconds} s allows ${lockSeconds / 8} s; set the clock (NTP), or give --lock more`,
+    { id: 'queue-mismatch' },
+  );
+}
+
+/** What a worker of BullMQ renews locks by: it gives back those that it could not renew. */
+interface Renewing {
+  extendJobLocks(ids: string[], tokens: string[], duration: number): Promise<string[]>;
+}
+
+/**
+ * Tell of every lock that was renewed when that was asked for, and not when the answer came: an answer may come late, and a lock counts from the question (in
+ * PostgreSQL, by the time that is in it).
+ */
+export function noteRenewals(worker: Renewing, renewed: (id: string, asked: number) => void): void {
+  const extend = worker.extendJobLocks.bind(worker);
+  worker.extendJobLocks = async (ids, tokens, duration) => {
+    const asked = performance.now();
+    const failed = await extend(ids, tokens, duration);
+    for (const id of ids) if (!failed.includes(id)) renewed(id, asked);
+    return failed;
+  };
 }
 
 /** Children have 3 s to stop before they are killed; then their jobs are handed back. */
@@ -134,7 +174,8 @@ class StageWorker implements Owned {
     if (!this.#hasRoom(asked)) await this.#leave(job, token, asked);
     const held: Held = {
       memory: asked.memory_bytes,
-      renewedAt: performance.now(),
+      // The lock is as old as the question for a job, which may have waited for the server.
+      renewedAt: performance.now() - (job.processedOn === undefined ? 0 : Date.now() - job.processedOn),
       lost: new AbortController(),
     };
     this.#held.set(id, held);
@@ -160,9 +201,9 @@ class StageWorker implements Owned {
     }
   }
 
-  renewed(id: string): void {
+  renewed(id: string, asked: number): void {
     const held = this.#held.get(id);
-    if (held) held.renewedAt = performance.now();
+    if (held) held.renewedAt = asked;
   }
 
   lost(id: string): void {
@@ -232,7 +273,7 @@ class StageWorker implements Owned {
   }
 }
 
-/** Sends a job's progress, not too often; what Redis does not take is not sent again. */
+/** Sends a job's progress, not too often; what the server does not take is not sent again. */
 function reporter(job: Job): (event: WorkerProgress) => void {
   let last = Number.NEGATIVE_INFINITY;
   return (event) => {
