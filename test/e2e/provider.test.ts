@@ -8,8 +8,9 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { writeTinyModel } from '../../src/cli/tiny-model.helper.ts';
 import { PROGRAM } from './program.helper.ts';
 
-/** SwiftShader, a Vulkan driver without a GPU; Debian's Chromium brings it. */
-const DRIVER = '/usr/lib/chromium/vk_swiftshader_icd.json';
+/** SwiftShader, a Vulkan driver without a GPU; Debian's Chromium brings it, and the library that loads it. */
+const CHROMIUM = '/usr/lib/chromium';
+const DRIVER = `${CHROMIUM}/vk_swiftshader_icd.json`;
 
 let folder: string;
 beforeAll(async () => {
@@ -34,7 +35,7 @@ function logits(args: readonly string[], env: Readonly<Record<string, string>> =
     '--json',
     ...args,
   ];
-  const vulkan = { VK_ICD_FILENAMES: DRIVER, XDG_RUNTIME_DIR: folder };
+  const vulkan = { VK_ICD_FILENAMES: DRIVER, LD_LIBRARY_PATH: CHROMIUM, XDG_RUNTIME_DIR: folder };
   return promisify(execFile)(process.execPath, [...PROGRAM, ...given], {
     env: { ...process.env, ...vulkan, ...env },
   }).then(

@@ -7,6 +7,7 @@ import type { GgufEntry } from '../checkpoint/gguf/write.ts';
 import { fallbackToken } from './bytes.ts';
 import type { TokenizerFiles } from './files.ts';
 import { byteLevelCuts, tokenizerFilesFromGguf } from './gguf.ts';
+import { CutMerges } from './gguf-spm.ts';
 import { type GgufMetadata, TYPE } from './gguf-vocabulary.ts';
 import { tokenizerFromFiles } from './load.ts';
 import { asArray, asObject, type JsonObject } from './parse.ts';
@@ -22,7 +23,7 @@ export function vocabularyEntries(files: TokenizerFiles, rows: number, where: st
   const json = asObject(files.tokenizerJson, where);
   const model = asObject(json.model, `${where}: model`);
   if (model.merges === undefined) throw unsaid(where, `a GGUF cannot say a ${String(model.type)} vocabulary`);
-  const merges = asArray(model.merges, `${where}: merges`).map(mergeOf);
+  const merges = mergesOf(model, `${where}: merges`);
   const parts = cutEntries(json, model, merges, where) ?? pieceEntries(merges, tokenizer, rows);
   const types = tokenTypes(tokenizer, rows);
   const special = (name: string, id: number | undefined): GgufEntry[] =>
@@ -60,8 +61,10 @@ const PROBES = [
 export function tokenizerDifference(files: TokenizerFiles, metadata: GgufMetadata): string | undefined {
   const made = tokenizerFilesFromGguf(metadata);
   const [ours, theirs] = [tokenizerFromFiles(files), tokenizerFromFiles(made)];
-  if (mergesOf(files.tokenizerJson).join('\n') !== mergesOf(made.tokenizerJson).join('\n'))
-    return 'its merges';
+  const [own, read] = [files, made].map(({ tokenizerJson }) =>
+    mergesOf(asObject(asObject(tokenizerJson, 'tokenizer.json').model, 'model'), 'merges').join('\n'),
+  );
+  if (own !== read) return 'its merges';
   for (const text of PROBES) {
     const ids = ours.encodeIds(text);
     if (ids.join() !== theirs.encodeIds(text).join()) return `how it cuts ${JSON.stringify(text)}`;
@@ -75,9 +78,8 @@ function mergeOf(merge: unknown): string {
   return Array.isArray(merge) ? merge.join(' ') : String(merge);
 }
 
-function mergesOf(json: unknown): string[] {
-  const model = asObject(asObject(json, 'tokenizer.json').model, 'model');
-  return asArray(model.merges, 'merges').map(mergeOf);
+function mergesOf({ merges }: JsonObject, where: string): string[] {
+  return (merges instanceof CutMerges ? merges.toJSON() : asArray(merges, where)).map(mergeOf);
 }
 
 /** Byte-level BPE; undefined for another. */
