@@ -88,7 +88,7 @@ export async function openServed(
     await askEndpoint(quick, { ...ask, path: '/models', wanted: 'a list of models' }),
   );
   if (!said.success)
-    throw new InputError(`${where}: this is no list of models; is the base URL right (it ends in /v1)?`, {
+    throw new InputError(`${where}: this is not a list of models; is the base URL right (it ends in /v1)?`, {
       id: ID,
     });
   const found = said.data.data.find(({ id }) => id === model);
