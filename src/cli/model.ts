@@ -1,7 +1,4 @@
 /** @file Models as commands open them: found by reference, with progress while a file is fetched or dequantised. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
 import { Option } from 'commander';
 import { disposeAll, InputError, type Owned, type ProgressSink, steadyProgress } from '../base/index.ts';
 import {
@@ -13,7 +10,7 @@ import {
   resolveModel,
   type WeightsForm,
 } from '../models/index.ts';
-import { mergeAdapterFolder } from '../train/index.ts';
+import { mergedFolder, OtherModels } from '../pipeline/index.ts';
 import type { Cli, CommonOptions } from './cli.ts';
 import { progressRenderer } from './progress.ts';
 
@@ -82,22 +79,9 @@ export function openModel(reference: string, cli: Cli, options: ModelOptions): P
   );
 }
 
-/** Models that documents name, each opened once. Dispose of it to free them. */
-export interface OtherModels extends Owned {
-  readonly open: (name: string) => Promise<LanguageModel>;
-}
-
-/** See {@link OtherModels}. */
+/** Models that documents name. Dispose of it to free them. */
 export function otherModels(cli: Cli, options: CommonOptions): OtherModels {
-  const others = new Map<string, LanguageModel>();
-  return {
-    open: async (name) => {
-      const found = others.get(name) ?? (await openModel(name, cli, options));
-      others.set(name, found);
-      return found;
-    },
-    [Symbol.asyncDispose]: () => disposeAll([...others.values()]),
-  };
+  return new OtherModels((reference) => openModel(reference, cli, options));
 }
 
 /**
@@ -116,16 +100,7 @@ export async function adaptedFolder(
       '--weights packed: an adapter is merged into a copy of the weights, which is float32; leave out one of the two',
       { id: 'option-conflict' },
     );
-  const folder = await mkdtemp(join(tmpdir(), 'crosspatch-merged-'));
-  const removeCopy = (): Promise<void> => rm(folder, { recursive: true, force: true });
-  const out = join(folder, basename(path, '.gguf'));
-  try {
-    await mergeAdapterFolder({ model: path, adapter, out });
-  } catch (error) {
-    await removeCopy();
-    throw error;
-  }
-  return { path: out, [Symbol.asyncDispose]: removeCopy };
+  return mergedFolder(path, adapter);
 }
 
 /** A model with a PEFT adapter merged into a copy of its weights where one is given. The copy goes with it: dispose of the whole. */

@@ -70,6 +70,14 @@ describe('parseIntervention', () => {
     [{ op: 'clamp', hook, tokens: { prompt: 'all' }, vector }, 'needs `min` or `max`'],
     [{ op: 'add', hook, tokens: { prompt: 'all' }, vector: { from: 'run' } }, 'exactly one of'],
     [
+      {
+        op: 'add',
+        ...{ hook, tokens: { prompt: 'all' } },
+        vector: { from: 'run', prompt: 'x', adapter: 'lora' },
+      },
+      'interventions[0].vector.adapter: `adapter` needs the `model` it is put on',
+    ],
+    [
       { op: 'add', hook, tokens: { prompt: 'all' }, vector: { from: 'flie', path: 'x' } },
       'did you mean "file"?',
     ],

@@ -93,6 +93,11 @@ const fileVector = z.strictObject({
   path: z.string().min(1).describe('safetensors or GGUF; relative to the document'),
   key: z.string().min(1).describe('Tensor name, e.g. direction.11'),
 });
+const adapter = z
+  .string()
+  .min(1)
+  .optional()
+  .describe('Folder of a PEFT adapter on `model`, merged into a copy of it; relative to the document');
 /** Activations of a run: of this model, or of another model carried over by a map. */
 const runVector = z.strictObject({
   from: z.literal('run'),
@@ -101,6 +106,7 @@ const runVector = z.strictObject({
     .min(1)
     .optional()
     .describe('Path, bundled or hub name. Defaults to the model that is edited'),
+  adapter,
   hook: hookName.optional().describe('Defaults to the hook that is edited; needed with `model`'),
   replace: z
     .record(z.string().min(1), z.string())
@@ -124,6 +130,7 @@ const statisticVector = z.strictObject({
   statistic: z.enum(['prompt_mean']).describe('Mean over the prompt’s tokens'),
   exclude_first: z.boolean().default(true).describe('Leave position 0 out of it. Defaults to true'),
 });
+const ADAPTER_ALONE = '`adapter` needs the `model` it is put on';
 /** Where a vector comes from. */
 const vectorSourceSchema = z
   .discriminatedUnion('from', [inlineVector, fileVector, runVector, statisticVector])
@@ -135,6 +142,8 @@ const vectorSourceSchema = z
       ctx.addIssue({ code: 'custom', path: ['difference'], message: '`difference` needs `replace`' });
     if (source.model !== undefined && source.hook === undefined)
       ctx.addIssue({ code: 'custom', path: ['hook'], message: 'another model needs its own `hook`' });
+    if (source.adapter !== undefined && source.model === undefined)
+      ctx.addIssue({ code: 'custom', path: ['adapter'], message: ADAPTER_ALONE });
   });
 
 const site = {
@@ -185,19 +194,25 @@ const interventionSchema = z.discriminatedUnion('op', [
 ]);
 
 /** A condition on activations: the largest component h·v/‖v‖ over the positions looked at reaches the threshold. */
-const activationWhen = z.strictObject({
-  hook: hookName.describe('Where h is read, e.g. blocks.3.hook_resid_post'),
-  model: z
-    .string()
-    .min(1)
-    .optional()
-    .describe(
-      'Model that reads the prompt for it: path, bundled or hub name. Defaults to the model that is edited',
-    ),
-  vector: z.discriminatedUnion('from', [inlineVector, fileVector]),
-  tokens: tokenSelectionSchema.optional().describe('Prompt positions looked at. Defaults to all'),
-  threshold: z.number().describe('Least component of h along v at which the document is carried out'),
-});
+const activationWhen = z
+  .strictObject({
+    hook: hookName.describe('Where h is read, e.g. blocks.3.hook_resid_post'),
+    model: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'Model that reads the prompt for it: path, bundled or hub name. Defaults to the model that is edited',
+      ),
+    adapter,
+    vector: z.discriminatedUnion('from', [inlineVector, fileVector]),
+    tokens: tokenSelectionSchema.optional().describe('Prompt positions looked at. Defaults to all'),
+    threshold: z.number().describe('Least component of h along v at which the document is carried out'),
+  })
+  .refine(({ adapter, model }) => adapter === undefined || model !== undefined, {
+    path: ['adapter'],
+    message: ADAPTER_ALONE,
+  });
 
 /** When a document is carried out on a prompt. */
 const whenSchema = z.union([

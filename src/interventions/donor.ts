@@ -11,7 +11,7 @@ import {
   reading,
 } from '../models/index.ts';
 import { type PlacedEdit, wrongWidth } from './place.ts';
-import { loadedMap, openedModel, type Resolvers } from './resolvers.ts';
+import { loadedMap, type Resolvers, readerOf } from './resolvers.ts';
 import { type PromptTokens, promptTokens, replaceAll, replaceInSelection, selectTokens } from './select.ts';
 
 type RunSource = Extract<VectorSource, { from: 'run' }>;
@@ -23,7 +23,7 @@ export async function donorVectors(
   resolvers: Resolvers,
 ): Promise<Float32Array[]> {
   const { model: target, edit, prompts, selected, where } = place;
-  const model = source.model === undefined ? target : await openedModel(source.model, resolvers, where);
+  const model = await readerOf(source, target, resolvers, where);
   const hook = source.hook ?? edit.hook;
   parseHookName(hook, model.nLayers);
   const map =

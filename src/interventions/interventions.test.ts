@@ -189,12 +189,12 @@ describe('sources', () => {
   it('another model through a map: rows of that model go in, rows of this width are used', async () => {
     const doc = parseIntervention({
       ...swap,
-      vector: { ...swap.vector, model: 'A', hook: 'blocks.0.hook_resid_post', map: 'm' },
+      vector: { ...swap.vector, model: 'A', hook: 'blocks.0.hook_resid_post', adapter: 'lora', map: 'm' },
     });
     const asked: string[] = [];
     const applied = await applyIntervention(model, doc, [BAD], {
-      openModel: async (name) => {
-        asked.push(name);
+      openModel: async ({ model: name, adapter }) => {
+        asked.push(name, String(adapter));
         return model;
       },
       loadMap: async (path, ends) => {
@@ -209,7 +209,7 @@ describe('sources', () => {
         at(after, p),
         at(donor, p).map((x) => Math.fround(2 * x + 1)),
       );
-    expect(asked).toEqual(['A', 'm', 'blocks.0.hook_resid_post', HOOK]);
+    expect(asked).toEqual(['A', 'lora', 'm', 'blocks.0.hook_resid_post', HOOK]);
     await expect(applyIntervention(model, doc, [BAD])).rejects.toThrow(
       /another model \(A\) cannot be opened here/,
     );

@@ -21,10 +21,22 @@ it('holds its vectors, and leads to the same models and maps', async () => {
   const run = (model: string) => ({
     op: 'set',
     ...site,
-    vector: { from: 'run', model, hook: site.hook, replace: { '|prod|': '|dev|' }, map: 'maps/affine' },
+    vector: {
+      from: 'run',
+      model,
+      adapter: 'lora',
+      hook: site.hook,
+      replace: { '|prod|': '|dev|' },
+      map: 'maps/affine',
+    },
   });
   const document = parseIntervention({
-    when: { span: { text: '|prod|' } },
+    when: {
+      activation: {
+        ...{ hook: site.hook, model: '../models/source', adapter: 'lora', threshold: 1 },
+        vector: { from: 'inline', values: [1] },
+      },
+    },
     interventions: [
       { op: 'add', ...site, vector: { from: 'file', path: 'vectors.safetensors', key: 'direction.1' } },
       run('../models/source'),
@@ -34,14 +46,19 @@ it('holds its vectors, and leads to the same models and maps', async () => {
   const into = join(folder, 'deep', 'out');
   const moved = await movedDocument(document, join(folder, 'edit.json'), { from: folder, into });
   expect(parseIntervention(moved)).toEqual(parseIntervention(JSON.parse(JSON.stringify(moved))));
-  expect(moved.when).toEqual(document.when);
   const [added, relative, named] = moved.interventions.map((edit) => 'vector' in edit && edit.vector);
   expect(added).toEqual({ from: 'inline', values: [1, -2, 0.5] });
   expect(named).toMatchObject({ model: 'tiny-llama-s' });
-  const { model = '', map = '' } = relative as { model?: string; map?: string };
+  const {
+    model = '',
+    adapter = '',
+    map = '',
+  } = relative as { model?: string; adapter?: string; map?: string };
   expect(model).toMatch(/^\.\.\//);
-  expect([resolve(into, model), resolve(into, map)]).toEqual([
+  expect([model, adapter, map].map((path) => resolve(into, path))).toEqual([
     resolve(folder, '../models/source'),
+    resolve(folder, 'lora'),
     resolve(folder, 'maps/affine'),
   ]);
+  expect(moved.when).toMatchObject({ activation: { model, adapter, threshold: 1 } });
 });

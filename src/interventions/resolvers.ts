@@ -13,10 +13,16 @@ interface MapHooks {
   readonly targetHook: string;
 }
 
+/** A model as documents name it: path, bundled or hub name, with the folder of a PEFT adapter on it where there is one. */
+export interface ModelName {
+  readonly model: string;
+  readonly adapter?: string | undefined;
+}
+
 /** See the file's head. */
 export interface Resolvers {
   /** Open (or return the opened) model of that name; whoever gives the resolver disposes of it. */
-  readonly openModel?: (name: string) => Promise<LanguageModel>;
+  readonly openModel?: (name: ModelName) => Promise<LanguageModel>;
   /** Load a map's folder; it must refuse models, blocks and widths it was not made for. */
   readonly loadMap?: (folder: string, ends: MapHooks) => Promise<RowMap>;
   /** Folder that paths in the document are relative to. Defaults to the working directory. */
@@ -25,17 +31,19 @@ export interface Resolvers {
   readonly donorBatch?: number;
 }
 
-/** The model of that name; `where` begins the message when models cannot be opened. */
-export async function openedModel(
-  name: string,
+/** The model that a vector or condition names, else `edited`; `where` begins the message when models cannot be opened. */
+export async function readerOf(
+  { model, adapter }: Partial<ModelName>,
+  edited: LanguageModel,
   { openModel }: Resolvers,
   where: string,
 ): Promise<LanguageModel> {
+  if (model === undefined) return edited;
   if (openModel === undefined)
-    throw new InputError(`${where}: another model (${name}) cannot be opened here`, {
+    throw new InputError(`${where}: another model (${model}) cannot be opened here`, {
       id: 'intervention-invalid',
     });
-  return openModel(name);
+  return openModel({ model, adapter });
 }
 
 /** The map in a folder; `where` begins the message when maps cannot be loaded. */

@@ -5,7 +5,7 @@ import type { InterventionDocument, InterventionWhen } from '../contracts/index.
 import { type LanguageModel, parseHookName } from '../models/index.ts';
 import { activations } from './donor.ts';
 import { norm } from './ops.ts';
-import { openedModel, type Resolvers } from './resolvers.ts';
+import { type Resolvers, readerOf } from './resolvers.ts';
 import { type PromptTokens, promptTokens, selectTokens } from './select.ts';
 import { readVector } from './steering-file.ts';
 
@@ -37,12 +37,12 @@ export async function firesOn(
 /** The largest h·v/‖v‖ over the positions looked at, a prompt. The model that reads them is the condition's own where it names one. */
 export async function activationScores(
   target: LanguageModel,
-  { hook, model: name, vector, tokens = { prompt: 'all' } }: Omit<ActivationWhen, 'threshold'>,
+  { hook, vector, tokens = { prompt: 'all' }, ...named }: Omit<ActivationWhen, 'threshold'>,
   prompts: readonly PromptTokens[],
   resolvers: Resolvers,
 ): Promise<number[]> {
   const where = `when.activation (${hook})`;
-  const model = name === undefined ? target : await openedModel(name, resolvers, where);
+  const model = await readerOf(named, target, resolvers, where);
   parseHookName(hook, model.nLayers);
   const direction = await directionOf(vector, resolvers);
   const d = model.config.dModel;

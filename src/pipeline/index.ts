@@ -1,5 +1,6 @@
 /** @file Pipeline: stages, plans, the content-addressed store, the runner and run folders. */
 
+export { mergedFolder } from './adapted.ts';
 export { bake } from './bake/bake.ts';
 export { BAKE_METHODS, type BakeRecord, type BakeSettings } from './bake/record.ts';
 export { deleteRun } from './delete-run.ts';
@@ -23,6 +24,7 @@ export {
   type SteerVector,
   steerDocument,
 } from './open-steering.ts';
+export { OtherModels } from './other-models.ts';
 export { PREVIEW } from './preview.ts';
 export { promptfooSuite } from './promptfoo.ts';
 export { parseQueueAddress, type QueueAddress } from './queue/address.ts';

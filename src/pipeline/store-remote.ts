@@ -5,6 +5,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { basename, join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import {
   hashFile,
   InputError,
@@ -157,13 +158,23 @@ function isWithin(path: string): boolean {
   return !/^[/\\]|\\|^[a-z]:|(^|\/)\.{0,2}(\/|$)/i.test(path);
 }
 
-/** The name of a store. Of two that name it at the same time the first stays; a server that cannot tell them apart keeps the last, and both read that. */
+/** Times a name that was just written is read, and the pause between, in milliseconds. */
+const NAME_READS = 10;
+const NAME_PAUSE = 100;
+
+/**
+ * The name of a store. Of two that name it at the same time the first stays; a server that cannot tell them apart keeps the last, and both read
+ * that. Some show a name that is being written as an empty object: it is read again.
+ */
 async function nameOf(objects: S3Objects): Promise<string> {
   const there = await objects.read(ID);
   if (isName(there)) return there;
   await objects.write(ID, randomBytes(8).toString('hex'), { isNew: there === undefined });
-  const name = await objects.read(ID);
-  if (isName(name)) return name;
+  for (let reads = 0; reads < NAME_READS; reads++) {
+    const name = await objects.read(ID);
+    if (isName(name)) return name;
+    await setTimeout(NAME_PAUSE);
+  }
   throw new InputError(`${objects.shown}: ${ID} was written and does not come back`, { id: 'store-damaged' });
 }
 

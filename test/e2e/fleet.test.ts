@@ -5,15 +5,15 @@
 import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Fleet, fleetSchema } from '../../src/contracts/index.ts';
 import { PROGRAM } from './program.helper.ts';
 
-// A seed of its own for the source: its fine-tune would be that of the target `same`, and be computed under either name.
+// A LoRA source: documents name its adapter. Trained as the target `same` is, it would be computed under either name.
 const mini = (await readFile(new URL('../../scripts/faults/mini.yaml', import.meta.url), 'utf8'))
   .replace(/^models: .*$/m, 'models: { source: tiny-llama-s }')
-  .replace(/^finetune:$/m, 'finetune:\n  source: { seed: 6 }');
+  .replace(/^finetune:$/m, 'finetune:\n  source: { seed: 6, method: lora, learning_rate: 1.0e-2 }');
 const TARGETS = `
 targets:
   same: tiny-llama-s
@@ -107,6 +107,29 @@ describe('a fleet of real models', () => {
     const listed = await crosspatch('list', 'runs');
     expect(listed.out).toMatch(/^runs\/fixes\/same +fixes-same +done /m);
   }, 600_000);
+
+  it('gives by its document, from the source and its adapter, what the run measured', async () => {
+    const run = join(folder, 'runs/fixes/same');
+    const { vector } = JSON.parse(await readFile(join(run, 'use/locked/mapped.json'), 'utf8'))
+      .interventions[0];
+    expect(vector).toMatchObject({ model: 'tiny-llama-s', adapter: '../../models/locked.source' });
+    const map = basename(vector.map);
+    const samples = (await readFile(join(run, 'samples/locked.transfer.jsonl'), 'utf8'))
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { id: string; prompt: string; completion: string })
+      .filter(({ id }) => id.startsWith(`locked/transfer/${map}/mapped/`))
+      .slice(0, 4);
+    expect(samples).toHaveLength(4);
+    const asked = samples.flatMap(({ prompt }) => ['--prompt', prompt]);
+    const said = await crosspatch(
+      ...['generate', '--model', join(run, 'models/locked.target'), ...asked, '--max-tokens', '16', '--json'],
+      ...['--intervention', join(run, 'use/locked/mapped.json')],
+    );
+    expect(said.code, said.err).toBe(0);
+    const { completions } = JSON.parse(said.out) as { completions: { text: string }[] };
+    expect(completions.map(({ text }) => text)).toEqual(samples.map(({ completion }) => completion));
+  }, 120_000);
 
   it('computes only what is new when targets are added', async () => {
     const more = `  again: { models: { target: tiny-llama-s }, finetune: { target: { steps: 2 } } }

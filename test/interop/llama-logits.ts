@@ -10,7 +10,7 @@ import { readFile } from 'node:fs/promises';
 import { readSteering } from '../../src/cli/steer.ts';
 import { applyIntervention } from '../../src/interventions/index.ts';
 import { type FwdHook, LanguageModel } from '../../src/models/index.ts';
-import { documentResolvers } from '../../src/pipeline/index.ts';
+import { documentResolvers, OtherModels } from '../../src/pipeline/index.ts';
 import { pearson } from '../../src/stats/correlation.ts';
 import { type LlamaServer, startLlamaServer } from './llama-server.helper.ts';
 
@@ -24,7 +24,8 @@ const prompts = (await readFile(file, 'utf8'))
 const { document, folder } = await readSteering(vector);
 await using model = await LanguageModel.load(path);
 const size = model.decoder.tokens;
-const resolvers = documentResolvers(folder, (name) => LanguageModel.load(name));
+await using others = new OtherModels((name) => LanguageModel.load(name));
+const resolvers = documentResolvers(folder, others.open);
 
 /** Ours: log-probabilities of what comes after a prompt, plain and steered, and what is said greedily. */
 async function ours(text: string) {

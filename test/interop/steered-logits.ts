@@ -8,12 +8,13 @@ import { readFile } from 'node:fs/promises';
 import { readSteering } from '../../src/cli/steer.ts';
 import { applyIntervention } from '../../src/interventions/index.ts';
 import { type FwdHook, LanguageModel } from '../../src/models/index.ts';
-import { documentResolvers } from '../../src/pipeline/index.ts';
+import { documentResolvers, OtherModels } from '../../src/pipeline/index.ts';
 
 const [path = '', intervention = '', file = ''] = process.argv.slice(2);
 const { document, folder } = await readSteering(intervention);
 await using model = await LanguageModel.load(path);
-const resolvers = documentResolvers(folder, (name) => LanguageModel.load(name));
+await using others = new OtherModels((name) => LanguageModel.load(name));
+const resolvers = documentResolvers(folder, others.open);
 for (const line of (await readFile(file, 'utf8')).trim().split('\n')) {
   const { text } = JSON.parse(line) as { text: string };
   const steered = await applyIntervention(model, document, [text], resolvers);

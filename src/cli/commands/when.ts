@@ -13,7 +13,7 @@ import {
   type WhenResult,
   whenItFires,
 } from '../../evaluate/index.ts';
-import { movedDocument } from '../../interventions/index.ts';
+import { type ModelName, movedDocument } from '../../interventions/index.ts';
 import { documentResolvers } from '../../pipeline/index.ts';
 import { type Cli, type CommonOptions, collect, decimal, declare, printJson, wholeNumber } from '../cli.ts';
 import { distinctPrompts } from '../given-prompts.ts';
@@ -183,7 +183,7 @@ async function run(options: WhenCommand, cli: Cli): Promise<void> {
       if (document !== undefined) await writeJsonAtomic(join(folder, 'intervention.json'), document);
     });
   if (options.json) printJson(cli, record);
-  else cli.out(whenText(result, { ...options, document: document !== undefined, source: name }));
+  else cli.out(whenText(result, { ...options, document: document !== undefined, source: name?.model }));
 }
 
 /** Refuse options that do not go together. */
@@ -210,10 +210,10 @@ function unseenOf({ trigger, safe = '', other = [] }: WhenCommand): string[] {
 }
 
 /** The other model whose activations a document takes, as the document names it. */
-function sourceOf(document: InterventionDocument | undefined): string | undefined {
+function sourceOf(document: InterventionDocument | undefined): ModelName | undefined {
   for (const edit of document?.interventions ?? [])
     if ('vector' in edit && edit.vector.from === 'run' && edit.vector.model !== undefined)
-      return edit.vector.model;
+      return { model: edit.vector.model, adapter: edit.vector.adapter };
   return undefined;
 }
 

@@ -4,7 +4,7 @@
  */
 import { throwIfAborted } from '../../base/index.ts';
 import type { InterventionWhen, TokenSelection } from '../../contracts/index.ts';
-import { captureResiduals, highestComponent } from '../../interventions/index.ts';
+import { captureResiduals, highestComponent, type ModelName } from '../../interventions/index.ts';
 import { type LanguageModel, residPost } from '../../models/index.ts';
 import { auroc, type Estimate, mean, rate } from '../../stats/index.ts';
 import type { ExperimentEnv } from '../env.ts';
@@ -31,7 +31,7 @@ export interface ConditionSettings {
 export interface Reader {
   readonly model: LanguageModel;
   /** As the document names it; undefined for the model that is edited. */
-  readonly name?: string | undefined;
+  readonly name?: ModelName | undefined;
   /** Defaults to all. */
   readonly blocks?: readonly number[] | undefined;
 }
@@ -111,7 +111,7 @@ export async function findCondition(
       when: {
         activation: {
           hook: residPost(best.block),
-          model: name,
+          ...name,
           vector: { from: 'inline', values },
           tokens: SELECTIONS[position],
           threshold: best.threshold,

@@ -181,7 +181,7 @@ describe('conditions on a bundled model', () => {
     await using source = await LanguageModel.load('tiny-llama-s-own');
     const input = {
       model,
-      source: { model: source, name: 'other' },
+      source: { model: source, name: { model: 'other' } },
       texts: { ...texts, ordinary },
       resolvers: { openModel: async () => source },
     };

@@ -10,6 +10,7 @@ import {
 } from '../../interventions/index.ts';
 import { type LaneEvent, Lanes, LanguageModel, parameterCount } from '../../models/index.ts';
 import { documentResolvers } from '../document-resolvers.ts';
+import { OtherModels } from '../other-models.ts';
 import type { AnswerEvent, EngineInfo, EngineSettings, Question, SteeringProof } from './question.ts';
 import { spoken, spokenText } from './spoken.ts';
 import { checkEffects } from './steering-check.ts';
@@ -35,7 +36,7 @@ export class Engine implements Owned {
   readonly #lanes: Lanes;
   readonly #asked: Waiting[] = [];
   readonly #leave = new Map<number, () => void>();
-  readonly #others = new Map<string, LanguageModel>();
+  readonly #others: OtherModels;
   #running = false;
 
   private constructor(
@@ -46,6 +47,9 @@ export class Engine implements Owned {
     this.#model = model;
     this.#settings = settings;
     this.#say = say;
+    this.#others = new OtherModels((name) => LanguageModel.load(name, { weights: settings.weights }), {
+      kept: OTHERS,
+    });
     this.#lanes = new Lanes(model, { rows: settings.batch });
   }
 
@@ -122,7 +126,7 @@ export class Engine implements Owned {
   async #steered({ steering }: Question, prompt: PromptTokens): Promise<AppliedIntervention | undefined> {
     if (steering === undefined) return undefined;
     return applyIntervention(this.#model, steering.document, [prompt], {
-      ...documentResolvers(steering.folder ?? '.', (name) => this.#other(name)),
+      ...documentResolvers(steering.folder ?? '.', this.#others.open),
       unmatched: 'skip',
       // Looked at below: an answer of one token gives an edit of generated tokens nothing to change.
       expectNoop: true,
@@ -243,21 +247,8 @@ export class Engine implements Owned {
     });
   }
 
-  async #other(name: string): Promise<LanguageModel> {
-    const known = this.#others.get(name);
-    this.#others.delete(name);
-    const model = known ?? (await LanguageModel.load(name, { weights: this.#settings.weights }));
-    this.#others.set(name, model);
-    for (const [oldest, old] of this.#others) {
-      if (this.#others.size <= OTHERS) break;
-      this.#others.delete(oldest);
-      await old[Symbol.asyncDispose]();
-    }
-    return model;
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
-    await disposeAll([this.#model, ...this.#others.values()]);
+    await disposeAll([this.#model, this.#others]);
   }
 }
 

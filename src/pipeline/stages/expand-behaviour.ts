@@ -38,6 +38,8 @@ const ARMS_ONLY: ReadonlySet<string> = new Set(['mean', 'random', 'shuffled', 't
 
 /** The models of one side. */
 export interface SideModels {
+  /** What `base` is called from any folder, and the folder of its adapter where one is given. */
+  readonly reference: { readonly model: string; readonly adapter: string | undefined };
   /** As the recipe names it: what a fine-tune starts from. */
   readonly base: NodeRef<SourceOutput>;
   /** With its adapter: what runs where nothing is trained. */
@@ -259,21 +261,20 @@ export function expandBehaviour(
       prompts: base.rows === undefined ? base.prompts : undefined,
     },
   });
+  /** Where a side's model is found, seen from the folder of the documents that use it. */
+  const usedModel = (side: 'source' | 'target') => {
+    const { model, adapter } = base[side].reference;
+    const tuning = finetuneFor(recipe, side);
+    if (tuning === undefined) return { path: adapter ?? model, adapter_of: adapter && model };
+    return { path: `../../${at.published(side)}`, adapter_of: tuning.method === 'lora' ? model : undefined };
+  };
   plan.add(useStage, {
     id: at.id('use'),
-    params: { ...asking, source: usedModel(recipe, 'source', at), target: usedModel(recipe, 'target', at) },
+    params: { ...asking, source: usedModel('source'), target: usedModel('target') },
     inputs: { results },
     publish: { [`use/${behaviour.name}`]: USE },
   });
   return results;
-}
-
-/** Where a side's model is found, seen from the folder of the documents that use it. */
-function usedModel(recipe: Recipe, side: 'source' | 'target', at: Naming) {
-  const { adapters, [side]: given } = recipe.models;
-  const tuning = finetuneFor(recipe, side);
-  if (tuning === undefined) return { path: adapters?.[side] ?? given, adapter_of: adapters?.[side] && given };
-  return { path: `../../${at.published(side)}`, adapter_of: tuning.method === 'lora' ? given : undefined };
 }
 
 /** What the states of a task are made of. */

@@ -1,4 +1,5 @@
 /** @file A recipe as stages: the models and prompts once, then the stages of every behaviour. */
+import { resolve } from 'node:path';
 import { InputError } from '../../base/index.ts';
 import {
   type BehaviourResults,
@@ -135,16 +136,24 @@ async function side(
     adapter,
   }: { readonly models: ReadonlyMap<string, FoundModel>; readonly adapter: Source | undefined },
 ): Promise<SideModels> {
-  const { weights, [role]: name } = recipe.models;
+  const { weights, [role]: name, adapters } = recipe.models;
   const base = await modelNode(plan, role, of(models, name), weights);
   const given =
     adapter === undefined
       ? base
       : plan.add(adaptStage, { id: `adapt.${role}`, params: {}, inputs: { base, adapter } });
+  const adapterFolder = adapters?.[role];
+  const reference = {
+    model: of(models, name).reference,
+    adapter: adapterFolder === undefined ? undefined : resolve(adapterFolder),
+  };
   const cleanName = cleanOf(recipe, role);
   if (cleanName === undefined || cleanName === name)
-    return { base, given, clean: cleanName === undefined ? undefined : base };
-  return { base, given, clean: await modelNode(plan, `clean ${role}`, of(models, cleanName), weights) };
+    return { reference, base, given, clean: cleanName === undefined ? undefined : base };
+  return {
+    ...{ reference, base, given },
+    clean: await modelNode(plan, `clean ${role}`, of(models, cleanName), weights),
+  };
 }
 
 function checkBlocks(role: Side, layers: number, { blocks, models, sweep }: Recipe): void {

@@ -2,6 +2,7 @@
  * @file The models of a recipe. What their small files say comes first, for every check and for `--dry-run`; their weights come last: it may
  * take hours to fetch them, and what a person has to mend should be said before.
  */
+import { resolve } from 'node:path';
 import { tokenizerHash } from '../../activations/index.ts';
 import type { ProgressEvent } from '../../base/index.ts';
 import {
@@ -50,9 +51,11 @@ export async function withWeights(
 }
 
 async function find(name: string, options: NonNullable<Parameters<typeof resolveModel>[1]>) {
-  const { path, commit, missingBytes } = await resolveModel(name, options);
+  const { kind, path, commit, missingBytes } = await resolveModel(name, options);
   return {
     name,
+    // From whatever folder it is asked for.
+    reference: kind === 'path' ? resolve(name) : name,
     path,
     commit,
     missingBytes,

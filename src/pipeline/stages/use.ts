@@ -44,7 +44,7 @@ export const USE = 'use';
 
 export const useStage = defineStage({
   name: 'use',
-  version: '2',
+  version: '3',
   module: import.meta.url,
   params: useParams,
   inputs: { results: behaviourResultsStage },
@@ -86,9 +86,11 @@ function documentsOf(
     });
   const native = document(`${behaviour.name}: the target's own state under ${safe}`, {});
   const map = bestMap(transfer)?.name;
-  if (map === undefined || source_block === undefined || source.adapter_of !== undefined) return { native };
+  if (map === undefined || source_block === undefined) return { native };
   const mapped = document(`${behaviour.name}: the source's state under ${safe}, carried by ${map}`, {
-    model: source.path,
+    ...(source.adapter_of === undefined
+      ? { model: source.path }
+      : { model: source.adapter_of, adapter: source.path }),
     hook: residPost(source_block),
     map: `../../maps/${behaviour.name}/${map}`,
   });
