@@ -14,7 +14,7 @@ export {
   patchHooks,
   writePatch,
 } from './patch.ts';
-export type { ModelName, Resolvers } from './resolvers.ts';
+export { type ModelName, modelsOf, type Resolvers } from './resolvers.ts';
 export type { PromptInput, PromptTokens } from './select.ts';
 export { sideBySide } from './side-by-side.ts';
 export { steeringDocument } from './steering-file.ts';

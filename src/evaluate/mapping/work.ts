@@ -4,7 +4,6 @@ import {
   mixPairs,
   noCounts,
   type PairCounts,
-  type PairedText,
   type PairSource,
   ROW,
   textsHash,
@@ -16,8 +15,9 @@ import type { FitContext, FitData } from '../../maps/index.ts';
 import type { LanguageModel } from '../../models/index.ts';
 import type { ExperimentEnv } from '../env.ts';
 import { type MapEnds, type MapPair, type MapReading, mapEnds } from './pair.ts';
+import { folderOf, type RowSet, type RowSide, sideOf, textsOf } from './row-sets.ts';
 import { RowReader, type RowStorage, type RowsFrom } from './rows.ts';
-import { type FitTexts, type MapTexts, shuffleTags } from './texts.ts';
+import type { FitTexts, MapTexts } from './texts.ts';
 
 /** What a {@link MapWork} works with. */
 interface MapWorkOptions {
@@ -34,7 +34,7 @@ export interface DrawnRows {
   readonly rows?: number | undefined;
 }
 
-/** See the file's head. Few rows are held in memory, many lie in safetensors shards and are streamed at every pass. */
+/** See the file's head. */
 export class MapWork implements Owned {
   readonly pair: MapPair;
   readonly texts: MapTexts;
@@ -52,7 +52,14 @@ export class MapWork implements Owned {
     this.reading = reading;
     this.env = env;
     this.#ends = ends;
-    this.#reader = new RowReader({ pair, ends, reading, env, storage });
+    const { source, clean, target } = pair;
+    const models = { source, clean, embedding: source, target };
+    const from = (side: RowSide): RowsFrom => ({ model: models[side], end: ends[side] });
+    const sides = {
+      ...{ source: from('source'), clean: from('clean') },
+      ...{ embedding: from('embedding'), target: from('target') },
+    };
+    this.#reader = new RowReader({ sides, reading, env, storage });
   }
 
   static async open(options: MapWorkOptions): Promise<MapWork> {
@@ -61,13 +68,7 @@ export class MapWork implements Owned {
 
   /** The model a fit reads activations from. */
   sourceOf(fit: MapFit): LanguageModel {
-    return this.#from(fit).model;
-  }
-
-  #from(fit: MapFit): RowsFrom {
-    const { source, clean } = this.pair;
-    if (fit === 'clean_a') return { model: clean, end: this.#ends.clean };
-    return { model: source, end: fit === 'embedding_a' ? this.#ends.embedding : this.#ends.source };
+    return fit === 'clean_a' ? this.pair.clean : this.pair.source;
   }
 
   /** The texts a fit is made on. */
@@ -77,39 +78,25 @@ export class MapWork implements Owned {
 
   /** Rows of a fit; with `shuffled` those of that control beside them. */
   async data(fit: MapFit, shuffled = false): Promise<FitData> {
-    const { split, general } = this.texts;
-    const from = this.#from(fit);
-    if (fit === 'general') {
-      if (general.train.length === 0 || general.validation.length === 0)
-        throw new InputError(
-          'maps: the fit `general` needs text to fit and to choose on, beyond capture.out_of_domain; give more',
-          { id: 'fit-impossible' },
-        );
-      return {
-        train: await this.#rows('general', () => general.train, from),
-        validation: await this.#rows('general validation', () => general.validation, from),
-      };
-    }
-    if (fit === 'clean_a' || fit === 'embedding_a') {
-      const label = fit === 'clean_a' ? 'clean A' : 'embeddings of A';
-      return {
-        train: await this.#rows(label, () => split.train, from),
-        validation: await this.#rows(`${label} validation`, () => split.validation, from),
-      };
-    }
+    const { train, validation } = this.texts.general;
+    if (fit === 'general' && (train.length === 0 || validation.length === 0))
+      throw new InputError(
+        'maps: the fit `general` needs text to fit and to choose on, beyond capture.out_of_domain; give more',
+        { id: 'fit-impossible' },
+      );
+    const side = sideOf(fit);
+    const kind = fit === 'general' ? 'general' : 'tagged';
+    const isTagged = side === 'source' && kind === 'tagged';
     return {
-      train: await this.#rows('tagged', () => split.train, from, this.counts),
-      validation: await this.#rows('validation', () => split.validation, from),
-      shuffled: shuffled
-        ? {
-            train: await this.#rows('shuffled tags', () => this.#shuffled(split.train, 'train'), from),
-            validation: await this.#rows(
-              'shuffled tags validation',
-              () => this.#shuffled(split.validation, 'validation'),
-              from,
-            ),
-          }
-        : undefined,
+      train: await this.#rows(side, { kind, part: 'train' }, isTagged ? this.counts : undefined),
+      validation: await this.#rows(side, { kind, part: 'validation' }),
+      shuffled:
+        shuffled && isTagged
+          ? {
+              train: await this.#rows(side, { kind: 'shuffled', part: 'train' }),
+              validation: await this.#rows(side, { kind: 'shuffled', part: 'validation' }),
+            }
+          : undefined,
     };
   }
 
@@ -132,7 +119,7 @@ export class MapWork implements Owned {
     const { seed, rng, threads, signal, progress } = this.env;
     return {
       fit,
-      source: this.#from(fit).end,
+      source: this.#ends[sideOf(fit)],
       target: this.#ends.target,
       sourceTokenizer: tokenizerHash(source.tokenizer),
       targetTokenizer: tokenizerHash(target.tokenizer),
@@ -149,27 +136,15 @@ export class MapWork implements Owned {
     };
   }
 
-  #shuffled(texts: readonly PairedText[], name: string): PairedText[] {
-    const { behaviour, rows } = this.texts;
-    if (behaviour === undefined)
-      throw new InputError('maps: the control `shuffled` needs tagged rows; give a data set', {
-        id: 'fit-impossible',
-      });
+  #rows(side: Exclude<RowSide, 'target'>, set: RowSet, into?: PairCounts): Promise<PairSource> {
+    const key = folderOf(side, set);
+    const known = this.#read.get(key);
+    if (known !== undefined) return known;
     const { source, target } = this.pair;
     const tokenizers = { source: source.tokenizer, target: target.tokenizer };
-    return shuffleTags(texts, { rows, behaviour }, tokenizers, this.env.rng.fork(`shuffle ${name}`));
-  }
-
-  #rows(
-    label: string,
-    texts: () => readonly PairedText[],
-    from: RowsFrom,
-    into?: PairCounts,
-  ): Promise<PairSource> {
-    const known = this.#read.get(label);
-    if (known !== undefined) return known;
-    const reading = this.#reader.read({ label, texts: texts(), from, into });
-    this.#read.set(label, reading);
+    const texts = textsOf(set, this.texts, tokenizers, this.env.rng);
+    const reading = this.#reader.read({ set, texts, side, into });
+    this.#read.set(key, reading);
     return reading;
   }
 

@@ -6,6 +6,7 @@ import {
   type AppliedIntervention,
   applyIntervention,
   klDivergence,
+  modelsOf,
   type PromptTokens,
 } from '../../interventions/index.ts';
 import { type LaneEvent, Lanes, LanguageModel, parameterCount } from '../../models/index.ts';
@@ -57,7 +58,26 @@ export class Engine implements Owned {
     settings: EngineSettings,
     say: (id: number, event: AnswerEvent) => void,
   ): Promise<Engine> {
-    return new Engine(await LanguageModel.load(settings.model, { weights: settings.weights }), settings, say);
+    const model = await LanguageModel.load(settings.model, { weights: settings.weights });
+    const engine = new Engine(model, settings, say);
+    try {
+      await engine.#openOthers();
+      return engine;
+    } catch (error) {
+      await engine[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Those of the known documents, as many as stay open: the first request need not wait for them, and one that is not there is said at once. */
+  async #openOthers(): Promise<void> {
+    for (const { document, folder } of this.#settings.known ?? []) {
+      const { openModel } = documentResolvers(folder ?? '.', this.#others.open);
+      for (const name of modelsOf(document)) {
+        if (this.#others.count === OTHERS) return;
+        await openModel?.(name);
+      }
+    }
   }
 
   get info(): EngineInfo {

@@ -78,6 +78,8 @@ export interface EngineSettings {
   /** How a quantised GGUF is held. */
   readonly weights?: WeightsForm | undefined;
   readonly template: TemplateOption;
+  /** Documents known by name: the models they take vectors from are opened with the served one. */
+  readonly known?: readonly Omit<QuestionSteering, 'name'>[] | undefined;
   readonly system?: string | undefined;
   /** Rows decoded side by side. */
   readonly batch: number;

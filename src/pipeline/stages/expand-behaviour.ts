@@ -17,11 +17,12 @@ import type { PlannedBehaviour } from './behaviours.ts';
 import { blockPairsStage } from './block-pairs.ts';
 import { type CapabilitiesOutput, capabilitiesStage, type PlannedTask } from './capabilities.ts';
 import { dataStage } from './data.ts';
+import { mapsNode } from './expand-maps.ts';
 import { sweepNode } from './expand-sweep.ts';
 import { transferNode } from './expand-transfer.ts';
 import { fidelityStage } from './fidelity.ts';
 import { finetuneStage, tunedFiles } from './finetune.ts';
-import { type MapsOutput, mapsStage } from './maps.ts';
+import type { MapsOutput } from './maps.ts';
 import { Naming } from './naming.ts';
 import { recipeNotes, trainBlocks } from './notes.ts';
 import type { PromptsOutput } from './prompts.ts';
@@ -40,6 +41,8 @@ const ARMS_ONLY: ReadonlySet<string> = new Set(['mean', 'random', 'shuffled', 't
 export interface SideModels {
   /** What `base` is called from any folder, and the folder of its adapter where one is given. */
   readonly reference: { readonly model: string; readonly adapter: string | undefined };
+  /** Of `base`. */
+  readonly parameters: number;
   /** As the recipe names it: what a fine-tune starts from. */
   readonly base: NodeRef<SourceOutput>;
   /** With its adapter: what runs where nothing is trained. */
@@ -161,14 +164,16 @@ export function expandBehaviour(
         classifier: base.classifier,
       },
     });
-  const maps = plan.add(mapsStage, {
-    id: at.id('maps'),
-    params: {
+  const maps = mapsNode(plan, at, {
+    recipe,
+    parameters: Math.max(base.source.parameters, base.target.parameters),
+    texts: {
       ...asking,
       source_block: given(recipe.blocks.source),
       target_block: given(recipe.blocks.target),
-      maps: recipe.maps,
       ...recipe.capture,
+    },
+    fitting: {
       rtol: recipe.inverse ? recipe.inverse.rtol : undefined,
       inverses: recipe.inverse ? recipe.inverse.methods : [],
       bootstrap: evaluation.bootstrap,

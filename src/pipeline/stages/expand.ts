@@ -10,6 +10,7 @@ import {
   type Recipe,
 } from '../../contracts/index.ts';
 import { apiKeyOf } from '../../evaluate/index.ts';
+import { parameterCount } from '../../models/index.ts';
 import type { Expand } from '../experiment.ts';
 import type { NodeRef, Plan } from '../plan.ts';
 import type { SourceOutput } from '../stage.ts';
@@ -147,11 +148,12 @@ async function side(
     model: of(models, name).reference,
     adapter: adapterFolder === undefined ? undefined : resolve(adapterFolder),
   };
+  const parameters = parameterCount(of(models, name).config);
   const cleanName = cleanOf(recipe, role);
   if (cleanName === undefined || cleanName === name)
-    return { reference, base, given, clean: cleanName === undefined ? undefined : base };
+    return { reference, parameters, base, given, clean: cleanName === undefined ? undefined : base };
   return {
-    ...{ reference, base, given },
+    ...{ reference, parameters, base, given },
     clean: await modelNode(plan, `clean ${role}`, of(models, cleanName), weights),
   };
 }

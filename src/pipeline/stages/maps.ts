@@ -1,18 +1,15 @@
-/** @file Stage `maps`: read both models over the same texts, fit every map on every kind of rows, measure each. */
+/** @file Stage `maps`: fit every map on every kind of rows of both models over the same texts, and measure each. */
 
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { PairCounts } from '../../activations/index.ts';
 import {
-  behaviourParams,
-  captureSettings,
   evaluationSettings,
   INVERSE_METHODS,
   inverseSettings,
   type MapEntry,
   type MapFit,
   mapSettingsSchema,
-  spanSettings,
 } from '../../contracts/index.ts';
 import {
   type FittedMap,
@@ -21,24 +18,20 @@ import {
   invertMaps,
   MapWork,
   mapEntry,
-  mapTexts,
   measureMaps,
+  type RowSide,
   tokenMeanOf,
+  wantedSets,
 } from '../../evaluate/index.ts';
 import { saveMap } from '../../maps/index.ts';
 import type { LanguageModel } from '../../models/index.ts';
 import { pairBytes, promptTokens } from '../estimates.ts';
-import { defineStage, optional, sourceFile, subjectModel } from '../stage.ts';
-import { dataStage, readGeneral, readRows } from './data.ts';
-import { sweepStage } from './sweep.ts';
+import { defineStage } from '../stage.ts';
+import { capturedIn, mapRowsStage, mapsRng, mapTextInputs, mapTextParams, readMapTexts } from './map-rows.ts';
 
 const mapsParams = z.strictObject({
-  behaviour: behaviourParams,
-  ...spanSettings.shape,
-  source_block: z.int().optional(),
-  target_block: z.int().optional(),
+  ...mapTextParams.shape,
   maps: z.array(mapSettingsSchema),
-  ...captureSettings.shape,
   rtol: inverseSettings.shape.rtol,
   inverses: z.array(z.enum(INVERSE_METHODS)),
   bootstrap: evaluationSettings.shape.bootstrap,
@@ -57,46 +50,39 @@ export interface MapsOutput {
 
 export const mapsStage = defineStage({
   name: 'maps',
-  version: '4',
+  version: '5',
   module: import.meta.url,
   child: true,
   params: mapsParams,
   inputs: {
-    source: subjectModel,
-    target: subjectModel,
-    /** The source before its fine-tune. */
-    clean: optional(sourceFile),
-    data: dataStage,
-    sweepSource: sweepStage,
-    sweepTarget: sweepStage,
+    ...mapTextInputs,
+    /** Activations that other stages have read; what is not there is read here. */
+    rows: [mapRowsStage],
   },
   estimate: (p, info) => {
-    const fits = new Set(p.maps.flatMap((m) => m.fits));
-    const shuffled = p.maps.some((m) => m.kind === 'shuffled') ? 1 : 0;
-    const texts = p.prompts * (fits.size + shuffled) + p.out_of_domain;
+    const kinds = (side: RowSide): number => wantedSets(side, p.maps).length / 2;
+    // Read here where no stage before has read them; half of the test texts are run once more for every map.
+    const read =
+      info.params('map-rows') === undefined ? kinds('source') + kinds('clean') + kinds('target') : 0;
+    const measured = 2 * p.splits.test * p.prompts + p.out_of_domain;
+    const forced = 3 * p.forced * p.maps.reduce((sum, { fits }) => sum + fits.length, 0);
     return {
-      tokens: 2 * texts * promptTokens(info),
+      tokens: Math.round((read * p.prompts + 2 * measured + forced / 2) * promptTokens(info)),
       memory_bytes: pairBytes(info.models, ['source']),
     };
   },
-  async run({ params: p, inputs, folder, model, ...env }): Promise<MapsOutput> {
+  async run({ params: p, inputs, folder, seed, model, ...context }): Promise<MapsOutput> {
+    const env = { ...context, seed, rng: mapsRng(seed) };
     const [source, target] = [await model('source'), await model('target')];
     // Read by fits `clean_a` alone, which a recipe without a clean source does not have.
     const clean = inputs.clean === undefined ? source : await model('clean');
     const source_block = p.source_block ?? inputs.sweepSource.output.chosen;
     const target_block = p.target_block ?? inputs.sweepTarget.output.chosen;
-    const texts = mapTexts(
-      {
-        behaviour: p.behaviour,
-        rows: (await readRows(inputs.data.folder)).slice(0, p.prompts),
-        general: await readGeneral(inputs.data.folder),
-      },
-      p,
-      { source: source.tokenizer, target: target.tokenizer },
-      env.rng,
-    );
+    const tokenizers = { source: source.tokenizer, target: target.tokenizer };
+    const texts = await readMapTexts(inputs.data, p, tokenizers, seed);
     const pair = { source, target, clean, source_block, target_block };
-    await using work = await MapWork.open({ pair, texts, reading: p, env, storage: { scratch: folder } });
+    const storage = { scratch: folder, captured: capturedIn(inputs.rows) };
+    await using work = await MapWork.open({ pair, texts, reading: p, env, storage });
     const fitted = await fitMaps(work, p.maps);
     const tokenMean = await tokenMeanOf(work, fitted);
 

@@ -1,13 +1,16 @@
-/** @file A sweep and a transfer in parts give what they give in one piece, and a part that is there is not run again. */
+/** @file A sweep, maps and a transfer in parts give what they give in one piece, and a part that is there is not run again. */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { MapSettings } from '../../contracts/index.ts';
 import { loadRecipe, planExperiment } from '../index.ts';
 import type { NodeRef, Plan, StageNode } from '../plan.ts';
 import { type FinishedNode, runPlan } from '../runner.ts';
 import { Store } from '../store.ts';
 import { expandExperiment } from './expand.ts';
+import { mapRowsStage, mapTextParams, setsOf } from './map-rows.ts';
+import { type MapsOutput, mapsStage } from './maps.ts';
 import { SAMPLES } from './samples.ts';
 import { type SweepOutput, sweepStage } from './sweep.ts';
 import { sweepPartStage, sweepParts } from './sweep-part.ts';
@@ -30,7 +33,7 @@ evaluation: { max_tokens: 3, bootstrap: 50 }
 sweep: { prompts: 6, blocks: [2, 3], chosen_draws: 1, draws: 1 }
 heatmap: false
 capture: { prompts: 40, out_of_domain: 10 }
-maps: [{ kind: affine, fits: [with_tags, embedding_a] }, { kind: shuffled }]
+maps: [{ kind: affine, fits: [with_tags, embedding_a, general] }, { kind: shuffled }]
 transfer: { prompts: ${prompts}, alphas: [1, 2], alpha_prompts: 4, draws: 2, static_prompts: 10, arms: [native, mapped, random_cov, static, shuffled, other_prompt] }
 fidelity: false
 worth: { ks: [1, 12], prompts: 65, repair: false }
@@ -101,6 +104,43 @@ it('a sweep gives the figures and the samples of one piece', async () => {
     [3, true],
   ]);
   expect(await samplesOf(inParts)).toEqual(await samplesOf(inOne));
+}, 120_000);
+
+it('maps on rows that other stages have read are those of one piece, and no model is asked again', async () => {
+  const plan = await planOf(64);
+  const node = plan.get('custom.maps') as StageNode;
+  const inputs = inputsOf(plan, node);
+  const params = node.params as Record<string, unknown> & { maps: MapSettings[] };
+  const texts = Object.fromEntries(Object.keys(mapTextParams.shape).map((key) => [key, params[key]]));
+  const rows = (['source', 'target'] as const).map((reader) =>
+    plan.add(mapRowsStage, {
+      id: `rows.${reader}`,
+      params: { ...texts, reader, sets: setsOf(reader, params.maps) },
+      inputs: inputs as never,
+    }),
+  );
+  const joined = plan.add(mapsStage, { id: 'joined', params, inputs: { ...inputs, rows } as never });
+  const store = new Store(join(root, 'store'));
+  const said: string[] = [];
+  const onEvent = ({ stage, message = '' }: { stage: string; message?: string | undefined }) => {
+    if (stage === joined.id) said.push(message);
+  };
+  const finished = async (name: string) =>
+    (await runPlan(plan, { store, only: name, onEvent })).get(name) as FinishedNode;
+  const [apart, inOne] = [await finished(joined.id), await finished(node.id)];
+  expect(said.filter((message) => message.startsWith('fitting')).length).toBeGreaterThan(0);
+  expect(said.filter((message) => message.startsWith('reading'))).toEqual([]);
+  const figures = ({ entries }: MapsOutput) =>
+    JSON.stringify(entries, (key, value) => (key === 'fit_seconds' ? undefined : value));
+  expect(figures(apart.output as MapsOutput)).toBe(figures(inOne.output as MapsOutput));
+  const { entries, pairing } = inOne.output as MapsOutput;
+  expect(Object.keys(entries.affine ?? {})).toEqual(['with_tags', 'embedding_a', 'general']);
+  expect((apart.output as MapsOutput).pairing).toEqual(pairing);
+  expect(entries.affine?.with_tags?.test?.safe?.kl_div).toMatchObject({ n: expect.any(Number) });
+  for (const name of ['affine.with_tags', 'affine.embedding_a', 'affine.general', 'shuffled.with_tags']) {
+    const bytes = ({ folder }: FinishedNode) => readFile(join(folder, 'maps', name, 'map.safetensors'));
+    expect(await bytes(apart), name).toEqual(await bytes(inOne));
+  }
 }, 120_000);
 
 it('a transfer gives the figures and the samples of one piece, and goes on from the parts it has', async () => {

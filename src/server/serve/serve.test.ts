@@ -440,4 +440,9 @@ it('is not started open to others without a key, nor with a model that is none',
   await expect(startModelServer({ ...settings(), host: '0.0.0.0' })).rejects.toThrow('--api-key-env');
   await expect(startModelServer({ ...settings(), model: '/nowhere' })).rejects.toThrow('/nowhere');
   await expect(startModelServer({ ...settings(), port: server.port })).rejects.toThrow('taken by another');
+  const vector = { from: 'run', model: './gone', hook: 'blocks.1.hook_resid_post', prompt: 'x' };
+  const document = parseIntervention({ op: 'set', hook: HOOK, tokens: { prompt: 'all' }, vector });
+  await expect(
+    startModelServer({ ...settings(), steering: new Map([['from', { document, folder: '/nowhere' }]]) }),
+  ).rejects.toThrow('/nowhere/gone');
 });

@@ -68,7 +68,7 @@ export async function startModelServer(options: ServeOptions): Promise<ModelServ
     );
   const name = options.name ?? basename(options.model).replace(/\.gguf$/i, '');
   const table = new SteeringTable(name, steering, defaultSteering);
-  const engine = await EngineProcess.start(options);
+  const engine = await EngineProcess.start({ ...options, known: [...steering.values()] });
   let port = 0;
   const served = createServeApp({
     ...options,
