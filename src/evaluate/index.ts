@@ -32,10 +32,12 @@ export {
 } from './drafts/run.ts';
 export { apiKeyOf } from './endpoint/api-key.ts';
 export { type ExperimentEnv, experimentEnv } from './env.ts';
-export { type FidelityResult, fidelity } from './fidelity/fidelity.ts';
+export { type FidelityResult, fidelity, fidelityFigures, fidelityRows } from './fidelity/fidelity.ts';
 export { fidelityPrompts } from './fidelity/prompts.ts';
+export type { FidelityRow } from './fidelity/row.ts';
+export { type JudgeScores, joinScores, judgeRows, ROWS_JUDGED_AT_ONCE } from './fidelity/scores.ts';
 export { type Calibration, calibrate, type Rater } from './judges/calibration.ts';
-export { type JudgeUsage, judgeCost, llmJudge, openAiJudge } from './judges/index.ts';
+export { type Judge, type JudgeUsage, judgeCost, llmJudge, openAiJudge } from './judges/index.ts';
 export { locateOnnxJudge, openOnnxJudges } from './judges/onnx.ts';
 export { ratingRules } from './judges/rating-rules.ts';
 export { drawSheet, judgedPairs } from './judges/sheet.ts';

@@ -18,6 +18,8 @@ export const isMissing = binaries() === undefined;
 export interface TestPostgres extends QueueTestServer {
   /** Run one statement as the administrator, in the queue's database or another. */
   sql(statement: string, database?: string): Promise<unknown[]>;
+  /** Copy all that it holds while it is down for a moment. What comes back puts it there again, in the same way. */
+  backUp(): Promise<() => Promise<void>>;
 }
 
 /** Start one that asks for `password`. */
@@ -56,6 +58,18 @@ export async function startPostgres(password: string): Promise<TestPostgres> {
     urlWithPassword: `postgres://${USER}:${password}@127.0.0.1:${port}/${DATABASE}`,
     port,
     sql,
+    backUp: async () => {
+      const copy = join(root, 'backup');
+      await end(server);
+      execFileSync('cp', ['-a', data, copy]);
+      server = await launch();
+      return async () => {
+        await end(server);
+        await rm(data, { recursive: true });
+        execFileSync('cp', ['-a', copy, data]);
+        server = await launch();
+      };
+    },
     restart: async (what) => {
       await end(server);
       server = await launch();

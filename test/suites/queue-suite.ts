@@ -2,27 +2,34 @@
  * @file What a queue does, whichever server it is on: a real one that asks for a password, two worker processes, one store. A file per server calls
  * {@link queueSuite}.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { InputError, listFiles } from '../../src/base/index.ts';
 import { tinyInstructions } from '../../src/behaviours/index.ts';
 import { crosspatch } from '../../src/cli/crosspatch.helper.ts';
 import { stableResults } from '../../src/contracts/index.ts';
 import { parseQueueAddress, type RunEvent, readResults, Store } from '../../src/pipeline/index.ts';
-import { Plan } from '../../src/pipeline/plan.ts';
+import { Plan, type StageNode } from '../../src/pipeline/plan.ts';
 import { connectQueue } from '../../src/pipeline/queue/connect.ts';
+import { NO_CONNECTION } from '../../src/pipeline/queue/server.ts';
 import { queueName } from '../../src/pipeline/queue/store-id.ts';
 import { Submitter } from '../../src/pipeline/queue/submit.ts';
+import { runWorker } from '../../src/pipeline/queue/worker.ts';
 import { LEASE_MS, workersThere } from '../../src/pipeline/queue/workers.ts';
 import { runPlan } from '../../src/pipeline/runner.ts';
-import { FROM_SOURCE } from '../e2e/program.helper.ts';
+import { openDoor } from './door.ts';
 import type { QueueTestServer } from './queue-server.ts';
+import { startQueueWorker } from './queue-worker.ts';
 import { drawStage, echoStage, failStage, largeStage, scaleStage } from './toy-stages.ts';
 
 export const PASSWORD = 'open-sesame';
+
+/** How many connections a worker opens until it is there, on every server: the first tells whether the server can be used at all. */
+const CONNECTIONS = 4;
 
 /** A small experiment on rows that {@link writeRows} writes beside it. */
 export const RECIPE = `
@@ -80,25 +87,11 @@ export function queueSuite(start: (root: string) => Promise<QueueTestServer>): v
     said = '';
   });
 
-  /** Resolves when it takes jobs. */
   async function startWorker(): Promise<void> {
-    const args = [...FROM_SOURCE, 'worker', '--queue', server.url, '--store', store];
-    const worker = spawn(
-      process.execPath,
-      [...args, '--lock', '10', '--drain', '0', '--memory', '2', '--queue-password-env', 'QUEUE_PASSWORD'],
-      {
-        stdio: ['ignore', 'ignore', 'pipe'],
-        env: { ...process.env, QUEUE_PASSWORD: PASSWORD },
-      },
-    );
-    workers.push(worker);
-    await new Promise<void>((resolve, reject) => {
-      worker.once('exit', (code) => reject(new Error(`the worker ended with ${code}: ${said}`)));
-      worker.stderr!.on('data', (text: Buffer) => {
-        said += text;
-        if (said.includes(`${worker.pid}: 2.0 GB`)) resolve();
-      });
-    });
+    const onSaid = (text: string) => {
+      said += text;
+    };
+    workers.push(await startQueueWorker({ url: server.url, password: PASSWORD, store, onSaid }));
   }
 
   it('gives the results of one process, computes no stage twice, and writes its password nowhere', async () => {
@@ -196,6 +189,40 @@ export function queueSuite(start: (root: string) => Promise<QueueTestServer>): v
       });
     });
 
+    it('of one content are one job, under however many names they are asked for at once', async () => {
+      const plan = new Plan(15);
+      for (const id of ['one', 'two']) plan.add(drawStage, { id, params: { n: 3 } });
+      await using elsewhere = await Submitter.open(parseQueueAddress(url), new Store(store));
+      const computed = ['one', 'two'].map((id) => {
+        const node = plan.get(id) as StageNode;
+        const signal = new AbortController().signal;
+        return elsewhere.compute({ plan, node, threads: 1, signal, onEvent: () => {} });
+      });
+      expect(await Promise.all(computed)).toHaveLength(2);
+    });
+
+    it('that the server forgets before a worker has them are put again', async () => {
+      const plan = new Plan(16);
+      const numbers = plan.add(drawStage, { id: 'draw', params: { n: 10 } });
+      for (let factor = 0; factor < 5; factor++)
+        plan.add(scaleStage, {
+          id: `scale.${factor}`,
+          params: { factor, milliseconds: 200 },
+          inputs: { numbers },
+        });
+      let forgot: Promise<void> | undefined;
+      const after = new Set<string>();
+      const finished = await run(plan, ({ stage, state, done }) => {
+        if (stage.startsWith('scale') && done > 0) forgot ??= server.restart('forgets');
+        if (forgot && state === 'started') after.add(stage);
+      });
+      await forgot;
+      const { sum } = finished.get('draw')!.output as { sum: number };
+      for (let factor = 0; factor < 5; factor++)
+        expect(finished.get(`scale.${factor}`)?.output).toEqual({ sum: factor * sum });
+      expect(after.size).toBeGreaterThanOrEqual(3);
+    });
+
     it('go on when the server is killed and started again', async () => {
       const starts: string[] = [];
       const watch = midway(() => void server.restart('keeps'));
@@ -241,6 +268,57 @@ export function queueSuite(start: (root: string) => Promise<QueueTestServer>): v
   });
 
   describe('workers', () => {
+    it('that start while the server turns a connection away are there once it takes it', async () => {
+      const own = new URL(server.urlWithPassword);
+      const name = await queueName(new Store(store));
+      for (let turned = 2; turned <= CONNECTIONS; turned++) {
+        await using door = await openDoor(server.port, (n) => n !== turned);
+        own.port = `${door.port}`;
+        const stop = new AbortController();
+        const capacity = {
+          host: `late-${turned}`,
+          pid: 1,
+          provider: 'cpu',
+          memory_bytes: 1,
+          cores: 1,
+          jobs: 1,
+        };
+        let failure: unknown;
+        const ended = runWorker({
+          ...{ address: parseQueueAddress(`${own}`), store: new Store(store), capacity, signal: stop.signal },
+          ...{ lockSeconds: 10, drainSeconds: 0, onEvent: () => {}, onMessage: () => {}, onReady: () => {} },
+        }).catch((error: unknown) => {
+          failure = error;
+        });
+        await using connected = await connectQueue(parseQueueAddress(url));
+        const register = connected.register(name);
+        const hosts = async () => (await workersThere(register)).map(({ host }) => host);
+        await expect.poll(async () => failure ?? (await hosts())).toContain(capacity.host);
+        expect(door.count).toBeGreaterThanOrEqual(turned);
+        stop.abort();
+        await ended;
+      }
+    });
+
+    it('that end with an error take no job after it', async () => {
+      const capacity = { host: 'broken', pid: 1, provider: 'cpu', memory_bytes: 1e9, cores: 1, jobs: 1 };
+      const alone = new Store(join(root, 'alone'));
+      const ended = runWorker({
+        ...{ address: parseQueueAddress(url), store: alone, capacity, signal: new AbortController().signal },
+        ...{ lockSeconds: 10, drainSeconds: 0, onEvent: () => {}, onMessage: () => {} },
+        onReady: () => {
+          throw new Error('not today');
+        },
+      });
+      await expect(ended).rejects.toThrow('not today');
+      await using connected = await connectQueue(parseQueueAddress(url));
+      const queue = new connected.bullmq.Queue(await queueName(alone), NO_CONNECTION, connected.backend);
+      const job = await queue.add('draw', {});
+      await sleep(2000);
+      expect(await job.getState()).toBe('waiting');
+      await queue.close();
+    });
+
     it('are listed while they are there, with what they can hold; one that was killed is gone after its lease', async () => {
       await using connected = await connectQueue(parseQueueAddress(url));
       const register = connected.register(await queueName(new Store(store)));

@@ -17,7 +17,7 @@ import { capturedRows, completeReplaced, mappedReplacement, meanReplacement } fr
 import { completeLockstep } from './lockstep.ts';
 import type { FidelityPrompt, FidelityRow } from './row.ts';
 import { fidelitySamples } from './samples.ts';
-import { type FidelityByMap, mapScores, scoreAll } from './scores.ts';
+import { type FidelityByMap, type JudgeScores, judgeRows, likelihoodScores, mapScores } from './scores.ts';
 
 /** Arms that are maps but not the map under test. */
 export type ControlArm = 'shuffled' | 'token_mean' | 'random';
@@ -56,14 +56,25 @@ export interface FidelityResult {
 /** Prompts worked on at a time. */
 const BATCH = 64;
 
-/** Measure all maps on all prompts; baseline, ceiling and controls are run once for all maps. Memory holds one batch and the texts. */
+/** Measure all maps on all prompts: {@link fidelityRows}, judged, as {@link fidelityFigures}. */
 export async function fidelity(
   input: FidelityInput,
   p: FidelityParams,
-  { rng, progress, signal }: Pick<ExperimentEnv, 'rng' | 'progress' | 'signal'>,
+  env: Pick<ExperimentEnv, 'rng' | 'progress' | 'signal'>,
   batch = BATCH,
 ): Promise<FidelityResult> {
-  const { prompts, maps, behaviour } = input;
+  const rows = await fidelityRows(input, p, env, batch);
+  return fidelityFigures({ ...input, rows, judged: await judgeRows(rows, input.further ?? []) }, p, env);
+}
+
+/** What both models say on every prompt, with the target's on all maps; baseline, ceiling and controls are run once for all maps. Memory holds one batch and the texts. */
+export async function fidelityRows(
+  input: Omit<FidelityInput, 'behaviour' | 'lexical' | 'further' | 'samplesOf'>,
+  p: Omit<FidelityParams, 'bootstrap'>,
+  { progress, signal }: Pick<ExperimentEnv, 'progress' | 'signal'>,
+  batch = BATCH,
+): Promise<FidelityRow[]> {
+  const { prompts } = input;
   const arms = armsOf(input);
   const block = oneTargetBlock(arms, input.target.decoder);
   if (prompts.length === 0) throw new InputError('fidelity: no prompts were given', { id: 'data-missing' });
@@ -74,9 +85,28 @@ export async function fidelity(
     rows.push(...(await runBatch(input, prompts.slice(at, at + batch), { arms, block, signal, ...p })));
     progress({ stage: 'fidelity', done: rows.length, total: prompts.length, unit: 'prompts' });
   }
+  return rows;
+}
+
+/** What {@link fidelityFigures} needs: rows, and what judges that stand outside said of them. */
+export interface FidelityJudged extends Pick<FidelityInput, 'behaviour' | 'lexical' | 'samplesOf'> {
+  readonly maps: readonly { readonly label: string; readonly map: Pick<ActivationMap, 'fit'> }[];
+  readonly rows: readonly FidelityRow[];
+  readonly judged: Readonly<Record<string, JudgeScores>>;
+}
+
+/** Figures and samples of rows that were judged. */
+export async function fidelityFigures(
+  { behaviour, maps, rows, judged, ...input }: FidelityJudged,
+  p: Pick<FidelityParams, 'judges' | 'bootstrap'>,
+  { rng }: Pick<ExperimentEnv, 'rng'>,
+): Promise<FidelityResult> {
   const lexical = input.lexical ?? [lexicalJudge(), lexicalJudge('exact_match')];
-  const judges = [...(p.judges.includes('lexical') ? lexical : []), ...(input.further ?? [])];
-  const scores = await scoreAll(rows, judges, p.judges.includes('likelihood'));
+  const scores = {
+    ...(await judgeRows(rows, p.judges.includes('lexical') ? lexical : [])),
+    ...judged,
+    ...(p.judges.includes('likelihood') ? { likelihood: likelihoodScores(rows) } : {}),
+  };
   const entries = maps.map(({ label, map }) => {
     const sides = mapScores(rows, scores, mapArm(label, map), { rng, bootstrap: p.bootstrap });
     return { label, fit: map.fit, sides };
@@ -96,14 +126,14 @@ export async function fidelity(
 }
 
 /** `map:<label>.<fit>` for maps under test, the arm's name for controls. */
-function armsOf({ maps, controls }: FidelityInput): Record<string, ActivationMap> {
+function armsOf({ maps, controls }: Pick<FidelityInput, 'maps' | 'controls'>): Record<string, ActivationMap> {
   return defined({
     ...Object.fromEntries(maps.map(({ label, map }) => [mapArm(label, map), map])),
     ...controls,
   });
 }
 
-const mapArm = (label: string, map: ActivationMap): string => `map:${label}.${map.fit}`;
+const mapArm = (label: string, map: Pick<ActivationMap, 'fit'>): string => `map:${label}.${map.fit}`;
 
 /** Many maps, sides and judges are tested at once: p adjusted over all of them. */
 function withHolm(fidelity: FidelityByMap): FidelityByMap {
@@ -119,7 +149,7 @@ function withHolm(fidelity: FidelityByMap): FidelityByMap {
 }
 
 async function runBatch(
-  { source, target }: FidelityInput,
+  { source, target }: Pick<FidelityInput, 'source' | 'target'>,
   prompts: readonly FidelityPrompt[],
   {
     arms: maps,
@@ -128,7 +158,7 @@ async function runBatch(
     replace,
     judges,
     max_tokens,
-  }: FidelityParams & {
+  }: Omit<FidelityParams, 'bootstrap'> & {
     readonly arms: Readonly<Record<string, ActivationMap>>;
     readonly block: number;
     readonly signal: AbortSignal | undefined;

@@ -10,7 +10,7 @@ export interface FidelityPrompt extends PairedText {
 
 /** One prompt's completions by arm, and its likelihood differences. */
 export interface FidelityRow {
-  readonly prompt: FidelityPrompt;
+  readonly prompt: Pick<FidelityPrompt, 'id' | 'prompt' | 'text' | 'trigger'>;
   readonly own: string;
   readonly source: string;
   readonly completions: Readonly<Record<string, string>>;

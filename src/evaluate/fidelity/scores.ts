@@ -44,17 +44,29 @@ export interface JudgeScores {
   readonly toSource?: Readonly<Record<string, readonly number[]>>;
 }
 
-export async function scoreAll(
+/** Rows judged at once: what a part of a stage judges, so that no score hangs on how many parts there are. */
+export const ROWS_JUDGED_AT_ONCE = 128;
+
+/** Scores of every judge, by its name. */
+export async function judgeRows(
   rows: readonly FidelityRow[],
   judges: readonly Judge[],
-  likelihood: boolean,
 ): Promise<Record<string, JudgeScores>> {
-  const arms = Object.keys(rows[0].completions);
+  const found: Record<string, JudgeScores>[] = [];
+  for (let at = 0; at < rows.length; at += ROWS_JUDGED_AT_ONCE)
+    found.push(await judgeSome(rows.slice(at, at + ROWS_JUDGED_AT_ONCE), judges));
+  return joinScores(found);
+}
+
+async function judgeSome(
+  rows: readonly FidelityRow[],
+  judges: readonly Judge[],
+): Promise<Record<string, JudgeScores>> {
   const out: Record<string, JudgeScores> = {};
   for (const judge of judges) {
     const byArm: Record<string, number[]> = {};
     const toSource: Record<string, number[]> = {};
-    for (const arm of arms) {
+    for (const arm of armsIn(rows)) {
       const candidates = rows.map((r) => r.completions[arm]);
       byArm[arm] = await judge.score(
         candidates.map((candidate, i) => ({ candidate, reference: rows[i].own })),
@@ -66,12 +78,46 @@ export async function scoreAll(
     }
     out[judge.name] = { metric: judge.metric, byArm, toSource };
   }
-  if (likelihood)
-    out.likelihood = {
-      metric: LIKELIHOOD_METRIC,
-      byArm: Object.fromEntries(arms.map((arm) => [arm, rows.map((r) => r.likelihood[arm] ?? null)])),
-    };
   return out;
+}
+
+/** Scores of rows that follow each other as those of all. */
+export function joinScores(
+  parts: readonly Readonly<Record<string, JudgeScores>>[],
+): Record<string, JudgeScores> {
+  const joined: Record<string, JudgeScores> = {};
+  for (const part of parts)
+    for (const [name, { metric, byArm, toSource }] of Object.entries(part)) {
+      const before = joined[name];
+      joined[name] = {
+        metric,
+        byArm: after(before?.byArm, byArm),
+        toSource: toSource && after(before?.toSource, toSource),
+      };
+    }
+  return joined;
+}
+
+/** Each list after the one of its name. */
+function after<T>(
+  before: Readonly<Record<string, readonly T[]>> = {},
+  then: Readonly<Record<string, readonly T[]>>,
+): Record<string, readonly T[]> {
+  return Object.fromEntries(
+    Object.entries(then).map(([name, list]) => [name, [...(before[name] ?? []), ...list]]),
+  );
+}
+
+/** The judge `likelihood`, whose figures were found with the rows. */
+export function likelihoodScores(rows: readonly FidelityRow[]): JudgeScores {
+  return {
+    metric: LIKELIHOOD_METRIC,
+    byArm: Object.fromEntries(armsIn(rows).map((arm) => [arm, rows.map((r) => r.likelihood[arm] ?? null)])),
+  };
+}
+
+function armsIn(rows: readonly FidelityRow[]): string[] {
+  return Object.keys(rows[0].completions);
 }
 
 const BASELINES = ['mean_ablated', 'ceiling', 'shuffled', 'token_mean', 'random'] as const;

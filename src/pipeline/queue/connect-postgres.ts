@@ -11,6 +11,10 @@ const OLDEST_VERSION = 13;
 /** How long a connection may take, and an answer. A connection that was cut off without a word is given up after the latter. */
 const CONNECT_MS = 5000;
 const ANSWER_MS = 30_000;
+/** How long a connection may be silent before the system asks whether it is still there. */
+const SILENT_MS = 10_000;
+/** How often a worker looks for jobs itself, in seconds, should no word of a new one reach it: BullMQ would wait for that word for up to an hour. */
+export const LOOK_SECONDS = 10;
 /** Most connections of a process: one that listens, the others for commands. */
 const CONNECTIONS = 4;
 /** How often the clocks are compared; the quickest answer tells most. */
@@ -27,6 +31,7 @@ export async function connectPostgres(address: PostgresAddress): Promise<QueueSe
     options: `-c search_path=${bullmq.quoteSchemaName(bullmq.DEFAULT_SCHEMA)}`,
     max: CONNECTIONS,
     keepAlive: true,
+    keepAliveInitialDelayMillis: SILENT_MS,
     connectionTimeoutMillis: CONNECT_MS,
     query_timeout: ANSWER_MS,
   });
@@ -38,7 +43,10 @@ export async function connectPostgres(address: PostgresAddress): Promise<QueueSe
     return {
       bullmq,
       clockAhead,
-      backend: (name, options, kind) => bullmq.createPostgresBackend(name, { ...options, connection }, kind),
+      backend: (name, options, kind) => {
+        const backend = bullmq.createPostgresBackend(name, { ...options, connection }, kind);
+        return Object.defineProperty(backend, 'maximumBlockTimeout', { value: LOOK_SECONDS });
+      },
       register: (namespace) => bullmq.createPostgresRelayBackend({ connection, namespace }),
       [Symbol.asyncDispose]: () => connection.end(),
     };

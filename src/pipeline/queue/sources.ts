@@ -7,13 +7,25 @@ import { hostname } from 'node:os';
 import { basename, isAbsolute, join, relative, resolve } from 'node:path';
 import { InputError, listFiles, withAtomicFolder } from '../../base/index.ts';
 import { resolveModel } from '../../models/index.ts';
+import type { AskedStage } from '../elsewhere.ts';
 import { packageRoot } from '../machine.ts';
 import { hashPath, type SourceNode } from '../plan.ts';
 import type { Store } from '../store.ts';
-import type { JobSource, SourcePlace } from './job.ts';
+import { type JobSource, jobOf, type SourcePlace, type StageJob, sourcesOf } from './job.ts';
 
 /** Most bytes that are copied into the store: data sets, adapters and small models. */
 const COPIED_BYTES = 64 * 2 ** 20;
+
+/** A stage as a job of crosspatch's `version`, once all that it reads from outside can be found. */
+export async function describeStage(
+  store: Store,
+  version: string,
+  { plan, node, threads }: AskedStage,
+): Promise<StageJob> {
+  const places = new Map<string, SourcePlace>();
+  for (const source of sourcesOf(plan, node)) places.set(source.id, await shareSource(store, source));
+  return jobOf(plan, node, { version, threads, place: ({ id }) => places.get(id) as SourcePlace });
+}
 
 /** Where a source is, for a job; copies it into the store where that is due. */
 export async function shareSource(store: Store, { path, output }: SourceNode): Promise<SourcePlace> {

@@ -10,20 +10,11 @@ import type { Store } from '../store.ts';
 import type { QueueAddress } from './address.ts';
 import { type Capacity, whyNone } from './capacity.ts';
 import { closeAll, connectQueue } from './connect.ts';
-import {
-  askedBy,
-  failureOf,
-  isOfStage,
-  jobId,
-  jobOf,
-  packJob,
-  type SourcePlace,
-  type StageJob,
-  sourcesOf,
-} from './job.ts';
+import { askedBy, failureOf, isOfStage, jobId, packJob, type StageJob } from './job.ts';
 import { doneSchema, progressSchema } from './progress.ts';
+import { Refusal } from './refusal.ts';
 import { type JobEvents, type JobQueue, NO_CONNECTION, type QueueServer } from './server.ts';
-import { shareSource } from './sources.ts';
+import { describeStage } from './sources.ts';
 import { queueName } from './store-id.ts';
 import { LEASE_MS, workersThere } from './workers.ts';
 
@@ -40,7 +31,6 @@ const STOP_MS = 3000;
 interface Open {
   readonly asked: AskedStage;
   readonly data: StageJob;
-  readonly done: Promise<void>;
   readonly settle: (error?: Error) => void;
   /** Since when no worker there could hold it. */
   unplacedSince?: number | undefined;
@@ -58,10 +48,13 @@ interface Parts {
   readonly store: Store;
   readonly version: string;
   readonly patienceMs: number;
+  readonly refusal: Refusal;
 }
 
 export class Submitter implements Elsewhere, Owned {
   readonly #parts: Parts;
+  /** By job: stages of one key are one job. */
+  readonly #asked = new Map<string, Promise<void>>();
   readonly #open = new Map<string, Open>();
   readonly #peaks = new Map<string, number>();
   readonly #timer: NodeJS.Timeout;
@@ -87,7 +80,7 @@ export class Submitter implements Elsewhere, Owned {
     const { crosspatch = '' } = await packageVersions();
     return new Submitter({
       ...{ server, queue, events, register, address, store },
-      ...{ version: crosspatch, patienceMs },
+      ...{ version: crosspatch, patienceMs, refusal: new Refusal(address, patienceMs) },
     });
   }
 
@@ -101,21 +94,26 @@ export class Submitter implements Elsewhere, Owned {
     return [...this.#peaks.values()].reduce((a, b) => a + b, 0);
   }
 
-  async compute(asked: AskedStage): Promise<void> {
+  compute(asked: AskedStage): Promise<void> {
     const id = jobId(asked.node);
-    const there = this.#open.get(id);
-    if (there) return there.done;
-    const data = await this.#describe(asked);
+    const there = this.#asked.get(id) ?? this.#once(id, asked).finally(() => this.#asked.delete(id));
+    this.#asked.set(id, there);
+    return there;
+  }
+
+  async #once(id: string, asked: AskedStage): Promise<void> {
+    const { store, version } = this.#parts;
+    const data = await describeStage(store, version, asked);
     let settle: Open['settle'] = () => {};
     const done = new Promise<void>((resolve, reject) => {
       settle = (error) => (error ? reject(error) : resolve());
     });
-    this.#open.set(id, { asked, data, done, settle });
+    this.#open.set(id, { asked, data, settle });
     const onAbort = () => void this.#withdraw(id);
     asked.signal.addEventListener('abort', onAbort, { once: true });
     try {
       if (asked.signal.aborted) throw new AbortedError(asked.node.id);
-      await Promise.race([this.#put(id, data), done]);
+      await Promise.race([this.#put(id, data).catch((error: unknown) => this.#refused(error)), done]);
       await done;
     } finally {
       asked.signal.removeEventListener('abort', onAbort);
@@ -128,13 +126,6 @@ export class Submitter implements Elsewhere, Owned {
     const { events, queue, server } = this.#parts;
     await closeAll([events, queue]);
     await server[Symbol.asyncDispose]();
-  }
-
-  async #describe({ plan, node, threads }: AskedStage): Promise<StageJob> {
-    const { store, version } = this.#parts;
-    const places = new Map<string, SourcePlace>();
-    for (const source of sourcesOf(plan, node)) places.set(source.id, await shareSource(store, source));
-    return jobOf(plan, node, { version, threads, place: ({ id }) => places.get(id) as SourcePlace });
   }
 
   /** A job of this name that is under way, for whomever, is joined; one that has ended is of a former run. */
@@ -193,11 +184,20 @@ export class Submitter implements Elsewhere, Owned {
         await Promise.all(
           all.slice(from, from + CHECKED_AT_ONCE).map(([id, open]) => this.#checkOne(id, open, workers)),
         );
+      this.#parts.refusal.clear();
     } catch (error) {
-      for (const open of this.#open.values())
-        open.asked.onEvent({ state: 'running', done: 0, message: `queue: ${errorLine(error)}` });
+      this.#refused(error);
     } finally {
       this.#checking = false;
+    }
+  }
+
+  /** What the server refuses is asked for again at the next look, until that has gone on for too long. */
+  #refused(error: unknown): void {
+    const over = this.#parts.refusal.heard(error);
+    for (const open of [...this.#open.values()]) {
+      open.asked.onEvent({ state: 'running', done: 0, message: `queue: ${errorLine(error)}` });
+      if (over) open.settle(over);
     }
   }
 

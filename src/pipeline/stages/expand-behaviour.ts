@@ -17,10 +17,10 @@ import type { PlannedBehaviour } from './behaviours.ts';
 import { blockPairsStage } from './block-pairs.ts';
 import { type CapabilitiesOutput, capabilitiesStage, type PlannedTask } from './capabilities.ts';
 import { dataStage } from './data.ts';
+import { fidelityNode } from './expand-fidelity.ts';
 import { mapsNode } from './expand-maps.ts';
 import { sweepNode } from './expand-sweep.ts';
 import { transferNode } from './expand-transfer.ts';
-import { fidelityStage } from './fidelity.ts';
 import { finetuneStage, tunedFiles } from './finetune.ts';
 import type { MapsOutput } from './maps.ts';
 import { Naming } from './naming.ts';
@@ -215,8 +215,7 @@ export function expandBehaviour(
     });
   const fidelity =
     (recipe.fidelity || recipe.inverse) &&
-    plan.add(fidelityStage, {
-      id: at.id('fidelity'),
+    fidelityNode(plan, at, {
       params: { ...judged, evaluation, ...fidelityParams(recipe, base.onnxJudges) },
       inputs: {
         source: source.model,
@@ -224,10 +223,9 @@ export function expandBehaviour(
         data,
         sourceRuns: source.runs,
         maps,
-        onnxJudges: recipe.fidelity ? base.onnxJudges.map(({ files }) => files) : [],
         classifier: base.classifier,
       },
-      publish: at.samples('fidelity'),
+      onnxJudges: recipe.fidelity ? base.onnxJudges.map(({ files }) => files) : [],
     });
   const capabilities = taskNodes(recipe, plan, at, {
     asking,
