@@ -129,4 +129,4 @@ it('parts give the figures and the samples of one piece, byte for byte, and go o
   expect(safe?.llm).toMatchObject({ metric: expect.stringMatching(/^rubric_1-5/), mapped: { n: 65 } });
   expect(safe?.embedding?.mapped.n).toBe(65);
   expect(inverse.pinv?.fidelity?.bad?.llm?.mapped.n).toBe(65);
-}, 240_000);
+}, 600_000);

@@ -104,7 +104,7 @@ it('a sweep gives the figures and the samples of one piece', async () => {
     [3, true],
   ]);
   expect(await samplesOf(inParts)).toEqual(await samplesOf(inOne));
-}, 120_000);
+}, 600_000);
 
 it('maps on rows that other stages have read are those of one piece, and no model is asked again', async () => {
   const plan = await planOf(64);
@@ -141,7 +141,7 @@ it('maps on rows that other stages have read are those of one piece, and no mode
     const bytes = ({ folder }: FinishedNode) => readFile(join(folder, 'maps', name, 'map.safetensors'));
     expect(await bytes(apart), name).toEqual(await bytes(inOne));
   }
-}, 120_000);
+}, 600_000);
 
 it('a transfer gives the figures and the samples of one piece, and goes on from the parts it has', async () => {
   const plan = await planOf(66);
@@ -175,4 +175,4 @@ it('a transfer gives the figures and the samples of one piece, and goes on from 
   expect(transfer.affine?.with_tags?.untagged?.mapped.bad.shows.n).toBeGreaterThan(30);
   expect(worth?.map(({ k }) => k)).toEqual([1, 12]);
   expect(await samplesOf(inParts)).toEqual(await samplesOf(inOne));
-}, 120_000);
+}, 600_000);
