@@ -26,6 +26,8 @@ const CHECKED_AT_ONCE = 100;
 const PATIENCE_MS = 20_000;
 /** How long a worker's child may take to stop. */
 const STOP_MS = 3000;
+/** The lock of workers of which none was seen yet, in seconds: what `worker --lock` defaults to. */
+const UNSEEN_LOCK = 30;
 
 /** A job that is waited for. */
 interface Open {
@@ -222,7 +224,7 @@ export class Submitter implements Elsewhere, Owned {
       return;
     }
     open.forgottenSince ??= performance.now();
-    const letGo = this.#longestLock === 0 ? 0 : 1000 * this.#longestLock + STOP_MS;
+    const letGo = 1000 * (this.#longestLock || UNSEEN_LOCK) + STOP_MS;
     if (performance.now() - open.forgottenSince >= letGo && this.#open.has(id))
       await this.#put(id, open.data);
   }
