@@ -41,7 +41,7 @@ export const RUN_ERRORS = {
   },
   'queue-unreachable': {
     meaning:
-      'The server of `--queue` cannot be reached, refuses the password, lacks the database, or is too old.',
+      'The server of `--queue` cannot be reached, refuses the password, lacks the database, is too old, or has for 20 s refused what it was asked.',
     next: 'Start it, or check address and password; the message says which.',
   },
   'queue-mismatch': {
