@@ -78,7 +78,8 @@ export class Submitter implements Elsewhere, Owned {
     const register = server.register(name);
     queue.on('error', () => {});
     events.on('error', () => {});
-    await Promise.all([queue.waitUntilReady(), events.waitUntilReady()]);
+    // Each once, now: one that first asks while tables are gone would remember that for good.
+    await Promise.all([queue, events, register].map((one) => one.waitUntilReady()));
     const { crosspatch = '' } = await packageVersions();
     return new Submitter({
       ...{ server, queue, events, register, address, store },
