@@ -69,6 +69,11 @@ export const ERRORS = {
       'The architecture, a key of its config, or a tensor type is not supported. It would compute something else, so it is refused.',
     next: 'FEATURES.md lists what is supported; docs/contributing/add-a-family.md says how to add a family.',
   },
+  'arithmetic-differs': {
+    meaning:
+      'Fast arithmetic picks other tokens than exact arithmetic, or moves logits too far, on the prompts given: activations of 8 bits are too coarse for this model.',
+    next: 'Take exact arithmetic, the default.',
+  },
   'checkpoint-damaged': {
     meaning: 'A model file is damaged, cut short, or does not fit the other files.',
     next: 'Download or write it again.',

@@ -1,7 +1,9 @@
 /** @file Models as commands open them: found by reference, with progress while a file is fetched or dequantised. */
 import { Option } from 'commander';
 import { disposeAll, InputError, type Owned, type ProgressSink, steadyProgress } from '../base/index.ts';
+import { ARITHMETICS, type Arithmetic, type ArithmeticFigures } from '../contracts/index.ts';
 import {
+  type ArithmeticGuard,
   type Checkpoint,
   type CheckpointHeaders,
   inspectCheckpoint,
@@ -13,6 +15,7 @@ import {
 import { mergedFolder, OtherModels } from '../pipeline/index.ts';
 import type { Cli, CommonOptions } from './cli.ts';
 import { progressRenderer } from './progress.ts';
+import { figure } from './table.ts';
 
 /** Run `body` with a sink that draws its progress, and leave the terminal clean. */
 export async function withProgress<T>(
@@ -41,6 +44,9 @@ export async function withProgress<T>(
 /** What a command that runs a model lets a person choose. */
 interface ModelOptions extends CommonOptions {
   readonly weights?: WeightsForm;
+  readonly arithmetic?: Arithmetic;
+  /** What fast arithmetic is compared on. */
+  readonly guard?: ArithmeticGuard;
 }
 
 /** `--weights`, of every command that runs a model. */
@@ -49,6 +55,49 @@ export function weightsOption(): Option {
     '--weights <form>',
     'matrices of a quantised GGUF: packed, as the file has them, or f32 (default: f32)',
   ).choices(['packed', 'f32'] satisfies WeightsForm[]);
+}
+
+/** `--arithmetic`, of commands that answer prompts. No figure of an experiment is made in `fast`. */
+export function arithmeticOption(): Option {
+  return new Option(
+    '--arithmetic <kind>',
+    'of packed matrices: exact, in float32, or fast, by activations of 8 bits where they agree with exact on your prompts',
+  )
+    .choices(ARITHMETICS)
+    .default('exact' satisfies Arithmetic);
+}
+
+/**
+ * Refuse `--arithmetic fast` beside what it is not compared for: weights in float32, and options that change activations.
+ *
+ * @param steering each option that steers, where it was given
+ */
+export function checkArithmetic(
+  { arithmetic, weights }: ModelOptions,
+  steering: readonly string[] = [],
+): void {
+  if (arithmetic !== 'fast') return;
+  if (weights !== 'packed')
+    throw new InputError(
+      `--arithmetic fast: wanted --weights packed, got ${weights ?? 'f32'}; add it, or take exact arithmetic`,
+      { id: 'option-conflict' },
+    );
+  if (steering.length > 0)
+    throw new InputError(
+      `--arithmetic fast: is compared with exact arithmetic without steering, got ${steering.join(' and ')}; take exact arithmetic`,
+      { id: 'option-conflict' },
+    );
+}
+
+/** One line on what the comparison found. */
+export function arithmeticLine({
+  prompts,
+  positions,
+  same_best,
+  logit_difference,
+}: ArithmeticFigures): string {
+  const percent = (share: number): string => `${figure(100 * share)} %`;
+  return `fast arithmetic: the best token of exact at ${percent(same_best)} of ${positions} positions of ${prompts} prompts, logits within ${percent(logit_difference)} of the largest\n`;
 }
 
 /** What the files of a model say, by bundled name, path or hub reference. No weight is read. */
@@ -72,11 +121,13 @@ export function openReference(reference: string, cli: Cli, options: CommonOption
 }
 
 /** A model by bundled name, path or hub reference. Dispose of it. */
-export function openModel(reference: string, cli: Cli, options: ModelOptions): Promise<LanguageModel> {
-  const { weights } = options;
-  return withProgress(cli, options, (onProgress) =>
-    LanguageModel.load(reference, { weights, onProgress, signal: cli.signal }),
+export async function openModel(reference: string, cli: Cli, options: ModelOptions): Promise<LanguageModel> {
+  const { weights, arithmetic, guard } = options;
+  const model = await withProgress(cli, options, (onProgress) =>
+    LanguageModel.load(reference, { weights, arithmetic, guard, onProgress, signal: cli.signal }),
   );
+  if (model.guarded !== undefined && !options.quiet) cli.err(arithmeticLine(model.guarded));
+  return model;
 }
 
 /** Models that documents name. Dispose of it to free them. */

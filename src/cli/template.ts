@@ -57,7 +57,11 @@ export function chatRenderer(tokenizer: Tokenizer, settings: ChatSettings = {}):
 }
 
 /** `text` in its template. A chat template writes its own special tokens: none is added to them. */
-export function inTemplate(model: LanguageModel, options: TemplateOptions, text: string): TemplatedPrompt {
+export function inTemplate(
+  model: Pick<LanguageModel, 'tokenizer'>,
+  options: TemplateOptions,
+  text: string,
+): TemplatedPrompt {
   checkChatSettings(options, options.template);
   const template = options.template === 'none' ? 'raw' : options.template;
   return templatedPrompt(model.tokenizer, text, { template, turn: turnSettings(options) });

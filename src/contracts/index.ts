@@ -1,4 +1,11 @@
 export {
+  ARITHMETICS,
+  type Arithmetic,
+  type ArithmeticFigures,
+  type ArithmeticGuardSettings,
+  arithmeticGuardSettings,
+} from './arithmetic.ts';
+export {
   type BehaviourParams,
   behaviourOf,
   behaviourParams,

@@ -59,6 +59,7 @@ export { OnnxFile } from './onnx-file.ts';
 export { printGraph } from './print.ts';
 export { modelProvider, PROVIDER_VARIABLE, PROVIDERS, tryProvider } from './providers.ts';
 export {
+  type Arithmetic,
   type CompileOptions,
   compile,
   type Feeds,

@@ -1,11 +1,11 @@
-/** @file Products with 4-bit matrices: the formula by hand, and the runtime's kernel against float64 at the sizes models use. */
+/** @file Products with 4-bit matrices: the formula by hand, and the runtime's kernels, exact and fast, against float64 at the sizes models use. */
 import { describe, expect, test } from 'vitest';
 import { Rng } from '../base/index.ts';
 import { input, packedLinear, unpack, weight } from './graph.ts';
 import { interpret } from './interpret.ts';
 import { emitOnnx } from './onnx/emit.ts';
-import { compile } from './session.ts';
-import { f32, f64, type Tensor, tensor } from './tensor.ts';
+import { type Arithmetic, compile } from './session.ts';
+import { f32, type Tensor, tensor } from './tensor.ts';
 import { randomTensor } from './testing.ts';
 
 const leaves = (rows: number, blocks: number, block: number) => ({
@@ -35,37 +35,75 @@ describe('a packed matrix', () => {
   });
 });
 
+/** A packed matrix of random numbers in the runtime's two arithmetics, an input, and the matrix in float64. */
+async function opened(rng: Rng, { rows, block, width }: Record<'rows' | 'block' | 'width', number>) {
+  const n = 65;
+  const codes = tensor(
+    'u8',
+    [n, width / block, block / 2],
+    Uint8Array.from({ length: (n * width) / 2 }, () => rng.int(256)),
+  );
+  const scales = randomTensor(rng, 'f32', [n, width / block], 0.01);
+  const { codes: c, scales: s } = leaves(n, width / block, block);
+  const graph = {
+    name: 'packed',
+    outputs: { y: packedLinear(input('x', 'f32', ['B', 'T', width]), c, s) },
+  };
+  const run = async (arithmetic: Arithmetic, x: Tensor): Promise<Float32Array> => {
+    await using session = await compile(graph, { threads: 1, weights: { codes, scales }, arithmetic });
+    return (await session.run({ x })).y!.data as Float32Array;
+  };
+  const matrix = interpret({ name: 'w', outputs: { w: unpack(c, s) } }, { codes, scales }).w!;
+  const x = randomTensor(rng, 'f32', [1, rows, width]);
+  const onnx = Buffer.from(emitOnnx(graph, { weights: { codes, scales } }));
+  return { run, x, onnx, matrix: matrix.data as Float64Array };
+}
+
+/** x Wᵀ in float64: rows of `width` numbers. */
+function product(x: ArrayLike<number>, matrix: Float64Array, width: number): Float64Array {
+  const n = matrix.length / width;
+  return Float64Array.from({ length: (x.length / width) * n }, (_, i) => {
+    let sum = 0;
+    for (let j = 0; j < width; j++) sum += x[Math.floor(i / n) * width + j]! * matrix[(i % n) * width + j]!;
+    return sum;
+  });
+}
+
+/** Largest difference over the largest number wanted. */
+function apart(got: ArrayLike<number>, want: Float64Array): number {
+  const largest = want.reduce((most, v) => Math.max(most, Math.abs(v)), 0);
+  return want.reduce((most, v, i) => Math.max(most, Math.abs(v - got[i]!)), 0) / largest;
+}
+
+/** Numbers rounded to whole multiples of a 127th of the largest of their block. */
+function rounded(x: Float32Array, block: number): Float64Array {
+  return Float64Array.from(x, (v, i) => {
+    const start = i - (i % block);
+    const unit = x.subarray(start, start + block).reduce((most, u) => Math.max(most, Math.abs(u)), 0) / 127;
+    return unit * Math.round(v / unit);
+  });
+}
+
 describe.each([
   [16, 384],
   [32, 896],
 ])('the kernel with blocks of %i and %i columns', (block, width) => {
   test.each([1, 16, 128])('%i rows equal the product of the unpacked matrix in float64', async (rows) => {
-    const rng = new Rng(5).fork(`${block} ${rows}`);
-    const n = 65;
-    const codes = tensor(
-      'u8',
-      [n, width / block, block / 2],
-      Uint8Array.from({ length: (n * width) / 2 }, () => rng.int(256)),
-    );
-    const scales = randomTensor(rng, 'f32', [n, width / block], 0.01);
-    const { codes: c, scales: s } = leaves(n, width / block, block);
-    const graph = {
-      name: 'packed',
-      outputs: { y: packedLinear(input('x', 'f32', ['B', 'T', width]), c, s) },
-    };
-    expect(Buffer.from(emitOnnx(graph, { weights: { codes, scales } })).includes('MatMulNBits')).toBe(true);
-    await using session = await compile(graph, { threads: 1, weights: { codes, scales } });
-    const x = randomTensor(rng, 'f32', [1, rows, width]);
-    const got = (await session.run({ x })).y as Tensor<'f32'>;
-    const matrix = interpret({ name: 'w', outputs: { w: unpack(c, s) } }, { codes, scales })
-      .w as Tensor<'f64'>;
-    const want = f64([1, rows, n], new Float64Array(rows * n));
-    for (let i = 0; i < rows * n; i++)
-      for (let j = 0; j < width; j++)
-        want.data[i] +=
-          (x.data[Math.floor(i / n) * width + j] as number) * (matrix.data[(i % n) * width + j] as number);
-    const largest = want.data.reduce((most, v) => Math.max(most, Math.abs(v)), 0);
-    const worst = want.data.reduce((most, v, i) => Math.max(most, Math.abs(v - (got.data[i] as number))), 0);
-    expect(worst / largest).toBeLessThan(1e-6);
+    const { run, x, onnx, matrix } = await opened(new Rng(5).fork(`${block} ${rows}`), {
+      rows,
+      block,
+      width,
+    });
+    expect(onnx.includes('MatMulNBits')).toBe(true);
+    expect(apart(await run('exact', x), product(x.data as Float32Array, matrix, width))).toBeLessThan(1e-6);
+  });
+
+  // so planes of one matrix see the same rounded activations, and their sum is the whole matrix on them: the low plane keeps its worth
+  test.each([1, 16])('fast, %i rows equal the product on activations of 8 bits', async (rows) => {
+    const { run, x, matrix } = await opened(new Rng(6).fork(`${block} ${rows}`), { rows, block, width });
+    const values = x.data as Float32Array;
+    const fast = await run('fast', x);
+    expect(apart(fast, product(rounded(values, block), matrix, width))).toBeLessThan(1e-3);
+    expect(apart(fast, product(values, matrix, width))).toBeGreaterThan(2e-3);
   });
 });

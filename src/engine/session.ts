@@ -7,12 +7,13 @@ import { Tensor as OrtTensor } from 'onnxruntime-node';
 import { CrosspatchError, errorLine, InputError, type Owned } from '../base/index.ts';
 import { type Graph, leavesOf, type Node, topological } from './graph.ts';
 import { discard } from './onnx/discard.ts';
-import { emitOnnx, type WeightSource } from './onnx/emit.ts';
+import { type Arithmetic, emitOnnx, type WeightSource } from './onnx/emit.ts';
 import { createOrtSession, type Provider, type SharedOrt, shareOrtSession } from './onnx/runtime.ts';
 import { graphHash } from './print.ts';
 import { bindShape, type DimBindings, resolveDim, shapeText } from './shape.ts';
 import { type DType, type Tensor, zeros } from './tensor.ts';
 
+export type { Arithmetic } from './onnx/emit.ts';
 export type { Provider } from './onnx/runtime.ts';
 
 /** Options of {@link compile}. */
@@ -27,6 +28,8 @@ export interface CompileOptions {
   readonly threads?: number;
   /** Use the runtime's fused decoder kernels. Defaults to true on `cpu`, false elsewhere (they may be missing). */
   readonly fused?: boolean;
+  /** Of products with packed matrices, where the fused kernels are used. Defaults to `exact`. */
+  readonly arithmetic?: Arithmetic;
 }
 
 const ortType = {
@@ -260,12 +263,13 @@ function bindQuickly(shape: Node['shape'], sizes: readonly number[], bindings: D
  */
 export async function compile(graph: Graph, options: CompileOptions = {}): Promise<Session> {
   const { provider = 'cpu', weights = {}, weightsFolder, threads, fused = provider === 'cpu' } = options;
+  const { arithmetic = 'exact' } = options;
   if (weightsFolder !== undefined && !existsSync(weightsFolder))
     throw new InputError(`session ${graph.name}: the weights folder ${weightsFolder} does not exist`, {
       id: 'runtime-failed',
     });
   const create = () =>
-    createOrtSession(emitOnnx(graph, { target: fused ? 'cpu' : 'portable', weights }), {
+    createOrtSession(emitOnnx(graph, { target: fused ? 'cpu' : 'portable', weights, arithmetic }), {
       provider,
       threads,
       weightsFolder,
@@ -273,7 +277,7 @@ export async function compile(graph: Graph, options: CompileOptions = {}): Promi
     });
   try {
     if (leavesOf(graph, 'weight').size === 0) {
-      const key = `${graphHash(graph)} ${provider} ${threads} ${fused}`;
+      const key = `${graphHash(graph)} ${provider} ${threads} ${fused} ${arithmetic}`;
       return new Session(graph, provider, await shareOrtSession(key, create));
     }
     const ort = await create();

@@ -1,5 +1,6 @@
 /** @file Language models: checkpoints, tokenizers, families, hooks, running and generation. */
 export { Activation, ActivationCache } from './activation.ts';
+export type { ArithmeticGuard } from './arithmetic-guard.ts';
 export { type CacheEntry, cacheEntries, deleteCacheEntry, folderUse } from './cache-entries.ts';
 export {
   type Checkpoint,

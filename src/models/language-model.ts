@@ -3,8 +3,10 @@
  * in camelCase (`runWithCache`, `runWithHooks`, `addHook`, …).
  */
 import { InputError, type Owned } from '../base/index.ts';
-import type { Tensor } from '../engine/index.ts';
+import type { ArithmeticFigures } from '../contracts/index.ts';
+import type { Arithmetic, Tensor } from '../engine/index.ts';
 import { type Activation, ActivationCache } from './activation.ts';
+import { type ArithmeticGuard, guardInput, guardOf, openFast } from './arithmetic-guard.ts';
 import type { Checkpoint, WeightsForm } from './checkpoint/index.ts';
 import {
   type Completion,
@@ -31,6 +33,13 @@ export interface LoadOptions
   readonly cacheDir?: string;
   /** How the matrices of a quantised GGUF are held: `packed` as they are in the file, or `f32`. Other models are always `f32`. Defaults to `f32`. */
   readonly weights?: WeightsForm | undefined;
+  /**
+   * `fast` multiplies packed matrices by activations of 8 bits, after a comparison with exact arithmetic on the prompts of `guard`, which is then
+   * needed. Defaults to `exact`.
+   */
+  readonly arithmetic?: Arithmetic | undefined;
+  /** See {@link ArithmeticGuard}. */
+  readonly guard?: ArithmeticGuard | undefined;
 }
 
 /** A decoder with its tokenizer. Dispose of it to free the weights. */
@@ -38,12 +47,20 @@ export class LanguageModel implements Owned {
   readonly checkpoint: Checkpoint;
   readonly decoder: Decoder;
   readonly tokenizer: Tokenizer;
+  /** What the comparison before fast arithmetic found; undefined in exact arithmetic. */
+  readonly guarded: ArithmeticFigures | undefined;
   #hooks: FwdHook[] = [];
 
-  private constructor(checkpoint: Checkpoint, decoder: Decoder, tokenizer: Tokenizer) {
+  private constructor(
+    checkpoint: Checkpoint,
+    decoder: Decoder,
+    tokenizer: Tokenizer,
+    guarded?: ArithmeticFigures,
+  ) {
     this.checkpoint = checkpoint;
     this.decoder = decoder;
     this.tokenizer = tokenizer;
+    this.guarded = guarded;
   }
 
   /**
@@ -51,15 +68,21 @@ export class LanguageModel implements Owned {
    * `org/name[@revision]`, which is fetched from the Hugging Face hub into the cache unless it is there. Nothing that exists on disk is
    * looked for on the network.
    *
-   * @throws InputError when there is no such model, its files are damaged, or its family is not supported
+   * @throws InputError when there is no such model, its files are damaged, its family is not supported, or fast arithmetic is not for it
    * @example await using model = await LanguageModel.load('tiny-llama-m');
    */
   static async load(model: string, options: LoadOptions = {}): Promise<LanguageModel> {
     const { token, offline, onProgress, signal } = options;
+    const guard = options.arithmetic === 'fast' ? guardOf(model, options) : undefined;
     const { path } = await resolveModel(model, { token, offline, onProgress, signal });
-    const { checkpoint, tokenizer } = await openModelFiles(path, options);
+    const files = await openModelFiles(path, options);
+    const { checkpoint, tokenizer } = files;
     const tokens = tokenizer.idLimit;
-    return new LanguageModel(checkpoint, await Decoder.open(checkpoint, { tokens, ...options }), tokenizer);
+    const open = (arithmetic: Arithmetic): Promise<Decoder> =>
+      Decoder.open(checkpoint, { tokens, ...options, arithmetic });
+    if (guard === undefined) return new LanguageModel(checkpoint, await open('exact'), tokenizer);
+    const { decoder, figures } = await openFast(open, guardInput(model, guard, files));
+    return new LanguageModel(checkpoint, decoder, tokenizer, figures);
   }
 
   get config(): ModelConfig {
@@ -69,6 +92,11 @@ export class LanguageModel implements Owned {
   /** How its matrices are held. */
   get weights(): WeightsForm {
     return this.checkpoint.packed === undefined ? 'f32' : 'packed';
+  }
+
+  /** How packed matrices are multiplied. */
+  get arithmetic(): Arithmetic {
+    return this.guarded === undefined ? 'exact' : 'fast';
   }
 
   get nLayers(): number {

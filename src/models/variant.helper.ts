@@ -1,4 +1,4 @@
-/** @file The bundled `tiny-llama-s` with changed files, for tests of what other people's exports look like. */
+/** @file The bundled `tiny-llama-s`, or another, with changed files, for tests of what other people's exports look like. */
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,10 +6,12 @@ import { openCheckpoint, type TensorToWrite, writeSafetensors } from './checkpoi
 import type { TemporaryFolder } from './language-model.helper.ts';
 import { LanguageModel } from './language-model.ts';
 
-const bundled = join(import.meta.dirname, '../../assets/tiny/tiny-llama-s');
+const assets = join(import.meta.dirname, '../../assets/tiny');
 
 /** What differs from the bundled model. */
 export interface Variant {
+  /** Defaults to `tiny-llama-s`. */
+  readonly of?: string;
   /** Keys of config.json; undefined takes one out. */
   readonly config?: Readonly<Record<string, unknown>>;
   /** Each tensor as it is to be written, under its name; undefined leaves it out, a list adds. */
@@ -19,7 +21,13 @@ export interface Variant {
 }
 
 /** A folder with the variant; it goes with its owner. */
-export async function variantFolder({ config, tensors, files = {} }: Variant): Promise<TemporaryFolder> {
+export async function variantFolder({
+  of = 'tiny-llama-s',
+  config,
+  tensors,
+  files = {},
+}: Variant): Promise<TemporaryFolder> {
+  const bundled = join(assets, of);
   const path = await mkdtemp(join(tmpdir(), 'crosspatch-variant-'));
   await cp(bundled, path, { recursive: true });
   if (config !== undefined) {

@@ -61,10 +61,7 @@ async function measure(
   const memory = await highWater(model, prompts);
   const plain = { rows: prompts.map((_, b) => b), phase: 'prompt' as const };
 
-  const prefill = async (): Promise<number> => {
-    await nextLogits(decoder, await decoder.run(decoder.embed(prompts)), plain);
-    return PREFILL.rows * PREFILL.tokens;
-  };
+  const prefill = (): Promise<number> => prefillOf(model, prompts);
   const capture = async (): Promise<number> => {
     const kept: Float32Array[] = [];
     const names = model.hookNames.filter((name) => name.endsWith('hook_resid_post'));
@@ -111,10 +108,23 @@ async function measure(
 }
 
 /** Tokens decoded a call, the prompt's own apart. */
-const NEW_TOKENS = 48;
+export const NEW_TOKENS = 48;
+
+/** Read all prompts at once, to the logits after each; returns their tokens. */
+export async function prefillOf(
+  { decoder }: LanguageModel,
+  prompts: readonly (readonly number[])[],
+): Promise<number> {
+  const context = { rows: prompts.map((_, b) => b), phase: 'prompt' as const };
+  await nextLogits(decoder, await decoder.run(decoder.embed(prompts)), context);
+  return prompts.reduce((n, { length }) => n + length, 0);
+}
 
 /** Tokens decoded a second × the seconds of the call: prefill is left out of the time by counting only what comes after it. */
-async function decodeColumns(model: LanguageModel, prompts: readonly (readonly number[])[]): Promise<number> {
+export async function decodeColumns(
+  model: LanguageModel,
+  prompts: readonly (readonly number[])[],
+): Promise<number> {
   const started = performance.now();
   let first = 0;
   let count = 0;
@@ -149,7 +159,7 @@ function weightsOf({ config }: LanguageModel): number {
   return total;
 }
 
-function randomPrompts({ config }: LanguageModel, rows: number, rng: Rng): number[][] {
+export function randomPrompts({ config }: LanguageModel, rows: number, rng: Rng): number[][] {
   return Array.from({ length: rows }, () =>
     Array.from({ length: PREFILL.tokens }, () => rng.int(config.vocabSize)),
   );

@@ -1,5 +1,6 @@
 /** @file The figures of `bench` as rows of a table: what, rate, of the limit, limit. */
 import { figure } from '../table.ts';
+import type { AgainstFigures, Beside } from './against.ts';
 import { type InferenceFigures, PREFILL } from './inference.ts';
 import type { MapsFigures } from './maps.ts';
 import type { SweepFigures } from './sweep.ts';
@@ -110,6 +111,32 @@ export function mapsRows(f: MapsFigures): string[][] {
       `${figure(f.rows_bytes / 1e6)} MB of further rows; ${figure(quarter.high_water / 1e9)} GB before`,
     ],
   ];
+}
+
+/** Heading of {@link againstRows}. */
+export const AGAINST_HEAD = ['what', 'ours', 'ours / llama.cpp', 'llama.cpp'];
+
+export function againstRows(figures: AgainstFigures): string[][] {
+  const ways = {
+    exact: 'the quantised file, exact',
+    fast: 'the quantised file, fast',
+    f32: 'float32',
+  } as const satisfies Record<keyof AgainstFigures, string>;
+  return (Object.keys(ways) as (keyof AgainstFigures)[]).flatMap((way) => {
+    const found = figures[way];
+    if ('skipped' in found) return [[ways[way], `skipped: ${found.skipped}`]];
+    const row = (what: string, { ours, theirs, ratio }: Beside): string[] => [
+      `${ways[way]}: ${what}`,
+      tokens(ours),
+      `× ${figure(ratio)}`,
+      tokens(theirs),
+    ];
+    return [
+      row('decode, batch 1', found.decode_1),
+      row('decode, batch 16', found.decode_16),
+      row(`prefill ${PREFILL.rows} × ${PREFILL.tokens}`, found.prefill),
+    ];
+  });
 }
 
 const gflops = (rate: number): string => `${figure(rate / 1e9)} GFLOP/s`;

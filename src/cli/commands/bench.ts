@@ -1,15 +1,23 @@
 /** @file `bench`: how near a model runs to the machine's own limits. */
 import { type Command, Option } from 'commander';
-import { type ProgressSink, Rng } from '../../base/index.ts';
+import { InputError, type ProgressSink, Rng } from '../../base/index.ts';
 import { type Instruction, readInstructions, tinyInstructions } from '../../behaviours/index.ts';
 import { describeMachine } from '../../pipeline/index.ts';
+import { benchAgainst } from '../bench/against.ts';
 import { benchInference, type InferenceFigures } from '../bench/inference.ts';
 import { benchMaps, MAPS, type MapsFigures } from '../bench/maps.ts';
 import { benchSweep, type SweepFigures } from '../bench/sweep.ts';
-import { inferenceRows, mapsRows, sweepRows, trainingRows } from '../bench/tables.ts';
+import {
+  AGAINST_HEAD,
+  againstRows,
+  inferenceRows,
+  mapsRows,
+  sweepRows,
+  trainingRows,
+} from '../bench/tables.ts';
 import { benchTraining, type TrainingFigures } from '../bench/training.ts';
 import { type Cli, type CommonOptions, declare, printJson, wholeNumber } from '../cli.ts';
-import { openReference, withProgress } from '../model.ts';
+import { inspectReference, openReference, withProgress } from '../model.ts';
 import { textTable } from '../table.ts';
 
 /** What is measured: the figures of each part, in the order they are measured and shown. */
@@ -24,6 +32,7 @@ type Part = keyof Figures;
 interface BenchCommand extends CommonOptions {
   readonly model: string;
   readonly only?: Part;
+  readonly against?: 'llama.cpp';
   readonly rounds: number;
   readonly prompts: number;
   readonly maxTokens: number;
@@ -41,6 +50,12 @@ export function addBench(program: Command, cli: Cli): void {
   )
     .option('--model <model>', 'bundled name, path, or org/name on the hub', 'tiny-llama-m')
     .addOption(new Option('--only <part>', 'one part').choices(Object.keys(parts)))
+    .addOption(
+      new Option(
+        '--against <program>',
+        'instead: run the model by this program too, in turns; wants the package node-llama-cpp',
+      ).choices(['llama.cpp']),
+    )
     .addOption(
       new Option('--rounds <n>', 'turns of each comparison; medians are shown (inference, training)')
         .argParser(wholeNumber('--rounds', 1))
@@ -98,6 +113,7 @@ const parts: {
 };
 
 async function bench(options: BenchCommand, cli: Cli): Promise<void> {
+  if (options.against !== undefined) return against(options, cli);
   const { path } = await openReference(options.model, cli, options);
   const chosen = options.only === undefined ? (Object.keys(parts) as Part[]) : [options.only];
   const found: Partial<Record<Part, Figures[Part]>> = {};
@@ -122,6 +138,31 @@ async function bench(options: BenchCommand, cli: Cli): Promise<void> {
     `${options.model} on ${machine.cores} cores of ${machine.cpu}, medians of ${options.rounds} turns\n\n`,
   );
   cli.out(textTable([['what', 'rate', 'of the limit', 'limit'], ...table]));
+}
+
+/** Us and another program in turns. */
+async function against(options: BenchCommand, cli: Cli): Promise<void> {
+  if (options.only !== undefined)
+    throw new InputError('--against and --only: wanted one of them', { id: 'option-conflict' });
+  // Not opened: a GGUF would be dequantised whole, and may be too large for that.
+  const { path } = await inspectReference(options.model, cli, options);
+  const common = { rounds: options.rounds, rng: new Rng(options.seed ?? 0), signal: cli.signal };
+  const figures = await benchAgainst(path, common);
+  const machine = describeMachine();
+  if (options.json) {
+    printJson(cli, {
+      model: options.model,
+      rounds: options.rounds,
+      machine,
+      against: options.against,
+      ...figures,
+    });
+    return;
+  }
+  cli.out(
+    `${options.model} on ${machine.cores} cores of ${machine.cpu}, medians of ${options.rounds} turns\n\n`,
+  );
+  cli.out(textTable([AGAINST_HEAD, ...againstRows(figures)]));
 }
 
 /** Held-out tasks of the bundled corpus, or the first ones of a file. */

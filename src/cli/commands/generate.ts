@@ -1,10 +1,11 @@
 /** @file `generate`: text from a model, streamed. */
 import { type Command, Option } from 'commander';
 import { leftOutText, type RowText } from '../../behaviours/index.ts';
-import type { LanguageModel, StreamedToken } from '../../models/index.ts';
+import type { Arithmetic } from '../../contracts/index.ts';
+import type { LanguageModel, StreamedToken, WeightsForm } from '../../models/index.ts';
 import { type Cli, type CommonOptions, collect, decimal, declare, printJson, wholeNumber } from '../cli.ts';
 import { addPromptSource, givenPrompts, type PromptSource } from '../given-prompts.ts';
-import { openAdapted, weightsOption } from '../model.ts';
+import { arithmeticOption, checkArithmetic, openAdapted, weightsOption } from '../model.ts';
 import { defaults } from '../settings.ts';
 import { effectLine, steer } from '../steer.ts';
 import { jsonLines } from '../table.ts';
@@ -13,6 +14,8 @@ import { addTemplateOptions, inTemplate, type TemplateOptions } from '../templat
 interface GenerateCommand extends CommonOptions, PromptSource, TemplateOptions {
   readonly model: string;
   readonly adapter?: string;
+  readonly weights?: WeightsForm;
+  readonly arithmetic: Arithmetic;
   readonly batch: number;
   readonly maxTokens: number;
   readonly temperature: number;
@@ -31,6 +34,7 @@ export function addGenerate(program: Command, cli: Cli): void {
   )
     .requiredOption('--model <model>', 'bundled name, path, or org/name on the hub')
     .addOption(weightsOption())
+    .addOption(arithmeticOption())
     .option('--adapter <path>', 'PEFT adapter on the model');
   addTemplateOptions(addPromptSource(command))
     .addOption(
@@ -66,9 +70,13 @@ export function addGenerate(program: Command, cli: Cli): void {
 }
 
 async function generate(options: GenerateCommand, cli: Cli): Promise<void> {
+  checkArithmetic(options, options.intervention === undefined ? [] : ['--intervention']);
   const { prompts, leftOut } = await givenPrompts(options, cli);
   const perLine = options.lines === true || options.data !== undefined;
-  await using opened = await openAdapted(options.model, options.adapter, cli, options);
+  await using opened = await openAdapted(options.model, options.adapter, cli, {
+    ...options,
+    guard: { prompts: (files) => prompts.map(({ text }) => inTemplate(files, options, text).ids) },
+  });
   const { model } = opened;
   const completions: Answer[] = [];
   for (let at = 0; at < prompts.length; at += options.batch) {
@@ -86,7 +94,8 @@ async function generate(options: GenerateCommand, cli: Cli): Promise<void> {
     printJson(cli, {
       model: options.model,
       template: options.template,
-      completions: completions.map(({ id: _id, ...completion }) => completion),
+      arithmetic: model.guarded && { kind: model.arithmetic, ...model.guarded },
+      completions: completions.map(({ id: _id, arithmetic: _said, ...completion }) => completion),
     });
 }
 
@@ -145,6 +154,7 @@ async function answer(
     finish_reason: completion.finishReason,
     logprobs: completion.logprobs,
     smallest_gap: completion.smallestGap,
+    arithmetic: model.guarded && model.arithmetic,
     effects: effects?.[i],
   }));
 }

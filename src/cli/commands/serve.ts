@@ -2,10 +2,12 @@
 import { basename } from 'node:path';
 import { type Command, Option } from 'commander';
 import { InputError } from '../../base/index.ts';
-import { templateNames } from '../../behaviours/index.ts';
+import { readTexts, templateNames } from '../../behaviours/index.ts';
+import type { Arithmetic } from '../../contracts/index.ts';
+import type { WeightsForm } from '../../models/index.ts';
 import type { NamedSteering, ServeLimits } from '../../server/index.ts';
 import { type Cli, type CommonOptions, collect, decimal, declare, printJson, wholeNumber } from '../cli.ts';
-import { adaptedFolder, weightsOption } from '../model.ts';
+import { adaptedFolder, arithmeticLine, arithmeticOption, checkArithmetic, weightsOption } from '../model.ts';
 import { readSteering } from '../steer.ts';
 
 interface ServeCommand extends CommonOptions, ServeLimits {
@@ -15,9 +17,15 @@ interface ServeCommand extends CommonOptions, ServeLimits {
   readonly default?: string;
   readonly intervention?: string;
   readonly adapter?: string;
+  readonly weights?: WeightsForm;
+  readonly arithmetic: Arithmetic;
+  readonly guardData?: string;
   readonly apiKeyEnv?: string;
   readonly drain: number;
 }
+
+/** Rows read of `--guard-data` at most. */
+const GUARD_TEXTS = 1000;
 
 /** Name of the steering that `--intervention` gives. */
 const DEFAULT_ALIAS = 'steered';
@@ -31,6 +39,11 @@ export function addServe(program: Command, cli: Cli): void {
   )
     .requiredOption('--model <model>', 'bundled name, path, or org/name on the hub')
     .addOption(weightsOption())
+    .addOption(arithmeticOption())
+    .option(
+      '--guard-data <file>',
+      'for --arithmetic fast: messages of users that it is compared with exact on: JSONL (.gz), JSON or Parquet',
+    )
     .option('--adapter <path>', 'PEFT adapter on the model')
     .option('--name <name>', 'what clients call the model; by default the last part of --model')
     .option(
@@ -91,6 +104,7 @@ export function addServe(program: Command, cli: Cli): void {
 }
 
 async function serve(options: ServeCommand, cli: Cli): Promise<void> {
+  const guardTexts = await guardTextsOf(options);
   const { steering, defaultSteering } = await steeringOf(options);
   const apiKey = options.apiKeyEnv === undefined ? undefined : keyFrom(options.apiKeyEnv);
   await using place = await adaptedFolder(options.model, options.adapter, cli, options);
@@ -99,24 +113,51 @@ async function serve(options: ServeCommand, cli: Cli): Promise<void> {
   await using server = await startModelServer({
     ...options,
     model: place.path,
+    guardTexts,
     name: options.name ?? basename(options.model).replace(/\.gguf$/i, ''),
     steering,
     defaultSteering,
     apiKey,
   });
-  const { url, port, name } = server;
+  const { url, port, name, guarded } = server;
   const models = [name, ...[...steering.keys()].map((alias) => `${name}@${alias}`)];
-  if (options.json) printJson(cli, { url, port, models, default: defaultSteering ?? null });
+  if (options.json)
+    printJson(cli, {
+      url,
+      port,
+      models,
+      default: defaultSteering ?? null,
+      arithmetic: guarded && { kind: 'fast', ...guarded },
+    });
   else cli.out(`${url}\n`);
   if (!options.quiet && !options.json)
     cli.err(
       `models: ${models.join(', ')}; by default ${defaultSteering === undefined ? 'no steering' : `steered by ${defaultSteering}`}. Ctrl-C stops.\n`,
     );
+  if (guarded !== undefined && !options.quiet && !options.json) cli.err(arithmeticLine(guarded));
   if (!cli.signal.aborted)
     await new Promise<void>((resolve) =>
       cli.signal.addEventListener('abort', () => resolve(), { once: true }),
     );
   await server.drain(options.drain);
+}
+
+/** Texts that fast arithmetic is compared on; the guard takes a part of them itself. */
+async function guardTextsOf(options: ServeCommand): Promise<string[] | undefined> {
+  const { arithmetic, guardData: guard, alias, intervention } = options;
+  checkArithmetic(options, [
+    ...(alias === undefined ? [] : ['--alias']),
+    ...(intervention === undefined ? [] : ['--intervention']),
+  ]);
+  if ((arithmetic === 'fast') !== (guard !== undefined))
+    throw new InputError(
+      guard === undefined
+        ? '--arithmetic fast: wanted --guard-data FILE, messages of users to compare it with exact arithmetic on, got none'
+        : '--guard-data: is for --arithmetic fast, got exact',
+      { id: guard === undefined ? 'option-missing' : 'option-conflict' },
+    );
+  if (guard === undefined) return undefined;
+  return (await readTexts(guard, { limit: GUARD_TEXTS })).texts.map(({ text }) => text);
 }
 
 async function steeringOf({ alias = [], intervention, default: named }: ServeCommand): Promise<{

@@ -9,12 +9,23 @@ import { type ExternalData, OnnxWriter, onnxType } from './writer.ts';
 /** How weights reach the model: bytes in a file, or a tensor copied into it. */
 export type WeightSource = ExternalData | Tensor;
 
+/**
+ * How packed matrices are multiplied: in float32, or by activations rounded to 8 bits within each block of the matrix, as llama.cpp does.
+ * Everything else of a graph is float32 either way.
+ */
+export type Arithmetic = 'exact' | 'fast';
+
+/** `accuracy_level` of MatMulNBits. */
+const ACCURACY_LEVEL = { exact: 1, fast: 4 } as const satisfies Record<Arithmetic, number>;
+
 /** What the emitter is asked for. */
 interface EmitOptions {
   /** Which fused kernels may be used. Defaults to `cpu`. f64 graphs are always decomposed. */
   readonly target?: Target;
   /** Bytes for every `weight` leaf, by name. */
   readonly weights?: Readonly<Record<string, WeightSource>>;
+  /** Of packed products on the `cpu` target; the others are float32. Defaults to `exact`. */
+  readonly arithmetic?: Arithmetic;
   /** Makes it a file for other programs, with these strings in it: an older opset, the `portable` target, and ops of that opset only. */
   readonly metadata?: Readonly<Record<string, string>>;
 }
@@ -25,6 +36,7 @@ interface Context {
   /** Where a named size can be read at run time. */
   readonly sizes: ReadonlyMap<string, { readonly value: string; readonly axis: number }>;
   readonly weights: Readonly<Record<string, WeightSource>>;
+  readonly arithmetic: Arithmetic;
 }
 
 type Emitter<O extends Op> = (n: Node<O>, inputs: readonly string[], context: Context) => string;
@@ -43,7 +55,8 @@ export function emitOnnx(graph: Graph, options: EmitOptions = {}): Uint8Array {
       if (typeof d === 'string' && !sizes.has(d)) sizes.set(d, { value: name, axis });
     });
   }
-  const context: Context = { writer, target, sizes, weights: options.weights ?? {} };
+  const { weights = {}, arithmetic = 'exact' } = options;
+  const context: Context = { writer, target, sizes, weights, arithmetic };
   const called = new Map<Node, string>();
   for (const [name, n] of Object.entries(lowered.outputs)) {
     if (leaves.has(name))
@@ -109,13 +122,19 @@ const emitters: { readonly [O in Op]: Emitter<O> } = {
   cast: (n, inputs, { writer }) => writer.node('Cast', inputs, { to: onnxType(n.attrs.to) }),
   matmul: emitMatmul,
   unpack: emitUnpack,
-  packedLinear: (n, inputs, { writer }) => {
+  packedLinear: (n, inputs, { writer, arithmetic }) => {
     const [rows, blocks, bytes] = n.inputs[1].shape as [number, number, number];
     return writer.node(
       'MatMulNBits',
       inputs,
-      // 8 is the zero point where none is given; level 1 is float32 arithmetic
-      { K: 2 * blocks * bytes, N: rows, bits: 4, block_size: 2 * bytes, accuracy_level: 1 },
+      // 8 is the zero point where none is given
+      {
+        K: 2 * blocks * bytes,
+        N: rows,
+        bits: 4,
+        block_size: 2 * bytes,
+        accuracy_level: ACCURACY_LEVEL[arithmetic],
+      },
       { domain: 'com.microsoft' },
     );
   },

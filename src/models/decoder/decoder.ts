@@ -7,7 +7,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { CrosspatchError, disposeAll, InputError, type Owned } from '../../base/index.ts';
-import { modelProvider, type Provider, type Tensor, zeros } from '../../engine/index.ts';
+import { type Arithmetic, modelProvider, type Provider, type Tensor, zeros } from '../../engine/index.ts';
 import { type Checkpoint, refuseNonFiniteWeights } from '../checkpoint/index.ts';
 import type { ModelConfig } from '../config.ts';
 import { parseModelConfig } from '../families/index.ts';
@@ -29,6 +29,8 @@ export interface DecoderOptions {
   readonly heldBytes?: number;
   /** Tokens the tokenizer has, from 0: rows of the embedding beyond are padding and are never chosen. Defaults to all rows. */
   readonly tokens?: number;
+  /** Of products with packed matrices. Defaults to `exact`. */
+  readonly arithmetic?: Arithmetic;
 }
 
 const HELD_BYTES = 2 ** 28;
@@ -58,6 +60,7 @@ export class Decoder implements Owned {
     const compileOptions = {
       provider: options.provider ?? modelProvider(),
       threads: options.threads ?? availableParallelism(),
+      arithmetic: options.arithmetic,
     };
     const opened: Owned[] = [weights];
     try {

@@ -58,7 +58,12 @@ export class Engine implements Owned {
     settings: EngineSettings,
     say: (id: number, event: AnswerEvent) => void,
   ): Promise<Engine> {
-    const model = await LanguageModel.load(settings.model, { weights: settings.weights });
+    const { weights, arithmetic, guardTexts = [] } = settings;
+    const prompts = (files: Pick<LanguageModel, 'tokenizer' | 'config'>): (readonly number[])[] =>
+      guardTexts.map(
+        (content) => promptOf({ prompt: { messages: [{ role: 'user', content }] } }, files, settings).ids,
+      );
+    const model = await LanguageModel.load(settings.model, { weights, arithmetic, guard: { prompts } });
     const engine = new Engine(model, settings, say);
     try {
       await engine.#openOthers();
@@ -87,6 +92,7 @@ export class Engine implements Owned {
       width: config.dModel,
       context: config.contextLength,
       parameters: parameterCount(config),
+      guarded: this.#model.guarded,
     };
   }
 
@@ -145,6 +151,11 @@ export class Engine implements Owned {
 
   async #steered({ steering }: Question, prompt: PromptTokens): Promise<AppliedIntervention | undefined> {
     if (steering === undefined) return undefined;
+    if (this.#model.arithmetic === 'fast')
+      throw new InputError(
+        'steering: this server runs in fast arithmetic, which was compared with exact without steering; ask one in exact arithmetic',
+        { id: 'option-conflict' },
+      );
     return applyIntervention(this.#model, steering.document, [prompt], {
       ...documentResolvers(steering.folder ?? '.', this.#others.open),
       unmatched: 'skip',

@@ -1,7 +1,12 @@
 /** @file What the server asks of the process that holds the model, and what it is told. */
 import type { ErrorId } from '../../base/index.ts';
 import type { TemplateName } from '../../behaviours/index.ts';
-import type { InterventionDocument, InterventionEffect } from '../../contracts/index.ts';
+import type {
+  Arithmetic,
+  ArithmeticFigures,
+  InterventionDocument,
+  InterventionEffect,
+} from '../../contracts/index.ts';
 import type { ChatMessage, WeightsForm } from '../../models/index.ts';
 
 /** `auto`: the model's own chat template, else `instruction`. */
@@ -77,6 +82,9 @@ export interface EngineSettings {
   readonly model: string;
   /** How a quantised GGUF is held. */
   readonly weights?: WeightsForm | undefined;
+  readonly arithmetic?: Arithmetic | undefined;
+  /** What fast arithmetic is compared with exact on: what users may say. */
+  readonly guardTexts?: readonly string[] | undefined;
   readonly template: TemplateOption;
   /** Documents known by name: the models they take vectors from are opened with the served one. */
   readonly known?: readonly Omit<QuestionSteering, 'name'>[] | undefined;
@@ -95,6 +103,8 @@ export interface EngineInfo {
   readonly width: number;
   readonly context: number;
   readonly parameters: number;
+  /** What the comparison before fast arithmetic found. */
+  readonly guarded?: ArithmeticFigures | undefined;
 }
 
 export type ToEngine =

@@ -12,7 +12,7 @@ const LONGEST_TOKEN = 32;
 /** The prompt as tokens. Throws {@link InputError} for messages that the template has no place for, and texts far longer than the context. */
 export function promptOf(
   { prompt }: Pick<Question, 'prompt'>,
-  model: LanguageModel,
+  model: Pick<LanguageModel, 'tokenizer' | 'config'>,
   { template, system }: { readonly template: TemplateOption; readonly system?: string | undefined },
 ): PromptTokens {
   if ('ids' in prompt) {
@@ -32,13 +32,13 @@ export function promptOf(
   return { ids: encoding.ids, text, encoding, addSpecialTokens };
 }
 
-function usesChat({ tokenizer }: LanguageModel, template: TemplateOption): boolean {
+function usesChat({ tokenizer }: Pick<LanguageModel, 'tokenizer'>, template: TemplateOption): boolean {
   return template === 'chat' || (template === 'auto' && tokenizer.chatTemplate !== undefined);
 }
 
 function chatText(
   messages: readonly ChatMessage[],
-  model: LanguageModel,
+  model: Pick<LanguageModel, 'tokenizer'>,
   { template, system }: { readonly template: TemplateOption; readonly system?: string | undefined },
 ): string {
   const first = messages[0]?.role;

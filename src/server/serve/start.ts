@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type ServerType, serve } from '@hono/node-server';
 import { InputError, type Owned } from '../../base/index.ts';
 import type { WeightsForm } from '../../models/index.ts';
-import type { TemplateOption } from '../../pipeline/index.ts';
+import type { EngineInfo, EngineSettings, TemplateOption } from '../../pipeline/index.ts';
 import { createServeApp, type ServeApp } from './app.ts';
 import { EngineProcess } from './engine-process.ts';
 import { type NamedSteering, SteeringTable } from './steering-table.ts';
@@ -32,6 +32,9 @@ export interface ServeOptions extends ServeLimits {
   readonly model: string;
   /** How a quantised GGUF is held. */
   readonly weights?: WeightsForm | undefined;
+  readonly arithmetic?: EngineSettings['arithmetic'];
+  /** What fast arithmetic is compared with exact on: what users may say. */
+  readonly guardTexts?: readonly string[] | undefined;
   /** What clients call it. Defaults to the path's last part without `.gguf`. */
   readonly name?: string | undefined;
   readonly steering?: ReadonlyMap<string, NamedSteering>;
@@ -45,6 +48,8 @@ export interface ModelServer extends Owned {
   readonly port: number;
   readonly url: string;
   readonly name: string;
+  /** What the comparison before fast arithmetic found. */
+  readonly guarded: EngineInfo['guarded'];
   /** Process that holds the model; another after it died. */
   enginePid(): number | undefined;
   /** Take no new requests and wait for those under way, at most so many seconds. */
@@ -87,6 +92,7 @@ export async function startModelServer(options: ServeOptions): Promise<ModelServ
   return {
     port,
     name,
+    guarded: engine.info.guarded,
     url: `http://${host.includes(':') ? `[${host}]` : host}:${port}/v1`,
     enginePid: () => engine.pid,
     drain: async (seconds) => {
