@@ -30,7 +30,7 @@ export interface DecoderOptions {
   /** Tokens the tokenizer has, from 0: rows of the embedding beyond are padding and are never chosen. Defaults to all rows. */
   readonly tokens?: number;
   /** Of products with packed matrices. Defaults to `exact`. */
-  readonly arithmetic?: Arithmetic;
+  readonly arithmetic?: Arithmetic | undefined;
 }
 
 const HELD_BYTES = 2 ** 28;
