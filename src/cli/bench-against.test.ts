@@ -1,6 +1,6 @@
 /**
  * @file `bench --against llama.cpp`: without node-llama-cpp, one line that names it; with it, the same file by both. The package is installed by
- * hand (`npm install --no-save --ignore-scripts node-llama-cpp@3.22.1`): it and its binaries take hundreds of megabytes. No test judges a time.
+ * hand (bench/README.md): it and its binaries take hundreds of megabytes. No test judges a time.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
