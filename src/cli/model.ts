@@ -1,6 +1,6 @@
 /** @file Models as commands open them: found by reference, with progress while a file is fetched or dequantised. */
 import { Option } from 'commander';
-import { disposeAll, InputError, type Owned, type ProgressSink, steadyProgress } from '../base/index.ts';
+import { InputError, type Owned, type ProgressSink, steadyProgress } from '../base/index.ts';
 import { ARITHMETICS, type Arithmetic, type ArithmeticFigures } from '../contracts/index.ts';
 import {
   type ArithmeticGuard,
@@ -12,7 +12,7 @@ import {
   resolveModel,
   type WeightsForm,
 } from '../models/index.ts';
-import { mergedFolder, OtherModels } from '../pipeline/index.ts';
+import { mergedFolder, OtherModels, openAt } from '../pipeline/index.ts';
 import type { Cli, CommonOptions } from './cli.ts';
 import { progressRenderer } from './progress.ts';
 import { figure } from './table.ts';
@@ -162,11 +162,5 @@ export async function openAdapted(
   options: ModelOptions,
 ): Promise<Owned & { readonly model: LanguageModel }> {
   const place = await adaptedFolder(reference, adapter, cli, options);
-  try {
-    const model = await openModel(place.path, cli, options);
-    return { model, [Symbol.asyncDispose]: () => disposeAll([place, model]) };
-  } catch (error) {
-    await place[Symbol.asyncDispose]();
-    throw error;
-  }
+  return openAt(place, (path) => openModel(path, cli, options));
 }

@@ -6,11 +6,11 @@ import { disposeAll, type Owned } from '../base/index.ts';
 import type { LanguageModel } from '../models/index.ts';
 import { mergeAdapterFolder } from '../train/index.ts';
 
-/** A folder, removed when this is disposed of. */
-export type Merged = Owned & { readonly path: string };
+/** Where a model lies; a copy is removed when this is disposed of. */
+export type Place = Owned & { readonly path: string };
 
 /** Merge the adapter in folder `adapter` into a float32 copy of `model` (path, bundled or hub name). */
-export async function mergedFolder(model: string, adapter: string): Promise<Merged> {
+export async function mergedFolder(model: string, adapter: string): Promise<Place> {
   const folder = await mkdtemp(join(tmpdir(), 'crosspatch-merged-'));
   const remove = (): Promise<void> => rm(folder, { recursive: true, force: true });
   const path = join(folder, basename(model, '.gguf'));
@@ -23,18 +23,16 @@ export async function mergedFolder(model: string, adapter: string): Promise<Merg
   return { path, [Symbol.asyncDispose]: remove };
 }
 
-/** `open` on the merged copy, which goes with the model: dispose of the whole. */
-export async function openMerged(
-  model: string,
-  adapter: string,
+/** `open` what lies at `place`, which goes with the model: dispose of the whole. */
+export async function openAt(
+  place: Place,
   open: (path: string) => Promise<LanguageModel>,
 ): Promise<Owned & { readonly model: LanguageModel }> {
-  const merged = await mergedFolder(model, adapter);
   try {
-    const opened = await open(merged.path);
-    return { model: opened, [Symbol.asyncDispose]: () => disposeAll([opened, merged]) };
+    const model = await open(place.path);
+    return { model, [Symbol.asyncDispose]: () => disposeAll([model, place]) };
   } catch (error) {
-    await merged[Symbol.asyncDispose]();
+    await place[Symbol.asyncDispose]();
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 /** @file Pipeline: stages, plans, the content-addressed store, the runner and run folders. */
 
-export { mergedFolder } from './adapted.ts';
+export { mergedFolder, openAt } from './adapted.ts';
 export { bake } from './bake/bake.ts';
 export { BAKE_METHODS, type BakeRecord, type BakeSettings } from './bake/record.ts';
 export { deleteRun } from './delete-run.ts';

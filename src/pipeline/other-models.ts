@@ -2,7 +2,7 @@
 import { disposeAll, type Owned } from '../base/index.ts';
 import type { ModelName } from '../interventions/index.ts';
 import type { LanguageModel } from '../models/index.ts';
-import { openMerged } from './adapted.ts';
+import { mergedFolder, openAt } from './adapted.ts';
 
 /** A model, and how it is given back. */
 type Opened = Owned & { readonly model: LanguageModel };
@@ -42,7 +42,7 @@ export class OtherModels {
   };
 
   async #new({ model: reference, adapter }: ModelName): Promise<Opened> {
-    if (adapter !== undefined) return openMerged(reference, adapter, this.#load);
+    if (adapter !== undefined) return openAt(await mergedFolder(reference, adapter), this.#load);
     const model = await this.#load(reference);
     return { model, [Symbol.asyncDispose]: () => model[Symbol.asyncDispose]() };
   }
